@@ -1,0 +1,1 @@
+"""One CalcJob per program."""

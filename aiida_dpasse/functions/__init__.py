@@ -1,0 +1,1 @@
+"""Calcfunctions, one per file: the only Python that makes Data from Data."""

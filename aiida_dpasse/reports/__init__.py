@@ -1,0 +1,1 @@
+"""Plots, tables and lineage read from nodes."""

@@ -1,0 +1,1 @@
+"""Supercells, perturbation, doping and site disorder; knows nothing of AiiDA."""

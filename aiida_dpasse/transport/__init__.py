@@ -1,0 +1,1 @@
+"""Displacement statistics, diffusion, conductivity, Arrhenius, van Hove; knows nothing of AiiDA."""

@@ -1,0 +1,82 @@
+"""Base of the calculations that run one of our drivers with the compute machine's own Python."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, ClassVar
+
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob, CalcJobProcessSpec
+
+from aiida_dpasse.drivers.job import FRAMES, JOB, OUTPUT, RESULT
+from aiida_dpasse.drivers.package import driver_version, pack_driver
+
+__all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation')
+
+
+class DriverCalculation(CalcJob):
+    """Runs ``python dpasse_<driver>.zip job.json``; a subclass says which driver and what the job file holds."""
+
+    DRIVER: ClassVar[str]
+    #: Modules packed beside the driver, relative to the package.
+    MODULES: ClassVar[tuple[str, ...]] = ()
+    STDOUT: ClassVar[str] = 'driver.out'
+    #: Further files, retrieved if they are there.
+    RETRIEVE: ClassVar[tuple[Any, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if 'DRIVER' in cls.__dict__:
+            cls.MODULES = tuple(sorted({'drivers.job', *cls.MODULES}))
+            # The driver's sources are outside the inputs' hash: without this a changed driver would hit old caches.
+            cls.CACHE_VERSION = driver_version(cls.DRIVER, cls.MODULES)
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define what all drivers share."""
+        super().define(spec)
+        options = spec.inputs['metadata']['options']
+        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['withmpi'].default = False
+        spec.inputs['code'].help = 'Python of the compute machine, with DeePMD-kit and the ASE calculators in use.'
+        spec.exit_code(
+            300,
+            'ERROR_NO_RETRIEVED_FOLDER',
+            message='Nothing came back from the computer: check its transport and submit again.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            310,
+            'ERROR_NO_RESULT',
+            message='The driver left no readable result: {reason}',
+            invalidates_cache=True,
+        )
+
+    def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+        """Return the content of ``job.json`` and the local files to copy, as (uuid, name, target) triples."""
+        raise NotImplementedError
+
+    def remote_links(self) -> list[tuple[str, str, str]]:
+        """Return the remote files to link, as (computer uuid, path, target) triples."""
+        return []
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write the driver's zip and its job file."""
+        job, copies = self.driver_job(folder)
+        archive = f'dpasse_{self.DRIVER}.zip'
+        folder.create_file_from_filelike(io.BytesIO(pack_driver(self.DRIVER, self.MODULES)), archive, mode='wb')
+        folder.create_file_from_filelike(io.StringIO(json.dumps(job, indent=1)), JOB, mode='w')
+
+        code = CodeInfo()
+        code.code_uuid = self.inputs.code.uuid
+        code.cmdline_params = [archive, JOB]
+        code.stdout_name = self.STDOUT
+
+        info = CalcInfo()
+        info.codes_info = [code]
+        info.local_copy_list = copies
+        info.remote_symlink_list = self.remote_links()
+        info.retrieve_list = [RESULT, self.STDOUT, OUTPUT, *self.RETRIEVE]
+        return info

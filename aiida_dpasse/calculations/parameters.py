@@ -1,0 +1,58 @@
+"""Checked parameters: the physics of a process as one `Dict`, refused in one sentence if it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiida import orm
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Parameters(BaseModel):
+    """Base of all parameter models: unknown names are refused, and what was checked cannot be changed."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=())
+
+
+def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | None:
+    """Return one sentence that names the first wrong entry of ``value``, or None if all are right."""
+    try:
+        model.model_validate(value)
+    except ValidationError as exception:
+        error = exception.errors()[0]
+        name = '.'.join(str(part) for part in error['loc'])
+        if error['type'] == 'missing':
+            return f'`{name}` is missing: give it.'
+        if error['type'] == 'extra_forbidden':
+            *parents, key = error['loc']
+            known = _known_names(model, [str(part) for part in parents])
+            return f'`{name}` is no known parameter: take it out or choose one of {", ".join(known)}.'
+        text = error['msg'].removeprefix('Input ').removeprefix('Value error, ')
+        if error['type'] == 'value_error':
+            return f'`{name}`: {text}' if name else text
+        return f'`{name}` {text[0].lower()}{text[1:]}, got {error["input"]!r}.'
+    return None
+
+
+def _known_names(model: type[Parameters], parents: list[str]) -> list[str]:
+    schema = model.model_json_schema()
+    level: dict[str, Any] = schema
+    for parent in parents:
+        options = [level.get('properties', {}).get(parent, {})]
+        options += options[0].get('anyOf', []) + options[0].get('allOf', [])
+        references = [option['$ref'].rpartition('/')[2] for option in options if '$ref' in option]
+        if not references:
+            return sorted(level.get('properties', {}))
+        level = schema['$defs'][references[0]]
+    return sorted(level.get('properties', {}))
+
+
+def parameters_validator(model: type[Parameters], name: str = 'parameters') -> Callable[[Any, Any], str | None]:
+    """Return a port validator that checks a `Dict` against ``model``."""
+
+    def validate(value: orm.Dict | None, _: Any) -> str | None:
+        message = None if value is None else check_parameters(model, value.get_dict())
+        return f'{name}: {message}' if message else None
+
+    return validate

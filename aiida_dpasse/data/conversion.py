@@ -1,0 +1,189 @@
+"""Frames to and from pymatgen, ASE, dpdata and AiiDA's own structures and trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_dpasse.deepmd.dataset import FrameSet, concatenate
+
+if TYPE_CHECKING:
+    import ase
+    import dpdata
+    from pymatgen.core import Structure
+
+
+def check_ordered(structure: orm.StructureData) -> str | None:
+    """Return one sentence if ``structure`` has partial occupancies, which no potential can evaluate."""
+    if structure.is_alloy or structure.has_vacancies:
+        return (
+            f'The structure {structure.get_formula()} has partial occupancies: make an ordered supercell of it first, '
+            'for example with `aiida_dpasse.structures.disorder`.'
+        )
+    return None
+
+
+def sets_from_structures(structures: Iterable[orm.StructureData]) -> list[FrameSet]:
+    """Return unlabelled frames of AiiDA structures."""
+    found = []
+    for structure in structures:
+        if message := check_ordered(structure):
+            raise ValueError(message)
+        symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
+        found.append(FrameSet.sort_atoms(symbols, [structure.cell], [[site.position for site in structure.sites]]))
+    return concatenate(found)
+
+
+def sets_from_ase(atoms: Iterable[ase.Atoms]) -> list[FrameSet]:
+    """Return frames of ASE's atoms, with the results that their calculators hold."""
+    found = []
+    for item in atoms:
+        results = {} if item.calc is None else item.calc.results
+        labels: dict[str, Any] = {}
+        if 'energy' in results:
+            labels['energies'] = [results['energy']]
+        if 'forces' in results:
+            labels['forces'] = [results['forces']]
+        if 'stress' in results:
+            labels['virials'] = [-item.get_volume() * item.get_stress(voigt=False)]
+        found.append(
+            FrameSet.sort_atoms(item.get_chemical_symbols(), [np.asarray(item.cell)], [item.get_positions()], **labels)
+        )
+    return concatenate(found)
+
+
+def sets_to_ase(sets: Iterable[FrameSet]) -> list[ase.Atoms]:
+    """Return every frame as ASE atoms with a `SinglePointCalculator` if labelled; stress is minus virial by volume."""
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.stress import full_3x3_to_voigt_6_stress
+
+    found = []
+    for item in sets:
+        for index in range(len(item)):
+            atoms = Atoms(item.symbols, positions=item.positions[index], cell=item.cells[index], pbc=True)
+            results: dict[str, Any] = {}
+            if item.energies is not None:
+                results['energy'] = float(item.energies[index])
+            if item.forces is not None:
+                results['forces'] = item.forces[index]
+            if item.virials is not None:
+                results['stress'] = full_3x3_to_voigt_6_stress(-item.virials[index] / atoms.get_volume())
+            if results:
+                atoms.calc = SinglePointCalculator(atoms, **results)
+            found.append(atoms)
+    return found
+
+
+def sets_from_pymatgen(structures: Iterable[Structure]) -> list[FrameSet]:
+    """Return unlabelled frames of pymatgen's structures.
+
+    :raises ValueError: if a structure has partial occupancies.
+    """
+    found = []
+    for structure in structures:
+        if not structure.is_ordered:
+            raise ValueError(f'The structure {structure.formula} has partial occupancies: order it first.')
+        symbols = [site.specie.symbol for site in structure]
+        found.append(FrameSet.sort_atoms(symbols, [structure.lattice.matrix], [structure.cart_coords]))
+    return concatenate(found)
+
+
+def sets_to_pymatgen(sets: Iterable[FrameSet]) -> list[Structure]:
+    """Return every frame as a pymatgen structure."""
+    from pymatgen.core import Structure
+
+    return [
+        Structure(cell, item.symbols, positions, coords_are_cartesian=True)
+        for item in sets
+        for cell, positions in zip(item.cells, item.positions, strict=True)
+    ]
+
+
+def sets_from_dpdata(system: dpdata.System | dpdata.MultiSystems) -> list[FrameSet]:
+    """Return frames of a dpdata (labelled) system or multi-system."""
+    import dpdata
+
+    members = list(system) if isinstance(system, dpdata.MultiSystems) else [system]
+    found = []
+    for member in members:
+        data = member.data
+        symbols = [data['atom_names'][kind] for kind in data['atom_types']]
+        labels = {name: data[name] for name in ('energies', 'forces', 'virials') if name in data}
+        cells, positions = data['cells'], data['coords']
+        if not np.any(data['orig']):
+            found.append(FrameSet.sort_atoms(symbols, cells, positions, **labels))
+        else:
+            found.append(FrameSet.sort_atoms(symbols, cells, positions - np.asarray(data['orig']), **labels))
+    return found
+
+
+def sets_from_file(path: str | Path, fmt: str, **kwargs: Any) -> list[FrameSet]:
+    """Return frames of a file or folder in any format that dpdata reads, labelled where the format has labels.
+
+    :raises ValueError: if dpdata knows no such format or cannot read the file.
+    """
+    import dpdata
+    from dpdata.format import Format
+
+    formats = Format.get_formats()
+    if fmt not in formats:
+        raise ValueError(f'`{fmt}` is no format of dpdata: take one of {", ".join(sorted(formats))}.')
+    labelled = type(formats[fmt]).from_labeled_system is not Format.from_labeled_system
+    try:
+        return sets_from_dpdata((dpdata.LabeledSystem if labelled else dpdata.System)(str(path), fmt=fmt, **kwargs))
+    except FileNotFoundError as exception:
+        raise ValueError(f'`{Path(path).name}` could not be read as `{fmt}`: {exception}.') from exception
+
+
+def sets_to_dpdata(sets: Iterable[FrameSet]) -> dpdata.MultiSystems:
+    """Return the frames as a dpdata multi-system, one member per formula."""
+    import dpdata
+
+    systems = []
+    for item in concatenate(sets):
+        names = sorted(set(item.symbols))
+        data: dict[str, Any] = {
+            'atom_names': names,
+            'atom_numbs': [item.symbols.count(name) for name in names],
+            'atom_types': np.array([names.index(symbol) for symbol in item.symbols]),
+            'orig': np.zeros(3),
+            'cells': item.cells.copy(),
+            'coords': item.positions.copy(),
+        }
+        for name in ('energies', 'forces', 'virials'):
+            if getattr(item, name) is not None:
+                data[name] = getattr(item, name).copy()
+        systems.append((dpdata.LabeledSystem if item.labelled else dpdata.System)(data=data))
+    return dpdata.MultiSystems(*systems)
+
+
+def sets_from_trajectory(trajectory: orm.TrajectoryData) -> list[FrameSet]:
+    """Return frames of an AiiDA trajectory, with its step ids and, where it has them, energies and forces."""
+    cells = trajectory.get_cells()
+    if cells is None:
+        raise ValueError('The trajectory has no cells: frames need a periodic cell each.')
+    names = trajectory.get_arraynames()
+    labels = {name: trajectory.get_array(name) for name in ('energies', 'forces', 'virials') if name in names}
+    steps = trajectory.get_stepids()
+    return [FrameSet.sort_atoms(trajectory.symbols, cells, trajectory.get_positions(), steps=steps, **labels)]
+
+
+def sets_to_trajectory(sets: Iterable[FrameSet]) -> orm.TrajectoryData:
+    """Return frames of one formula as an AiiDA trajectory; labels become arrays of the same names."""
+    joined = concatenate(sets)
+    if len(joined) != 1:
+        raise ValueError('A trajectory holds one formula and one kind of labels: select the frames of one formula first.')
+    frames = joined[0]
+    trajectory = orm.TrajectoryData()
+    trajectory.set_trajectory(
+        symbols=list(frames.symbols), positions=frames.positions, cells=frames.cells, stepids=frames.steps, pbc=(True,) * 3
+    )
+    for name in ('energies', 'forces', 'virials'):
+        if getattr(frames, name) is not None:
+            trajectory.set_array(name, getattr(frames, name))
+    return trajectory

@@ -1,0 +1,238 @@
+"""`FramesData`: labelled or unlabelled atomic configurations, whose repository is a DeePMD-kit dataset."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiida import orm
+from aiida.common.exceptions import ValidationError
+
+from aiida_dpasse.data import conversion
+from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset, write_dataset, write_mixed
+
+if TYPE_CHECKING:
+    import ase
+    import dpdata
+    from pymatgen.core import Structure
+
+
+class FramesData(orm.FolderData):
+    """Frames of any number of compositions, each with its identity, its origin and, if labelled, its labels.
+
+    The repository holds one directory per formula with ``type.raw``, ``type_map.raw`` and one ``set.NNNN`` per source
+    (see :mod:`aiida_dpasse.deepmd.dataset` for arrays and units): a trainer reads it as it lies. Frames are counted
+    in the order of the directories and sets, sorted by name.
+    """
+
+    KEY_FRAMES = 'frames'
+    KEY_FORMULAS = 'formulas'
+    KEY_ELEMENTS = 'elements'
+    KEY_LABELS = 'labels'
+    KEY_ATOMS = 'atoms'
+    KEY_ENERGY_RANGE = 'energy_range'
+    KEY_LARGEST_FORCE = 'largest_force'
+
+    def __init__(self, sets: Iterable[FrameSet] | None = None, **kwargs: Any):
+        """Construct from frame sets.
+
+        :param sets: the frames; each member becomes one ``set.NNNN`` of its formula.
+        :raises ValueError: if there are no frames, or they are not valid, in one sentence.
+        """
+        super().__init__(**kwargs)
+        if sets is not None:
+            self._fill(list(sets))
+
+    def _fill(self, sets: list[FrameSet]) -> None:
+        if not any(len(item) for item in sets):
+            raise ValueError('There are no frames: give at least one.')
+        with tempfile.TemporaryDirectory() as directory:
+            write_dataset(sets, directory)
+            self.base.repository.put_object_from_tree(directory)
+        self._describe(sets)
+
+    def _describe(self, sets: Sequence[FrameSet]) -> None:
+        formulas: Counter[str] = Counter()
+        for item in sets:
+            formulas[item.formula] += len(item)
+        labels = [label for label in ('energy', 'force', 'virial') if all(label in item.labels for item in sets)]
+        attributes: dict[str, Any] = {
+            self.KEY_FRAMES: sum(formulas.values()),
+            self.KEY_FORMULAS: dict(sorted(formulas.items())),
+            self.KEY_ELEMENTS: sorted({symbol for item in sets for symbol in item.symbols}),
+            self.KEY_LABELS: labels,
+            self.KEY_ATOMS: sum(len(item) * item.natoms for item in sets),
+        }
+        if 'energy' in labels:
+            per_atom = np.concatenate([item.energies / item.natoms for item in sets])
+            attributes[self.KEY_ENERGY_RANGE] = [float(per_atom.min()), float(per_atom.max())]
+        if 'force' in labels:
+            attributes[self.KEY_LARGEST_FORCE] = max(float(np.linalg.norm(s.forces, axis=-1).max()) for s in sets)
+        self.base.attributes.set_many(attributes)
+
+    def _validate(self) -> bool:
+        """Check, before storing, that the repository is a valid dataset and the attributes describe it."""
+        super()._validate()
+        try:
+            sets = self.sets()
+        except ValueError as exception:
+            raise ValidationError(str(exception)) from exception
+        if self.base.attributes.get(self.KEY_FRAMES, None) != sum(len(item) for item in sets):
+            raise ValidationError('The attributes do not count the frames of the repository: build it with `from_sets`.')
+        return True
+
+    # -- construction -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_sets(cls, sets: Iterable[FrameSet]) -> FramesData:
+        """Return an unstored node of ``sets``."""
+        return cls(sets=sets)
+
+    @classmethod
+    def from_directory(cls, directory: str | Path) -> FramesData:
+        """Import a DeePMD-kit dataset (plain or mixed layout)."""
+        return cls(sets=read_dataset(directory))
+
+    @classmethod
+    def from_file(cls, path: str | Path, fmt: str, **kwargs: Any) -> FramesData:
+        """Import any format that dpdata reads, for example ``fmt='vasp/outcar'``."""
+        return cls(sets=conversion.sets_from_file(path, fmt, **kwargs))
+
+    @classmethod
+    def from_structures(cls, structures: Iterable[orm.StructureData]) -> FramesData:
+        """Unlabelled frames of AiiDA structures.
+
+        :raises ValueError: if a structure has partial occupancies.
+        """
+        return cls(sets=conversion.sets_from_structures(structures))
+
+    @classmethod
+    def from_ase(cls, atoms: Iterable[ase.Atoms]) -> FramesData:
+        """Frames of ASE's atoms; labels are those of a calculator with results for every one of them."""
+        return cls(sets=conversion.sets_from_ase(atoms))
+
+    @classmethod
+    def from_pymatgen(cls, structures: Iterable[Structure]) -> FramesData:
+        """Unlabelled frames of pymatgen's structures."""
+        return cls(sets=conversion.sets_from_pymatgen(structures))
+
+    @classmethod
+    def from_dpdata(cls, system: dpdata.System | dpdata.MultiSystems) -> FramesData:
+        """Frames of a dpdata system, labelled system or multi-system."""
+        return cls(sets=conversion.sets_from_dpdata(system))
+
+    @classmethod
+    def from_trajectory(cls, trajectory: orm.TrajectoryData) -> FramesData:
+        """Frames of an AiiDA trajectory; ``energies`` and ``forces`` arrays become labels, step ids are kept."""
+        return cls(sets=conversion.sets_from_trajectory(trajectory))
+
+    @classmethod
+    def union(cls, nodes: Iterable[FramesData]) -> FramesData:
+        """Join whole sets of ``nodes`` in the order given: sets are renumbered, no array is rewritten."""
+        union = cls()
+        counts: Counter[str] = Counter()
+        sets: list[FrameSet] = []
+        for node in nodes:
+            for formula, names in node.set_names().items():
+                if not counts[formula]:
+                    for name in ('type.raw', 'type_map.raw'):
+                        union._copy_object(node, f'{formula}/{name}', f'{formula}/{name}')
+                for name in names:
+                    target = f'{formula}/set.{counts[formula]:04d}'
+                    for file in node.base.repository.list_object_names(f'{formula}/{name}'):
+                        union._copy_object(node, f'{formula}/{name}/{file}', f'{target}/{file}')
+                    counts[formula] += 1
+            sets += node.sets()
+        if not sets:
+            raise ValueError('There are no frames: give at least one node.')
+        union._describe(sets)
+        return union
+
+    def _copy_object(self, source: FramesData, path: str, target: str) -> None:
+        with source.base.repository.open(path, 'rb') as handle:
+            self.base.repository.put_object_from_filelike(handle, target)
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def set_names(self) -> dict[str, list[str]]:
+        """Return the names of the sets of each formula."""
+        repository = self.base.repository
+        return {
+            formula: sorted(name for name in repository.list_object_names(formula) if name.startswith('set.'))
+            for formula in sorted(repository.list_object_names())
+        }
+
+    def sets(self) -> list[FrameSet]:
+        """Return the frames, one member per set."""
+        with tempfile.TemporaryDirectory() as directory:
+            self.base.repository.copy_tree(directory)
+            return read_dataset(directory)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return int(self.base.attributes.get(self.KEY_FRAMES))
+
+    @property
+    def formulas(self) -> dict[str, int]:
+        """Number of frames of each formula."""
+        return dict(self.base.attributes.get(self.KEY_FORMULAS))
+
+    @property
+    def elements(self) -> list[str]:
+        """Elements of all frames, sorted."""
+        return list(self.base.attributes.get(self.KEY_ELEMENTS))
+
+    @property
+    def labels(self) -> list[str]:
+        """Those of energy, force and virial that every frame has."""
+        return list(self.base.attributes.get(self.KEY_LABELS))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every frame has an energy and forces."""
+        return {'energy', 'force'} <= set(self.labels)
+
+    def ids(self) -> list[str]:
+        """Return the identity of every frame."""
+        return [str(identity) for item in self.sets() for identity in item.ids]
+
+    # -- conversion -------------------------------------------------------------------------------------------------
+
+    def write(self, directory: str | Path, mixed: bool = False, type_map: Sequence[str] | None = None) -> list[Path]:
+        """Write as a DeePMD-kit dataset and return the system directories.
+
+        :param mixed: one directory per number of atoms, for PyTorch.
+        :param type_map: elements of the mixed layout, by default those of the frames.
+        """
+        if mixed:
+            return write_mixed(self.sets(), directory, type_map or self.elements)
+        self.base.repository.copy_tree(Path(directory))
+        return [Path(directory) / formula for formula in self.formulas]
+
+    def to_ase(self) -> list[ase.Atoms]:
+        """Return every frame as ASE atoms; labels are those of a `SinglePointCalculator`."""
+        return conversion.sets_to_ase(self.sets())
+
+    def to_pymatgen(self) -> list[Structure]:
+        """Return every frame as a pymatgen structure, without labels."""
+        return conversion.sets_to_pymatgen(self.sets())
+
+    def to_dpdata(self) -> dpdata.MultiSystems:
+        """Return the frames as a dpdata multi-system."""
+        return conversion.sets_to_dpdata(self.sets())
+
+    def get_structure(self, index: int) -> orm.StructureData:
+        """Return frame ``index`` as an unstored AiiDA structure."""
+        return orm.StructureData(ase=conversion.sets_to_ase(self.sets())[index])
+
+    def get_trajectory(self) -> orm.TrajectoryData:
+        """Return the frames as an unstored AiiDA trajectory.
+
+        :raises ValueError: if the frames have more than one formula.
+        """
+        return conversion.sets_to_trajectory(self.sets())

@@ -1,0 +1,36 @@
+"""What every driver does alike: read ``job.json``, write ``output.json`` last and whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+JOB = 'job.json'
+RESULT = 'output.json'
+OUTPUT = 'output'
+FRAMES = 'frames'
+
+
+def read_job(arguments: list[str]) -> dict[str, Any]:
+    """Return the content of the job file that is the first argument, ``job.json`` by default."""
+    return dict(json.loads(Path(arguments[0] if arguments else JOB).read_text()))
+
+
+def write_result(result: dict[str, Any]) -> None:
+    """Write ``output.json`` in one move, so that a killed job never leaves half of it; nan becomes null."""
+    temporary = Path(f'{RESULT}.part')
+    temporary.write_text(json.dumps(_without_nan(result)))
+    os.replace(temporary, RESULT)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    if hasattr(value, 'tolist'):
+        return _without_nan(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

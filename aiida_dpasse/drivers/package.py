@@ -1,0 +1,51 @@
+"""Pack a driver and the science rooms it uses into one zip that any Python with numpy can run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
+
+_PACKAGE = 'aiida_dpasse'
+# The oldest date a zip can hold: the same sources give the same bytes on every machine.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@lru_cache
+def pack_driver(driver: str, modules: tuple[str, ...]) -> bytes:
+    """Return the bytes of the zip that runs ``aiida_dpasse.drivers.<driver>``.
+
+    :param modules: further modules to pack, relative to the package, for example ``deepmd.dataset``. The path
+        ``aiida_dpasse/...`` is kept, so that our rooms do not shadow the programs of the same names.
+    """
+    content = {'__main__.py': f'import sys\nfrom {_PACKAGE}.drivers.{driver} import main\nsys.exit(main(sys.argv[1:]))\n'}
+    for module in ('', *_with_parents((f'drivers.{driver}', *modules))):
+        path = module.replace('.', '/')
+        source = files(_PACKAGE)
+        for part in filter(None, path.split('/')):
+            source = source / part
+        is_package = source.is_dir()
+        target = '/'.join(filter(None, [_PACKAGE, path, '__init__.py'])) if is_package else f'{_PACKAGE}/{path}.py'
+        source = source / '__init__.py' if is_package else files(_PACKAGE) / f'{path}.py'
+        content[target] = source.read_text()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_STORED) as archive:
+        for name in sorted(content):
+            archive.writestr(zipfile.ZipInfo(name, _DATE), content[name])
+    return buffer.getvalue()
+
+
+def _with_parents(modules: Iterable[str]) -> list[str]:
+    found: set[str] = set()
+    for module in modules:
+        parts = module.split('.')
+        found |= {'.'.join(parts[: length + 1]) for length in range(len(parts))}
+    return sorted(found)
+
+
+def driver_version(driver: str, modules: tuple[str, ...]) -> int:
+    """Return a number that changes whenever the packed sources do, for `CACHE_VERSION`."""
+    return int.from_bytes(hashlib.sha256(pack_driver(driver, modules)).digest()[:6], 'big')

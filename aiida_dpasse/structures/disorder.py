@@ -1,0 +1,128 @@
+"""Site disorder and doping: exchange of two species between their sites, and substitution of one by another, both seeded and exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pymatgen.core import Structure
+
+BOND = 2.6
+"""A sulfur with a phosphorus within this distance in A belongs to a thiophosphate group (P-S is 2.05 A; the free S is 4.2 A away)."""
+
+
+def require_ordered(structure: Structure) -> None:
+    """Refuse partial occupancies.
+
+    :raises ValueError: naming the formula and the first site that is not fully occupied by one species.
+    """
+    for index, site in enumerate(structure):
+        if not site.is_ordered:
+            raise ValueError(
+                f'structure: site {index} of {structure.composition.reduced_formula} is partially occupied ({site.species_string}); '
+                'make an ordered structure first, for example with pymatgen.'
+            )
+
+
+def sites_of(structure: Structure, species: str) -> list[int]:
+    """Indices of the sites held by an element."""
+    return [index for index, site in enumerate(structure) if site.specie.symbol == species]
+
+
+def free_sites(structure: Structure, species: str = 'S', centre: str = 'P', bond: float = BOND) -> list[int]:
+    """Indices of the sites of `species` with no `centre` within `bond` A: in an argyrodite the free S2-, not those of PS4."""
+    bonded = {
+        neighbour.index
+        for index in sites_of(structure, centre)
+        for neighbour in structure.get_neighbors(structure[index], bond)
+        if neighbour.specie.symbol == species
+    }
+    return [index for index in sites_of(structure, species) if index not in bonded]
+
+
+def choose_exchanged(
+    structure: Structure,
+    fraction: float,
+    seed: int,
+    *,
+    first: str = 'S',
+    second: str = 'Cl',
+    centre: str = 'P',
+    bond: float = BOND,
+) -> tuple[list[int], list[int]]:
+    """Sites that change places: as many of the free `first` as of `second`, each list sorted.
+
+    :param fraction: of the smaller of the two site sets; 0.5 on an argyrodite is the half exchanged cell, 1 the fully inverted one.
+    :raises ValueError: for partial occupancies, a fraction outside 0..1 or not a whole number of sites, or a missing species.
+    """
+    require_ordered(structure)
+    free = free_sites(structure, first, centre, bond)
+    other = sites_of(structure, second)
+    for species, sites in ((f'free {first}', free), (second, other)):
+        if not sites:
+            raise ValueError(f'exchange: {structure.composition.reduced_formula} has no site of {species}; name species that it holds.')
+    count = whole_number(fraction, min(len(free), len(other)), 'exchange')
+    generator = np.random.default_rng(seed)
+    return _pick(free, count, generator), _pick(other, count, generator)
+
+
+def exchange_sites(
+    structure: Structure,
+    fraction: float,
+    seed: int,
+    *,
+    first: str = 'S',
+    second: str = 'Cl',
+    centre: str = 'P',
+    bond: float = BOND,
+) -> Structure:
+    """A copy in which a fraction of the free `first` and of `second` have changed places; the composition stays.
+
+    Parameters and errors as for `choose_exchanged`.
+    """
+    from_first, from_second = choose_exchanged(structure, fraction, seed, first=first, second=second, centre=centre, bond=bond)
+    return _replaced(structure, {**dict.fromkeys(from_first, second), **dict.fromkeys(from_second, first)})
+
+
+def substitute(
+    structure: Structure, species: str, dopant: str, fraction: float, seed: int, *, sites: Sequence[int] | None = None
+) -> Structure:
+    """A copy in which a fraction of the sites of `species` (or of the given `sites` of it) holds `dopant`.
+
+    :raises ValueError: for partial occupancies, a missing species, sites of another species, or a fraction that is not a whole number of sites.
+    """
+    require_ordered(structure)
+    held = sites_of(structure, species)
+    chosen = held if sites is None else sorted(set(sites))
+    if not chosen or not set(chosen) <= set(held):
+        raise ValueError(f'substitute: the sites should be sites of {species} in {structure.composition.reduced_formula}, got {chosen}.')
+    count = whole_number(fraction, len(chosen), 'substitute')
+    return _replaced(structure, dict.fromkeys(_pick(chosen, count, np.random.default_rng(seed)), dopant))
+
+
+def whole_number(fraction: float, sites: int, name: str) -> int:
+    """`fraction` of `sites` as a whole number.
+
+    :raises ValueError: if it is none; a rounded fraction would silently be another compound.
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f'{name}: the fraction should be between 0 and 1, got {fraction}.')
+    count = round(fraction * sites)
+    if abs(fraction * sites - count) > 1e-6 * max(sites, 1):
+        raise ValueError(
+            f'{name}: a fraction of {fraction} of {sites} sites is not a whole number; use a multiple of 1/{sites} or a larger supercell.'
+        )
+    return count
+
+
+def _pick(sites: Sequence[int], count: int, generator: np.random.Generator) -> list[int]:
+    return sorted(int(index) for index in generator.choice(np.asarray(sites), size=count, replace=False))
+
+
+def _replaced(structure: Structure, species: dict[int, str]) -> Structure:
+    """A plain copy (site properties and charges dropped) with other elements on some sites, grouped by element."""
+    symbols = [species.get(index, site.specie.symbol) for index, site in enumerate(structure)]
+    changed = Structure(structure.lattice, symbols, structure.frac_coords)
+    order = list(dict.fromkeys(site.specie.symbol for site in structure)) + [s for s in symbols]
+    rank = {symbol: position for position, symbol in reversed(list(enumerate(order)))}
+    return Structure.from_sites(sorted(changed, key=lambda site: rank[site.specie.symbol]))

@@ -1,0 +1,1 @@
+"""Physics (protocols) as YAML, and its loader."""

@@ -1,0 +1,73 @@
+"""Reading protocols: the physics of a work chain as YAML, merged with its children's and with what the user overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
+DEFAULT_PROTOCOL = 'moderate'
+
+
+@lru_cache
+def _read(room: str, name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((files('aiida_dpasse.workflows') / room / f'{name}.yaml').read_text()))
+
+
+def merge(base: Any, overrides: Any) -> Any:
+    """Return ``base`` with ``overrides`` laid over it: mappings are merged key by key, everything else is replaced."""
+    if not isinstance(base, Mapping) or not isinstance(overrides, Mapping):
+        return deepcopy(overrides)
+    merged = {key: deepcopy(value) for key, value in base.items()}
+    for key, value in overrides.items():
+        merged[key] = merge(merged[key], value) if key in merged else deepcopy(value)
+    return merged
+
+
+def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
+    """Return the protocol ``name`` of ``chain``.
+
+    :raises ValueError: if there is no such protocol.
+    """
+    name = name or DEFAULT_PROTOCOL
+    content = _read('protocols', chain)
+    if name not in content['protocols']:
+        raise ValueError(f'There is no protocol `{name}`: choose one of {", ".join(content["protocols"])}.')
+    return deepcopy(merge(content.get('default', {}), content['protocols'][name]))
+
+
+def expand_presets(tree: Any) -> Any:
+    """Replace every mapping with a ``preset`` by that training preset of ``train.yaml``, the rest laid over it.
+
+    :raises ValueError: if there is no such preset.
+    """
+    if not isinstance(tree, Mapping):
+        return tree
+    if 'preset' in tree:
+        presets = _read('protocols', 'train')['presets']
+        name = tree['preset']
+        if name not in presets:
+            raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')
+        rest = {key: value for key, value in tree.items() if key != 'preset'}
+        return merge(expand_presets(presets[name]), rest)
+    return {key: expand_presets(value) for key, value in tree.items()}
+
+
+def machine(preset: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return scheduler options by program from a preset's name, or the mapping given.
+
+    :raises ValueError: if there is no such preset.
+    """
+    if preset is None:
+        return {}
+    if isinstance(preset, Mapping):
+        return dict(preset)
+    known = sorted(path.name.removesuffix('.yaml') for path in (files('aiida_dpasse.workflows') / 'presets').iterdir())
+    if preset not in known:
+        raise ValueError(f'There is no machine preset `{preset}`: choose one of {", ".join(known)} or give a mapping.')
+    return deepcopy(_read('presets', preset))

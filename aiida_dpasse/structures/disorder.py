@@ -1,4 +1,5 @@
-"""Site disorder and doping: exchange of two species between their sites, and substitution of one by another, both seeded and exact."""
+"""Site disorder and doping: exchange of two species between their sites, and substitution of one by another,
+both seeded and exact."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import numpy as np
 from pymatgen.core import Structure
 
 BOND = 2.6
-"""A sulfur with a phosphorus within this distance in A belongs to a thiophosphate group (P-S is 2.05 A; the free S is 4.2 A away)."""
+"""A sulfur with a phosphorus within this distance in A belongs to a thiophosphate group (P-S is 2.05 A; the
+free S is 4.2 A away)."""
 
 
 def require_ordered(structure: Structure) -> None:
@@ -19,7 +21,8 @@ def require_ordered(structure: Structure) -> None:
     for index, site in enumerate(structure):
         if not site.is_ordered:
             raise ValueError(
-                f'structure: site {index} of {structure.composition.reduced_formula} is partially occupied ({site.species_string}); '
+                f'structure: site {index} of {structure.composition.reduced_formula} is partially occupied '
+                f'({site.species_string}); '
                 'make an ordered structure first, for example with pymatgen.'
             )
 
@@ -30,7 +33,8 @@ def sites_of(structure: Structure, species: str) -> list[int]:
 
 
 def free_sites(structure: Structure, species: str = 'S', centre: str = 'P', bond: float = BOND) -> list[int]:
-    """Indices of the sites of `species` with no `centre` within `bond` A: in an argyrodite the free S2-, not those of PS4."""
+    """Indices of the sites of `species` with no `centre` within `bond` A: in an argyrodite the free S2-, not
+    those of PS4."""
     bonded = {
         neighbour.index
         for index in sites_of(structure, centre)
@@ -52,15 +56,20 @@ def choose_exchanged(
 ) -> tuple[list[int], list[int]]:
     """Sites that change places: as many of the free `first` as of `second`, each list sorted.
 
-    :param fraction: of the smaller of the two site sets; 0.5 on an argyrodite is the half exchanged cell, 1 the fully inverted one.
-    :raises ValueError: for partial occupancies, a fraction outside 0..1 or not a whole number of sites, or a missing species.
+    :param fraction: of the smaller of the two site sets; 0.5 on an argyrodite is the half exchanged cell, 1
+        the fully inverted one.
+    :raises ValueError: for partial occupancies, a fraction outside 0..1 or not a whole number of sites, or a
+        missing species.
     """
     require_ordered(structure)
     free = free_sites(structure, first, centre, bond)
     other = sites_of(structure, second)
     for species, sites in ((f'free {first}', free), (second, other)):
         if not sites:
-            raise ValueError(f'exchange: {structure.composition.reduced_formula} has no site of {species}; name species that it holds.')
+            raise ValueError(
+                f'exchange: {structure.composition.reduced_formula} has no site of {species}; name species '
+                'that it holds.'
+            )
     count = whole_number(fraction, min(len(free), len(other)), 'exchange')
     generator = np.random.default_rng(seed)
     return _pick(free, count, generator), _pick(other, count, generator)
@@ -76,26 +85,39 @@ def exchange_sites(
     centre: str = 'P',
     bond: float = BOND,
 ) -> Structure:
-    """A copy in which a fraction of the free `first` and of `second` have changed places; the composition stays.
+    """A copy in which a fraction of the free `first` and of `second` have changed places; the composition
+    stays.
 
     Parameters and errors as for `choose_exchanged`.
     """
-    from_first, from_second = choose_exchanged(structure, fraction, seed, first=first, second=second, centre=centre, bond=bond)
+    from_first, from_second = choose_exchanged(
+        structure, fraction, seed, first=first, second=second, centre=centre, bond=bond
+    )
     return _replaced(structure, {**dict.fromkeys(from_first, second), **dict.fromkeys(from_second, first)})
 
 
 def substitute(
-    structure: Structure, species: str, dopant: str, fraction: float, seed: int, *, sites: Sequence[int] | None = None
+    structure: Structure,
+    species: str,
+    dopant: str,
+    fraction: float,
+    seed: int,
+    *,
+    sites: Sequence[int] | None = None,
 ) -> Structure:
     """A copy in which a fraction of the sites of `species` (or of the given `sites` of it) holds `dopant`.
 
-    :raises ValueError: for partial occupancies, a missing species, sites of another species, or a fraction that is not a whole number of sites.
+    :raises ValueError: for partial occupancies, a missing species, sites of another species, or a fraction
+        that is not a whole number of sites.
     """
     require_ordered(structure)
     held = sites_of(structure, species)
     chosen = held if sites is None else sorted(set(sites))
     if not chosen or not set(chosen) <= set(held):
-        raise ValueError(f'substitute: the sites should be sites of {species} in {structure.composition.reduced_formula}, got {chosen}.')
+        raise ValueError(
+            f'substitute: the sites should be sites of {species} in {structure.composition.reduced_formula}, '
+            f'got {chosen}.'
+        )
     count = whole_number(fraction, len(chosen), 'substitute')
     return _replaced(structure, dict.fromkeys(_pick(chosen, count, np.random.default_rng(seed)), dopant))
 
@@ -110,7 +132,8 @@ def whole_number(fraction: float, sites: int, name: str) -> int:
     count = round(fraction * sites)
     if abs(fraction * sites - count) > 1e-6 * max(sites, 1):
         raise ValueError(
-            f'{name}: a fraction of {fraction} of {sites} sites is not a whole number; use a multiple of 1/{sites} or a larger supercell.'
+            f'{name}: a fraction of {fraction} of {sites} sites is not a whole number; use a multiple of '
+            f'1/{sites} or a larger supercell.'
         )
     return count
 
@@ -120,7 +143,8 @@ def _pick(sites: Sequence[int], count: int, generator: np.random.Generator) -> l
 
 
 def _replaced(structure: Structure, species: dict[int, str]) -> Structure:
-    """A plain copy (site properties and charges dropped) with other elements on some sites, grouped by element."""
+    """A plain copy (site properties and charges dropped) with other elements on some sites, grouped by
+    element."""
     symbols = [species.get(index, site.specie.symbol) for index, site in enumerate(structure)]
     changed = Structure(structure.lattice, symbols, structure.frac_coords)
     order = list(dict.fromkeys(site.specie.symbol for site in structure)) + [s for s in symbols]

@@ -1,4 +1,5 @@
-"""Shortest interatomic distance of a periodic cell, in numpy alone, so that a driver can carry it to a machine without pymatgen or ASE."""
+"""Shortest interatomic distance of a periodic cell, in numpy alone, so that a driver can carry it to a
+machine without pymatgen or ASE."""
 
 from __future__ import annotations
 

@@ -133,11 +133,21 @@ def sets_from_file(path: str | Path, fmt: str, **kwargs: Any) -> list[FrameSet]:
     formats = Format.get_formats()
     if fmt not in formats:
         raise ValueError(f'`{fmt}` is no format of dpdata: take one of {", ".join(sorted(formats))}.')
-    labelled = type(formats[fmt]).from_labeled_system is not Format.from_labeled_system
-    try:
-        return sets_from_dpdata((dpdata.LabeledSystem if labelled else dpdata.System)(str(path), fmt=fmt, **kwargs))
-    except FileNotFoundError as exception:
-        raise ValueError(f'`{Path(path).name}` could not be read as `{fmt}`: {exception}.') from exception
+    # A format may hold labels or not, and several formulas or one: what it can give most of is tried first.
+    readers = {
+        'from_multi_systems': lambda: dpdata.MultiSystems().load_systems_from_file(str(path), fmt=fmt, **kwargs),
+        'from_labeled_system': lambda: dpdata.LabeledSystem(str(path), fmt=fmt, **kwargs),
+        'from_system': lambda: dpdata.System(str(path), fmt=fmt, **kwargs),
+    }
+    reason: Exception | None = None
+    for method, read in readers.items():
+        if getattr(formats[fmt], method) is getattr(Format, method):
+            continue
+        try:
+            return sets_from_dpdata(read())
+        except Exception as exception:  # dpdata's readers raise whatever a broken file makes them raise
+            reason = exception
+    raise ValueError(f'`{Path(path).name}` could not be read as `{fmt}`: {reason}.') from reason
 
 
 def sets_to_dpdata(sets: Iterable[FrameSet]) -> dpdata.MultiSystems:

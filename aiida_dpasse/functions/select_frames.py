@@ -1,0 +1,25 @@
+"""Take the frames with given identities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+
+
+@calcfunction
+def select_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
+    """Return the frames whose identities are in ``parameters['ids']``, in the order of ``frames``.
+
+    :raises ValueError: if an identity is not among the frames.
+    """
+    wanted = set(parameters['ids'])
+    missing = wanted - set(frames.ids())
+    if missing:
+        raise ValueError(f'The frame {min(missing)} is not among the frames given: take its identity out of `ids`.')
+    masks: list[tuple[Any, Any]] = [(item, np.isin(item.ids, list(wanted))) for item in frames.sets()]
+    return FramesData.from_sets(item.take(mask) for item, mask in masks if mask.any())

@@ -1,0 +1,57 @@
+"""Split frames at random, by seed, into parts for training, validation and test."""
+
+from __future__ import annotations
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet, concatenate
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def split_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, FramesData]:
+    """Return ``training`` and, where asked, ``validation`` and ``test`` frames.
+
+    ``parameters`` holds ``seed`` and the sizes ``validation`` and ``test``: a number of frames, or a fraction below 1.
+    Every formula gives its share, by largest remainder, so that no part misses a compound that has frames enough.
+
+    :raises ValueError: if nothing would be left for training.
+    """
+    groups = concatenate(frames.sets())
+    total = sum(len(group) for group in groups)
+    sizes = {part: _size(parameters.get_dict().get(part, 0), total) for part in ('validation', 'test')}
+    if sum(sizes.values()) >= total:
+        raise ValueError(
+            f'Of {total} frames {sizes["validation"]} would go to validation and {sizes["test"]} to test, which leaves none '
+            'for training: lower `validation` or `test`.'
+        )
+    orders = [
+        np.random.default_rng(derive_seed(parameters['seed'], group.formula, *group.labels)).permutation(len(group))
+        for group in groups
+    ]
+    parts: dict[str, list[FrameSet]] = {'training': [], 'validation': [], 'test': []}
+    available = np.array([len(group) for group in groups])
+    start = np.zeros(len(groups), dtype=int)
+    for part, size in sizes.items():
+        shares = _shares(size, available)
+        for index, group in enumerate(groups):
+            parts[part].append(group.take(np.sort(orders[index][start[index] : start[index] + shares[index]])))
+        start, available = start + shares, available - shares
+    for index, group in enumerate(groups):
+        parts['training'].append(group.take(np.sort(orders[index][start[index] :])))
+    return {part: FramesData.from_sets(sets) for part, sets in parts.items() if any(len(item) for item in sets)}
+
+
+def _size(value: float, total: int) -> int:
+    return round(value * total) if 0 < value < 1 else int(value)
+
+
+def _shares(size: int, available: np.ndarray) -> np.ndarray:
+    exact = size * available / available.sum()
+    shares = np.floor(exact).astype(int)
+    rest = np.argsort(-(exact - shares), kind='stable')[: size - shares.sum()]
+    shares[rest] += 1
+    return shares

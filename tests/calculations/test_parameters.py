@@ -1,0 +1,41 @@
+"""Parameters are refused in one sentence."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from pydantic import Field
+
+from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+
+
+class Inner(Parameters):
+    """A child's parameters."""
+
+    temperature: float = Field(gt=0)
+
+
+class Outer(Parameters):
+    """A parent's parameters."""
+
+    steps: int = Field(gt=0)
+    inner: Inner = Inner(temperature=300)
+    other: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        ({'steps': 5, 'inner': {'temperature': 300}}, None),
+        ({'steps': 5, 'inner': {'temperature': 300.5}}, None),
+        ({'steps': 0}, 'parameters: `steps` should be greater than 0, got 0.'),
+        ({}, 'parameters: `steps` is missing: give it.'),
+        ({'steps': 1, 'inner': {'temperature': -5}}, 'parameters: `inner.temperature` should be greater than 0, got -5.'),
+        ({'steps': 1, 'inner': {'temp': 5, 'temperature': 1}}, 'parameters: `inner.temp` is no known parameter: take it out or choose one of temperature.'),
+        ({'steps': 1, 'other': {'temp': 5, 'temperature': 1}}, 'parameters: `other.temp` is no known parameter: take it out or choose one of temperature.'),
+        ({'steps': 1, 'step': 2}, 'parameters: `step` is no known parameter: take it out or choose one of inner, other, steps.'),
+    ],
+)
+def test_messages(value, message):
+    """Every mistake names the entry and what to do."""
+    assert parameters_validator(Outer)(orm.Dict(value), None) == message

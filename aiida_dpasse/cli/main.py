@@ -1,0 +1,60 @@
+"""The group `aiida-dpasse`: every command is one module of this room, imported only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import ClassVar
+
+import click
+
+from aiida_dpasse import __version__
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, so that `--help` answers at once."""
+
+    #: Command -> (module:attribute, one line of help).
+    COMMANDS: ClassVar[dict[str, tuple[str, str]]] = {
+        'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer and register them.'),
+        'status': ('aiida_dpasse.cli.status:status', 'Show where a process stands: phase, iterations, jobs.'),
+        'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of use."""
+        return list(self.COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, None for an unknown name."""
+        if cmd_name not in self.COMMANDS:
+            return None
+        module, attribute = self.COMMANDS[cmd_name][0].split(':')
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help of the group without importing any command."""
+        with formatter.section('Commands'):
+            formatter.write_dl([(name, line) for name, (_, line) in self.COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={'help_option_names': ['-h', '--help']})
+@click.option('-p', '--profile', metavar='NAME', help='AiiDA profile to use instead of the default one.')
+@click.version_option(__version__, '-V', '--version', prog_name='aiida-dpasse')
+def cli(profile: str | None) -> None:
+    """From crystal structures to an ionic conductivity, every step a provenance node."""
+    if profile is not None:
+        from aiida import load_profile
+
+        load_profile(profile, allow_switch=True)
+
+
+def main() -> None:
+    """Run the command; a missing or unknown profile is one sentence, not a traceback."""
+    from aiida.common.exceptions import ConfigurationError
+
+    try:
+        cli()
+    except ConfigurationError as exception:
+        raise SystemExit(f'Error: {exception}. Make a profile with `verdi presto`.') from exception

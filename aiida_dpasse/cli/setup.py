@@ -1,0 +1,129 @@
+"""`aiida-dpasse setup`: find and start the programs of an environment, and register them as codes of a computer.
+
+Each code carries two extras: `dpasse_version`, the DeePMD-kit release of its environment (validators compare model files
+with it), and `dpasse_versions`, the releases of all packages that matter. Running the command again changes nothing that
+is right, and replaces a code whose path or environment has changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from aiida.cmdline.utils.decorators import with_dbenv
+from aiida.orm import Computer, InstalledCode, QueryBuilder
+
+from aiida_dpasse.cli.programs import Missing, Program, Shell, find_programs, local_shell, prepend_text
+
+VERSION = 'dpasse_version'
+VERSIONS = 'dpasse_versions'
+#: Seconds between two looks at the local process table, which costs next to nothing.
+LOCAL_POLL_INTERVAL = 0.5
+
+
+@click.command('setup')
+@click.option('--computer', 'label', default='localhost', show_default=True, help='Computer; this machine if it is new.')
+@click.option('--threads', default=1, show_default=True, type=click.IntRange(min=1), help='Threads of every job.')
+@click.option('--prefix', help='Environment with the programs, on that computer.  [default: the running environment]')
+@with_dbenv()
+def setup(label: str, threads: int, prefix: str | None) -> None:
+    """Find dp, lmp and python on a computer, see that they start, and register them as codes."""
+    computer, created = local_computer(label)
+    if computer.transport_type == 'core.local':
+        found = find_programs(prefix or sys.prefix)
+    elif prefix is None:
+        raise click.UsageError(f'--prefix is needed: where is the environment with the programs on `{label}`?')
+    else:
+        with computer.get_transport() as transport:
+            found = find_programs(prefix, transport_shell(transport))
+
+    rows = [('computer', label, 'created' if created else 'kept', computer.transport_type)]
+    missing = [program for program in found if isinstance(program, Missing)]
+    for program in found:
+        if isinstance(program, Program):
+            code, state = register(program, computer, threads)
+            rows.append((program.name, code.full_label, state, f'{program.version}  {program.path}'))
+        else:
+            rows.append((program.name, '', 'missing', program.reason))
+    click.echo(_table(rows))
+    for command in dict.fromkeys(program.remedy for program in missing):
+        click.echo(f'\nTo mend it, run on `{label}`, then this command again:\n  {command}')
+    if missing:
+        raise SystemExit(1)
+
+
+def local_computer(label: str) -> tuple[Computer, bool]:
+    """Return the computer of this label and whether it was made; a new one is this machine.
+
+    A local computer gets no login shell: it would read the user's profile before every job and stalls jobs for minutes.
+    """
+    from aiida.manage import get_manager
+    from aiida.manage.configuration import get_config
+
+    builder = QueryBuilder().append(Computer, filters={'label': label})
+    created = builder.count() == 0
+    if created:
+        profile = get_manager().get_profile()
+        assert profile is not None
+        computer = Computer(
+            label=label,
+            hostname='localhost',
+            description='This machine, registered by aiida-dpasse setup',
+            transport_type='core.local',
+            scheduler_type='core.direct',
+            workdir=str(Path(get_config().dirpath) / 'scratch' / profile.name),
+        ).store()
+        computer.set_default_mpiprocs_per_machine(1)
+    else:
+        computer = builder.one()[0]
+    if computer.transport_type == 'core.local':
+        configuration = computer.get_configuration() if computer.is_configured else {}
+        if configuration.get('use_login_shell', True):
+            computer.configure(**{**configuration, 'use_login_shell': False, 'safe_interval': 0.0})
+        if computer.get_minimum_job_poll_interval() > LOCAL_POLL_INTERVAL:
+            computer.set_minimum_job_poll_interval(LOCAL_POLL_INTERVAL)
+    return computer, created
+
+
+def register(program: Program, computer: Computer, threads: int = 1) -> tuple[InstalledCode, str]:
+    """Return the code of this program on this computer, and 'created', 'kept' or 'replaced'."""
+    text = prepend_text(program, threads)
+    existing = QueryBuilder().append(Computer, filters={'id': computer.pk}, tag='computer')
+    existing.append(InstalledCode, with_computer='computer', filters={'label': program.name}).order_by(
+        {InstalledCode: {'id': 'desc'}}
+    )
+    old = existing.first(flat=True)
+    state = 'created' if old is None else 'replaced'
+    if old is not None and str(old.filepath_executable) == program.path and old.prepend_text == text:
+        code, state = old, 'kept'
+    else:
+        if old is not None:
+            # A stored code cannot change: earlier calculations keep the one that they ran with, under another name.
+            old.label = f'{program.name}-{old.pk}'
+            old.is_hidden = True
+        code = InstalledCode(
+            label=program.name,
+            computer=computer,
+            filepath_executable=program.path,
+            prepend_text=text,
+            description=f'{program.name} {program.version}, registered by aiida-dpasse setup',
+        ).store()
+    code.base.extras.set_many({VERSION: program.versions.get('deepmd-kit', ''), VERSIONS: program.versions})
+    return code, state
+
+
+def transport_shell(transport: object) -> Shell:
+    """Return a shell that runs on the other side of an open transport."""
+
+    def shell(command: str) -> tuple[int, str, str]:
+        status, output, error = transport.exec_command_wait(command)  # type: ignore[attr-defined]
+        return status, output, error
+
+    return shell
+
+
+def _table(rows: list[tuple[str, str, str, str]]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(rows, headers=('program', 'code', 'state', 'version and path'), tablefmt='simple')

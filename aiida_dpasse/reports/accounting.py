@@ -1,0 +1,91 @@
+"""The accounting rule: requested = admitted + rejected + failed, for every batch of labels, and as the nodes say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiida import orm
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.reports.graph import call_tree, inputs, output, output_dict
+
+LABEL = 'dpasse.label'
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The account of one label job or of one label work chain, and what its nodes hold.
+
+    ``given`` and ``returned`` are the numbers of frames of the nodes that went in and came out; ``lost`` are the
+    identities that went in and are neither returned nor named as rejected or failed.
+    """
+
+    pk: int
+    label: str
+    requested: int
+    admitted: int
+    rejected: int
+    failed: int
+    given: int
+    returned: int
+    lost: tuple[str, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the account adds up and agrees with the nodes."""
+        adds_up = self.requested == self.admitted + self.rejected + self.failed
+        return adds_up and self.admitted == self.returned and not self.lost
+
+
+def _ids(entries: list) -> set[str]:
+    return {str(entry['id']) for entry in entries}
+
+
+def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
+    """Return the account of a label job or label work chain, None if it left none."""
+    account = output_dict(process, 'account')
+    if not account:
+        return None
+    given = [data for name, data in inputs(process, FramesData) if name == 'frames']
+    returned = output(process, 'frames')
+    asked = {identity for data in given for identity in data.ids()}
+    labelled = set(returned.ids()) if isinstance(returned, FramesData) else set()
+    # A labeller that runs its own dynamics returns frames that nobody gave it: there is nothing to look for then.
+    known = labelled <= asked
+    named = _ids(account.get('rejected', [])) | _ids(account.get('failed', []))
+    return Batch(
+        pk=process.pk,
+        label=label,
+        requested=int(account['requested']),
+        admitted=int(account['admitted']),
+        rejected=len(account.get('rejected', [])),
+        failed=len(account.get('failed', [])),
+        given=len(asked),
+        returned=len(labelled),
+        lost=tuple(sorted(asked - labelled - named)) if known else (),
+    )
+
+
+def batches(process: orm.ProcessNode) -> list[Batch]:
+    """Return the account of every label job and label work chain of ``process``."""
+    calls = [call for call in call_tree(process.pk) if call.entry_point == LABEL]
+    found = (account_of(orm.load_node(call.pk), call.label) for call in calls)
+    return [batch for batch in found if batch is not None]
+
+
+def unaccounted(process: orm.ProcessNode) -> list[str]:
+    """Return one sentence for every label process of ``process`` whose account is missing or does not add up."""
+    faults = []
+    for call in call_tree(process.pk):
+        if call.entry_point != LABEL:
+            continue
+        batch = account_of(orm.load_node(call.pk), call.label)
+        if batch is None:
+            faults.append(f'The label process {call.pk} left no account (exit status {call.exit_status}).')
+        elif not batch.balanced:
+            faults.append(
+                f'The label process {call.pk} was asked for {batch.requested} frames and names {batch.admitted} admitted, '
+                f'{batch.rejected} rejected and {batch.failed} failed; its node holds {batch.returned}, '
+                f'{len(batch.lost)} are lost.'
+            )
+    return faults

@@ -1,0 +1,178 @@
+"""The Arrhenius plot: conductivity times temperature against inverse temperature, and what it says at 300 K."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, note, picture
+
+EXPERIMENT = 'experiments'
+
+
+@dataclass(frozen=True)
+class Point:
+    """One temperature in K: conductivity and its standard deviation in mS/cm, and the verdict on its regime."""
+
+    temperature: float
+    conductivity: float
+    error: float
+    diffusive: bool = True
+
+
+@dataclass(frozen=True)
+class Line:
+    """Fit of ln(sigma T), sigma in mS/cm and T in K, against 1/T, with the (2, 2) covariance of intercept and slope."""
+
+    intercept: float
+    slope: float
+    covariance: NDArray[np.float64] | None = None
+
+    def at(self, temperature: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ln(sigma T) and its standard deviation."""
+        inverse = 1 / temperature
+        value = self.intercept + self.slope * inverse
+        if self.covariance is None:
+            return value, np.zeros_like(value)
+        basis = np.stack([np.ones_like(inverse), inverse])
+        return value, np.sqrt(np.maximum(np.einsum('it,ij,jt->t', basis, self.covariance, basis), 0))
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """Conductivity in mS/cm at a temperature in K, with its 16 % and 84 % quantiles."""
+
+    temperature: float
+    conductivity: float
+    low: float
+    high: float
+
+
+def plot_arrhenius(
+    path: Path,
+    points: list[Point],
+    line: Line | None = None,
+    extrapolation: Extrapolation | None = None,
+    title: str = '',
+    remark: str = '',
+    activation_energy: tuple[float, float] | None = None,
+    experiment: tuple[float, float, float] | None = None,
+) -> None:
+    """Draw sigma T in S K/cm on a logarithmic axis against 1000/T.
+
+    :param remark: shown where there is no fit, for example why the extrapolation is undetermined.
+    :param activation_energy: value and standard deviation in eV.
+    :param experiment: temperature in K, lowest and highest measured conductivity in mS/cm.
+    """
+    with picture(path) as figure:
+        axes = figure.subplots()
+        axes.set_yscale('log')
+        if line is not None and points:
+            _draw_line(axes, line, points, extrapolation, activation_energy)
+        for diffusive in (True, False):
+            chosen = [point for point in points if point.diffusive is diffusive and point.conductivity > 0]
+            if chosen:
+                _draw_points(axes, chosen, diffusive)
+        if extrapolation is not None:
+            _draw_extrapolation(axes, extrapolation)
+        if experiment is not None:
+            temperature, low, high = experiment
+            y = 1e-3 * temperature * np.array([low, high])
+            axes.plot([1000 / temperature] * 2, y, color=GREEN, lw=7, alpha=0.35, solid_capstyle='butt', label=EXPERIMENT)
+        if not points:
+            note(axes, 'no temperature gave a conductivity')
+        axes.set_xlabel(r'$1000\,/\,T$  (K$^{-1}$)')
+        axes.set_ylabel(r'$\sigma T$  (S K cm$^{-1}$)')
+        axes.margins(x=0.06, y=0.12)
+        _temperature_axis(axes, [point.temperature for point in points], extrapolation)
+        if points:
+            axes.legend(loc='lower left', title=title or None, alignment='left', title_fontproperties={'weight': 'bold'})
+        if remark:
+            axes.text(0.98, 0.97, remark, transform=axes.transAxes, ha='right', va='top', color=GREY, wrap=True, fontsize=9)
+
+
+def _draw_line(
+    axes: Axes,
+    line: Line,
+    points: list[Point],
+    extrapolation: Extrapolation | None,
+    activation_energy: tuple[float, float] | None,
+) -> None:
+    temperatures = [point.temperature for point in points]
+    coldest = min([*temperatures, *([extrapolation.temperature] if extrapolation else [])])
+    label = 'fit'
+    if activation_energy is not None:
+        label = rf'fit, $E_\mathrm{{a}}$ = {activation_energy[0]:.3f} $\pm$ {activation_energy[1]:.3f} eV'
+    inside = 1 / np.linspace(1 / max(temperatures), 1 / min(temperatures), 60)
+    beyond = 1 / np.linspace(1 / min(temperatures), 1 / coldest, 60)
+    for grid, dashes, text in ((inside, '-', label), (beyond, '--', None)):
+        value, error = line.at(grid)
+        axes.plot(1000 / grid, 1e-3 * np.exp(value), dashes, color=BLUE, lw=1.6, label=text)
+        axes.fill_between(
+            1000 / grid, 1e-3 * np.exp(value - error), 1e-3 * np.exp(value + error), color=BLUE, alpha=0.16, lw=0
+        )
+
+
+def _draw_points(axes: Axes, points: list[Point], diffusive: bool) -> None:
+    temperature = np.array([point.temperature for point in points])
+    y = 1e-3 * temperature * np.array([point.conductivity for point in points])
+    error = 1e-3 * temperature * np.array([point.error for point in points])
+    # A bar that reaches zero cannot be drawn on a logarithmic axis: it ends a decade below its point.
+    low = np.minimum(error, 0.9 * y)
+    axes.errorbar(
+        1000 / temperature,
+        y,
+        yerr=[low, error],
+        fmt='o',
+        ms=7,
+        color=INK,
+        mfc=INK if diffusive else 'white',
+        lw=1.4,
+        zorder=3,
+        label='molecular dynamics' if diffusive else 'not diffusive, left out',
+    )
+
+
+def _draw_extrapolation(axes: Axes, extrapolation: Extrapolation) -> None:
+    scale = 1e-3 * extrapolation.temperature
+    y = scale * extrapolation.conductivity
+    bars = [[y - scale * extrapolation.low], [scale * extrapolation.high - y]]
+    axes.errorbar(
+        [1000 / extrapolation.temperature],
+        [y],
+        yerr=bars,
+        fmt='D',
+        ms=7,
+        color=ORANGE,
+        mec=INK,
+        mew=0.8,
+        lw=1.6,
+        zorder=4,
+        label=f'{extrapolation.temperature:.0f} K: {_significant(extrapolation.conductivity)} mS/cm '
+        f'({_significant(extrapolation.low)} to {_significant(extrapolation.high)})',
+    )
+
+
+def _significant(value: float) -> str:
+    return f'{value:.2g}' if value < 100 else f'{float(f"{value:.2g}"):.0f}'
+
+
+def _temperature_axis(axes: Axes, temperatures: list[float], extrapolation: Extrapolation | None) -> None:
+    """Write the temperatures themselves along the top."""
+    shown = sorted({*temperatures, *([extrapolation.temperature] if extrapolation else [])})
+    if not shown:
+        return
+    low, high = axes.get_xlim()
+    top = axes.secondary_xaxis('top')
+    kept: list[float] = []
+    for temperature in shown:  # from cold to hot; labels that would touch are left out
+        if not kept or 1000 / kept[-1] - 1000 / temperature > 0.07 * (high - low):
+            kept.append(temperature)
+    top.set_xticks([1000 / temperature for temperature in kept], [f'{temperature:.0f}' for temperature in kept])
+    top.minorticks_off()
+    top.set_xlabel('$T$  (K)')
+    top.spines['top'].set_visible(True)

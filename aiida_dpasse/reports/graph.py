@@ -1,0 +1,161 @@
+"""Reading a workflow's graph with queries of columns only: fast, and true even while a daemon writes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+CALLS = (LinkType.CALL_CALC.value, LinkType.CALL_WORK.value)
+DATA = (LinkType.CREATE.value, LinkType.INPUT_CALC.value)
+FINISHED, EXCEPTED, KILLED = 'finished', 'excepted', 'killed'
+TERMINATED = (FINISHED, EXCEPTED, KILLED)
+
+_COLUMNS = (
+    'id',
+    'uuid',
+    'node_type',
+    'process_type',
+    'ctime',
+    'mtime',
+    'attributes.process_label',
+    'attributes.process_state',
+    'attributes.exit_status',
+    'attributes.exit_message',
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One process of a workflow, as its columns stand now."""
+
+    pk: int
+    uuid: str
+    node_type: str
+    process_type: str
+    ctime: datetime
+    mtime: datetime
+    name: str
+    state: str
+    exit_status: int | None
+    exit_message: str | None
+    parent: int | None
+    label: str
+    depth: int
+
+    @property
+    def entry_point(self) -> str:
+        """Name without the group, for example ``dpasse.label``; the name of the function for a calcfunction."""
+        if self.node_type.endswith('FunctionNode.'):
+            return self.name
+        return self.process_type.rpartition(':')[2]
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it is a program that a scheduler runs."""
+        return self.node_type.endswith('CalcJobNode.')
+
+    @property
+    def terminated(self) -> bool:
+        """Whether it has ended, in whichever way."""
+        return self.state in TERMINATED
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has ended with exit status 0."""
+        return self.state == FINISHED and self.exit_status == 0
+
+    def seconds(self, now: datetime | None = None) -> float:
+        """Return its wall time in s, until ``now`` if it still runs."""
+        end = self.mtime if self.terminated or now is None else now
+        return max((end - self.ctime).total_seconds(), 0.0)
+
+
+def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
+    values = [*row[:6], *('' if value is None else value for value in row[6:8]), *row[8:10]]
+    return Call(*values, parent=parent, label=label, depth=depth)
+
+
+def call_tree(pk: int) -> list[Call]:
+    """Return the process ``pk`` and everything it called, directly or not, by depth and then in order of creation."""
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': pk}, project=_COLUMNS)
+    found = [_call(row, None, '', 0) for row in query.all(flat=False)]
+    level = [call.pk for call in found]
+    depth = 0
+    while level:
+        depth += 1
+        query = orm.QueryBuilder()
+        query.append(orm.ProcessNode, filters={'id': {'in': level}}, tag='caller', project='id')
+        query.append(
+            orm.ProcessNode,
+            with_incoming='caller',
+            edge_filters={'type': {'in': CALLS}},
+            project=_COLUMNS,
+            edge_project=['label'],
+        )
+        rows = sorted(query.all(), key=lambda row: row[1])
+        children = [_call(row[1:11], row[0], row[11], depth) for row in rows]
+        found += children
+        level = [child.pk for child in children]
+    return found
+
+
+def children(tree: list[Call], pk: int) -> list[Call]:
+    """Return what the process ``pk`` called itself."""
+    return [call for call in tree if call.parent == pk]
+
+
+def below(tree: list[Call], pk: int) -> list[Call]:
+    """Return everything that the process ``pk`` called, directly or not."""
+    pks = {pk}
+    found = []
+    for call in tree:  # parents come before their children
+        if call.parent in pks:
+            pks.add(call.pk)
+            found.append(call)
+    return found
+
+
+def data_ancestors(pks: set[int]) -> set[int]:
+    """Return the pks of all nodes that the nodes ``pks`` stem from, themselves included, along data links."""
+    found, level = set(pks), set(pks)
+    while level:
+        query = orm.QueryBuilder()
+        query.append(orm.Node, filters={'id': {'in': list(level)}}, tag='child')
+        query.append(orm.Node, with_outgoing='child', edge_filters={'type': {'in': DATA}}, project='id')
+        level = {row[0] for row in query.iterall()} - found
+        found |= level
+    return found
+
+
+def inputs(node: orm.ProcessNode, cls: type[orm.Data] = orm.Data) -> Iterator[tuple[str, orm.Data]]:
+    """Yield label and node of the inputs of ``node`` that are of ``cls``, sorted by label."""
+    links = node.base.links.get_incoming(node_class=cls, link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK))
+    yield from sorted(((link.link_label, link.node) for link in links), key=lambda pair: pair[0])
+
+
+def outputs(node: orm.ProcessNode, cls: type[orm.Data] = orm.Data) -> Iterator[tuple[str, orm.Data]]:
+    """Yield label and node of the outputs of ``node`` that are of ``cls``, sorted by label."""
+    links = node.base.links.get_outgoing(node_class=cls, link_type=(LinkType.CREATE, LinkType.RETURN))
+    yield from sorted(((link.link_label, link.node) for link in links), key=lambda pair: pair[0])
+
+
+def output(node: orm.ProcessNode | None, label: str) -> orm.Data | None:
+    """Return the output ``label`` (namespaces joined by two underscores) of ``node``, or None."""
+    return None if node is None else next((data for name, data in outputs(node) if name == label), None)
+
+
+def output_dict(node: orm.ProcessNode | None, label: str) -> dict:
+    """Return the content of the `Dict` output ``label`` of ``node``, empty if there is none."""
+    data = output(node, label)
+    return data.get_dict() if isinstance(data, orm.Dict) else {}
+
+
+def entry_point(node: orm.ProcessNode) -> str:
+    """Return the entry point's name, for example ``dpasse.label``, or the name of a calcfunction."""
+    if isinstance(node, orm.CalcFunctionNode | orm.WorkFunctionNode):
+        return str(node.process_label)
+    return str(node.process_type or '').rpartition(':')[2]

@@ -1,0 +1,147 @@
+"""Where a frame comes from: a walk along the graph by the frame's content, never by stored identifiers of nodes.
+
+Identifiers of nodes break under caching and in archives; a frame's id is a hash of its symbols, cell and positions,
+which every union, split, selection and label job leaves as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from aiida import orm
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.reports.graph import data_ancestors, entry_point, inputs, outputs
+
+LABEL, MD, TRAIN = 'dpasse.label', 'dpasse.md', 'dpasse.train'
+
+
+class Record(NamedTuple):
+    """What a node says of one of its frames."""
+
+    source: str
+    step: int
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class FrameOrigin:
+    """The way of one frame, from the node where it was asked for back to the process that made it.
+
+    ``made_by`` is the process whose output holds the frame and whose inputs do not, ``step`` its molecular dynamics
+    step (-1 if none). ``label_job`` gave the labels, ``selected_by`` chose it, from the input link ``source``.
+    ``parent`` is the frame it was displaced from, if ``made_by`` displaced frames. All processes are given by pk.
+    """
+
+    frame_id: str
+    label_job: int | None = None
+    selected_by: int | None = None
+    source: str = ''
+    made_by: int | None = None
+    made_by_name: str = ''
+    step: int = -1
+    path: tuple[int, ...] = ()
+    parent: FrameOrigin | None = None
+
+    @property
+    def md(self) -> tuple[int, int] | None:
+        """The molecular dynamics, or labelling dynamics, and its step: of the frame or the one it was displaced from."""
+        if self.made_by_name in (MD, LABEL) and self.made_by is not None and self.step >= 0:
+            return self.made_by, self.step
+        return None if self.parent is None else self.parent.md
+
+
+class TrainingFrame(NamedTuple):
+    """A frame that the training ``training`` (pk) read under the input ``role``, and where it comes from."""
+
+    training: int
+    role: str
+    origin: FrameOrigin
+
+
+class Tracer:
+    """Walks back from frames, reading each node once."""
+
+    def __init__(self) -> None:
+        self._records: dict[int, dict[str, Record]] = {}
+
+    def records(self, frames: FramesData) -> dict[str, Record]:
+        """Return what ``frames`` says of each frame, by its identity."""
+        if frames.pk not in self._records:
+            self._records[frames.pk] = {
+                str(identity): Record(str(source), int(step), item.labelled)
+                for item in frames.sets()
+                for identity, source, step in zip(item.ids, item.sources, item.steps, strict=True)
+            }
+        return self._records[frames.pk]
+
+    def trace(self, frames: FramesData, frame_id: str) -> FrameOrigin:
+        """Return where the frame ``frame_id`` of ``frames`` comes from.
+
+        :raises ValueError: if ``frames`` holds no such frame.
+        """
+        if frame_id not in self.records(frames):
+            raise ValueError(f'The frame {frame_id} is not in FramesData<{frames.pk}>: take one of its `ids()`.')
+        origin = FrameOrigin(frame_id)
+        node: FramesData | None = frames
+        while node is not None and (creator := node.creator) is not None:
+            record = self.records(node)[frame_id]
+            given = dict(inputs(creator, FramesData))
+            holders = {label: data for label, data in given.items() if frame_id in self.records(data)}
+            origin = replace(origin, path=(*origin.path, creator.pk))
+            if entry_point(creator) == LABEL and record.labelled and origin.label_job is None:
+                origin = replace(origin, label_job=creator.pk)
+            if record.source in holders and origin.selected_by is None:
+                origin = replace(origin, selected_by=creator.pk, source=record.source)
+            if not holders:
+                made = replace(origin, made_by=creator.pk, made_by_name=entry_point(creator), step=record.step)
+                return replace(made, parent=self._parent(given, record))
+            node = holders.get(record.source, next(iter(holders.values())))
+        return origin
+
+    def _parent(self, given: dict[str, FramesData], record: Record) -> FrameOrigin | None:
+        """Follow a displaced frame to the one frame of the same source and step among the inputs of its maker."""
+        for label, node in given.items():
+            if record.step < 0 or (label != record.source and len(given) > 1):
+                continue
+            matches = [
+                identity
+                for identity, other in self.records(node).items()
+                if other.step == record.step and (label == record.source or other.source == record.source)
+            ]
+            if len(matches) == 1:
+                return self.trace(node, matches[0])
+        return None
+
+
+def trace_frame(frames: FramesData, frame_id: str) -> FrameOrigin:
+    """Return where the frame ``frame_id`` of ``frames`` comes from.
+
+    :raises ValueError: if ``frames`` holds no such frame.
+    """
+    return Tracer().trace(frames, frame_id)
+
+
+def trainings(node: orm.Node) -> list[orm.CalcJobNode]:
+    """Return every training that ``node``, or an output of it, stems from along data links, oldest first."""
+    starts = {data.pk for _, data in outputs(node)} if isinstance(node, orm.ProcessNode) else {node.pk}
+    query = orm.QueryBuilder()
+    query.append(
+        orm.CalcJobNode,
+        filters={'id': {'in': list(data_ancestors(starts))}, 'process_type': {'like': f'%:{TRAIN}'}},
+    )
+    return sorted(query.all(flat=True), key=lambda job: job.pk)
+
+
+def trace_dataset(node: orm.Node) -> Iterator[TrainingFrame]:
+    """Yield every labelled frame that ``node`` rests on, with its label job and its molecular dynamics step.
+
+    :param node: a result, such as the activation energy of a conductivity, a potential, or the process that gave it.
+    """
+    tracer = Tracer()
+    for training in trainings(node):
+        for role, frames in inputs(training, FramesData):
+            for frame_id in tracer.records(frames):
+                yield TrainingFrame(training.pk, role, tracer.trace(frames, frame_id))

@@ -1,0 +1,85 @@
+"""Mean square displacement against time, for each temperature, with its error and the contrast beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from aiida_dpasse.reports.style import GREY, INK, note, picture, temperature_colours
+
+
+@dataclass(frozen=True)
+class Curve:
+    """MSD of one run: ``lag`` (n,) ps, ``msd`` (n,) A^2, ``error`` (n,) A^2 or None, ``window`` of the fit in ps."""
+
+    temperature: float
+    lag: NDArray[np.float64]
+    msd: NDArray[np.float64]
+    error: NDArray[np.float64] | None = None
+    window: tuple[float, float] | None = None
+
+
+def plot_msd(path: Path, curves: list[Curve], contrast: list[Curve] | None = None, contrast_name: str = 'ordered') -> None:
+    """Draw the curves on linear axes and, beside, on logarithmic ones with the slope that diffusion has.
+
+    :param curves: of the structure whose conductivity is reported, drawn solid.
+    :param contrast: of the structure to compare with, drawn dashed.
+    """
+    contrast = contrast or []
+    colours = temperature_colours([curve.temperature for curve in (*curves, *contrast)])
+    with picture(path, width=9.2, height=4.2) as figure:
+        linear, logarithmic = figure.subplots(1, 2, width_ratios=(1.15, 1))
+        logarithmic.set(xscale='log', yscale='log')
+        for axes in (linear, logarithmic):
+            for curve in curves:
+                _draw(axes, curve, colours[curve.temperature], '-', f'{curve.temperature:.0f} K')
+            for curve in contrast:
+                _draw(axes, curve, colours[curve.temperature], '--', f'{curve.temperature:.0f} K, {contrast_name}')
+            axes.set_xlabel('lag time  (ps)')
+        linear.set_ylabel('MSD of the mobile ion  (Å$^2$)')
+        logarithmic.set_ylabel('MSD  (Å$^2$)')
+        if not curves and not contrast:
+            note(linear, 'no displacement was computed')
+            return
+        linear.set_xlim(left=0)
+        linear.set_ylim(bottom=0)
+        linear.legend(loc='upper left')
+        _slope_guide(logarithmic, [*curves, *contrast])
+
+
+def _draw(axes: Axes, curve: Curve, colour: Any, dashes: str, label: str) -> None:
+    positive = (curve.lag > 0) & (curve.msd > 0)
+    lag, msd = curve.lag[positive], curve.msd[positive]
+    axes.plot(lag, msd, dashes, color=colour, label=label)
+    if curve.error is not None:
+        error = curve.error[positive]
+        axes.fill_between(lag, np.maximum(msd - error, 0.1 * msd), msd + error, color=colour, alpha=0.18, lw=0)
+    if curve.window is not None:
+        inside = (lag >= curve.window[0]) & (lag <= curve.window[1])
+        if inside.any():  # the ends of the fitted window
+            ends = [np.flatnonzero(inside)[0], np.flatnonzero(inside)[-1]]
+            axes.plot(lag[ends], msd[ends], '|', color=colour, ms=11, mew=2)
+
+
+def _slope_guide(axes: Axes, curves: list[Curve]) -> None:
+    """Draw MSD proportional to time above the curves, over the last decade."""
+    longest = max(curve.lag.max() for curve in curves)
+    highest = max(curve.msd[-1] / curve.lag[-1] for curve in curves if len(curve.lag))
+    lag = np.array([longest / 12, longest / 1.6])
+    guide = 2.2 * highest * lag
+    axes.plot(lag, guide, color=GREY, lw=1.2, ls=(0, (1, 1.5)))
+    middle = np.sqrt(lag.prod())
+    axes.annotate(
+        r'$\propto t$',
+        (middle, 2.2 * highest * middle),
+        xytext=(-6, 6),
+        textcoords='offset points',
+        color=INK,
+        ha='right',
+        fontsize=10,
+    )

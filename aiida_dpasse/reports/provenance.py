@@ -1,0 +1,64 @@
+"""The provenance rule: every node that a workflow uses or leaves has a creator, or is an input of the workflow."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_dpasse.reports.graph import call_tree
+
+CONSUMERS = (LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value)
+PRODUCTS = (LinkType.CREATE.value, LinkType.RETURN.value)
+
+#: Nodes of plain type that other plugins make for their own processes, by the entry point of the process that uses
+#: them: aiida-shell stores the arguments of a command, aiida-vasp its k-points and settings.
+EXEMPT: dict[str, tuple[type[orm.Data], ...]] = {
+    'core.shell': (orm.List,),
+    'vasp.vasp': (orm.KpointsData, orm.Dict),
+    'vasp.v2.vasp': (orm.KpointsData, orm.Dict),
+}
+
+
+def orphans(process: orm.ProcessNode) -> list[orm.Data]:
+    """Return every data node of the workflow that has neither a creator nor is an input of ``process``, by pk.
+
+    Exempt are codes and the nodes of `EXEMPT`. Works in an imported archive, where a creator that was left out shows
+    up as missing.
+    """
+    pks = [call.pk for call in call_tree(process.pk)]
+    given = set(_linked([process.pk], CONSUMERS, incoming=True))
+    used = set(_linked(pks, CONSUMERS, incoming=True)) | set(_linked(pks, PRODUCTS, incoming=False))
+    created = set(_created(used))
+    lost = [orm.load_node(pk) for pk in sorted(used - given - created)]
+    return [node for node in lost if not isinstance(node, orm.AbstractCode) and not _exempt(node)]
+
+
+def _linked(pks: list[int], links: tuple[str, ...], incoming: bool) -> list[int]:
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': {'in': pks}}, tag='process')
+    join = {'with_outgoing': 'process'} if incoming else {'with_incoming': 'process'}
+    query.append(orm.Data, edge_filters={'type': {'in': links}}, project='id', **join)
+    return [row[0] for row in query.all()]
+
+
+def _created(pks: set[int]) -> list[int]:
+    query = orm.QueryBuilder().append(orm.Data, filters={'id': {'in': list(pks)}}, tag='data', project='id')
+    query.append(orm.ProcessNode, with_outgoing='data', edge_filters={'type': LinkType.CREATE.value})
+    return [row[0] for row in query.all()]
+
+
+def _exempt(node: orm.Data) -> bool:
+    """Whether only one foreign plugin's processes, or what these call, use ``node`` and its type is listed for them."""
+    users = node.base.links.get_outgoing(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all_nodes()
+    return bool(users) and all(any(isinstance(node, types) for types in _foreign(user)) for user in users)
+
+
+def _foreign(user: orm.ProcessNode) -> list[tuple[type[orm.Data], ...]]:
+    chain, found = [user], []
+    while chain:
+        name = str(chain[0].process_type or '').rpartition(':')[2]
+        found += [EXEMPT[name]] if name in EXEMPT else []
+        links = chain[0].base.links.get_incoming(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK))
+        chain = [*chain[1:], *(link.node for link in links)]
+    return found
+
+

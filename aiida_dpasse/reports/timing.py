@@ -1,0 +1,66 @@
+"""Wall time and number of jobs of each phase, from the times that the process nodes carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiida_dpasse.reports.graph import Call, below, children
+
+
+@dataclass(frozen=True)
+class PhaseTime:
+    """One child of a workflow: how long it took and how many programs it ran."""
+
+    phase: str
+    pk: int
+    name: str
+    state: str
+    exit_status: int | None
+    wall_s: float
+    jobs: int
+    jobs_done: int
+    jobs_failed: int
+    job_s: float
+
+
+def phase_times(tree: list[Call], now: datetime | None = None) -> list[PhaseTime]:
+    """Return the time of each work chain or program that the first process of ``tree`` called, in order.
+
+    :param tree: as `graph.call_tree` gives it.
+    :param now: until when a running phase is counted.
+    """
+    phases = []
+    for child in children(tree, tree[0].pk):
+        jobs = [call for call in (child, *below(tree, child.pk)) if call.is_job]
+        if not jobs:
+            continue  # planning and joining frames is no phase
+        phases.append(
+            PhaseTime(
+                phase=child.label,
+                pk=child.pk,
+                name=child.name,
+                state=child.state,
+                exit_status=child.exit_status,
+                wall_s=child.seconds(now),
+                jobs=len(jobs),
+                jobs_done=sum(job.terminated for job in jobs),
+                jobs_failed=sum(job.terminated and not job.ok for job in jobs),
+                job_s=sum(job.seconds(now) for job in jobs),
+            )
+        )
+    return phases
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as a person reads them, for example ``3 min 05 s``.
+
+    >>> clock(185)
+    '3 min 05 s'
+    """
+    total = round(seconds)
+    if total < 60:
+        return f'{total} s'
+    if total < 3600:
+        return f'{total // 60} min {total % 60:02d} s'
+    return f'{total // 3600} h {total % 3600 // 60:02d} min'

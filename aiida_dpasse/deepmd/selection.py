@@ -1,0 +1,84 @@
+"""Choice of the frames worth labelling, by the deviation among a committee of potentials.
+
+The deviation of a frame is the largest over its atoms of the standard deviation of the force among the committee, in
+eV/A: DP-GEN's criterion (Zhang et al., Comput. Phys. Commun. 253, 107206 (2020)), as LAMMPS writes it in `max_devi_f`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ACCURATE, CANDIDATE, FAILED = 'accurate', 'candidate', 'failed'
+CLASSES = (ACCURATE, CANDIDATE, FAILED)
+
+
+def trust_levels(deviations: Any, trust: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the lower and upper trust level in eV/A for frames with these ``deviations`` (n,).
+
+    ``trust`` holds ``mode``, ``low``, ``high``, ``quantile`` and ``explosion``. Mode ``fixed`` returns ``low`` and ``high``.
+    Mode ``adaptive`` multiplies both by the same factor s = max(1, Q / low), with Q the quantile ``quantile`` of the
+    deviations below ``explosion``: while the committee is crude, that fraction of the frames counts as accurate and the
+    next worse ones are learned first; as it improves the levels fall, but never below ``low`` and ``high``, which stay the
+    goal. In both modes no level exceeds ``explosion``, and the result depends on nothing but the arguments.
+
+    :raises ValueError: for an unknown mode.
+    """
+    low, high, explosion = (float(trust[name]) for name in ('low', 'high', 'explosion'))
+    if trust['mode'] not in ('fixed', 'adaptive'):
+        raise ValueError(f'`trust.mode` should be fixed or adaptive, got {trust["mode"]!r}.')
+    if trust['mode'] == 'adaptive':
+        values = np.asarray(deviations, dtype=float)
+        sound = values[np.isfinite(values) & (values < explosion)]
+        if len(sound):
+            factor = max(1.0, float(np.quantile(sound, trust['quantile'])) / low)
+            low, high = factor * low, factor * high
+    return min(low, explosion), min(high, explosion)
+
+
+def classify(deviations: Any, low: float, high: float) -> NDArray[np.str_]:
+    """Return the class of each frame, (n,): accurate below ``low``, candidate from ``low`` to below ``high``, else failed.
+
+    A deviation that is not a number belongs to an exploded frame, which is failed.
+    """
+    values = np.asarray(deviations, dtype=float)
+    classes = np.full(values.shape, FAILED, dtype='U9')
+    classes[values < high] = CANDIDATE
+    classes[values < low] = ACCURATE
+    return classes
+
+
+def first_of_each(ids: Sequence[str] | NDArray[np.str_], known: set[str]) -> NDArray[np.bool_]:
+    """Return a mask (n,) of the frames that are not ``known`` and whose id did not come before."""
+    seen = set(known)
+    mask = np.zeros(len(ids), dtype=bool)
+    for index, identity in enumerate(ids):
+        mask[index] = str(identity) not in seen
+        seen.add(str(identity))
+    return mask
+
+
+def choose(
+    groups: Sequence[str] | NDArray[np.str_], seed: int, maximum: int, maximum_per_group: int | None = None
+) -> NDArray[np.int64]:
+    """Return the sorted indices of at most ``maximum`` frames, drawn at random by ``seed``.
+
+    :param groups: the structure of each frame; no structure gives more than ``maximum_per_group``.
+    """
+    taken: list[int] = []
+    counts: Counter[str] = Counter()
+    for index in np.random.default_rng(seed).permutation(len(groups)):
+        group = str(groups[index])
+        if len(taken) < maximum and (maximum_per_group is None or counts[group] < maximum_per_group):
+            taken.append(int(index))
+            counts[group] += 1
+    return np.array(sorted(taken), dtype=np.int64)
+
+
+def count_classes(classes: NDArray[np.str_]) -> dict[str, int]:
+    """Return how many frames were sampled and how many fell into each class; the classes sum to ``sampled``."""
+    return {'sampled': len(classes), **{name: int(np.count_nonzero(classes == name)) for name in CLASSES}}

@@ -1,0 +1,91 @@
+"""Choose the frames of an exploration that are worth a label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.selection import CANDIDATE, choose, classify, count_classes, first_of_each, trust_levels
+
+KNOWN = 'known_'
+
+
+@calcfunction
+def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, orm.Data]:
+    """Return ``statistics`` and, if there are any, ``candidates``.
+
+    ``frames`` are what the runs sampled, by the run's name, with their deviations; those named ``known_...`` hold frames
+    that were labelled, or requested and refused, before: they are never chosen again. ``parameters`` holds ``trust`` (see
+    `trust_levels`), ``max_candidates``, ``max_per_structure``, ``seed`` and ``runs``: {name: {structure, steps, ...}} of
+    every run that was started, those that gave no frame included.
+
+    The candidates' ``sources`` are the names of the runs, their steps and deviations are the samples' own.
+    Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs`` the same per run.
+    """
+    settings = parameters.get_dict()
+    known = {i for label, node in frames.items() if label.startswith(KNOWN) for i in node.ids()}
+    samples = [
+        item.with_origin(sources=label)
+        for label in sorted(settings['runs'])
+        if label in frames
+        for item in frames[label].sets()
+    ]
+    sources = _join([item.sources for item in samples], str)
+    deviations = _join([item.deviations for item in samples], float)
+    steps = _join([item.steps for item in samples], int)
+    low, high = trust_levels(deviations, settings['trust'])
+    classes = classify(deviations, low, high)
+
+    candidates = np.flatnonzero(classes == CANDIDATE)
+    ids = _join([item.ids for item in samples], str)[candidates]
+    new = candidates[first_of_each(ids, known)]
+    structures = [settings['runs'][source]['structure'] for source in sources[new]]
+    chosen = new[choose(structures, settings['seed'], settings['max_candidates'], settings['max_per_structure'])]
+
+    runs = {}
+    for label, run in settings['runs'].items():
+        mine = sources == label
+        last = int(steps[mine].max()) if mine.any() else None
+        runs[label] = {**run, **count_classes(classes[mine]), 'chosen': int(mine[chosen].sum()), 'last_step': last}
+    statistics = {
+        **count_classes(classes),
+        'chosen': len(chosen),
+        'known': len(candidates) - len(new),
+        'left_over': len(new) - len(chosen),
+        'trust_low': low,
+        'trust_high': high,
+        **_summary(deviations),
+        'runs_without_frames': sorted(label for label, run in runs.items() if run['last_step'] is None),
+        'runs': runs,
+    }
+    outputs: dict[str, orm.Data] = {'statistics': orm.Dict(statistics)}
+    if len(chosen):
+        reason = f'deviation between {low:.4g} and {high:.4g} eV/A'
+        outputs['candidates'] = FramesData.from_sets(_take(samples, chosen, reason))
+    return outputs
+
+
+def _join(arrays: list[Any], kind: type) -> np.ndarray:
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype=kind)
+
+
+def _take(samples: list[FrameSet], chosen: np.ndarray, reason: str) -> list[FrameSet]:
+    taken, start = [], 0
+    for item in samples:
+        mine = chosen[(chosen >= start) & (chosen < start + len(item))] - start
+        start += len(item)
+        if len(mine):
+            taken.append(item.take(mine).with_origin(reasons=reason))
+    return taken
+
+
+def _summary(deviations: np.ndarray) -> dict[str, float | None]:
+    finite = deviations[np.isfinite(deviations)]
+    if not len(finite):
+        return {'deviation_median_eV_A': None, 'deviation_maximum_eV_A': None}
+    return {'deviation_median_eV_A': float(np.median(finite)), 'deviation_maximum_eV_A': float(finite.max())}

@@ -1,0 +1,58 @@
+"""The iteration table of an active learning, and whether it has converged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.deepmd.convergence import judge
+
+ERRORS = ('energy_mae_meV_atom', 'energy_rmse_meV_atom', 'force_mae_meV_A', 'force_rmse_meV_A')
+
+
+@calcfunction
+def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, orm.Dict]:
+    """Return ``iterations``, the table with the verdict, and ``account``, the sum over all labels asked for.
+
+    ``parts`` holds, by kind and iteration: ``frames_000`` the frames that the committee was trained on, ``errors_000`` its
+    errors on the held-out set by member, ``statistics_000`` of the exploration, ``account_000`` of the labels. What an
+    iteration did not come to is absent, and None in its row.
+    """
+    numbers = sorted({int(label.rpartition('_')[2]) for label in parts})
+    rows = [_row(index, {kind: parts.get(f'{kind}_{index:03d}') for kind in KINDS}) for index in numbers]
+    converged, verdict = judge(rows, convergence.get_dict())
+    account: dict[str, Any] = {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
+    for index in numbers:
+        node = parts.get(f'account_{index:03d}')
+        if node is not None:
+            for key in ('requested', 'admitted'):
+                account[key] += node[key]
+            for key in ('rejected', 'failed'):
+                account[key] += [{**entry, 'iteration': index} for entry in node[key]]
+    table = {'iterations': rows, 'converged': converged, 'verdict': verdict}
+    return {'iterations': orm.Dict(table), 'account': orm.Dict(account)}
+
+
+KINDS = ('frames', 'errors', 'statistics', 'account')
+
+
+def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
+    statistics = {} if nodes['statistics'] is None else nodes['statistics'].get_dict()
+    account = {} if nodes['account'] is None else nodes['account'].get_dict()
+    errors = {} if nodes['errors'] is None else nodes['errors'].get_dict()
+    sampled = statistics.get('sampled')
+    names = ('sampled', 'accurate', 'candidate', 'failed', 'chosen', 'trust_low', 'trust_high')
+    return {
+        'iteration': index,
+        'frames': None if nodes['frames'] is None else nodes['frames'].frames,
+        **{name: statistics.get(name) for name in names},
+        'accurate_fraction': statistics['accurate'] / sampled if sampled else None,
+        'labelled': account.get('admitted'),
+        'rejected': len(account['rejected']) if account else None,
+        'label_failed': len(account['failed']) if account else None,
+        **{name: float(np.mean([member[name] for member in errors.values()])) if errors else None for name in ERRORS},
+    }

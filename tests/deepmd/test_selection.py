@@ -1,0 +1,111 @@
+"""Trust levels, classes and choice, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aiida_dpasse.deepmd.convergence import judge
+from aiida_dpasse.deepmd.selection import choose, classify, count_classes, first_of_each, trust_levels
+
+TRUST = {'mode': 'adaptive', 'low': 0.1, 'high': 0.3, 'quantile': 0.5, 'explosion': 5.0}
+
+
+def test_fixed_levels_ignore_the_deviations():
+    assert trust_levels([9, np.nan], {**TRUST, 'mode': 'fixed'}) == (0.1, 0.3)
+    assert trust_levels([], TRUST) == (0.1, 0.3)
+
+
+def test_adaptive_levels_scale_together():
+    low, high = trust_levels([0.2, 0.4, 0.6], TRUST)
+    assert low == pytest.approx(0.4)
+    assert high == pytest.approx(1.2)
+
+
+def test_adaptive_levels_never_fall_below_the_goal():
+    assert trust_levels([0.01, 0.02, 0.03], TRUST) == (0.1, 0.3)
+
+
+def test_adaptive_levels_do_not_see_exploded_frames():
+    assert trust_levels([0.2, 0.4, 0.6, 50.0, np.nan, np.inf], TRUST) == trust_levels([0.2, 0.4, 0.6], TRUST)
+    assert trust_levels([50.0, np.nan], TRUST) == (0.1, 0.3)
+
+
+def test_no_level_exceeds_the_explosion():
+    assert trust_levels([4.0, 4.0], TRUST) == (4.0, 5.0)
+
+
+def test_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match='fixed or adaptive'):
+        trust_levels([1.0], {**TRUST, 'mode': 'magic'})
+
+
+def test_classes_include_their_lower_bound():
+    classes = classify([0.0, 0.0999, 0.1, 0.2999, 0.3, 7.0, np.nan, np.inf], 0.1, 0.3)
+    assert classes.tolist() == ['accurate'] * 2 + ['candidate'] * 2 + ['failed'] * 4
+    assert count_classes(classes) == {'sampled': 8, 'accurate': 2, 'candidate': 2, 'failed': 4}
+    assert count_classes(classify([], 0.1, 0.3))['sampled'] == 0
+
+
+def test_a_frame_is_new_once():
+    assert first_of_each(['a', 'b', 'a', 'c'], {'c'}).tolist() == [True, True, False, False]
+
+
+def test_choice_is_replayable_and_depends_on_the_seed():
+    groups = ['x'] * 100
+    first = choose(groups, 1, 10)
+    assert len(first) == len(set(first.tolist())) == 10
+    assert first.tolist() == sorted(first.tolist()) == choose(groups, 1, 10).tolist()
+    assert first.tolist() != choose(groups, 2, 10).tolist()
+
+
+def test_choice_takes_all_if_there_are_few():
+    assert choose(['x', 'y'], 1, 10).tolist() == [0, 1]
+    assert choose([], 1, 10).tolist() == []
+
+
+def test_choice_caps_each_structure():
+    groups = np.array(['x'] * 50 + ['y'] * 2)
+    chosen = groups[choose(groups, 3, 20, 4)]
+    assert np.count_nonzero(chosen == 'x') == 4
+    assert np.count_nonzero(chosen == 'y') == 2
+
+
+def test_choice_is_uniform():
+    counts = np.zeros(5)
+    for seed in range(2000):
+        counts[choose(['x'] * 5, seed, 2)] += 1
+    # Each is drawn with probability 2/5: mean 800, standard deviation sqrt(2000 * 0.4 * 0.6) = 21.9.
+    assert np.abs(counts - 800).max() < 4 * 21.9
+
+
+CRITERIA = {'accurate_fraction': 0.9, 'maximum_force_rmse': 0.1, 'maximum_force_change': None}
+
+
+def row(fraction, error):
+    return {'accurate_fraction': fraction, 'force_rmse_meV_A': error}
+
+
+def test_agreement_alone_does_not_converge():
+    assert judge([row(1.0, 99.0)], CRITERIA)[0]
+    converged, verdict = judge([row(1.0, 101.0)], CRITERIA)
+    assert not converged
+    assert '101.0 meV/A is above 100.0' in verdict
+
+
+def test_a_low_error_alone_does_not_converge():
+    converged, verdict = judge([row(0.89, 10.0)], CRITERIA)
+    assert not converged
+    assert '0.890 is below 0.900' in verdict
+    assert not judge([row(None, 10.0)], CRITERIA)[0]
+    assert not judge([], CRITERIA)[0]
+
+
+def test_stability_needs_two_iterations():
+    criteria = {**CRITERIA, 'maximum_force_rmse': None, 'maximum_force_change': 0.1}
+    assert not judge([row(1.0, 50.0)], criteria)[0]
+    assert judge([row(0.5, 100.0), row(1.0, 91.0)], criteria)[0]
+    assert judge([row(0.5, 100.0), row(1.0, 109.0)], criteria)[0]
+    converged, verdict = judge([row(0.5, 100.0), row(1.0, 80.0)], criteria)
+    assert not converged
+    assert '20.0%' in verdict

@@ -1,0 +1,28 @@
+"""Turn the parameters of a pre-training into those of its steps."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.seeding import prepare_training
+from aiida_dpasse.functions.plan_split import split_settings
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_pretrain(parameters: orm.Dict, frames: FramesData, **held_out: FramesData) -> dict[str, orm.Dict]:
+    """Return the parameters ``split``, ``train`` and ``evaluate``.
+
+    A training input without a type map gets the elements of ``frames``. A part of ``held_out`` (``validation_data``,
+    ``test_data``) is not split off again.
+    """
+    settings = parameters.get_dict()
+    seed = settings['seed']
+    elements = {element for node in (frames, *held_out.values()) for element in node.elements}
+    return {
+        'split': orm.Dict(split_settings(settings['split'], derive_seed(seed, 'split'), held_out)),
+        'train': orm.Dict(prepare_training(settings['train'], sorted(elements), derive_seed(seed, 'train'))),
+        'evaluate': orm.Dict({}),
+    }

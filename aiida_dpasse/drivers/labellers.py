@@ -1,0 +1,141 @@
+"""What gives a frame its energy, forces and virial: an ASE calculator, or a DeePMD potential as the
+teacher."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_dpasse.deepmd.dataset import FrameSet
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+#: Calculators with a short name that ASE itself does not know.
+KNOWN = {'chgnet': 'chgnet.model.dynamics:CHGNetCalculator', 'mace_mp': 'mace.calculators:mace_mp'}
+#: Atoms that a potential evaluates in one call.
+ATOMS_PER_CALL = 8192
+
+
+class Labels(NamedTuple):
+    """Labels of one frame: energy in eV, forces (natoms, 3) in eV/A, virial (3, 3) in eV or None."""
+
+    energy: float
+    forces: NDArray[np.float64]
+    virial: NDArray[np.float64] | None
+
+
+def one_line(error: Exception) -> str:
+    """Name and message of an exception in one short line."""
+    text = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {text}'[:300] if text else type(error).__name__
+
+
+def make_calculator(name: str, **arguments: Any) -> Calculator:
+    """Return the ASE calculator of a name ('chgnet', any name ASE knows, or 'module:Class') with its
+    arguments.
+
+    :raises ValueError: if there is no such calculator.
+    """
+    path = KNOWN.get(name, name)
+    if ':' in path:
+        module, _, attribute = path.partition(':')
+        return getattr(importlib.import_module(module), attribute)(**arguments)
+    from ase.calculators.calculator import get_calculator_class
+
+    return get_calculator_class(path)(**arguments)
+
+
+def to_atoms(item: FrameSet, frame: int) -> Atoms:
+    """Return one frame as periodic ASE atoms."""
+    from ase import Atoms
+
+    return Atoms(list(item.symbols), positions=item.positions[frame], cell=item.cells[frame], pbc=True)
+
+
+class CalculatorLabeller:
+    """Labels frames one by one with an ASE calculator."""
+
+    def __init__(self, calculator: Calculator):
+        self.calculator = calculator
+        self._stress = 'stress' in calculator.implemented_properties
+
+    def evaluate(self, item: FrameSet, frames: Sequence[int]) -> Iterator[tuple[int, Labels | Exception]]:
+        """Yield each frame's index with its labels, or with what went wrong; no frame stops the others."""
+        for frame in frames:
+            atoms = to_atoms(item, frame)
+            atoms.calc = self.calculator
+            try:
+                outcome: Labels | Exception = self.labels_of(atoms)
+            except (
+                Exception
+            ) as error:  # calculators raise whatever they like; the frame failed, the job goes on
+                outcome = error
+                # A calculator that broke off may hold half of a result for these atoms.
+                self.calculator.reset()
+            yield frame, outcome
+
+    def labels_of(self, atoms: Atoms) -> Labels:
+        """Return the labels of atoms that hold the calculator; ASE's stress becomes the virial, minus stress
+        times volume."""
+        energy = float(atoms.get_potential_energy())
+        forces = np.array(atoms.get_forces(), dtype=float)
+        virial = (
+            -atoms.get_volume() * np.array(atoms.get_stress(voigt=False), dtype=float)
+            if self._stress
+            else None
+        )
+        return Labels(energy, forces, virial)
+
+
+class PotentialLabeller:
+    """Labels frames with a DeePMD potential, many in one call."""
+
+    def __init__(self, path: str):
+        from deepmd.infer import DeepPot
+
+        self._path = path
+        self._potential = DeepPot(path)
+        self._type_map = list(self._potential.get_type_map())
+
+    @property
+    def calculator(self) -> Calculator:
+        """ASE calculator of the same potential, for dynamics."""
+        from deepmd.calculator import DP
+
+        return DP(model=self._path)
+
+    def evaluate(self, item: FrameSet, frames: Sequence[int]) -> Iterator[tuple[int, Labels | Exception]]:
+        """Yield each frame's index with its labels, or with what went wrong; no frame stops the others."""
+        chunk = max(1, ATOMS_PER_CALL // item.natoms)
+        for start in range(0, len(frames), chunk):
+            chosen = frames[start : start + chunk]
+            try:
+                outcomes: list[Labels | Exception] = [*self._call(item, chosen)]
+            except Exception:  # one bad frame spoils a whole call: find it by calling one at a time
+                outcomes = [self._call_alone(item, frame) for frame in chosen]
+            yield from zip(chosen, outcomes, strict=True)
+
+    def _call(self, item: FrameSet, frames: Sequence[int]) -> list[Labels]:
+        indices, n = list(frames), len(frames)
+        types = [self._type_map.index(symbol) for symbol in item.symbols]
+        energies, forces, virials = self._potential.eval(
+            item.positions[indices].reshape(n, -1), item.cells[indices].reshape(n, 9), types
+        )[:3]
+        return [
+            Labels(float(energy), np.asarray(force, dtype=float), np.asarray(virial, dtype=float))
+            for energy, force, virial in zip(
+                energies.reshape(n), forces.reshape(n, -1, 3), virials.reshape(n, 3, 3), strict=True
+            )
+        ]
+
+    def _call_alone(self, item: FrameSet, frame: int) -> Labels | Exception:
+        try:
+            return self._call(item, [frame])[0]
+        except Exception as error:  # DeePMD-kit's backends raise errors of their own kinds
+            return error

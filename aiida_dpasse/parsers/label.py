@@ -1,0 +1,62 @@
+"""`LabelParser`: the admitted frames and the account of all, also when the job was killed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT
+from aiida_dpasse.calculations.label import LabelParameters
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset
+from aiida_dpasse.drivers.records import FAILED, JOURNAL, REJECTED, collect, read_journal, requested_ids
+
+
+class LabelParser(Parser):
+    """Parser of `LabelCalculation`."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach the frames and the account; a job that ended early is read from its journal."""
+        names = self.retrieved.base.repository.list_object_names()
+        if RESULT in names:
+            try:
+                result = json.loads(self.retrieved.base.repository.get_object_content(RESULT))
+                account, error = result['account'], result['error']
+                sets = self._frames() if account['admitted'] else []
+            except (ValueError, KeyError, TypeError) as exception:
+                return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
+        elif JOURNAL in names:
+            parameters = LabelParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
+            given = self.node.inputs.frames.sets()
+            records = read_journal(self.retrieved.base.repository.get_object_content(JOURNAL))
+            sets, account = collect(records, given, requested_ids(given, parameters['dynamics']))
+            error = None
+        else:
+            return self.exit_codes.ERROR_NO_RESULT.format(
+                reason=f'there is no {RESULT}; see the end of {self.node.get_option("scheduler_stderr")}'
+            )
+        self.out('account', orm.Dict(account))
+        if sets:
+            self.out('frames', FramesData.from_sets(sets))
+        if RESULT not in names:
+            return self.exit_codes.ERROR_INTERRUPTED
+        if error is not None:
+            return self.exit_codes.ERROR_LABELLER.format(reason=error)
+        if not sets:
+            reason = [*account[FAILED], *account[REJECTED]][0]['reason']
+            return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(
+                requested=account['requested'], reason=reason
+            )
+        return None
+
+    def _frames(self) -> list[FrameSet]:
+        with tempfile.TemporaryDirectory() as directory:
+            self.retrieved.base.repository.copy_tree(directory, OUTPUT)
+            # `copy_tree` keeps the path below the retrieved folder.
+            return read_dataset(Path(directory) / OUTPUT / FRAMES)

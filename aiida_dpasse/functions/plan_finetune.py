@@ -7,8 +7,8 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.seeding import prepare_training
 from aiida_dpasse.functions.plan_split import split_settings
+from aiida_dpasse.functions.plan_training import training_settings
 from aiida_dpasse.seeds import derive_seed
 
 
@@ -22,12 +22,9 @@ def plan_finetune(
     ``test_data``) is not split off again.
     """
     settings = parameters.get_dict()
-    seed, train = settings['seed'], settings['train']
-    model = train['input'].get('model', {})
-    model = {**model, 'type_map': model.get('type_map') or pretrained.type_map}
-    train = {**train, 'input': {**train['input'], 'model': model}}
+    seed = settings['seed']
     return {
         'split': orm.Dict(split_settings(settings['split'], derive_seed(seed, 'split'), held_out)),
-        'train': orm.Dict(prepare_training(train, pretrained.type_map, derive_seed(seed, 'train'))),
+        'train': orm.Dict(training_settings(settings['train'], pretrained.type_map, derive_seed(seed, 'train'))),
         'evaluate': orm.Dict({}),
     }

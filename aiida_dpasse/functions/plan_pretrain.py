@@ -6,8 +6,8 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.seeding import prepare_training
 from aiida_dpasse.functions.plan_split import split_settings
+from aiida_dpasse.functions.plan_training import training_settings
 from aiida_dpasse.seeds import derive_seed
 
 
@@ -23,6 +23,6 @@ def plan_pretrain(parameters: orm.Dict, frames: FramesData, **held_out: FramesDa
     elements = {element for node in (frames, *held_out.values()) for element in node.elements}
     return {
         'split': orm.Dict(split_settings(settings['split'], derive_seed(seed, 'split'), held_out)),
-        'train': orm.Dict(prepare_training(settings['train'], sorted(elements), derive_seed(seed, 'train'))),
+        'train': orm.Dict(training_settings(settings['train'], sorted(elements), derive_seed(seed, 'train'))),
         'evaluate': orm.Dict({}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, PALETTE, PURPLE, note, picture
+from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, PURPLE, note, picture
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Errors:
     force: float
 
 
-#: Bars that compare the same quantity carry the colour of their phase in the curves above.
-COLOURS = {'teacher': ORANGE, 'student': GREEN, 'zero-shot': GREY, 'fine-tuned': PURPLE, 'pre-trained': ORANGE}
+#: A potential has one colour, in its curve and in its bar: by a part of the name.
+COLOURS = {'student': GREEN, 'fine-tun': PURPLE, 'zero-shot': GREY, 'teacher': ORANGE, 'pre-train': ORANGE}
 
 
 def plot_learning(path: Path, panels: dict[str, list[Training]], errors: list[Errors]) -> None:
@@ -49,8 +50,9 @@ def plot_learning(path: Path, panels: dict[str, list[Training]], errors: list[Er
         if panels:
             axes = upper.subplots(1, len(panels), sharey=True, squeeze=False)[0]
             for index, (title, curves) in enumerate(panels.items()):
-                _draw_curves(axes[index], title, curves, PALETTE[index % len(PALETTE)])
+                _draw_curves(axes[index], title, curves, _colour(title))
             axes[0].set_ylabel('RMSE of forces  (meV Å$^{-1}$)')
+            _legend(axes, list(panels.values()))
         if errors:
             left, right = lower.subplots(1, 2)
             _draw_bars(left, errors, [error.energy for error in errors], 'MAE of energy  (meV atom$^{-1}$)')
@@ -67,17 +69,24 @@ def _draw_curves(axes: Axes, title: str, curves: list[Training], colour: str) ->
         axes.plot(curve.step, _smooth(curve.training), color=colour, alpha=alpha, lw=1.7)
         if curve.validation is not None:
             axes.plot(curve.step, _smooth(curve.validation), color=colour, alpha=alpha, lw=1.5, ls=(0, (3, 1.5)))
-    watched = any(curve.validation is not None for curve in curves)
-    if watched:
-        axes.plot([], [], color=GREY, label='training')
-        axes.plot([], [], color=GREY, ls=(0, (3, 1.5)), label='validation')
-        axes.legend(loc='upper right', handlelength=1.8)
     count = f'  ({len(curves)} trainings)' if len(curves) > 1 else ''
     axes.set_title(f'{title}{count}', fontsize=10)
     axes.set_xlabel('step')
     axes.set_xlim(left=0)
-    axes.tick_params(axis='x', labelrotation=0)
     axes.locator_params(axis='x', nbins=4)
+
+
+def _colour(name: str) -> str:
+    return next((colour for key, colour in COLOURS.items() if key in name.lower()), BLUE)
+
+
+def _legend(panels: Sequence[Axes], curves: Sequence[list[Training]]) -> None:
+    """Say once, in the last panel with both, which line is which."""
+    watched = [axes for axes, group in zip(panels, curves, strict=True) if any(c.validation is not None for c in group)]
+    if watched:
+        watched[-1].plot([], [], color=GREY, label='training')
+        watched[-1].plot([], [], color=GREY, ls=(0, (3, 1.5)), label='validation')
+        watched[-1].legend(loc='upper right', handlelength=1.8)
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,8 +99,7 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw_bars(axes: Axes, errors: list[Errors], values: list[float], label: str) -> None:
     positions = np.arange(len(errors))[::-1]
-    colours = [next((c for key, c in COLOURS.items() if key in error.name.lower()), BLUE) for error in errors]
-    axes.barh(positions, values, color=colours, height=0.62)
+    axes.barh(positions, values, color=[_colour(error.name) for error in errors], height=0.62)
     axes.set_yticks(positions, [error.name for error in errors])
     axes.set_xlabel(label)
     axes.grid(visible=False, axis='y')

@@ -93,11 +93,14 @@ class Tracer:
             origin = replace(origin, path=(*origin.path, creator.pk))
             if entry_point(creator) == LABEL and record.labelled and origin.label_job is None:
                 origin = replace(origin, label_job=creator.pk)
-            if record.source in holders and origin.selected_by is None:
+            chosen = holders.get(record.source)
+            # Who chose the frame wrote its source; those that handed it on left the source as it was.
+            if chosen is not None and self.records(chosen)[frame_id].source != record.source:
                 origin = replace(origin, selected_by=creator.pk, source=record.source)
             if not holders:
-                made = replace(origin, made_by=creator.pk, made_by_name=entry_point(creator), step=record.step)
-                return replace(made, parent=self._parent(given, record))
+                name = entry_point(creator)
+                parent = None if name in (MD, LABEL) else self._parent(given, record)
+                return replace(origin, made_by=creator.pk, made_by_name=name, step=record.step, parent=parent)
             node = holders.get(record.source, next(iter(holders.values())))
         return origin
 

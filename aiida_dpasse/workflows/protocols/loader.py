@@ -54,7 +54,8 @@ def expand_presets(tree: Any) -> Any:
         if name not in presets:
             raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')
         rest = {key: value for key, value in tree.items() if key != 'preset'}
-        return merge(expand_presets(presets[name]), rest)
+        # Merged first, so that an override can name another preset for a part of this one.
+        return expand_presets(merge(presets[name], rest))
     return {key: expand_presets(value) for key, value in tree.items()}
 
 

@@ -1,0 +1,195 @@
+"""`DeepPotentialData`: one model file of DeePMD-kit, and what it says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import ValidationError
+from packaging.version import InvalidVersion, Version
+
+from aiida_dpasse.deepmd.checkpoint import ModelFile, read_model_file
+
+#: First version of DeePMD-kit that has a descriptor, where that is not long ago.
+_SINCE = {'dpa2': '3.0', 'dpa3': '3.1'}
+
+
+class DeepPotentialData(orm.SinglefileData):
+    """A potential: a checkpoint (``.pt``), a frozen model (``.pth``, ``.pb``) or a compressed one.
+
+    Everything it tells is read from the file when it is made, without executing what the file holds. The training
+    input is whole for TensorFlow; PyTorch's files carry its model section only.
+    """
+
+    KEY_BACKEND = 'backend'
+    KEY_FORM = 'form'
+    KEY_DESCRIPTOR = 'descriptor'
+    KEY_TYPE_MAP = 'type_map'
+    KEY_CUTOFF = 'cutoff'
+    KEY_PARAMETERS = 'parameters'
+    KEY_HEADS = 'heads'
+    KEY_VERSION = 'deepmd_version'
+    KEY_SHA256 = 'sha256'
+    KEY_INPUT = 'training_input'
+    KEY_STEP = 'step'
+    KEY_MIGRATION = 'needs_migration'
+    #: File name in the repository, and so in every job, by backend and form.
+    FILENAMES = {  # noqa: RUF012
+        ('pytorch', 'checkpoint'): 'model.pt',
+        ('pytorch', 'frozen'): 'model.pth',
+        ('pytorch', 'compressed'): 'model.pth',
+        ('tensorflow', 'frozen'): 'model.pb',
+        ('tensorflow', 'compressed'): 'model.pb',
+    }
+
+    @classmethod
+    def from_file(cls, path: str | Path, deepmd_version: str | None = None) -> DeepPotentialData:
+        """Import a model file.
+
+        :param path: a ``.pt``, ``.pth`` or ``.pb`` file.
+        :param deepmd_version: version of DeePMD-kit that wrote it, if known: the files do not tell.
+        :raises ValueError: in one sentence, if it is no model or not to be trusted.
+        """
+        path = Path(path)
+        if deepmd_version is not None:
+            _version(deepmd_version)
+        content = read_model_file(path)
+        node = cls(path.resolve(), filename=cls.FILENAMES[content.backend, content.form])
+        node._describe(content, hashlib.sha256(path.read_bytes()).hexdigest(), deepmd_version)
+        return node
+
+    def _describe(self, content: ModelFile, sha256: str, deepmd_version: str | None) -> None:
+        self.base.attributes.set_many(
+            {
+                self.KEY_BACKEND: content.backend,
+                self.KEY_FORM: content.form,
+                self.KEY_DESCRIPTOR: content.descriptor,
+                self.KEY_TYPE_MAP: content.type_map,
+                self.KEY_CUTOFF: content.cutoff,
+                self.KEY_PARAMETERS: content.parameters,
+                self.KEY_HEADS: content.heads,
+                self.KEY_VERSION: deepmd_version,
+                self.KEY_SHA256: sha256,
+                self.KEY_INPUT: content.training_input,
+                self.KEY_STEP: content.step,
+                self.KEY_MIGRATION: content.needs_migration,
+            }
+        )
+
+    def _validate(self) -> bool:
+        """Check, before storing, that the file is a model and that the attributes are what it says."""
+        super()._validate()
+        with self.as_path() as path:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            try:
+                content = read_model_file(path, name=self.filename)
+            except ValueError as exception:
+                raise ValidationError(str(exception)) from exception
+        expected = {self.KEY_SHA256: sha256, self.KEY_TYPE_MAP: content.type_map, self.KEY_FORM: content.form}
+        if any(self.base.attributes.get(key, None) != value for key, value in expected.items()):
+            raise ValidationError('The attributes do not describe the file: build the node with `from_file`.')
+        return True
+
+    # -- what the file says -----------------------------------------------------------------------------------------
+
+    def _get(self, key: str) -> Any:
+        return self.base.attributes.get(key, None)
+
+    @property
+    def backend(self) -> str:
+        """'pytorch' or 'tensorflow'."""
+        return str(self._get(self.KEY_BACKEND))
+
+    @property
+    def form(self) -> str:
+        """'checkpoint', 'frozen' or 'compressed'."""
+        return str(self._get(self.KEY_FORM))
+
+    @property
+    def descriptor(self) -> str:
+        """Type of the descriptor, for example 'dpa2'; those of several heads joined by '+'."""
+        return str(self._get(self.KEY_DESCRIPTOR))
+
+    @property
+    def type_map(self) -> list[str]:
+        """Elements that it knows, in the order of its types."""
+        return list(self._get(self.KEY_TYPE_MAP))
+
+    @property
+    def cutoff(self) -> float:
+        """Radius in A within which an atom feels its neighbours in one layer."""
+        return float(self._get(self.KEY_CUTOFF))
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of trainable numbers, None if the file does not tell (frozen PyTorch, compressed)."""
+        value = self._get(self.KEY_PARAMETERS)
+        return None if value is None else int(value)
+
+    @property
+    def heads(self) -> list[str]:
+        """Names of the heads of a multi-task checkpoint."""
+        return list(self._get(self.KEY_HEADS))
+
+    @property
+    def deepmd_version(self) -> str | None:
+        """Version of DeePMD-kit that wrote the file, None if unknown."""
+        value = self._get(self.KEY_VERSION)
+        return None if value is None else str(value)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file."""
+        return str(self._get(self.KEY_SHA256))
+
+    @property
+    def training_input(self) -> dict[str, Any]:
+        """The training input: whole for TensorFlow, the model section only for PyTorch."""
+        return dict(self._get(self.KEY_INPUT))
+
+    @property
+    def step(self) -> int | None:
+        """Training steps done, for a checkpoint."""
+        value = self._get(self.KEY_STEP)
+        return None if value is None else int(value)
+
+    # -- whether it can be used -------------------------------------------------------------------------------------
+
+    def missing_elements(self, elements: Iterable[str]) -> list[str]:
+        """Return those of ``elements`` that it does not know, sorted."""
+        return sorted(set(elements) - set(self.type_map))
+
+    def check_elements(self, elements: Iterable[str], what: str) -> str | None:
+        """Return one sentence if it does not know all ``elements`` of ``what``."""
+        missing = self.missing_elements(elements)
+        if not missing:
+            return None
+        return f'The potential does not know {", ".join(missing)} of {what}: its type map is {" ".join(self.type_map)}.'
+
+    def check_usable_with(self, version: str | None) -> str | None:
+        """Return one sentence if DeePMD-kit ``version`` cannot read it; None if it can or the version is unknown."""
+        if version is None:
+            return None
+        program = _version(version)
+        if self._get(self.KEY_MIGRATION) and program >= Version('3.1'):
+            return (
+                f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version}: migrate it with '
+                '`aiida_dpasse.functions.migrate_potential`, or use a code with DeePMD-kit 3.0.'
+            )
+        first = [Version(_SINCE[kind]) for kind in self.descriptor.split('+') if kind in _SINCE]
+        if first and program < max(first):
+            return f'The descriptor `{self.descriptor}` needs DeePMD-kit {max(first)}, the code has {version}: use a newer one.'
+        written = self.deepmd_version
+        if written is not None and _version(written).release[:2] > program.release[:2]:
+            return f'The potential was written by DeePMD-kit {written}, the code has {version}: use a code at least as new.'
+        return None
+
+
+def _version(text: str) -> Version:
+    try:
+        return Version(text.removeprefix('v'))
+    except InvalidVersion:
+        raise ValueError(f'`{text}` is no version of DeePMD-kit: write it like 3.2.0.') from None

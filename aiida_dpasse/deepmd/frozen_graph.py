@@ -1,0 +1,106 @@
+"""A frozen TensorFlow graph read with a few lines of protobuf's wire format, so that TensorFlow is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+# Field numbers of TensorFlow's GraphDef, NodeDef, AttrValue, TensorProto and TensorShapeProto.
+_NODE, _NAME, _OP, _ATTRIBUTE, _KEY, _VALUE = 1, 1, 2, 5, 1, 2
+_TENSOR, _SHAPE, _STRINGS, _DIMENSION, _LENGTH = 8, 2, 8, 2, 1
+
+
+@dataclass
+class FrozenGraph:
+    """Constants of a graph by name: those that are a text, and the shapes of the others."""
+
+    strings: dict[str, bytes] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def count(self, kinds: Sequence[str]) -> int:
+        """Return the number of elements of all constants whose name's last part starts with one of ``kinds``."""
+        total = 0
+        for name, shape in self.shapes.items():
+            parts = name.split('/')
+            if len(parts) > 1 and any(parts[-1] == kind or parts[-1].startswith(f'{kind}_') for kind in kinds):
+                size = 1
+                for length in shape:
+                    size *= length
+                total += size
+        return total
+
+
+def read_frozen_graph(content: bytes) -> FrozenGraph:
+    """Return the constants of a ``.pb`` file.
+
+    :raises ValueError: if the bytes are no protobuf message or hold no constants.
+    """
+    graph = FrozenGraph()
+    for number, node in _fields(content):
+        if number != _NODE or not isinstance(node, bytes):
+            continue
+        name, operation, tensor = '', b'', b''
+        for inner, value in _fields(node):
+            if not isinstance(value, bytes):
+                continue
+            if inner == _NAME:
+                name = value.decode()
+            elif inner == _OP:
+                operation = value
+            elif inner == _ATTRIBUTE:
+                entry = dict(_fields(value))
+                if entry.get(_KEY) == b'value' and isinstance(entry.get(_VALUE), bytes):
+                    tensor = dict(_fields(entry[_VALUE])).get(_TENSOR, b'')  # type: ignore[arg-type, assignment]
+        if operation == b'Const' and isinstance(tensor, bytes):
+            _add_constant(graph, name, tensor)
+    if not graph.strings and not graph.shapes:
+        raise ValueError('it is neither a zip nor a TensorFlow graph')
+    return graph
+
+
+def _add_constant(graph: FrozenGraph, name: str, tensor: bytes) -> None:
+    shape: list[int] = []
+    for number, value in _fields(tensor):
+        if number == _STRINGS and isinstance(value, bytes):
+            graph.strings[name] = value
+        elif number == _SHAPE and isinstance(value, bytes):
+            for inner, dimension in _fields(value):
+                if inner == _DIMENSION and isinstance(dimension, bytes):
+                    length = dict(_fields(dimension)).get(_LENGTH, 0)
+                    shape.append(length if isinstance(length, int) else 0)
+    graph.shapes[name] = tuple(shape)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Yield number and value of each field of a message: an integer, or the bytes of anything else."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if kind == 2:
+            length, position = _varint(message, position)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError('it is neither a zip nor a TensorFlow graph')
+        if position + length > len(message):
+            raise ValueError('it is neither a zip nor a TensorFlow graph, or it was cut short')
+        yield number, message[position : position + length]
+        position += length
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(message) or shift > 63:
+            raise ValueError('it is neither a zip nor a TensorFlow graph, or it was cut short')
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7

@@ -27,7 +27,7 @@ class DynamicsParameters(Parameters):
     interval: int = Field(gt=0, description='A sample is taken at the start and every so many steps.')
     timestep: float = Field(default=2.0, gt=0, description='Timestep in fs.')
     friction: float = Field(default=0.02, gt=0, description='Friction of the Langevin thermostat in 1/fs.')
-    seed: int = Field(default=1, gt=0, description='Seed of the velocities and of the thermostat.')
+    seed: int = Field(default=1, ge=0, description='Seed of the velocities and of the thermostat.')
 
     @model_validator(mode='after')
     def _samples(self) -> DynamicsParameters:
@@ -38,7 +38,7 @@ class DynamicsParameters(Parameters):
         return self
 
 
-class LabelParameters(Parameters):
+class LabelJobParameters(Parameters):
     """Which frames and labels are admitted, and whether dynamics is run from each frame."""
 
     max_force: float = Field(
@@ -118,7 +118,7 @@ class LabelCalculation(DriverCalculation):
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             default=lambda: orm.Dict({}),
-            validator=parameters_validator(LabelParameters),
+            validator=parameters_validator(LabelJobParameters),
             help='What is admitted, and dynamics.',
         )
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.label'
@@ -155,7 +155,7 @@ class LabelCalculation(DriverCalculation):
         job: dict[str, Any] = {
             'calculator': self.inputs.calculator.get_dict() if 'calculator' in self.inputs else None,
             'potential': None,
-            'parameters': LabelParameters.model_validate(self.inputs.parameters.get_dict()).model_dump(),
+            'parameters': LabelJobParameters.model_validate(self.inputs.parameters.get_dict()).model_dump(),
         }
         if 'potential' in self.inputs:
             # The suffix tells DeePMD-kit the backend.

@@ -12,7 +12,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT
-from aiida_dpasse.calculations.label import LabelParameters
+from aiida_dpasse.calculations.label import LabelJobParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset
 from aiida_dpasse.drivers.records import FAILED, JOURNAL, REJECTED, collect, read_journal, requested_ids
@@ -32,7 +32,9 @@ class LabelParser(Parser):
             except (ValueError, KeyError, TypeError) as exception:
                 return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         elif JOURNAL in names:
-            parameters = LabelParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
+            parameters = LabelJobParameters.model_validate(
+                self.node.inputs.parameters.get_dict()
+            ).model_dump()
             given = self.node.inputs.frames.sets()
             records = read_journal(self.retrieved.base.repository.get_object_content(JOURNAL))
             sets, account = collect(records, given, requested_ids(given, parameters['dynamics']))

@@ -70,33 +70,40 @@ def perturb(
     if not scales or min(scales) <= 0:
         raise ValueError(f'scales: give one or more positive factors, got {list(scales)}.')
     generator = np.random.default_rng(seed)
-    return [
-        Perturbed(
-            _draw(structure, scale, cell_fraction, displacement, closest, generator), float(scale), index
-        )
-        for scale in scales
-        for index in range(number)
-    ]
+    cell, positions = np.asarray(structure.lattice.matrix), np.asarray(structure.cart_coords)
+    drawn = []
+    for scale in scales:
+        for index in range(number):
+            new_cell, moved = draw(cell, positions, scale, cell_fraction, displacement, closest, generator)
+            perturbed = Structure(new_cell, structure.species, moved, coords_are_cartesian=True)
+            drawn.append(Perturbed(perturbed, float(scale), index))
+    return drawn
 
 
-def _draw(
-    structure: Structure,
+def draw(
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
     scale: float,
     cell_fraction: float,
     displacement: float,
     closest: float,
     generator: np.random.Generator,
-) -> Structure:
-    """One draw whose atoms keep at least `closest` A apart."""
-    fractional = np.asarray(structure.frac_coords)
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One draw whose atoms keep at least `closest` A apart: the new cell (3, 3) and positions (natoms, 3), in
+    A.
+
+    :raises ValueError: if 50 draws all bring two atoms nearer.
+    """
+    fractional = positions @ np.linalg.inv(cell)
     for _ in range(ATTEMPTS):
-        cell = scale * np.asarray(structure.lattice.matrix) @ strain_matrix(cell_fraction, generator)
-        moves = generator.normal(scale=displacement / np.sqrt(3.0), size=fractional.shape)
-        positions = fractional @ cell + moves
-        if minimum_distance(cell, positions) >= closest:
-            return Structure(cell, structure.species, positions, coords_are_cartesian=True)
+        strained = scale * cell @ strain_matrix(cell_fraction, generator)
+        moved = fractional @ strained + generator.normal(
+            scale=displacement / np.sqrt(3.0), size=fractional.shape
+        )
+        if minimum_distance(strained, moved) >= closest:
+            return strained, moved
     raise ValueError(
-        f'perturbations: {ATTEMPTS} draws at scale {scale} all brought two atoms of '
-        f'{structure.composition.reduced_formula} nearer than '
-        f'{closest} A; use a smaller `displacement` or a larger scale.'
+        f'perturbations: {ATTEMPTS} draws at scale {scale} all brought two atoms nearer than {closest} A; '
+        'use a '
+        'smaller `displacement` or a larger scale.'
     )

@@ -1,0 +1,27 @@
+"""Make a supercell of a structure."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.structures import supercell
+
+
+@calcfunction
+def make_supercell(structure: orm.StructureData, parameters: orm.Dict) -> orm.StructureData:
+    """Return the supercell ``parameters['supercell']``: three repetitions, a 3x3 matrix, or a minimum image
+    distance in A.
+
+    :raises ValueError: for partial occupancies or a size that makes no sense.
+    """
+    return orm.StructureData(pymatgen=supercell_of(structure, parameters['supercell']))
+
+
+def supercell_of(structure: orm.StructureData, size: supercell.Size) -> supercell.Structure:
+    """Return the supercell of an AiiDA structure as a pymatgen structure; errors as
+    :func:`make_supercell`."""
+    if message := check_ordered(structure):
+        raise ValueError(message)
+    return supercell.make_supercell(structure.get_pymatgen(), size)

@@ -1,0 +1,57 @@
+"""Divide frames into the batches of a labelling, each one job."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.drivers.records import requested_ids
+
+
+@calcfunction
+def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
+    """Return ``batch_000``..., frames; ``calculation``, the parameters of a job; and ``plan``, what has to be
+    accounted for.
+
+    ``parameters`` holds ``batch_size`` and what a job takes. No frame is labelled twice: ``plan`` lists as
+    ``duplicates`` the ids that
+    came before, and under ``batches`` the names (see `requested_ids`) of each batch. Large cells are dealt
+    out first, so that the
+    batches take about equally long.
+    """
+    settings = parameters.get_dict()
+    calculation = {
+        key: value for key, value in settings.items() if key not in ('batch_size', 'minimum_success')
+    }
+    sets = frames.sets()
+    places, duplicates, seen = [], [], set()
+    for member, item in enumerate(sets):
+        for frame, identity in enumerate(item.ids):
+            if identity in seen:
+                duplicates.append(str(identity))
+            else:
+                seen.add(identity)
+                places.append((member, frame))
+    places.sort(key=lambda place: -sets[place[0]].natoms)
+    count = ceil(len(places) / settings['batch_size'])
+    outputs: dict[str, orm.Data] = {}
+    names = {}
+    for batch in range(count):
+        members = _gather(sets, places[batch::count])
+        outputs[f'batch_{batch:03d}'] = FramesData.from_sets(members)
+        names[f'batch_{batch:03d}'] = requested_ids(members, settings.get('dynamics'))
+    plan = orm.Dict({'batches': names, 'duplicates': duplicates})
+    return {**outputs, 'calculation': orm.Dict(calculation), 'plan': plan}
+
+
+def _gather(sets: list[FrameSet], places: list[tuple[int, int]]) -> list[FrameSet]:
+    """The frames at (set, frame), set by set."""
+    chosen = [
+        (item, np.array(sorted(f for m, f in places if m == member))) for member, item in enumerate(sets)
+    ]
+    return [item.take(indices) for item, indices in chosen if len(indices)]

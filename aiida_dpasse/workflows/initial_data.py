@@ -1,0 +1,126 @@
+"""`InitialDataWorkChain`: crystals, perturbed and heated a little, labelled: the first frames of a study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from pydantic import Field
+
+from aiida_dpasse.calculations.label import DynamicsParameters, validate_labeller
+from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.functions.perturb_structures import perturb_structures
+from aiida_dpasse.functions.plan_initial_data import plan_initial_data
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain, define_labeller
+
+
+class PerturbationParameters(Parameters):
+    """Random strain and displacements, in the convention of DP-GEN."""
+
+    number: int = Field(gt=0, description='Number of perturbed copies of each structure at each scale.')
+    cell_fraction: float = Field(ge=0, lt=0.5, description='Largest relative strain of each component.')
+    displacement: float = Field(ge=0, description='Root mean square displacement of an atom in A.')
+    closest: float = Field(
+        default=1.0, ge=0, description='A draw with atoms nearer than this, in A, is drawn again.'
+    )
+
+
+class InitialDataParameters(Parameters):
+    """From crystals to the first labelled frames."""
+
+    supercell: float | list[int] | list[list[int]] = Field(
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
+    perturbations: PerturbationParameters = Field(
+        description='Perturbed copies of each structure at each scale.'
+    )
+    dynamics: DynamicsParameters | None = Field(
+        description='Short dynamics with the labeller from each perturbed copy, sampled; its seed is '
+        'replaced. Null labels the copies only.'
+    )
+    label: LabelParameters = Field(description='Labels; `batch_size` counts perturbed copies.')
+    seed: int = Field(ge=0, description='Seed of perturbations and dynamics.')
+
+
+def validate_structures(structures: Any, _: Any) -> str | None:
+    """Return one sentence if there is no structure, or one has partial occupancies."""
+    if not structures:
+        return 'structures: give at least one.'
+    for label, structure in structures.items():
+        if message := check_ordered(structure):
+            return f'structures.{label}: {message}'
+    return None
+
+
+class InitialDataWorkChain(DpasseWorkChain):
+    """Make supercells, scale and perturb them, run short dynamics with the labeller from each, and label the
+    samples."""
+
+    CODES = ('python',)
+    PARAMETERS = InitialDataParameters
+    PROTOCOL = 'initial_data'
+    CHILDREN = {'label': LabelWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help='Ordered crystals, by label; the label becomes the source of their frames.',
+        )
+        define_labeller(spec)
+        spec.inputs.validator = validate_labeller
+        spec.outline(
+            cls.setup,
+            cls.label,
+            cls.results,
+        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame.')
+        spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures could not be perturbed. {reason}')
+        spec.exit_code(
+            410,
+            'ERROR_LABEL',
+            message='The labelling failed, with the good labels attached: {reason}',
+        )
+
+    def setup(self) -> ExitCode | None:
+        """Make the perturbed copies."""
+        self.ctx.plan = plan_initial_data(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        try:
+            self.ctx.frames = perturb_structures(
+                self.ctx.plan['perturb'], **self.inputs.structures, metadata={'call_link_label': 'perturb'}
+            )
+        except ValueError as exception:
+            return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        return None
+
+    def label(self) -> None:
+        """Label them, or the samples of dynamics that start from them."""
+        labeller = 'potential' if 'potential' in self.inputs else 'calculator'
+        inputs = {
+            'frames': self.ctx.frames,
+            labeller: self.inputs[labeller],
+            'parameters': self.ctx.plan['label'],
+            **self.shared(LabelWorkChain, 'label'),
+        }
+        self.run_child('labelling', LabelWorkChain, inputs)
+
+    def results(self) -> ExitCode | None:
+        """Attach the labelled frames and the account, also of a labelling that failed."""
+        node = self.ctx.labelling
+        for name in ('frames', 'account'):
+            if name in node.outputs:
+                self.out(name, node.outputs[name])
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_LABEL.format(reason=node.exit_message)
+        return None

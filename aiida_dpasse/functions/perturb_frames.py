@@ -36,7 +36,8 @@ def perturb_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
                 positions.append(moved)
         if cells:
             copies = item.with_labels().take(origin)
-            reasons = [f'perturbed {reason}'.strip() for reason in copies.reasons]
+            # Its parent's identity leads the lineage on: sources and steps alone do not tell one run's frames from another's.
+            reasons = [f'perturbed from {identity}' for identity in copies.ids]
             moved_set = type(item)(symbols=item.symbols, cells=cells, positions=positions)
             sets.append(moved_set.with_origin(sources=copies.sources, steps=copies.steps, reasons=reasons))
     return FramesData.from_sets(sets)

@@ -1,0 +1,45 @@
+"""Turn the recipe of a distillation into the parameters of its steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.functions.plan_training import training_settings
+from aiida_dpasse.functions.select_compounds import compounds_of
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[str, orm.Dict]:
+    """Return the parameters of each step by its key.
+
+    ``perturb``, ``starts`` (drawn from the perturbed frames), ``md_000``..., ``perturb_samples``, ``label``,
+    ``split``, ``train``, ``evaluate`` and ``compounds``. The runs differ in their seeds only; a training input
+    without a type map gets the structures' elements.
+    """
+    settings = parameters.get_dict()
+    seed, dynamics = settings['seed'], settings['dynamics']
+    elements = sorted({symbol for structure in structures.values() for symbol in structure.get_symbols_set()})
+    perturb = {name: settings[name] for name in ('supercell', 'scales', 'perturbations')}
+    perturbed = len(structures) * len(settings['scales']) * settings['perturbations']['number']
+    generator = np.random.default_rng(derive_seed(seed, 'starts'))
+    starts = generator.choice(perturbed, size=dynamics['starts'], replace=False)
+    plan: dict[str, dict[str, Any]] = {
+        'perturb': {**perturb, 'seed': derive_seed(seed, 'perturb')},
+        'starts': {'indices': [int(index) for index in starts]},
+        'perturb_samples': {**settings['sample_perturbations'], 'seed': derive_seed(seed, 'perturb_samples')},
+        'label': settings['label'],
+        'split': {**settings['split'], 'seed': derive_seed(seed, 'split')},
+        'train': training_settings(settings['train'], elements, derive_seed(seed, 'train')),
+        'evaluate': {},
+        'compounds': {'compounds': compounds_of(structures.values())},
+    }
+    run = {**dynamics['md'], 'sample_interval': dynamics['md']['steps'] // dynamics['frames']}
+    for index in range(dynamics['starts']):
+        key = f'md_{index:03d}'
+        plan[key] = {**run, 'seed': derive_seed(seed, key)}
+    return {key: orm.Dict(value) for key, value in plan.items()}

@@ -1,0 +1,327 @@
+"""`DistillWorkChain`: a large potential teaches a small, fast one (the recipe of DPA-SSE's section 3.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from pydantic import Field, PositiveFloat, model_validator
+
+from aiida_dpasse.calculations.evaluate import EvaluateCalculation
+from aiida_dpasse.calculations.md import MDParameters
+from aiida_dpasse.calculations.parameters import Parameters, check_parameters
+from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.account_distillation import account_distillation
+from aiida_dpasse.functions.compare_errors import compare_errors
+from aiida_dpasse.functions.compare_speed import compare_speed
+from aiida_dpasse.functions.perturb_frames import perturb_frames
+from aiida_dpasse.functions.perturb_structures import perturb_structures
+from aiida_dpasse.functions.plan_distill import plan_distill
+from aiida_dpasse.functions.select_compounds import frames_of, select_compounds
+from aiida_dpasse.functions.split_frames import split_frames
+from aiida_dpasse.functions.structures_from_frames import structures_from_frames
+from aiida_dpasse.functions.union_frames import union_frames
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.committee import best_form, validate_labelled
+from aiida_dpasse.workflows.held_out import SplitParameters
+from aiida_dpasse.workflows.initial_data import PerturbationParameters, validate_structures
+from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
+from aiida_dpasse.workflows.md import MDBaseWorkChain
+from aiida_dpasse.workflows.train import TrainBaseWorkChain
+
+
+class TeacherDynamicsParameters(Parameters):
+    """The teacher's molecular dynamics from perturbed structures."""
+
+    starts: int = Field(gt=0, description='Perturbed structures, drawn at random, from which a run starts.')
+    frames: int = Field(gt=0, description='Frames sampled from each run, evenly.')
+    minimum_success: float = Field(
+        default=0.6, gt=0, le=1, description='Fraction of the runs that has to end well; with fewer it stops.'
+    )
+    md: dict[str, Any] = Field(
+        description='Parameters of `dpasse.md` for each run, without `sample_interval` and `seed`.'
+    )
+
+    @model_validator(mode='after')
+    def _run(self) -> TeacherDynamicsParameters:
+        if taken := sorted({'sample_interval', 'seed'} & set(self.md)):
+            raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
+        if message := check_parameters(MDParameters, {**self.md, 'sample_interval': 1, 'seed': 1}):
+            raise ValueError(f'`md`: {message}')
+        if self.frames > self.md['steps']:
+            raise ValueError(f'`frames` ({self.frames}) should not exceed `md.steps` ({self.md["steps"]})')
+        return self
+
+
+class DistillParameters(Parameters):
+    """The recipe, number by number."""
+
+    supercell: float | list[int] | list[list[int]] = Field(
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    scales: list[PositiveFloat] = Field(min_length=1, description='Linear scales of the cells.')
+    perturbations: PerturbationParameters = Field(
+        description='Perturbation of each structure at each scale; the starts of the dynamics are drawn from these.'
+    )
+    dynamics: TeacherDynamicsParameters = Field(description="The teacher's dynamics.")
+    sample_perturbations: PerturbationParameters = Field(
+        description='Perturbation of each frame that the dynamics sampled.'
+    )
+    label: LabelParameters = Field(description='What of the labels is admitted: `max_force` among others.')
+    split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
+    train: TrainParameters = Field(description='Training of the student.')
+    seed: int = Field(
+        ge=0,
+        description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',
+    )
+
+
+def validate_distill(inputs: Any, _: Any) -> str | None:
+    """Return one sentence if the teacher cannot run the structures, or there are too few starts to draw from."""
+    if 'parameters' in inputs:
+        recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())
+        perturbed = len(inputs.get('structures', {})) * len(recipe.scales) * recipe.perturbations.number
+        if recipe.dynamics.starts > perturbed:
+            return (
+                f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the {perturbed} perturbed '
+                'structures: raise `perturbations.number`.'
+            )
+    if 'teacher' not in inputs:
+        return None
+    teacher = inputs['teacher']
+    if teacher.form == 'checkpoint':
+        return 'teacher: LAMMPS cannot run a checkpoint; give the frozen potential.'
+    for label, structure in inputs.get('structures', {}).items():
+        if missing := teacher.missing_elements(sorted(structure.get_symbols_set())):
+            return f'structures.{label}: the type map of the teacher lacks {", ".join(missing)}; take another teacher.'
+    return None
+
+
+class DistillWorkChain(DpasseWorkChain):
+    """Perturb, run the teacher, perturb again, label with the teacher, train the student, compare."""
+
+    CODES = ('dp', 'lmp', 'python')
+    PARAMETERS = DistillParameters
+    PROTOCOL = 'distill'
+    CHILDREN = {'label': LabelWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input('teacher', valid_type=DeepPotentialData, help='Frozen potential that labels.')
+        spec.input_namespace(
+            'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
+        )
+        spec.input(
+            'test_data',
+            valid_type=FramesData,
+            required=False,
+            validator=validate_labelled,
+            help="Frames with reference labels; student and teacher are tested on those of the structures' compounds.",
+        )
+        spec.inputs.validator = validate_distill
+        spec.outline(
+            cls.perturb,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.label,
+            cls.train,
+            cls.compare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.finish,
+        )
+        spec.output('student', valid_type=DeepPotentialData, help='Compressed if that was asked for, else frozen.')
+        spec.output('frames', valid_type=FramesData, help='All frames that the teacher labelled.')
+        spec.output('account', valid_type=orm.Dict, help='What became of every frame and of every run.')
+        spec.output('learning_curve', valid_type=orm.ArrayData, help='Losses against the step.')
+        spec.output(
+            'errors',
+            valid_type=orm.Dict,
+            help='`against_teacher`: of `student` on held-out frames; `against_reference`: of `student` and `teacher` on '
+            '`test_data`, null without.',
+        )
+        spec.output('speed', valid_type=orm.Dict, required=False, help='katom-step/s of both, and their `ratio`.')
+        spec.exit_code(
+            400,
+            'ERROR_DYNAMICS_FAILED',
+            message='Only {count} of {starts} runs of the teacher ended well: shorten `dynamics.md.timestep`, lower its '
+            'temperature, or train the teacher on more frames.',
+        )
+        spec.exit_code(
+            401, 'ERROR_LABEL_FAILED', message='The teacher did not label: see the exit code of the child `label`.'
+        )
+        spec.exit_code(
+            402,
+            'ERROR_TRAINING_FAILED',
+            message='The student was not trained: see the exit code of the child `train`, correct `parameters.train`.',
+        )
+        spec.exit_code(
+            403,
+            'ERROR_EVALUATION_FAILED',
+            message='The test of the student failed: see the exit code of the child `{key}`; the student is attached.',
+        )
+        spec.exit_code(
+            610,
+            'ERROR_STUDENT_UNSTABLE',
+            message="The student does not survive the teacher's first run: train it longer or on more frames.",
+        )
+
+    def perturb(self) -> None:
+        """Perturb the structures, draw the starts and queue the teacher's runs."""
+        structures = self.inputs.structures
+        self.ctx.plan = plan_distill(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
+        self.ctx.perturbed = perturb_structures(
+            self.ctx.plan['perturb'], **structures, metadata={'call_link_label': 'perturb'}
+        )
+        self.ctx.starts = structures_from_frames(
+            self.ctx.perturbed, self.ctx.plan['starts'], metadata={'call_link_label': 'starts'}
+        )
+        self.enqueue('make_run', sorted(key for key in self.ctx.plan if key.startswith('md_')))
+
+    def make_run(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
+        """Return the teacher's run ``key``."""
+        return self.run(key, self.inputs.teacher, 'teacher')
+
+    def make_student(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
+        """Return the student's repetition of the teacher's first finished run."""
+        return self.run(self.ctx.reference, self.ctx.student, 'student', key)
+
+    def run(
+        self, key: str, potential: DeepPotentialData, name: str, label: str | None = None
+    ) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
+        """Return run ``key``: its start and its settings, with ``potential``."""
+        md = {
+            'code': self.inputs.codes.lmp,
+            'structure': self.ctx.starts[key.replace('md_', 'frame_0')],
+            'potentials': {name: potential},
+            'parameters': self.ctx.plan[key],
+            'metadata': {'options': self.options_for('md')},
+        }
+        return MDBaseWorkChain, {'md': md, **self.restart(label or key)}
+
+    def label(self) -> ExitCode | None:
+        """Perturb what the runs sampled, and have the teacher label it all."""
+        for key, node in self.unfinished('md_').items():
+            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+        runs = self.finished('md_')
+        dynamics = self.inputs.parameters['dynamics']
+        minimum = dynamics.get('minimum_success', 0.6) * dynamics['starts']
+        if not runs or len(runs) < minimum:
+            return self.exit_codes.ERROR_DYNAMICS_FAILED.format(count=len(runs), starts=dynamics['starts'])
+        self.ctx.reference = sorted(runs)[0]
+        samples = union_frames(
+            **{key: node.outputs.frames for key, node in runs.items()}, metadata={'call_link_label': 'union_samples'}
+        )
+        again = perturb_frames(
+            samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}
+        )
+        frames = union_frames(
+            perturbed=self.ctx.perturbed,
+            samples=samples,
+            samples_perturbed=again,
+            metadata={'call_link_label': 'union'},
+        )
+        inputs = {'frames': frames, 'potential': self.inputs.teacher, 'parameters': self.ctx.plan['label']}
+        self.run_child('labels', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
+        return None
+
+    def train(self) -> ExitCode | None:
+        """Hold frames out and train the student on the others."""
+        labels = self.ctx.labels
+        if 'account' in labels.outputs:
+            results = {key: node.outputs.results for key, node in self.finished('md_').items()}
+            account = account_distillation(
+                self.ctx.plan['starts'],
+                labels.outputs.account,
+                **results,
+                metadata={'call_link_label': 'account'},
+            )
+            self.out('account', account)
+        if not labels.is_finished_ok:
+            return self.failure(labels, self.exit_codes.ERROR_LABEL_FAILED)
+        self.out('frames', labels.outputs.frames)
+        self.ctx.parts = split_frames(
+            labels.outputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'}
+        )
+        inputs = {
+            'code': self.inputs.codes.dp,
+            'training_data': self.ctx.parts['training'],
+            'parameters': self.ctx.plan['train'],
+            'metadata': {'options': self.options_for('train')},
+        }
+        if 'validation' in self.ctx.parts:
+            inputs['validation_data'] = self.ctx.parts['validation']
+        self.run_child('training', TrainBaseWorkChain, {'train': inputs, **self.restart('train')})
+        return None
+
+    def compare(self) -> ExitCode | None:
+        """Queue the tests of the student and its run beside the teacher's."""
+        training = self.ctx.training
+        if not training.is_finished_ok:
+            return self.failure(training, self.exit_codes.ERROR_TRAINING_FAILED)
+        self.ctx.student = best_form(training.outputs)
+        self.out('student', self.ctx.student)
+        self.out('learning_curve', training.outputs.learning_curve)
+        # Alone, as the teacher's run was not: its speed is measured first, before the tests take the other cores.
+        self.enqueue('make_student', ['student'])
+        self.enqueue('make_evaluation', ['evaluate_held_out', *self.reference_tests()])
+        return None
+
+    def reference_tests(self) -> list[str]:
+        """Return the key of the test against reference labels, if there are any of these compounds."""
+        if 'test_data' not in self.inputs:
+            return []
+        frames = self.inputs.test_data
+        known = frames_of(frames.formulas, self.ctx.plan['compounds']['compounds'])
+        if not known:
+            self.report("none of the test data is of the structures' compounds: student and teacher are not tested on it")
+            return []
+        if known < frames.frames:
+            frames = select_compounds(
+                frames, self.ctx.plan['compounds'], metadata={'call_link_label': 'select_compounds'}
+            )
+        self.ctx.reference_frames = frames
+        return ['evaluate_reference']
+
+    def make_evaluation(self, key: str) -> tuple[type[EvaluateCalculation], dict[str, Any]]:
+        """Return the test ``key``."""
+        potentials = {'student': self.ctx.student}
+        frames = self.ctx.parts['test']
+        if key == 'evaluate_reference':
+            potentials['teacher'] = self.inputs.teacher
+            frames = self.ctx.reference_frames
+        return EvaluateCalculation, {
+            'code': self.inputs.codes.python,
+            'potentials': potentials,
+            'frames': frames,
+            'parameters': self.ctx.plan['evaluate'],
+            'metadata': {'options': self.options_for('evaluate')},
+        }
+
+    def finish(self) -> ExitCode | None:
+        """Attach errors and speed, and say whether the student survived."""
+        for key, node in self.unfinished('evaluate').items():
+            return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED.format(key=key))
+        tables = {
+            f'against_{key.removeprefix("evaluate_")}'.replace('held_out', 'teacher'): node.outputs.results
+            for key, node in self.finished('evaluate').items()
+        }
+        self.out('errors', compare_errors(**tables, metadata={'call_link_label': 'compare_errors'}))
+        student = self.ctx.done['student']
+        if not student.is_finished_ok:
+            return self.failure(student, self.exit_codes.ERROR_STUDENT_UNSTABLE)
+        speed = compare_speed(
+            student.outputs.results,
+            self.ctx.done[self.ctx.reference].outputs.results,
+            metadata={'call_link_label': 'compare_speed'},
+        )
+        self.out('speed', speed)
+        return None

@@ -1,0 +1,29 @@
+"""`PretrainWorkChain`: one potential over all compounds, tested on held-out frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.plan_pretrain import plan_pretrain
+from aiida_dpasse.workflows.held_out import HeldOutParameters, HeldOutWorkChain
+
+
+class PretrainParameters(HeldOutParameters):
+    """Settings of a pre-training."""
+
+
+class PretrainWorkChain(HeldOutWorkChain):
+    """Split, train, test: the potential that is fine-tuned and distilled later."""
+
+    PROTOCOL = 'pretrain'
+    PARAMETERS = PretrainParameters
+
+    def make_plan(self) -> None:
+        """Turn the parameters into those of split, training and test."""
+        inputs: dict[str, Any] = {'parameters': self.inputs.parameters, 'frames': self.inputs.frames}
+        self.ctx.plan = plan_pretrain(**inputs, **self.held_out, metadata={'call_link_label': 'plan'})
+
+    def potentials(self) -> dict[str, DeepPotentialData]:
+        """Return the frozen potential, as LAMMPS will use it."""
+        return {'pretrained': self.ctx.train.outputs.frozen}

@@ -1,0 +1,107 @@
+"""LAMMPS data files: atoms in a periodic cell, turned into the frame that LAMMPS asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def lammps_frame(cell: Any) -> tuple[Array, Array]:
+    """Return ``cell`` in LAMMPS' frame (a along x, b in the xy plane) and the rotation that brings it there.
+
+    :param cell: (3, 3) A, lattice vectors as rows.
+    :return: the turned cell (3, 3) A, lower triangular, and the rotation R (3, 3): ``vector @ R`` turns a row vector
+        into LAMMPS' frame and ``vector @ R.T`` turns it back.
+    :raises ValueError: if the cell is empty or left-handed.
+    """
+    cell = np.asarray(cell, dtype=float)
+    volume = np.linalg.det(cell)
+    if not np.isfinite(volume) or volume <= 1e-6:
+        raise ValueError(f'The cell is empty or left-handed (volume {volume:.3g} A^3): give right-handed lattice vectors.')
+    if not np.triu(cell, 1).any() and (np.diag(cell) > 0).all():
+        return cell.copy(), np.eye(3)
+    # cell = L Q with L lower triangular is the QR decomposition of the transpose.
+    columns, upper = np.linalg.qr(cell.T)
+    signs = np.sign(np.diag(upper))
+    rotation = columns * signs
+    turned = (upper.T * signs).copy()
+    turned[np.abs(turned) < 1e-13 * np.abs(turned).max()] = 0.0
+    return turned, rotation
+
+
+def format_data_file(
+    symbols: Sequence[str], cell: Any, positions: Any, elements: Sequence[str], masses: Mapping[str, float]
+) -> tuple[str, Array]:
+    """Return the text of a data file (``units metal``, ``atom_style atomic``) and the rotation into LAMMPS' frame.
+
+    Numbers are written so that they read back without loss; atom ids follow the order of ``symbols``.
+
+    :param symbols: element of each of n atoms.
+    :param cell: (3, 3) A, lattice vectors as rows.
+    :param positions: (n, 3) A, in the frame of ``cell``; atoms may lie outside of it.
+    :param elements: element of atom type 1, 2, ...: the order that `pair_coeff` repeats.
+    :param masses: amu, by element.
+    :raises ValueError: if an element is not listed, shapes disagree or the cell is not right-handed.
+    """
+    unknown = sorted(set(symbols) - set(elements))
+    if unknown:
+        raise ValueError(f'The element {unknown[0]} is not among the elements {", ".join(elements)}: add it.')
+    positions = np.asarray(positions, dtype=float)
+    if positions.shape != (len(symbols), 3):
+        raise ValueError(f'`positions` has the shape {positions.shape} and should have {(len(symbols), 3)}.')
+    turned, rotation = lammps_frame(cell)
+    atoms = positions if np.array_equal(rotation, np.eye(3)) else positions @ rotation
+    lines = ['Written by aiida-dpasse: ' + ' '.join(elements), '', f'{len(symbols)} atoms', f'{len(elements)} atom types', '']
+    for axis, index in zip('xyz', range(3), strict=True):
+        lines.append(f'0.0 {_number(turned[index, index])} {axis}lo {axis}hi')
+    lines.append(' '.join(_number(turned[i, j]) for i, j in ((1, 0), (2, 0), (2, 1))) + ' xy xz yz')
+    lines += ['', 'Masses', '']
+    lines += [f'{index} {_number(masses[element])} # {element}' for index, element in enumerate(elements, 1)]
+    lines += ['', 'Atoms # atomic', '']
+    types = {element: index for index, element in enumerate(elements, 1)}
+    for index, (symbol, atom) in enumerate(zip(symbols, atoms, strict=True), 1):
+        lines.append(f'{index} {types[symbol]} ' + ' '.join(_number(value) for value in atom))
+    return '\n'.join(lines) + '\n', rotation
+
+
+def _number(value: float) -> str:
+    return repr(float(value))
+
+
+def parse_data_file(text: str) -> tuple[list[str], Array, Array]:
+    """Return symbols, cell (3, 3) A and positions (n, 3) A, in LAMMPS' frame, of a file of :func:`format_data_file`.
+
+    :raises ValueError: if a section is missing.
+    """
+    bounds: dict[str, float] = dict.fromkeys(('xy', 'xz', 'yz'), 0.0)
+    elements: dict[int, str] = {}
+    atoms: dict[int, tuple[str, list[float]]] = {}
+    section = ''
+    for line in text.splitlines()[1:]:
+        words, _, comment = line.partition('#')
+        fields = words.split()
+        if not fields:
+            continue
+        if fields[0] in ('Masses', 'Atoms', 'Velocities'):
+            section = fields[0]
+        elif fields[-1] in ('xhi', 'yhi', 'zhi'):
+            bounds |= {fields[2]: float(fields[0]), fields[3]: float(fields[1])}
+        elif fields[-1] == 'yz':
+            bounds |= dict(zip(('xy', 'xz', 'yz'), map(float, fields[:3]), strict=True))
+        elif section == 'Masses':
+            elements[int(fields[0])] = comment.strip()
+        elif section == 'Atoms':
+            atoms[int(fields[0])] = (elements[int(fields[1])], [float(value) for value in fields[2:5]])
+    if 'xhi' not in bounds or not atoms:
+        raise ValueError('The data file has no box or no atoms: it is not complete.')
+    origin = np.array([bounds['xlo'], bounds['ylo'], bounds['zlo']])
+    lengths = np.array([bounds['xhi'], bounds['yhi'], bounds['zhi']]) - origin
+    cell = np.diag(lengths)
+    cell[1, 0], cell[2, 0], cell[2, 1] = bounds['xy'], bounds['xz'], bounds['yz']
+    ordered = [atoms[index] for index in sorted(atoms)]
+    return [symbol for symbol, _ in ordered], cell, np.array([position for _, position in ordered]) - origin

@@ -1,0 +1,127 @@
+"""Reading LAMMPS dump files frame by frame, in bounded memory, over the segments of one run.
+
+Needs numpy only, since it travels with the drivers to the machine where the trajectory lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Frame = tuple[int, Array, Array]
+
+
+class _Record(NamedTuple):
+    step: int
+    cell: Array
+    positions: Array
+    kinds: NDArray[np.str_] | NDArray[np.int64]
+
+
+class DumpReader:
+    """Iterates over ``(step, cell, positions)`` of the dump files of one run.
+
+    ``cell`` (3, 3) A holds the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
+    and relative to the corner of the box. A frame that is cut short at the end of a file or holds numbers that are not
+    finite is left out and counted in ``dropped``. Where a segment repeats steps of an earlier one, the later counts.
+
+    :param paths: one file or the segments of one run in order. Files that do not exist, or are empty, hold no frames.
+    """
+
+    def __init__(self, paths: str | PathLike[str] | Sequence[str | PathLike[str]]):
+        single = isinstance(paths, (str, PathLike))
+        self.paths = [Path(path) for path in ([paths] if single else paths)]  # type: ignore[list-item]
+        #: Number of frames left out, known when the iteration is over.
+        self.dropped = 0
+        #: Elements of the atoms if the file names them, else their types as text; known from the first frame on.
+        self.symbols: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.dropped = 0
+        firsts = [self._first_step(path) for path in self.paths]
+        for index, path in enumerate(self.paths):
+            ends = [step for step in firsts[index + 1 :] if step is not None]
+            end = min(ends, default=None)
+            for record in self._records(path):
+                if end is not None and record.step >= end:
+                    break
+                if not self.symbols:
+                    self.symbols = tuple(str(kind) for kind in record.kinds)
+                yield record.step, record.cell, record.positions
+
+    @staticmethod
+    def _first_step(path: Path) -> int | None:
+        if not path.exists():
+            return None
+        with path.open() as handle:
+            try:
+                record = _read_record(handle)
+            except ValueError:
+                return None
+        return record.step if record else None
+
+    def _records(self, path: Path) -> Iterator[_Record]:
+        if not path.exists():
+            return
+        with path.open() as handle:
+            while True:
+                try:
+                    record = _read_record(handle)
+                except ValueError:
+                    self.dropped += 1
+                    return
+                if record is None:
+                    return
+                if np.isfinite(record.positions).all() and np.isfinite(record.cell).all():
+                    yield record
+                else:
+                    self.dropped += 1
+
+
+def _read_record(handle: IO[str]) -> _Record | None:
+    """Return the next frame, or None at the end of the file.
+
+    :raises ValueError: if the frame is not complete.
+    """
+    line = handle.readline()
+    if not line.strip():
+        return None
+    header = list(islice(handle, 8))
+    if not line.startswith('ITEM: TIMESTEP') or len(header) < 8 or not header[7].startswith('ITEM: ATOMS'):
+        raise ValueError('The header of a frame is not complete.')
+    step, count, columns = int(header[0]), int(header[2]), header[7].split()[2:]
+    lines = list(islice(handle, count))
+    if len(lines) < count or not lines[-1].endswith('\n'):
+        raise ValueError(f'The frame of step {step} is not complete.')
+    cell, origin = _cell(header[3].split()[3:], [header[index].split() for index in (4, 5, 6)])
+    wanted = [columns.index(name) for name in ('xu', 'yu', 'zu')]
+    if 'element' in columns:
+        words = np.array(' '.join(lines).split()).reshape(count, len(columns))
+        kinds = words[:, columns.index('element')]
+        ids = words[:, columns.index('id')].astype(int)
+        positions = words[:, wanted].astype(float)
+    else:
+        numbers = np.array(' '.join(lines).split(), dtype=float).reshape(count, len(columns))
+        kinds = numbers[:, columns.index('type')].astype(int)
+        ids = numbers[:, columns.index('id')].astype(int)
+        positions = numbers[:, wanted]
+    order = np.argsort(ids, kind='stable')
+    return _Record(step, cell, positions[order] - origin, kinds[order])
+
+
+def _cell(style: list[str], lines: list[list[str]]) -> tuple[Array, Array]:
+    """Return the cell and its corner from the bounds of the box (LAMMPS manual, "Triclinic simulation boxes")."""
+    rows = np.array(lines, dtype=float)
+    xy, xz, yz = rows[:, 2] if 'xy' in style else (0.0, 0.0, 0.0)
+    low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
+    high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
+    cell = np.diag(high - low)
+    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    return cell, low

@@ -1,0 +1,145 @@
+"""Reading what LAMMPS prints: thermodynamics, speed, and how it ended; also from logs that are cut short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Columns of the thermo table under the names of the field, with the factor to our units (bar -> GPa).
+COLUMNS = {
+    'Step': ('steps', 1.0),
+    'Temp': ('temperature_K', 1.0),
+    'PotEng': ('potential_energy_eV', 1.0),
+    'KinEng': ('kinetic_energy_eV', 1.0),
+    'TotEng': ('total_energy_eV', 1.0),
+    'Press': ('pressure_GPa', 1e-4),
+    'Volume': ('volume_A3', 1.0),
+    'Lx': ('lx_A', 1.0),
+    'Ly': ('ly_A', 1.0),
+    'Lz': ('lz_A', 1.0),
+    'Xy': ('xy_A', 1.0),
+    'Xz': ('xz_A', 1.0),
+    'Yz': ('yz_A', 1.0),
+}
+
+_LOOP = re.compile(r'^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms')
+_START = re.compile(r'^\s*Current step\s*: (\d+)')
+_WALL = re.compile(r'^Total wall time: (\d+):(\d+):(\d+)')
+_ERROR = re.compile(r'^ERROR.*?: (.*?)(?:\s*\(\S+?:\d+\))?$')
+#: What LAMMPS says when atoms have flown apart.
+_EXPLOSION = re.compile(
+    r'lost atoms|non-numeric|atoms? (?:out of range|missing)|out of range atoms|simulation unstable'
+    r'|too many neighbor|neighbor list overflow|box bounds are invalid|illegal simulation box|restrict(?:ed)? tri',
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Log:
+    """What a log tells. ``thermo`` holds arrays (rows,) under the names of :data:`COLUMNS`, steps rising."""
+
+    thermo: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    #: Sums over all finished runs.
+    loop_time_s: float = 0.0
+    steps: int = 0
+    #: Where the last run that was begun started, and where the last that was finished ended.
+    first_step: int | None = None
+    end_step: int | None = None
+    atom_steps: int = 0
+    #: Seconds, if LAMMPS came to its end.
+    wall_time_s: float | None = None
+    #: The message of the first error.
+    error: str | None = None
+    #: Whether LAMMPS stopped because its time was over.
+    timed_out: bool = False
+
+    @property
+    def katom_steps_per_s(self) -> float | None:
+        """Thousand atoms times steps per second of the finished runs."""
+        return self.atom_steps / self.loop_time_s / 1000 if self.loop_time_s > 0 else None
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step that is known to be done; a run stopped by the clock ends between two rows."""
+        printed = int(self.thermo['steps'][-1]) if len(self.thermo.get('steps', ())) else None
+        return max((step for step in (printed, self.end_step) if step is not None), default=None)
+
+    @property
+    def exploded(self) -> bool:
+        """Whether atoms were lost or numbers stopped being numbers."""
+        if self.error and _EXPLOSION.search(self.error):
+            return True
+        return any(not np.isfinite(values).all() for values in self.thermo.values())
+
+
+def parse_log(text: str) -> Log:
+    """Read the output of one LAMMPS job, which may hold several runs and end anywhere.
+
+    A row cut short is left out; `nan` and `inf` are kept. A step printed twice counts once, the later row.
+    """
+    log = Log()
+    columns: list[str] = []
+    rows: dict[int, dict[str, float]] = {}
+    lines = text.split('\n')
+    for index, line in enumerate(lines):
+        fields = line.split()
+        if fields and fields[0] == 'Step':
+            columns = fields
+        elif match := _START.match(line):
+            log.first_step = int(match[1])
+        elif match := _LOOP.match(line):
+            columns = []
+            log.loop_time_s += float(match[1])
+            log.steps += int(match[3])
+            log.end_step = None if log.first_step is None else log.first_step + int(match[3])
+            log.atom_steps += int(match[3]) * int(match[4])
+        elif match := _WALL.match(line):
+            hours, minutes, seconds = (int(part) for part in match.groups())
+            log.wall_time_s = 3600.0 * hours + 60.0 * minutes + seconds
+        elif match := _ERROR.match(line):
+            columns = []
+            log.error = log.error or match[1]
+        elif 'Wall time limit reached' in line:
+            log.timed_out = True
+        elif columns and len(fields) == len(columns) and index < len(lines) - 1:
+            numbers = _numbers(fields)
+            if numbers:
+                rows[int(numbers[0])] = dict(zip(columns, numbers, strict=True))
+    ordered = [rows[step] for step in sorted(rows)]
+    log.thermo = {
+        name: np.array([row.get(column, np.nan) for row in ordered]) * factor
+        for column, (name, factor) in COLUMNS.items()
+        if not ordered or any(column in row for row in ordered)
+    }
+    return log
+
+
+def _numbers(fields: Sequence[str]) -> list[float]:
+    try:
+        int(fields[0])
+        return [float(value) for value in fields]
+    except ValueError:
+        return []
+
+
+def join_tables(tables: Sequence[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+    """Join the tables of the segments of one run; each has ``steps``, and where steps repeat, the later table counts.
+
+    :param tables: arrays (rows, ...) by name, in the order of the segments.
+    :return: the names that all tables have, rows in the order of the steps.
+    """
+    tables = [table for table in tables if len(table.get('steps', ()))]
+    if not tables:
+        return {}
+    names = [name for name in tables[0] if all(name in table for table in tables)]
+    parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    for index, table in enumerate(tables):
+        end = min((later['steps'][0] for later in tables[index + 1 :]), default=np.inf)
+        keep = table['steps'] < end
+        for name in names:
+            parts[name].append(table[name][keep])
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}

@@ -1,0 +1,236 @@
+"""The LAMMPS input script of one segment of molecular dynamics with Deep Potentials.
+
+A run is equilibration (optional) and production. Steps are counted from 0 without reset, so a segment that continues
+from a restart file ends at the same step as an undisturbed run, whichever stage it was stopped in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: Parameters that need not be given. Units: K, GPa, fs.
+DEFAULTS: dict[str, Any] = {
+    'pressure': 0.0,
+    'timestep': 1.0,
+    'equilibration': None,
+    'coupling': None,
+    'thermo_interval': 100,
+    'sample_interval': None,
+    'deviation_interval': None,
+    'trajectory_interval': None,
+    'restart_interval': None,
+    'temperature_damping': 100.0,
+    'pressure_damping': 1000.0,
+}
+
+DATA_FILE = 'structure.data'
+SAMPLES_FILE = 'samples.lammpstrj'
+TRAJECTORY_FILE = 'trajectory.lammpstrj'
+LAST_FILE = 'last.lammpstrj'
+DEVIATION_FILE = 'model_devi.out'
+#: Folder of the restart files, and the name under which the one of the previous segment is found.
+RESTART_FOLDER = 'restart'
+PREVIOUS_FOLDER = 'previous'
+
+BAR_PER_GPA = 1e4
+#: Steps between looks at the clock; the average cell is sampled at the same steps, so that a stop falls on a sample.
+STRIDE = 10
+_RESTART_FILES = 'md.*'
+_AVERAGE_FILE = 'average.lammps'
+_CELL = ('lx', 'ly', 'lz', 'xy', 'xz', 'yz')
+#: What the next segment includes: the number of samples so far, and their mean.
+_AVERAGE_LINE = 'variable before vector [${total},' + ','.join(f'${{{name}_mean}}' for name in _CELL) + ']'
+
+
+def total_steps(parameters: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the steps at which equilibration and production end."""
+    equilibration = parameters.get('equilibration') or {'steps': 0}
+    return equilibration['steps'], equilibration['steps'] + parameters['steps']
+
+
+def restart_interval(parameters: Mapping[str, Any]) -> int:
+    """Return the steps between restart files: as asked, by default at most twenty files in a run."""
+    wanted = parameters.get('restart_interval') or max(100, -(-total_steps(parameters)[1] // 20))
+    return -(-wanted // STRIDE) * STRIDE
+
+
+def deviation_interval(parameters: Mapping[str, Any]) -> int:
+    """Return the steps between two rows of the committee's deviation."""
+    values = {**DEFAULTS, **parameters}
+    return int(values['deviation_interval'] or values['sample_interval'] or values['thermo_interval'])
+
+
+def build_script(
+    parameters: Mapping[str, Any],
+    models: Sequence[str],
+    elements: Sequence[str],
+    continued: bool = False,
+    walltime_s: float | None = None,
+    orthogonal: bool = False,
+) -> str:
+    """Return the input script.
+
+    :param parameters: ``ensemble`` ('nve', 'nvt', 'npt'), ``temperature`` (K), ``steps``, ``seed`` and those of
+        :data:`DEFAULTS`: ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
+        ('iso', 'aniso', 'tri'; by default 'aniso' for an orthogonal cell and 'tri' for any other), intervals in
+        steps, dampings in fs.
+    :param models: file names of the potentials; the first drives, all give the deviation.
+    :param elements: element of atom type 1, 2, ...
+    :param continued: whether to go on from the latest restart file in :data:`PREVIOUS_FOLDER`.
+    :param walltime_s: seconds after which the run stops by itself and leaves a restart file.
+    :param orthogonal: whether the cell is orthogonal.
+    """
+    values = {**DEFAULTS, **parameters}
+    middle, last = total_steps(values)
+    equilibration = values['equilibration'] if middle else None
+    lines = _setup(values, models, elements, continued, walltime_s)
+    if equilibration:
+        lines += _equilibration(values, equilibration, continued, orthogonal)
+    lines += [
+        '',
+        'label production',
+        _integrator('production', values['ensemble'], values, orthogonal),
+        *_dumps(values, elements),
+        f'run {last} upto',
+        '',
+        'label end',
+        f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}',
+        f'write_dump all custom {LAST_FILE} id element xu yu zu modify sort id '
+        f'element {" ".join(elements)} format float %.15g',
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def _setup(
+    values: Mapping[str, Any], models: Sequence[str], elements: Sequence[str], continued: bool, walltime_s: float | None
+) -> list[str]:
+    several = f' out_file {DEVIATION_FILE} out_freq {deviation_interval(values)}' if len(models) > 1 else ''
+    lines = [
+        'units metal',
+        'boundary p p p',
+        'atom_style atomic',
+        # Message-passing models ask for the map from ids to atoms.
+        'atom_modify map yes',
+        f'read_restart {PREVIOUS_FOLDER}/{_RESTART_FILES}' if continued else f'read_data {DATA_FILE}',
+        f'pair_style deepmd {" ".join(models)}{several}',
+        f'pair_coeff * * {" ".join(elements)}',
+        'neighbor 1.0 bin',
+        'neigh_modify every 1 delay 0 check yes',
+        f'timestep {values["timestep"] / 1000:.10g}',
+        f'thermo {values["thermo_interval"]}',
+        'thermo_style custom step temp pe ke etotal press vol lx ly lz xy xz yz',
+        # 15 digits: energies of large cells are differences of large numbers.
+        'thermo_modify lost error flush yes format float %.15g',
+    ]
+    if not continued:
+        lines.append(
+            f'velocity all create {values["temperature"]:.10g} {values["seed"]} mom yes rot no dist gaussian loop all'
+        )
+    if walltime_s is not None:
+        lines.append(f'timer timeout {_clock(walltime_s)} every {STRIDE}')
+    lines += [
+        f'shell mkdir {RESTART_FOLDER}',
+        f'restart {restart_interval(values)} {RESTART_FOLDER}/{_RESTART_FILES}',
+    ]
+    if continued:
+        # So that this segment, too, can be continued from the moment it runs.
+        lines.append(f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}')
+    return lines
+
+
+def _clock(seconds: float) -> str:
+    whole = max(1, int(seconds))
+    return f'{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}'
+
+
+def _integrator(name: str, ensemble: str, values: Mapping[str, Any], orthogonal: bool) -> str:
+    temperature = f'{values["temperature"]:.10g}'
+    thermostat = f'temp {temperature} {temperature} {values["temperature_damping"] / 1000:.10g}'
+    if ensemble == 'nve':
+        return f'fix {name} all nve'
+    if ensemble == 'nvt':
+        return f'fix {name} all nvt {thermostat}'
+    coupling = values['coupling'] or ('aniso' if orthogonal else 'tri')
+    pressure = f'{values["pressure"] * BAR_PER_GPA:.10g}'
+    # No flips: a flipped cell is another choice of lattice vectors and would break displacements and identities.
+    return (
+        f'fix {name} all npt {thermostat} {coupling} {pressure} {pressure} '
+        f'{values["pressure_damping"] / 1000:.10g} flip no'
+    )
+
+
+def _equilibration(
+    values: Mapping[str, Any], stage: Mapping[str, Any], continued: bool, orthogonal: bool
+) -> list[str]:
+    end = stage['steps']
+    averaged = stage['ensemble'] == 'npt' and values['ensemble'] != 'npt'
+    lines = [
+        '',
+        f'if "$(step) >= {end}" then "jump SELF production"',
+        _integrator('equilibration', stage['ensemble'], values, orthogonal),
+    ]
+    if averaged:
+        lines += _start_average(end, restart_interval(values), continued)
+    lines.append(f'run {end} upto')
+    if averaged:
+        lines.append(f'print """{_AVERAGE_LINE}""" append {RESTART_FOLDER}/{_AVERAGE_FILE} screen no')
+    # The clock stopped the run: production belongs to the next segment.
+    lines.append(f'if "$(step) < {end}" then "jump SELF end"')
+    if averaged:
+        lines += [
+            *(f'variable {name}_final equal ${{{name}_mean}}' for name in _CELL),
+            'unfix keep_average',
+            'unfix average',
+            'change_box all '
+            + ' '.join(f'{axis} final 0 ${{l{axis}_final}}' for axis in 'xyz')
+            + ' '
+            + ' '.join(f'{tilt} final ${{{tilt}_final}}' for tilt in _CELL[3:])
+            + ' remap units box',
+        ]
+    return [*lines, 'unfix equilibration', f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}']
+
+
+def _start_average(end: int, interval: int, continued: bool) -> list[str]:
+    """Average the cell over the second half, across segments: a fix's averages are not part of restart files.
+
+    The vector `before` holds the number of samples of earlier segments and their mean; the sample at the step of the
+    restart file is the last of one segment and the first of the next.
+    """
+    stride = STRIDE if end >= 10 * STRIDE else 1
+    half = end // 2 // stride * stride
+    lines = ['variable before vector [0,0,0,0,0,0,0]']
+    if continued:
+        lines.append(f'include {PREVIOUS_FOLDER}/{_AVERAGE_FILE}')
+    lines += [
+        *(f'variable {name}_now equal {name}' for name in _CELL),
+        f'variable first equal $(ternary(step<{half},{half},step))',
+        f'variable count equal ternary(step<v_first,0,floor((step-v_first)/{stride})+1)',
+        'variable total equal v_before[1]+v_count',
+        f'fix average all ave/time {stride} 1 {stride} {" ".join(f"v_{name}_now" for name in _CELL)} '
+        'ave running start ${first}',
+        *(
+            f'variable {name}_mean equal (v_before[1]*v_before[{index + 1}]+v_count*f_average[{index}])'
+            '/ternary(v_total<1,1,v_total)'
+            for index, name in enumerate(_CELL, 1)
+        ),
+        f'fix keep_average all print {interval} """{_AVERAGE_LINE}""" '
+        f'append {RESTART_FOLDER}/{_AVERAGE_FILE} screen no',
+    ]
+    return lines
+
+
+def _dumps(values: Mapping[str, Any], elements: Sequence[str]) -> list[str]:
+    lines = []
+    if values['sample_interval']:
+        lines += [
+            f'dump samples all custom {values["sample_interval"]} {SAMPLES_FILE} id element xu yu zu',
+            f'dump_modify samples sort id element {" ".join(elements)} format float %.15g',
+        ]
+    if values['trajectory_interval']:
+        # Numbers only, in the order of the ids: read ten times faster than a file with element names.
+        lines += [
+            f'dump trajectory all custom {values["trajectory_interval"]} {TRAJECTORY_FILE} id type xu yu zu',
+            'dump_modify trajectory sort id format float %.10g',
+        ]
+    return lines

@@ -8,7 +8,6 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.functions.plan_training import training_settings
 from aiida_dpasse.functions.select_compounds import compounds_of
 from aiida_dpasse.seeds import derive_seed
 
@@ -18,12 +17,10 @@ def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
     """Return the parameters of each step by its key.
 
     ``perturb``, ``starts`` (drawn from the perturbed frames), ``md_000``..., ``perturb_samples``, ``label``,
-    ``split``, ``train``, ``evaluate`` and ``compounds``. The runs differ in their seeds only; a training input
-    without a type map gets the structures' elements.
+    ``split``, ``train``, ``evaluate`` and ``compounds``. The runs differ in their seeds only.
     """
     settings = parameters.get_dict()
     seed, dynamics = settings['seed'], settings['dynamics']
-    elements = sorted({symbol for structure in structures.values() for symbol in structure.get_symbols_set()})
     perturb = {name: settings[name] for name in ('supercell', 'scales', 'perturbations')}
     perturbed = len(structures) * len(settings['scales']) * settings['perturbations']['number']
     generator = np.random.default_rng(derive_seed(seed, 'starts'))
@@ -33,8 +30,8 @@ def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
         'starts': {'indices': [int(index) for index in starts]},
         'perturb_samples': {**settings['sample_perturbations'], 'seed': derive_seed(seed, 'perturb_samples')},
         'label': settings['label'],
-        'split': {**settings['split'], 'seed': derive_seed(seed, 'split')},
-        'train': training_settings(settings['train'], elements, derive_seed(seed, 'train')),
+        'split': {**{'validation': 0, 'test': 0.1}, **settings.get('split', {}), 'seed': derive_seed(seed, 'split')},
+        'train': {**settings['train'], 'seed': derive_seed(seed, 'train')},
         'evaluate': {},
         'compounds': {'compounds': compounds_of(structures.values())},
     }

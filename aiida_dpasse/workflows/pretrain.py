@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.plan_pretrain import plan_pretrain
 from aiida_dpasse.workflows.held_out import HeldOutParameters, HeldOutWorkChain
@@ -21,8 +19,9 @@ class PretrainWorkChain(HeldOutWorkChain):
 
     def make_plan(self) -> None:
         """Turn the parameters into those of split, training and test."""
-        inputs: dict[str, Any] = {'parameters': self.inputs.parameters, 'frames': self.inputs.frames}
-        self.ctx.plan = plan_pretrain(**inputs, **self.held_out, metadata={'call_link_label': 'plan'})
+        self.ctx.plan = plan_pretrain(
+            self.inputs.parameters, **self.held_out, metadata={'call_link_label': 'plan'}
+        )
 
     def potentials(self) -> dict[str, DeepPotentialData]:
         """Return the frozen potential, as LAMMPS will use it."""

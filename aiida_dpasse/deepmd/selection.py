@@ -1,7 +1,8 @@
 """Choice of the frames worth labelling, by the deviation among a committee of potentials.
 
-The deviation of a frame is the largest over its atoms of the standard deviation of the force among the committee, in
-eV/A: DP-GEN's criterion (Zhang et al., Comput. Phys. Commun. 253, 107206 (2020)), as LAMMPS writes it in `max_devi_f`.
+The deviation of a frame is the largest over its atoms of the standard deviation of the force among the
+committee, in eV/A: DP-GEN's criterion (Zhang et al., Comput. Phys. Commun. 253, 107206 (2020)), as LAMMPS
+writes it in `max_devi_f`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ CLASSES = (ACCURATE, CANDIDATE, FAILED)
 def trust_levels(deviations: Any, trust: Mapping[str, Any]) -> tuple[float, float]:
     """Return the lower and upper trust level in eV/A for frames with these ``deviations`` (n,).
 
-    ``trust`` holds ``mode``, ``low``, ``high``, ``quantile`` and ``explosion``. Mode ``fixed`` returns ``low`` and ``high``.
-    Mode ``adaptive`` multiplies both by the same factor s = max(1, Q / low), with Q the quantile ``quantile`` of the
-    deviations below ``explosion``: while the committee is crude, that fraction of the frames counts as accurate and the
-    next worse ones are learned first; as it improves the levels fall, but never below ``low`` and ``high``, which stay the
-    goal. In both modes no level exceeds ``explosion``, and the result depends on nothing but the arguments.
+    ``trust`` holds ``mode``, ``low``, ``high``, ``quantile`` and ``explosion``. Mode ``fixed`` returns
+    ``low`` and ``high``. Mode ``adaptive`` multiplies both by the same factor s = max(1, Q / low), with Q the
+    quantile ``quantile`` of the deviations below ``explosion``: while the committee is crude, that fraction
+    of the frames counts as accurate and the next worse ones are learned first; as it improves the levels
+    fall, but never below ``low`` and ``high``, which stay the goal. In both modes no level exceeds
+    ``explosion``, and the result depends on nothing but the arguments.
 
     :raises ValueError: for an unknown mode.
     """
@@ -41,7 +43,7 @@ def trust_levels(deviations: Any, trust: Mapping[str, Any]) -> tuple[float, floa
 
 
 def classify(deviations: Any, low: float, high: float) -> NDArray[np.str_]:
-    """Return the class of each frame, (n,): accurate below ``low``, candidate from ``low`` to below ``high``, else failed.
+    """Return the class of each frame, (n,): accurate below ``low``, candidate below ``high``, else failed.
 
     A deviation that is not a number belongs to an exploded frame, which is failed.
     """
@@ -80,5 +82,5 @@ def choose(
 
 
 def count_classes(classes: NDArray[np.str_]) -> dict[str, int]:
-    """Return how many frames were sampled and how many fell into each class; the classes sum to ``sampled``."""
+    """Return how many frames were sampled and how many fell into each class, which sum to ``sampled``."""
     return {'sampled': len(classes), **{name: int(np.count_nonzero(classes == name)) for name in CLASSES}}

@@ -10,9 +10,10 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_active_learning(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return ``split``, ``evaluate``, ``label``, ``convergence``, and ``committee_000``, ``explore_000``... per iteration.
+    """Return ``split``, ``evaluate``, ``label``, ``convergence``, ``committee_000``..., ``explore_000``...
 
-    One committee more than explorations, for the final training. Each has a seed of its own, derived from ``seed``.
+    One committee more than explorations, for the final training. Each has a seed of its own, derived from
+    ``seed``.
     """
     settings = parameters.get_dict()
     seed, iterations = settings['seed'], settings['max_active_iterations']

@@ -14,10 +14,11 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_explore(parameters: orm.Dict, **structures: orm.StructureData) -> dict[str, orm.Dict]:
-    """Return the parameters of each run, ``md_000``..., and ``selection``, those of the choice of candidates.
+    """Return the parameters of each run, ``md_000``..., and ``selection`` of the choice, ``supercell``.
 
-    Every structure meets every temperature and pressure ``replicas`` times. Where that is more than ``runs``, so many are
-    drawn by the seed, in turn from each structure, so that none is left out before another has two.
+    Every structure meets every temperature and pressure ``replicas`` times. Where that is more than ``runs``,
+    so many are drawn by the seed, in turn from each structure, so that none is left out before another has
+    two.
     """
     settings = parameters.get_dict()
     seed = settings['seed']
@@ -36,4 +37,5 @@ def plan_explore(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
         runs[key] = {'structure': structure, **condition, 'steps': settings['md']['steps']}
     selection = {name: settings[name] for name in ('trust', 'max_candidates', 'max_per_structure')}
     plan['selection'] = orm.Dict({**selection, 'seed': derive_seed(seed, 'selection'), 'runs': runs})
+    plan['supercell'] = orm.Dict({'supercell': settings['supercell']})
     return plan

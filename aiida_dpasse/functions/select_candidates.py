@@ -10,7 +10,14 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import FrameSet
-from aiida_dpasse.deepmd.selection import CANDIDATE, choose, classify, count_classes, first_of_each, trust_levels
+from aiida_dpasse.deepmd.selection import (
+    CANDIDATE,
+    choose,
+    classify,
+    count_classes,
+    first_of_each,
+    trust_levels,
+)
 
 KNOWN = 'known_'
 
@@ -19,13 +26,15 @@ KNOWN = 'known_'
 def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, orm.Data]:
     """Return ``statistics`` and, if there are any, ``candidates``.
 
-    ``frames`` are what the runs sampled, by the run's name, with their deviations; those named ``known_...`` hold frames
-    that were labelled, or requested and refused, before: they are never chosen again. ``parameters`` holds ``trust`` (see
-    `trust_levels`), ``max_candidates``, ``max_per_structure``, ``seed`` and ``runs``: {name: {structure, steps, ...}} of
-    every run that was started, those that gave no frame included.
+    ``frames`` are what the runs sampled, by the run's name, with their deviations; those named ``known_...``
+    hold frames that were labelled, or requested and refused, before: they are never chosen again.
+    ``parameters`` holds ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``seed``
+    and ``runs``: {name: {structure, steps, ...}} of every run that was started, those that gave no frame
+    included.
 
     The candidates' ``sources`` are the names of the runs, their steps and deviations are the samples' own.
-    Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs`` the same per run.
+    Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs``
+    the same per run.
     """
     settings = parameters.get_dict()
     known = {i for label, node in frames.items() if label.startswith(KNOWN) for i in node.ids()}
@@ -45,13 +54,20 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
     ids = _join([item.ids for item in samples], str)[candidates]
     new = candidates[first_of_each(ids, known)]
     structures = [settings['runs'][source]['structure'] for source in sources[new]]
-    chosen = new[choose(structures, settings['seed'], settings['max_candidates'], settings['max_per_structure'])]
+    chosen = new[
+        choose(structures, settings['seed'], settings['max_candidates'], settings['max_per_structure'])
+    ]
 
     runs = {}
     for label, run in settings['runs'].items():
         mine = sources == label
         last = int(steps[mine].max()) if mine.any() else None
-        runs[label] = {**run, **count_classes(classes[mine]), 'chosen': int(mine[chosen].sum()), 'last_step': last}
+        runs[label] = {
+            **run,
+            **count_classes(classes[mine]),
+            'chosen': int(mine[chosen].sum()),
+            'last_step': last,
+        }
     statistics = {
         **count_classes(classes),
         'chosen': len(chosen),

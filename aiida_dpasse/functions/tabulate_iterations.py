@@ -18,9 +18,9 @@ ERRORS = ('energy_mae_meV_atom', 'energy_rmse_meV_atom', 'force_mae_meV_A', 'for
 def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, orm.Dict]:
     """Return ``iterations``, the table with the verdict, and ``account``, the sum over all labels asked for.
 
-    ``parts`` holds, by kind and iteration: ``frames_000`` the frames that the committee was trained on, ``errors_000`` its
-    errors on the held-out set by member, ``statistics_000`` of the exploration, ``account_000`` of the labels. What an
-    iteration did not come to is absent, and None in its row.
+    ``parts`` holds, by kind and iteration: ``frames_000`` the frames that the committee was trained on,
+    ``errors_000`` its errors on the held-out set by member, ``statistics_000`` of the exploration,
+    ``account_000`` of the labels. What an iteration did not come to is absent, and None in its row.
     """
     numbers = sorted({int(label.rpartition('_')[2]) for label in parts})
     rows = [_row(index, {kind: parts.get(f'{kind}_{index:03d}') for kind in KINDS}) for index in numbers]
@@ -54,5 +54,8 @@ def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
         'labelled': account.get('admitted'),
         'rejected': len(account['rejected']) if account else None,
         'label_failed': len(account['failed']) if account else None,
-        **{name: float(np.mean([member[name] for member in errors.values()])) if errors else None for name in ERRORS},
+        **{
+            name: float(np.mean([member[name] for member in errors.values()])) if errors else None
+            for name in ERRORS
+        },
     }

@@ -98,6 +98,7 @@ def test_a_low_error_alone_does_not_converge():
     assert not converged
     assert '0.890 is below 0.900' in verdict
     assert not judge([row(None, 10.0)], CRITERIA)[0]
+    assert judge([row(1.0, 10.0), row(None, 500.0)], CRITERIA)[0]
     assert not judge([], CRITERIA)[0]
 
 

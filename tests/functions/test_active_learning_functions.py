@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures('aiida_profile')
 
 TRUST = {'mode': 'fixed', 'low': 0.1, 'high': 0.3, 'quantile': 0.5, 'explosion': 5.0}
 EXPLORE = {
+    'supercell': [2, 1, 1],
     'temperatures': [300, 600],
     'pressures': [0, 1],
     'replicas': 2,
@@ -39,16 +40,29 @@ def structure(edge):
     return node
 
 
-def test_members_differ_in_seeds_only():
-    train = {'backend': 'tensorflow', 'input': {'model': {'descriptor': {'type': 'se_e2_a'}, 'fitting_net': {}}, 'training': {}}}
-    plan = as_dicts(plan_committee(orm.Dict({'members': 3, 'minimum_members': 2, 'seed': 1, 'train': train})))
+def test_members_differ_in_seeds_only(make_frames):
+    descriptor = {'type': 'se_e2_a', 'rcut': 5.0, 'seed': 1}
+    train_input = {
+        'model': {'descriptor': descriptor, 'fitting_net': {}},
+        'training': {'numb_steps': 10, 'seed': 1},
+    }
+    parameters = {
+        'members': 3,
+        'minimum_members': 2,
+        'seed': 1,
+        'train': {'backend': 'pytorch', 'input': train_input},
+    }
+    frames = FramesData.from_sets([make_frames('Li Li S')])
+    held_out = FramesData.from_sets([make_frames('Cl Li')])
+    plan = as_dicts(plan_committee(orm.Dict(parameters), frames, validation_data=held_out))
     assert sorted(plan) == ['member_00', 'member_01', 'member_02']
     seeds = set()
     for member in plan.values():
         model = member['input']['model']
-        seeds |= {model['descriptor'].pop('seed'), model['fitting_net'].pop('seed'), member['input']['training'].pop('seed')}
-        assert member == train
-    assert len(seeds) == 9
+        seeds |= {model['descriptor'].pop('seed'), member['input']['training'].pop('seed')}
+        assert model['type_map'] == ['Cl', 'Li', 'S']
+    assert len(seeds) == 6
+    assert plan['member_00'] == plan['member_01'] == plan['member_02']
 
 
 def test_exploration_meets_every_condition():
@@ -60,6 +74,7 @@ def test_exploration_meets_every_condition():
     assert len({plan[key]['seed'] for key in runs}) == 16
     assert all(plan[key]['temperature'] == runs[key]['temperature'] for key in runs)
     assert runs['md_000']['steps'] == 20
+    assert plan['supercell'] == {'supercell': [2, 1, 1]}
 
 
 def test_fewer_runs_are_drawn_by_seed_and_spread_over_structures():
@@ -101,12 +116,14 @@ RUNS = {
 
 
 def selection(**changes):
-    return orm.Dict({'trust': TRUST, 'max_candidates': 4, 'max_per_structure': None, 'seed': 5, 'runs': RUNS} | changes)
+    return orm.Dict(
+        {'trust': TRUST, 'max_candidates': 4, 'max_per_structure': None, 'seed': 5, 'runs': RUNS} | changes
+    )
 
 
 @pytest.fixture
 def samples(make_frames):
-    """Ten frames each of two runs: of the first 5 accurate, 4 candidates, 1 failed; of the second 6 candidates, 4 exploded."""
+    """Two runs of ten: 5 accurate, 4 candidates and 1 failed; 6 candidates and 4 exploded."""
     first = [0.05] * 5 + [0.2] * 4 + [0.3]
     second = [0.25] * 6 + [np.nan] * 4
     steps = np.arange(10) * 2
@@ -122,7 +139,10 @@ def nodes(samples):
 
 def test_every_sampled_frame_is_counted(samples):
     statistics = select_candidates(selection(), **nodes(samples))['statistics'].get_dict()
-    counts = {name: statistics[name] for name in ('sampled', 'accurate', 'candidate', 'failed', 'chosen', 'known', 'left_over')}
+    counts = {
+        name: statistics[name]
+        for name in ('sampled', 'accurate', 'candidate', 'failed', 'chosen', 'known', 'left_over')
+    }
     assert counts == {
         **{'sampled': 20, 'accurate': 5, 'candidate': 10, 'failed': 5},
         **{'chosen': 4, 'known': 0, 'left_over': 6},
@@ -187,9 +207,27 @@ def test_no_candidates_is_an_answer(samples):
 
 
 def test_table_and_account(make_frames):
-    errors = {'energy_mae_meV_atom': 1.0, 'energy_rmse_meV_atom': 2.0, 'force_mae_meV_A': 3.0, 'force_rmse_meV_A': 50.0}
-    statistics = {'sampled': 10, 'accurate': 4, 'candidate': 5, 'failed': 1, 'chosen': 3, 'trust_low': 0.1, 'trust_high': 0.3}
-    account = {'requested': 3, 'admitted': 1, 'rejected': [{'id': 'x', 'reason': 'r'}], 'failed': [{'id': 'y', 'reason': 'f'}]}
+    errors = {
+        'energy_mae_meV_atom': 1.0,
+        'energy_rmse_meV_atom': 2.0,
+        'force_mae_meV_A': 3.0,
+        'force_rmse_meV_A': 50.0,
+    }
+    statistics = {
+        'sampled': 10,
+        'accurate': 4,
+        'candidate': 5,
+        'failed': 1,
+        'chosen': 3,
+        'trust_low': 0.1,
+        'trust_high': 0.3,
+    }
+    account = {
+        'requested': 3,
+        'admitted': 1,
+        'rejected': [{'id': 'x', 'reason': 'r'}],
+        'failed': [{'id': 'y', 'reason': 'f'}],
+    }
     criteria = orm.Dict({'accurate_fraction': 0.9, 'maximum_force_rmse': 0.1, 'maximum_force_change': None})
     parts = {
         'frames_000': FramesData.from_sets([make_frames(frames=6)]),
@@ -214,4 +252,6 @@ def test_table_and_account(make_frames):
         'rejected': [{'id': 'x', 'reason': 'r', 'iteration': 0}],
         'failed': [{'id': 'y', 'reason': 'f', 'iteration': 0}],
     }
-    assert not tabulate_iterations(criteria, **{k: v for k, v in parts.items() if k.endswith('000')})['iterations']['converged']
+    assert not tabulate_iterations(criteria, **{k: v for k, v in parts.items() if k.endswith('000')})[
+        'iterations'
+    ]['converged']

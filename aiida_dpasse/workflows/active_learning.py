@@ -1,0 +1,350 @@
+"""`ActiveLearningWorkChain`: train a committee, explore, label what it does not know, again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, if_, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from pydantic import Field, model_validator
+
+from aiida_dpasse.calculations.evaluate import EvaluateCalculation
+from aiida_dpasse.calculations.label import validate_labeller
+from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.plan_active_learning import plan_active_learning
+from aiida_dpasse.functions.split_frames import split_frames
+from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
+from aiida_dpasse.functions.union_frames import union_frames
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.committee import CommitteeParameters, CommitteeWorkChain, validate_labelled
+from aiida_dpasse.workflows.explore import ExploreParameters, ExploreWorkChain, validate_structures
+from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain, define_labeller
+
+
+class ConvergenceParameters(Parameters):
+    """When the loop may stop."""
+
+    accurate_fraction: float = Field(
+        gt=0, le=1, description='Least fraction of the sampled frames that are accurate.'
+    )
+    maximum_force_rmse: float | None = Field(
+        gt=0, description='Largest RMSE of the forces on the held-out frames, in eV/A, mean of the committee.'
+    )
+    maximum_force_change: float | None = Field(
+        gt=0, description='Largest relative change of that RMSE since the iteration before.'
+    )
+
+    @model_validator(mode='after')
+    def _held_out(self) -> ConvergenceParameters:
+        if self.maximum_force_rmse is None and self.maximum_force_change is None:
+            raise ValueError(
+                'agreement can be wrong: give `maximum_force_rmse`, `maximum_force_change` or both'
+            )
+        return self
+
+
+class ActiveLearningParameters(Parameters):
+    """The loop, and its steps."""
+
+    max_active_iterations: int = Field(gt=0, description='At most so many iterations.')
+    final_committee: bool = Field(
+        description='Whether a committee is trained once more, on all frames, after the last labels.'
+    )
+    validation: float = Field(
+        gt=0,
+        description='Number, or fraction below 1, of `frames` held out if no `validation_data` is given.',
+    )
+    convergence: ConvergenceParameters = Field(description='When the loop may stop.')
+    committee: CommitteeParameters = Field(description='Training of the committee.')
+    explore: ExploreParameters = Field(description='Exploration with the committee.')
+    label: LabelParameters = Field(description='Labels of the candidates.')
+    seed: int = Field(ge=0, description='Seed of every random choice.')
+
+    @model_validator(mode='after')
+    def _labels(self) -> ActiveLearningParameters:
+        if self.label.dynamics is not None:
+            raise ValueError('`label.dynamics` should be null: the loop labels the candidates as they are')
+        return self
+
+
+def validate_inputs(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence unless one labeller is given and the frames hold the elements of all structures."""
+    if message := validate_labeller(inputs):
+        return message
+    elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
+    for label, structure in inputs.get('structures', {}).items():
+        if missing := sorted(structure.get_symbols_set() - elements):
+            return (
+                f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
+            )
+    return None
+
+
+class ActiveLearningWorkChain(DpasseWorkChain):
+    """Train, explore, label, again: the frames grow where the committee disagrees."""
+
+    CODES = ('dp', 'lmp', 'python')
+    PARAMETERS = ActiveLearningParameters
+    PROTOCOL = 'active_learning'
+    CHILDREN = {'committee': CommitteeWorkChain, 'explore': ExploreWorkChain, 'label': LabelWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            'frames',
+            valid_type=FramesData,
+            validator=validate_labelled,
+            help='Labelled frames to start from.',
+        )
+        spec.input(
+            'validation_data',
+            valid_type=FramesData,
+            required=False,
+            validator=validate_labelled,
+            help='Labelled frames that are never learned from; by default a part of `frames` is held out.',
+        )
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help='What is explored.',
+        )
+        define_labeller(spec)
+        spec.inputs.validator = validate_inputs
+        spec.outline(
+            cls.setup,
+            while_(cls.goes_on)(
+                cls.train_committee,
+                cls.inspect_committee,
+                cls.validate_committee,
+                cls.inspect_validation,
+                if_(cls.explores)(
+                    cls.explore,
+                    cls.inspect_exploration,
+                    if_(cls.has_candidates)(
+                        cls.label,
+                        cls.inspect_labels,
+                    ),
+                ),
+                cls.judge,
+            ),
+            cls.results,
+        )
+        spec.output(
+            'frames', valid_type=FramesData, help='All labelled frames, those held out of `frames` included.'
+        )
+        spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
+        spec.output(
+            'iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.'
+        )
+        spec.output(
+            'account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.'
+        )
+        spec.exit_code(410, 'ERROR_COMMITTEE', message='The committee of iteration {index} failed: {reason}')
+        spec.exit_code(
+            411, 'ERROR_VALIDATION', message='The held-out errors of iteration {index} failed: {reason}'
+        )
+        spec.exit_code(
+            412, 'ERROR_EXPLORATION', message='The exploration of iteration {index} failed: {reason}'
+        )
+        spec.exit_code(413, 'ERROR_LABELS', message='The labels of iteration {index} failed: {reason}')
+        spec.exit_code(
+            420,
+            'ERROR_ONLY_FAILURES',
+            message='In iteration {index} all sampled frames failed: {reason}',
+        )
+        spec.exit_code(
+            600,
+            'ERROR_NOT_CONVERGED',
+            message='Not converged in {count} iterations: {verdict} Accept the outputs, or '
+            'go on from `frames`.',
+        )
+        spec.exit_code(
+            610,
+            'ERROR_NO_CANDIDATES',
+            message='Two explorations in a row gave no new candidate without convergence: {verdict} Lower '
+            'the trust levels or explore more conditions.',
+        )
+
+    def setup(self) -> None:
+        """Plan all iterations and hold out frames for validation."""
+        self.ctx.plan = plan_active_learning(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        if 'validation_data' in self.inputs:
+            training, self.ctx.held_out = self.inputs.frames, self.inputs.validation_data
+        else:
+            parts = split_frames(
+                self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'}
+            )
+            training, self.ctx.held_out = parts['training'], parts['validation']
+        self.ctx.iteration = 0
+        self.ctx.final = False
+        self.ctx.over = False
+        self.ctx.barren = 0
+        self.ctx.training = training
+        self.ctx.first = training
+        self.ctx.labelled = {}
+        self.ctx.candidates = {}
+        self.ctx.committee = {}
+        self.ctx.parts = {}
+
+    def goes_on(self) -> bool:
+        """Whether there is another iteration."""
+        return not self.ctx.over
+
+    def explores(self) -> bool:
+        """Whether this iteration explores: all but the final training do."""
+        return not self.ctx.final
+
+    def has_candidates(self) -> bool:
+        """Whether the exploration chose frames to label."""
+        return 'candidates' in self.ctx[self.key('explore')].outputs
+
+    def key(self, step: str) -> str:
+        """Return the link label of ``step`` in this iteration."""
+        return f'{step}_{self.ctx.iteration:03d}'
+
+    def train_committee(self) -> None:
+        """Train a committee on all frames so far."""
+        key = self.key('committee')
+        inputs = {
+            'training_data': self.ctx.training,
+            'validation_data': self.ctx.held_out,
+            'parameters': self.ctx.plan[key],
+            **self.shared(CommitteeWorkChain, key),
+        }
+        self.run_child(key, CommitteeWorkChain, inputs)
+
+    def inspect_committee(self) -> ExitCode | None:
+        """Take the committee, or give up."""
+        node = self.ctx[self.key('committee')]
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_COMMITTEE')
+        self.ctx.committee = dict(node.outputs.potentials)
+        self.ctx.parts[self.key('frames')] = self.ctx.training
+        return None
+
+    def validate_committee(self) -> None:
+        """Measure the errors of the committee on the held-out frames."""
+        inputs = {
+            'code': self.inputs.codes.python,
+            'potentials': self.ctx.committee,
+            'frames': self.ctx.held_out,
+            'parameters': self.ctx.plan['evaluate'],
+            'metadata': {'options': self.options_for('evaluate')},
+        }
+        self.run_child(self.key('evaluate'), EvaluateCalculation, inputs)
+
+    def inspect_validation(self) -> ExitCode | None:
+        """Take the errors, or give up."""
+        node = self.ctx[self.key('evaluate')]
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_VALIDATION')
+        self.ctx.parts[self.key('errors')] = node.outputs.results
+        return None
+
+    def explore(self) -> None:
+        """Explore with the committee; what was labelled or refused before is not chosen again."""
+        key = self.key('explore')
+        inputs = {
+            'structures': dict(self.inputs.structures),
+            'potentials': self.ctx.committee,
+            'known': {'frames': self.inputs.frames, 'held_out': self.ctx.held_out, **self.ctx.candidates},
+            'parameters': self.ctx.plan[key],
+            **self.shared(ExploreWorkChain, key),
+        }
+        self.run_child(key, ExploreWorkChain, inputs)
+
+    def inspect_exploration(self) -> ExitCode | None:
+        """Take the statistics; give up if the exploration failed or found only failures."""
+        node = self.ctx[self.key('explore')]
+        if 'statistics' in node.outputs:
+            self.ctx.parts[self.key('statistics')] = node.outputs.statistics
+        if not node.is_finished_ok:
+            barren = node.exit_status in ExploreWorkChain.get_exit_statuses(
+                ['ERROR_ALL_RUNS_FAILED', 'ERROR_ONLY_FAILURES']
+            )
+            return self.give_up(node, 'ERROR_ONLY_FAILURES' if barren else 'ERROR_EXPLORATION')
+        self.ctx.barren = 0 if self.has_candidates() else self.ctx.barren + 1
+        return None
+
+    def label(self) -> None:
+        """Label the candidates."""
+        key = self.key('label')
+        source = 'calculator' if 'calculator' in self.inputs else 'potential'
+        candidates = self.ctx[self.key('explore')].outputs.candidates
+        self.ctx.candidates[self.key('candidates')] = candidates
+        inputs = {
+            'frames': candidates,
+            source: self.inputs[source],
+            'parameters': self.ctx.plan['label'],
+            **self.shared(LabelWorkChain, key),
+        }
+        self.run_child(key, LabelWorkChain, inputs)
+
+    def inspect_labels(self) -> ExitCode | None:
+        """Add the labelled frames to those to learn from; what a failed labelling did admit is kept."""
+        node = self.ctx[self.key('label')]
+        if 'account' in node.outputs:
+            self.ctx.parts[self.key('account')] = node.outputs.account
+        if 'frames' in node.outputs:
+            self.ctx.labelled[self.key('labelled')] = node.outputs.frames
+            self.ctx.training = union_frames(
+                initial=self.ctx.first, **self.ctx.labelled, metadata={'call_link_label': self.key('union')}
+            )
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_LABELS')
+        return None
+
+    def judge(self) -> None:
+        """Write the table and decide whether the loop goes on."""
+        self.tabulate()
+        self.ctx.iteration += 1
+        last = self.ctx.final or self.ctx.converged or self.ctx.barren == 2
+        last = last or self.ctx.iteration == self.inputs.parameters['max_active_iterations']
+        self.report(f'iteration {self.ctx.iteration - 1}: {self.ctx.verdict}')
+        if last and not self.ctx.final and self.inputs.parameters['final_committee'] and self.ctx.labelled:
+            self.ctx.final = True
+        else:
+            self.ctx.over = last
+
+    def tabulate(self) -> None:
+        """Make the table of what was done so far."""
+        tables = tabulate_iterations(
+            self.ctx.plan['convergence'], **self.ctx.parts, metadata={'call_link_label': self.key('table')}
+        )
+        self.ctx.tables = tables
+        self.ctx.converged = tables['iterations']['converged']
+        self.ctx.verdict = tables['iterations']['verdict']
+
+    def attach(self) -> None:
+        """Attach the frames, the last committee, the table and the account."""
+        frames = self.inputs.frames
+        if self.ctx.labelled:
+            frames = union_frames(
+                initial=frames, **self.ctx.labelled, metadata={'call_link_label': 'collect'}
+            )
+        self.out('frames', frames)
+        self.out('potentials', self.ctx.committee)
+        self.out_many(self.ctx.tables)
+
+    def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
+        """Attach what there is and return the exit code ``name`` with the reason why ``node`` failed."""
+        self.tabulate()
+        self.attach()
+        reason = f'{node.process_label}<{node.pk}> says: {node.exit_message}'
+        return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason))
+
+    def results(self) -> ExitCode | None:
+        """Attach the outputs, converged or not."""
+        self.attach()
+        if self.ctx.converged:
+            return None
+        if self.ctx.barren == 2:
+            return self.exit_codes.ERROR_NO_CANDIDATES.format(verdict=self.ctx.verdict)
+        count = sum(key.startswith('statistics') for key in self.ctx.parts)
+        return self.exit_codes.ERROR_NOT_CONVERGED.format(count=count, verdict=self.ctx.verdict)

@@ -1,0 +1,203 @@
+"""The loop with real programs on copper: it grows, counts, and converges for the right reasons."""
+
+from __future__ import annotations
+
+import pytest
+from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
+from aiida.orm import Dict, InstalledCode, StructureData
+
+from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
+
+EXIT = ActiveLearningWorkChain.exit_codes
+EXPLORE = {
+    'supercell': [1, 1, 1],
+    'temperatures': [600],
+    'pressures': [0.0],
+    'replicas': 2,
+    'runs': None,
+    'md': {'ensemble': 'nvt', 'timestep': 1.0, 'steps': 20, 'sample_interval': 2, 'thermo_interval': 10},
+    'trust': {'mode': 'adaptive', 'low': 0.001, 'high': 0.01, 'quantile': 0.3, 'explosion': 50.0},
+    'max_candidates': 4,
+    'max_per_structure': None,
+    'seed': 1,
+}
+AGREEING = {'mode': 'fixed', 'low': 40.0, 'high': 45.0, 'quantile': 0.3, 'explosion': 50.0}
+CONVERGENCE = {'accurate_fraction': 0.9, 'maximum_force_rmse': 100.0, 'maximum_force_change': None}
+
+
+@pytest.fixture
+def inputs(codes, copper, copper_frames, tiny_training):
+    """Inputs of a loop; keywords change its parameters."""
+
+    def make(trust=EXPLORE['trust'], **changes):
+        parameters = {
+            'max_active_iterations': 2,
+            'final_committee': False,
+            'validation': 0.25,
+            'convergence': CONVERGENCE,
+            'committee': {'members': 2, 'minimum_members': 2, 'train': tiny_training, 'seed': 1},
+            'explore': EXPLORE | {'trust': trust},
+            'label': {'batch_size': 10, 'max_force': 50.0, 'minimum_distance': 0.5, 'minimum_success': 0.5},
+            'seed': 1,
+        }
+        return {
+            'codes': {name: codes[name] for name in ('dp', 'lmp', 'python')},
+            'frames': copper_frames,
+            'structures': {'copper': copper},
+            'calculator': Dict({'name': 'emt'}),
+            'parameters': Dict(parameters | changes),
+        }
+
+    return make
+
+
+@pytest.mark.slow
+def test_the_loop_grows_and_says_that_it_is_not_converged(inputs, copper_frames):
+    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs())
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status, node.exit_message
+    assert 'Not converged in 2 iterations: The accurate fraction' in node.exit_message
+
+    table = outputs['iterations'].get_dict()
+    first, second = table['iterations']
+    account = outputs['account'].get_dict()
+    assert not table['converged']
+    assert first['frames'] == 30
+    assert second['frames'] == 30 + first['labelled']
+    for row in (first, second):
+        assert row['sampled'] == row['accurate'] + row['candidate'] + row['failed']
+        assert row['chosen'] == row['labelled'] + row['rejected'] + row['label_failed'] == 4
+        assert row['force_rmse_meV_A'] > 0
+    assert (
+        account['requested'] == 8 == account['admitted'] + len(account['rejected']) + len(account['failed'])
+    )
+
+    frames = outputs['frames']
+    assert frames.labelled
+    assert frames.frames == 40 + account['admitted']
+    assert len(set(frames.ids())) == frames.frames
+    assert set(copper_frames.ids()) < set(frames.ids())
+    assert sorted(outputs['potentials']) == ['member_00', 'member_01']
+    labels = {child.base.attributes.get('process_label'): child for child in node.called}
+    assert labels['CommitteeWorkChain'].inputs.validation_data.frames == 10
+
+
+@pytest.mark.slow
+def test_agreement_converges_only_if_the_held_out_error_agrees(inputs):
+    wrong = {'accurate_fraction': 0.9, 'maximum_force_rmse': 1e-6, 'maximum_force_change': None}
+    stable = {'accurate_fraction': 0.9, 'maximum_force_rmse': None, 'maximum_force_change': 10.0}
+    calculations = ('aiida.calculations:dpasse.train', 'aiida.calculations:dpasse.md')
+    with enable_caching(identifier=calculations[0]), enable_caching(identifier=calculations[1]):
+        outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING))
+        assert node.is_finished_ok, node.exit_message
+        assert outputs['iterations']['converged']
+        assert len(outputs['iterations']['iterations']) == 1
+        assert outputs['frames'].frames == 40
+        assert outputs['account'].get_dict() == {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
+
+        outputs, node = run_get_node(
+            ActiveLearningWorkChain, **inputs(trust=AGREEING, convergence=wrong, max_active_iterations=5)
+        )
+        assert node.exit_status == EXIT.ERROR_NO_CANDIDATES.status
+        assert 'The held-out force error' in node.exit_message
+        assert len(outputs['iterations']['iterations']) == 2
+        assert sorted(outputs['potentials']) == ['member_00', 'member_01']
+
+        outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING, convergence=stable))
+        assert node.is_finished_ok, node.exit_message
+        assert len(outputs['iterations']['iterations']) == 2
+
+
+@pytest.mark.slow
+def test_a_final_committee_learns_from_the_last_labels(inputs):
+    outputs, node = run_get_node(
+        ActiveLearningWorkChain, **inputs(max_active_iterations=1, final_committee=True)
+    )
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status
+    explored, final = outputs['iterations']['iterations']
+    assert final['sampled'] is None
+    assert final['frames'] == explored['frames'] + explored['labelled']
+    assert final['force_rmse_meV_A'] > 0
+    last = [child for child in node.called if child.process_label == 'CommitteeWorkChain'][-1]
+    assert outputs['potentials']['member_00'].uuid == last.outputs.potentials['member_00'].uuid
+
+
+def test_only_failures_end_the_loop_with_what_there_is(inputs):
+    trust = {'mode': 'fixed', 'low': 1e-12, 'high': 2e-12, 'quantile': 0.3, 'explosion': 50.0}
+    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=trust))
+    assert node.exit_status == EXIT.ERROR_ONLY_FAILURES.status
+    [row] = outputs['iterations']['iterations']
+    assert row['failed'] == row['sampled'] > 0
+    assert outputs['frames'].frames == 40
+
+
+def test_a_committee_that_cannot_be_trained(inputs, localhost):
+    given = inputs()
+    given['codes']['dp'] = InstalledCode(
+        computer=localhost, filepath_executable='/bin/false', label='broken'
+    ).store()
+    outputs, node = run_get_node(ActiveLearningWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_COMMITTEE.status
+    assert 'The committee of iteration 0 failed' in node.exit_message
+    assert outputs['frames'].frames == 40
+
+
+def test_labels_that_fail_keep_the_frames(inputs):
+    given = inputs() | {'calculator': Dict({'name': 'no_such_module:Calculator'})}
+    outputs, node = run_get_node(ActiveLearningWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_LABELS.status
+    assert len(outputs['account']['failed']) == outputs['account']['requested'] == 4
+    assert outputs['frames'].frames == 40
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'max_active_iterations': 0}, '`max_active_iterations` should be greater than 0'),
+        (
+            {
+                'convergence': {
+                    'accurate_fraction': 0.9,
+                    'maximum_force_rmse': None,
+                    'maximum_force_change': None,
+                }
+            },
+            'agreement can be wrong',
+        ),
+        ({'explore': EXPLORE | {'temperatures': [-5]}}, '`temperature` should be greater than 0'),
+        (
+            {'label': {'dynamics': {'temperature': 300, 'steps': 10, 'interval': 5}}},
+            '`label.dynamics` should be null',
+        ),
+    ],
+)
+def test_impossible_loops_are_refused(inputs, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_get_node(ActiveLearningWorkChain, **inputs(**changes))
+
+
+def test_one_labeller_is_asked_for(inputs):
+    given = inputs()
+    del given['calculator']
+    with pytest.raises(ValueError, match='calculator, potential: give one of them'):
+        run_get_node(ActiveLearningWorkChain, **given)
+
+
+def test_an_element_without_frames_is_refused(inputs):
+    lithium = StructureData(cell=[[3, 0, 0], [0, 3, 0], [0, 0, 3]])
+    lithium.append_atom(position=(0, 0, 0), symbols='Li')
+    with pytest.raises(ValueError, match=r'structures\.lithium: the frames hold no Li'):
+        run_get_node(ActiveLearningWorkChain, **inputs() | {'structures': {'lithium': lithium}})
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_complete(name):
+    parameters = ActiveLearningWorkChain.protocol_parameters(name)
+    assert ActiveLearningWorkChain.PARAMETERS.model_validate(parameters)
+    if name == 'demo':
+        assert parameters['max_active_iterations'] == 2
+        assert parameters['committee']['members'] == 3
+        assert parameters['committee']['train']['input']['training']['numb_steps'] == 600
+        assert parameters['explore']['runs'] == 6
+        assert parameters['explore']['max_candidates'] == 30
+        assert parameters['explore']['trust']['mode'] == 'adaptive'

@@ -34,9 +34,7 @@ class CommitteeParameters(Parameters):
     @model_validator(mode='after')
     def _minimum(self) -> CommitteeParameters:
         if self.minimum_members > self.members:
-            raise ValueError(
-                f'`minimum_members` ({self.minimum_members}) should not exceed `members` ({self.members})'
-            )
+            raise ValueError(f'`minimum_members` ({self.minimum_members}) should not exceed `members` ({self.members})')
         return self
 
 
@@ -83,9 +81,7 @@ class CommitteeWorkChain(DpasseWorkChain):
             valid_type=DeepPotentialData,
             help='The members, by name: compressed where that was asked for, frozen otherwise.',
         )
-        spec.output_namespace(
-            'learning_curves', valid_type=orm.ArrayData, help='The learning curve of each member.'
-        )
+        spec.output_namespace('learning_curves', valid_type=orm.ArrayData, help='The learning curve of each member.')
         spec.exit_code(
             410,
             'ERROR_TOO_FEW_MEMBERS',
@@ -95,15 +91,7 @@ class CommitteeWorkChain(DpasseWorkChain):
 
     def setup(self) -> None:
         """Give every member its seeds and queue its training."""
-        held_out = (
-            {'validation_data': self.inputs.validation_data} if 'validation_data' in self.inputs else {}
-        )
-        self.ctx.plan = plan_committee(
-            self.inputs.parameters,
-            self.inputs.training_data,
-            **held_out,
-            metadata={'call_link_label': 'plan'},
-        )
+        self.ctx.plan = plan_committee(self.inputs.parameters, metadata={'call_link_label': 'plan'})
         self.enqueue('make_training', sorted(self.ctx.plan))
 
     def make_training(self, key: str) -> tuple[type[TrainBaseWorkChain], dict[str, Any]]:

@@ -59,6 +59,5 @@ class LabelParser(Parser):
 
     def _frames(self) -> list[FrameSet]:
         with tempfile.TemporaryDirectory() as directory:
-            self.retrieved.base.repository.copy_tree(directory, OUTPUT)
-            # `copy_tree` keeps the path below the retrieved folder.
+            self.retrieved.base.repository.copy_tree(directory)
             return read_dataset(Path(directory) / OUTPUT / FRAMES)

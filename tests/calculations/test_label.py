@@ -1,0 +1,242 @@
+"""Label jobs with the real calculators and a real teacher: every frame comes back with a verdict."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from ase.build import bulk
+
+from aiida_dpasse.calculations.label import LabelCalculation
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.dataset import FrameSet, write_dataset
+from aiida_dpasse.structures.perturb import perturb
+from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
+
+DYNAMICS = {'temperature': 300.0, 'steps': 4, 'interval': 2, 'seed': 3}
+
+
+def crystal(structure, number: int, displacement: float = 0.1) -> FrameSet:
+    """Perturbed frames of a pymatgen structure."""
+    drawn = perturb(structure, number, cell_fraction=0.02, displacement=displacement, seed=4)
+    return FrameSet.sort_atoms(
+        [site.specie.symbol for site in structure],
+        [item.structure.lattice.matrix for item in drawn],
+        [item.structure.cart_coords for item in drawn],
+        sources='structures',
+    )
+
+
+def copper(number: int, repeat: int = 1) -> FrameSet:
+    """Rattled copper."""
+    atoms = bulk('Cu', cubic=True) * (repeat, repeat, repeat)
+    moves = np.random.default_rng(1).normal(scale=0.05, size=(number, len(atoms), 3))
+    cells = np.tile(atoms.cell.array, (number, 1, 1))
+    return FrameSet(symbols=('Cu',) * len(atoms), cells=cells, positions=atoms.positions + moves)
+
+
+def overlapping() -> FrameSet:
+    """Two copper atoms so near that EMT's force is far above any threshold, and yet allowed by the
+    distance."""
+    return FrameSet(symbols=('Cu', 'Cu'), cells=[np.eye(3) * 8], positions=[[[0, 0, 0], [0.9, 0, 0]]])
+
+
+def strange() -> FrameSet:
+    """An element that EMT does not know."""
+    return FrameSet(symbols=('U',), cells=[np.eye(3) * 4], positions=[[[0, 0, 0]]])
+
+
+def inputs(code, sets, calculator=None, parameters=None, **rest) -> dict:
+    """Inputs of a label job."""
+    given = {
+        'code': code,
+        'frames': FramesData.from_sets(sets),
+        'parameters': orm.Dict(parameters or {}),
+        **rest,
+    }
+    if calculator is not None:
+        given['calculator'] = orm.Dict(calculator)
+    return given
+
+
+def check(account: orm.Dict, frames: FramesData | None) -> None:
+    """The account adds up and agrees with the frames."""
+    assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
+    assert account['admitted'] == (frames.frames if frames else 0)
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory, programs) -> DeepPotentialData:
+    """A frozen model of Li and Br, hardly trained."""
+    folder = tmp_path_factory.mktemp('teacher')
+    rng = np.random.default_rng(2)
+    frames = crystal(rock_salt('Br'), 2)
+    labels = rng.normal(size=2), rng.normal(size=(2, 8, 3)), rng.normal(size=(2, 3, 3))
+    write_dataset([frames.with_labels(*labels)], folder / 'data')
+    neurons = {'neuron': [4, 8], 'seed': 1}
+    content = {
+        'model': {
+            'type_map': ['Li', 'Br'],
+            'descriptor': {'type': 'se_e2_a', 'rcut': 4.0, 'rcut_smth': 3.0, 'sel': [40, 40], **neurons},
+            'fitting_net': neurons,
+        },
+        'learning_rate': {'type': 'exp', 'decay_steps': 10, 'start_lr': 1e-3, 'stop_lr': 1e-4},
+        'loss': {'type': 'ener', 'start_pref_e': 1, 'limit_pref_e': 1, 'start_pref_f': 1, 'limit_pref_f': 1},
+        'training': {
+            'training_data': {'systems': [str(folder / 'data' / 'Br4Li4')], 'batch_size': 1},
+            'numb_steps': 2,
+            'save_freq': 2,
+            'seed': 1,
+        },
+    }
+    (folder / 'input.json').write_text(json.dumps(content))
+    for command in (['train', 'input.json'], ['freeze', '-o', 'model.pth']):
+        subprocess.run(
+            [programs['dp'].path, '--pt', *command], cwd=folder, check=True, capture_output=True, timeout=300
+        )
+    return DeepPotentialData.from_file(folder / 'model.pth')
+
+
+def test_chgnet_labels_the_good_and_rejects_the_bad(python_code):
+    good = crystal(argyrodite('Cl', primitive=True), 1)
+    close = FrameSet(symbols=('Li', 'S'), cells=[np.eye(3) * 6], positions=[[[0, 0, 0], [0.4, 0, 0]]])
+    strong = FrameSet(symbols=('Li', 'Li'), cells=[np.eye(3) * 4], positions=[[[0, 0, 0], [0.9, 0, 0]]])
+    given = inputs(
+        python_code, [good, close, strong], {'name': 'chgnet', 'use_device': 'cpu'}, {'max_force': 5}
+    )
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.is_finished_ok, node.exit_message
+    check(results['account'], results['frames'])
+    assert results['frames'].labels == ['energy', 'force', 'virial']
+    [labelled] = results['frames'].sets()
+    assert list(labelled.ids) == list(good.ids)
+    assert -5 < labelled.energies[0] / 13 < -4
+    assert {entry['id'] for entry in results['account']['rejected']} == {
+        str(close.ids[0]),
+        str(strong.ids[0]),
+    }
+
+
+def test_every_kind_of_frame_has_its_place_in_the_account(python_code):
+    given = inputs(python_code, [copper(3), overlapping(), strange()], {'name': 'emt'})
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.is_finished_ok, node.exit_message
+    account = results['account']
+    check(account, results['frames'])
+    assert (account['requested'], account['admitted']) == (5, 3)
+    assert account['rejected'][0]['reason'].startswith('a force is')
+    assert account['failed'][0]['reason'].startswith('NotImplementedError')
+
+
+def test_numbers_that_are_not_finite_are_no_labels(python_code):
+    calculator = {'name': 'lj', 'epsilon': 1e308, 'sigma': 9.0, 'rc': 20.0}
+    results, node = run_get_node(LabelCalculation, **inputs(python_code, [copper(2)], calculator))
+    assert node.exit_status == LabelCalculation.exit_codes.ERROR_NO_FRAME_ADMITTED.status
+    assert 'None of the 2 frames' in node.exit_message
+    assert 'frames' not in results
+    check(results['account'], None)
+
+
+def test_a_labeller_that_cannot_start_says_so(python_code):
+    given = inputs(python_code, [copper(2)], {'name': 'no_such_module:Calculator'})
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.exit_status == LabelCalculation.exit_codes.ERROR_LABELLER.status
+    assert "No module named 'no_such_module'" in node.exit_message
+    assert len(results['account']['failed']) == 2
+
+
+def test_a_killed_job_returns_what_it_finished(localhost, python_code):
+    """The kernel kills the driver after three seconds of computing."""
+    code = orm.InstalledCode(
+        computer=localhost,
+        filepath_executable=str(python_code.filepath_executable),
+        label='killed-python',
+        prepend_text=f'{python_code.prepend_text}\nulimit -t 3',
+    ).store()
+    given = inputs(code, [copper(2000, repeat=3)], {'name': 'emt'})
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.exit_status == LabelCalculation.exit_codes.ERROR_INTERRUPTED.status
+    check(results['account'], results['frames'])
+    assert 0 < results['account']['admitted'] < 2000
+    assert results['account']['failed'][-1]['reason'] == 'the job ended before this frame was done'
+    assert results['frames'].ids() == given['frames'].ids()[: results['frames'].frames]
+
+
+def test_a_job_that_never_started_has_no_result(localhost):
+    code = orm.InstalledCode(computer=localhost, filepath_executable='/bin/false', label='false').store()
+    _, node = run_get_node(LabelCalculation, **inputs(code, [copper(1)], {'name': 'emt'}))
+    assert node.exit_status == LabelCalculation.exit_codes.ERROR_NO_RESULT.status
+
+
+def test_dynamics_is_sampled_with_its_origin(python_code):
+    given = inputs(python_code, [copper(2)], {'name': 'emt'}, {'dynamics': DYNAMICS})
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.is_finished_ok, node.exit_message
+    check(results['account'], results['frames'])
+    assert results['account']['requested'] == 6
+    [item] = results['frames'].sets()
+    assert list(item.steps) == [-1, 2, 4] * 2
+    assert list(item.sources) == ['', 'frames', 'frames'] * 2
+    assert list(item.ids)[::3] == given['frames'].ids()
+
+
+def test_a_teacher_gives_its_own_energies(python_code, teacher):
+    given = inputs(
+        python_code, [crystal(rock_salt('Br'), 3)], parameters={'max_force': 1000}, potential=teacher
+    )
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.is_finished_ok, node.exit_message
+    check(results['account'], results['frames'])
+    assert results['frames'].labels == ['energy', 'force', 'virial']
+    [item] = results['frames'].sets()
+    # The same model moves atoms in ASE: two roads to the same numbers.
+    with teacher.as_path() as path:
+        script = (
+            'import sys, json, numpy; from ase import Atoms; from deepmd.calculator import DP\n'
+            'cell, positions, path = json.load(sys.stdin)\n'
+            "atoms = Atoms('Br4Li4', positions=positions, cell=cell, pbc=True, calculator=DP(model=path))\n"
+            'print(json.dumps([atoms.get_potential_energy(), (-atoms.get_volume()'
+            ' * atoms.get_stress(voigt=False)).tolist()]))'
+        )
+        done = subprocess.run(
+            [str(python_code.filepath_executable), '-c', script],
+            input=json.dumps([item.cells[1].tolist(), item.positions[1].tolist(), str(Path(path))]),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+    energy, virial = json.loads(done.stdout.splitlines()[-1])
+    assert item.energies[1] == pytest.approx(energy, abs=1e-6)
+    assert item.virials[1] == pytest.approx(np.array(virial), abs=1e-5)
+
+
+def test_refusals_before_anything_is_submitted(python_code, teacher):
+    cases = [
+        (inputs(python_code, [copper(1)]), 'give one of them to label with; neither is given'),
+        (inputs(python_code, [copper(1)], {'name': 'emt'}, potential=teacher), 'both are given'),
+        (inputs(python_code, [copper(1)], potential=teacher), 'its type map lacks Cu'),
+        (inputs(python_code, [copper(1)], {'xc': 'PBE'}), 'calculator: `name` should be'),
+        (
+            inputs(python_code, [copper(1)], {'name': 'emt'}, {'max_force': -1}),
+            '`max_force` should be greater than 0',
+        ),
+        (
+            inputs(python_code, [copper(1)], {'name': 'emt'}, {'dynamics': {**DYNAMICS, 'temperature': 0}}),
+            '`dynamics.temperature` should be greater than 0',
+        ),
+        (
+            inputs(python_code, [copper(1)], {'name': 'emt'}, {'dynamics': {**DYNAMICS, 'interval': 9}}),
+            r'`interval` \(9\) should not be greater than `steps` \(4\)',
+        ),
+        (inputs(python_code, [copper(1)], {'name': 'emt'}, {'max_forces': 1}), 'no known parameter'),
+    ]
+    for given, sentence in cases:
+        with pytest.raises(ValueError, match=sentence):
+            run_get_node(LabelCalculation, **given)

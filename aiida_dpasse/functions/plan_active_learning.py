@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.training_input import type_map_of
 from aiida_dpasse.seeds import derive_seed
 
 
 @calcfunction
-def plan_active_learning(parameters: orm.Dict) -> dict[str, orm.Dict]:
+def plan_active_learning(parameters: orm.Dict, frames: FramesData) -> dict[str, orm.Dict]:
     """Return ``split``, ``evaluate``, ``label``, ``convergence``, ``committee_000``..., ``explore_000``...
 
     One committee more than explorations, for the final training. Each has a seed of its own, derived from
-    ``seed``.
+    ``seed``, and a type map, by default the elements of ``frames``, which stays the same in all iterations.
     """
     settings = parameters.get_dict()
     seed, iterations = settings['seed'], settings['max_active_iterations']
+    committee = deepcopy(settings['committee'])
+    model = committee['train']['input']['model']
+    if not type_map_of(model):
+        model['type_map'] = frames.elements
     plan = {
         'split': {'validation': settings['validation'], 'seed': derive_seed(seed, 'split')},
         'evaluate': {},
@@ -25,7 +33,7 @@ def plan_active_learning(parameters: orm.Dict) -> dict[str, orm.Dict]:
     }
     for index in range(iterations + 1):
         key = f'committee_{index:03d}'
-        plan[key] = {**settings['committee'], 'seed': derive_seed(seed, key)}
+        plan[key] = {**committee, 'seed': derive_seed(seed, key)}
     for index in range(iterations):
         key = f'explore_{index:03d}'
         plan[key] = {**settings['explore'], 'seed': derive_seed(seed, key)}

@@ -27,9 +27,7 @@ from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain, define
 class ConvergenceParameters(Parameters):
     """When the loop may stop."""
 
-    accurate_fraction: float = Field(
-        gt=0, le=1, description='Least fraction of the sampled frames that are accurate.'
-    )
+    accurate_fraction: float = Field(gt=0, le=1, description='Least fraction of the sampled frames that are accurate.')
     maximum_force_rmse: float | None = Field(
         gt=0, description='Largest RMSE of the forces on the held-out frames, in eV/A, mean of the committee.'
     )
@@ -40,9 +38,7 @@ class ConvergenceParameters(Parameters):
     @model_validator(mode='after')
     def _held_out(self) -> ConvergenceParameters:
         if self.maximum_force_rmse is None and self.maximum_force_change is None:
-            raise ValueError(
-                'agreement can be wrong: give `maximum_force_rmse`, `maximum_force_change` or both'
-            )
+            raise ValueError('agreement can be wrong: give `maximum_force_rmse`, `maximum_force_change` or both')
         return self
 
 
@@ -77,9 +73,7 @@ def validate_inputs(inputs: Any, _: Any = None) -> str | None:
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
     for label, structure in inputs.get('structures', {}).items():
         if missing := sorted(structure.get_symbols_set() - elements):
-            return (
-                f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
-            )
+            return f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
     return None
 
 
@@ -135,23 +129,13 @@ class ActiveLearningWorkChain(DpasseWorkChain):
             ),
             cls.results,
         )
-        spec.output(
-            'frames', valid_type=FramesData, help='All labelled frames, those held out of `frames` included.'
-        )
+        spec.output('frames', valid_type=FramesData, help='All labelled frames, those held out of `frames` included.')
         spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
-        spec.output(
-            'iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.'
-        )
-        spec.output(
-            'account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.'
-        )
+        spec.output('iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.')
+        spec.output('account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.')
         spec.exit_code(410, 'ERROR_COMMITTEE', message='The committee of iteration {index} failed: {reason}')
-        spec.exit_code(
-            411, 'ERROR_VALIDATION', message='The held-out errors of iteration {index} failed: {reason}'
-        )
-        spec.exit_code(
-            412, 'ERROR_EXPLORATION', message='The exploration of iteration {index} failed: {reason}'
-        )
+        spec.exit_code(411, 'ERROR_VALIDATION', message='The held-out errors of iteration {index} failed: {reason}')
+        spec.exit_code(412, 'ERROR_EXPLORATION', message='The exploration of iteration {index} failed: {reason}')
         spec.exit_code(413, 'ERROR_LABELS', message='The labels of iteration {index} failed: {reason}')
         spec.exit_code(
             420,
@@ -161,8 +145,7 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         spec.exit_code(
             600,
             'ERROR_NOT_CONVERGED',
-            message='Not converged in {count} iterations: {verdict} Accept the outputs, or '
-            'go on from `frames`.',
+            message='Not converged in {count} iterations: {verdict} Accept the outputs, or go on from `frames`.',
         )
         spec.exit_code(
             610,
@@ -173,13 +156,13 @@ class ActiveLearningWorkChain(DpasseWorkChain):
 
     def setup(self) -> None:
         """Plan all iterations and hold out frames for validation."""
-        self.ctx.plan = plan_active_learning(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        self.ctx.plan = plan_active_learning(
+            self.inputs.parameters, self.inputs.frames, metadata={'call_link_label': 'plan'}
+        )
         if 'validation_data' in self.inputs:
             training, self.ctx.held_out = self.inputs.frames, self.inputs.validation_data
         else:
-            parts = split_frames(
-                self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'}
-            )
+            parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
             training, self.ctx.held_out = parts['training'], parts['validation']
         self.ctx.iteration = 0
         self.ctx.final = False
@@ -325,9 +308,7 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         """Attach the frames, the last committee, the table and the account."""
         frames = self.inputs.frames
         if self.ctx.labelled:
-            frames = union_frames(
-                initial=frames, **self.ctx.labelled, metadata={'call_link_label': 'collect'}
-            )
+            frames = union_frames(initial=frames, **self.ctx.labelled, metadata={'call_link_label': 'collect'})
         self.out('frames', frames)
         self.out('potentials', self.ctx.committee)
         self.out_many(self.ctx.tables)

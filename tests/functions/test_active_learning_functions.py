@@ -75,23 +75,28 @@ def test_fewer_runs_are_drawn_by_seed_and_spread_over_structures():
     assert plan != drawn(2)
 
 
-def test_iterations_have_their_own_seeds():
+def test_iterations_have_their_own_seeds_and_one_type_map(make_frames):
     parameters = {
         'max_active_iterations': 2,
         'seed': 3,
         'validation': 0.1,
         'convergence': {'accurate_fraction': 0.9},
-        'committee': {'members': 3, 'seed': 1},
+        'committee': {'members': 3, 'seed': 1, 'train': {'input': {'model': {}}}},
         'explore': {'runs': 6, 'seed': 1},
         'label': {'batch_size': 10},
     }
-    plan = as_dicts(plan_active_learning(orm.Dict(parameters)))
+    frames = FramesData.from_sets([make_frames('Li Li S'), make_frames('Br Li')])
+    plan = as_dicts(plan_active_learning(orm.Dict(parameters), frames))
     assert sorted(plan) == [
         *('committee_000', 'committee_001', 'committee_002', 'convergence', 'evaluate'),
         *('explore_000', 'explore_001', 'label', 'split'),
     ]
     assert len({node['seed'] for node in plan.values() if 'seed' in node}) == 6
     assert plan['label'] == {'batch_size': 10}
+    assert plan['committee_001']['train']['input']['model']['type_map'] == ['Br', 'Li', 'S']
+    parameters['committee']['train']['input']['model']['type_map'] = ['S', 'Li', 'Br']
+    plan = as_dicts(plan_active_learning(orm.Dict(parameters), frames))
+    assert plan['committee_002']['train']['input']['model']['type_map'] == ['S', 'Li', 'Br']
 
 
 RUNS = {

@@ -176,8 +176,8 @@ class DeepPotentialData(orm.SinglefileData):
         program = _version(version)
         if self._get(self.KEY_MIGRATION) and program >= Version('3.1'):
             return (
-                f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version}: migrate it with '
-                '`aiida_dpasse.functions.migrate_potential`, or use a code with DeePMD-kit 3.0.'
+                f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version}: use a code with '
+                'DeePMD-kit 3.0, or give a copy of the checkpoint that was brought up to date.'
             )
         first = [Version(_SINCE[kind]) for kind in self.descriptor.split('+') if kind in _SINCE]
         if first and program < max(first):

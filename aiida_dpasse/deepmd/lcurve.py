@@ -32,18 +32,26 @@ class LearningCurve:
         return {name: float(values[-1]) for name, values in self.columns.items() if math.isfinite(values[-1])}
 
     @property
-    def diverged(self) -> bool:
-        """Whether the loss of training became nan or infinite.
+    def first_not_finite(self) -> int | None:
+        """Step from which on a loss of training is nan or infinite to the end, None if all are finite at the end.
 
-        DeePMD-kit prints nan where a label is missing, so only a column that was finite before counts.
+        DeePMD-kit prints nan where a label is missing, so only a column that was finite before counts, or the total.
         """
+        found = []
         for name, values in self.columns.items():
-            if not name.startswith('rmse'):
-                continue
             finite = np.isfinite(values)
-            if len(values) and not finite[-1] and (finite.any() or name in ('rmse_trn', 'rmse')):
-                return True
-        return False
+            if not name.startswith('rmse') or not len(values) or finite[-1]:
+                continue
+            if name in ('rmse_trn', 'rmse'):
+                found.append(0 if not finite.any() else int(np.flatnonzero(finite)[-1]) + 1)
+            elif finite.any():
+                found.append(int(np.flatnonzero(finite)[-1]) + 1)
+        return int(self.steps[min(found)]) if found else None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss of training ended as nan or infinite."""
+        return self.first_not_finite is not None
 
 
 def parse_lcurve(text: str) -> LearningCurve:

@@ -124,6 +124,21 @@ def _check_backend(content: Mapping[str, Any], backend: str) -> str | None:
     return f'The descriptor `{refused[0]}` trains in PyTorch only: choose the backend `pytorch`.' if refused else None
 
 
+def check_compressible(model: Mapping[str, Any]) -> str | None:
+    """Return one sentence if ``dp compress`` cannot compress the model, as far as its section tells."""
+    descriptor = model.get('descriptor') or {}
+    kind = descriptor.get('type')
+    if kind == 'dpa3':
+        return 'DPA-3 cannot be compressed: take it out.'
+    if kind == 'dpa2' and descriptor.get('repinit', {}).get('tebd_input_mode') != 'strip':
+        return 'DPA-2 is compressed only with `descriptor.repinit.tebd_input_mode` "strip": set it or take it out.'
+    if kind in ('se_atten', 'dpa1') and descriptor.get('attn_layer', 2) != 0:
+        return 'DPA-1 is compressed only without attention: set `descriptor.attn_layer` to 0 or take it out.'
+    if kind in ('se_atten', 'dpa1') and descriptor.get('tebd_input_mode') != 'strip':
+        return 'DPA-1 is compressed only with `descriptor.tebd_input_mode` "strip": set it or take it out.'
+    return None
+
+
 def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield path and section of every descriptor and fitting net, also of several heads and of hybrid descriptors."""
     for name in ('descriptor', 'fitting_net', 'type_embedding'):

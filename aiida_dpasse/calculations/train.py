@@ -1,0 +1,321 @@
+"""`TrainCalculation`: train a potential, freeze and compress it, in one job of DeePMD-kit's ``dp``."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, ClassVar, Literal
+
+from aiida import orm
+from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob, CalcJobProcessSpec
+from pydantic import Field, model_validator
+
+from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.training_input import check_compressible, check_input, complete_input, is_multitask, type_map_of
+
+#: Extra of a code with the version of its DeePMD-kit, set by `aiida-dpasse setup`.
+VERSION_EXTRA = 'dpasse_version'
+
+
+class FinetuneParameters(Parameters):
+    """What is taken over from the pre-trained potential."""
+
+    use_pretrain_script: bool = Field(
+        default=True, description='Take descriptor and fitting net from the potential; without it the input gives them.'
+    )
+    model_branch: str | None = Field(
+        default=None, description='Head of a multi-task potential to start from; none starts a new fitting net.'
+    )
+
+
+class TrainParameters(Parameters):
+    """Settings of one training."""
+
+    backend: Literal['pytorch', 'tensorflow'] = Field(description='Backend of DeePMD-kit; DPA-2 and DPA-3 need PyTorch.')
+    input: dict[str, Any] = Field(
+        description='Sections `model`, `learning_rate`, `loss`, `training` of the input of `dp train`, without data '
+        'paths. A type map left out is that of the pre-trained potential, or the elements of the training data.'
+    )
+    seed: int = Field(default=1, ge=0, description='Fills every seed that `input` leaves open.')
+    freeze: bool = Field(default=True, description='Make the frozen potential that LAMMPS and labelling use.')
+    compress: bool = Field(default=False, description='Make the compressed potential as well: faster molecular dynamics.')
+    mixed: bool = Field(
+        default=False, description='Lay the frames down by number of atoms, for many compositions (PyTorch only).'
+    )
+    finetune: FinetuneParameters | None = Field(default=None, description='How to start from `pretrained`.')
+
+    @model_validator(mode='after')
+    def _check(self) -> TrainParameters:
+        if is_multitask(self.input):
+            raise ValueError('`input.model` has several heads (`model_dict`): give one head, which trains on these frames.')
+        if message := check_input(self.input, self.backend, finetune=self.finetune is not None):
+            raise ValueError(message)
+        if self.mixed and self.backend != 'pytorch':
+            raise ValueError('`mixed` is for PyTorch only: take it out or choose the backend `pytorch`.')
+        if self.finetune is not None and self.backend != 'pytorch':
+            raise ValueError('`finetune` is for PyTorch only: take it out or choose the backend `pytorch`.')
+        if self.compress and not self.freeze:
+            raise ValueError('`compress` needs the frozen potential: set `freeze` too.')
+        if self.compress and (message := check_compressible(self.input['model'])):
+            raise ValueError(f'`compress`: {message}')
+        return self
+
+
+def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
+    """Return one sentence if frames, parameters, pre-trained potential and code do not go together."""
+    if not {'parameters', 'training_data'} <= set(inputs):
+        return None  # a work chain exposes these ports without all of them
+    content = inputs['parameters'].get_dict()
+    if message := _check_pretrained(inputs, content):
+        return message
+    known = type_map_of(content['input']['model'])
+    if not known and 'pretrained' in inputs:
+        known = inputs['pretrained'].type_map
+    if not known:
+        known = inputs['training_data'].elements
+    loss = content['input'].get('loss', {})
+    weighed = [name for name in ('energy', 'force', 'virial') if _is_weighed(loss, name)]
+    for port in ('training_data', 'validation_data'):
+        if port not in inputs:
+            continue
+        frames = inputs[port]
+        missing = sorted(set(frames.elements) - set(known))
+        if missing:
+            return f'{port}: {", ".join(missing)} is not in the type map {" ".join(known)}: add it to `input.model.type_map`.'
+        lacking = [name for name in weighed if name not in frames.labels]
+        if lacking:
+            key = f'`input.loss.start_pref_{lacking[0][0]}` and `limit_pref_{lacking[0][0]}`'
+            return f'{port}: frames have no {lacking[0]} to train on: label them, or set {key} to 0.'
+    return None
+
+
+def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
+    pretrained = inputs.get('pretrained')
+    finetune = content.get('finetune')
+    if pretrained is None:
+        return 'pretrained: `finetune` is set without a potential to start from: give one.' if finetune is not None else None
+    if finetune is None:
+        return 'parameters: a pre-trained potential is given without `finetune`: set it, `{}` takes the defaults.'
+    if 'restart_folder' in inputs:
+        return 'restart_folder: a fine-tuning is continued without `pretrained` and `finetune`: leave them out.'
+    if pretrained.form != 'checkpoint' or pretrained.backend != 'pytorch':
+        return f'pretrained: the potential is a {pretrained.form} one of {pretrained.backend}: give a PyTorch checkpoint (`.pt`).'
+    branch = finetune.get('model_branch')
+    if branch is not None and branch not in pretrained.heads:
+        return f'parameters: the potential has no head `{branch}`: choose one of {", ".join(pretrained.heads) or "none"}.'
+    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
+    message: str | None = pretrained.check_usable_with(version)
+    return f'pretrained: {message}' if message else None
+
+
+def _is_weighed(loss: dict[str, Any], label: str) -> bool:
+    defaults = {'energy': 0.02, 'force': 1000.0, 'virial': 0.0}
+    start = loss.get(f'start_pref_{label[0]}', defaults[label])
+    return bool(start or loss.get(f'limit_pref_{label[0]}', start))
+
+
+class TrainCalculation(CalcJob):
+    """Runs ``dp train``, then ``dp freeze`` and ``dp compress`` where asked for."""
+
+    INPUT: ClassVar[str] = 'input.json'
+    STDOUT: ClassVar[str] = 'train.out'
+    FREEZE_STDOUT: ClassVar[str] = 'freeze.out'
+    COMPRESS_STDOUT: ClassVar[str] = 'compress.out'
+    CURVE: ClassVar[str] = 'lcurve.out'
+    #: Text file of DeePMD-kit that names the last checkpoint.
+    LATEST: ClassVar[str] = 'checkpoint'
+    PREFIX: ClassVar[str] = 'model.ckpt'
+    PRETRAINED: ClassVar[str] = 'pretrained.pt'
+    TRAINING: ClassVar[str] = 'training'
+    VALIDATION: ClassVar[str] = 'validation'
+    FLAGS: ClassVar[dict[str, str]] = {'pytorch': '--pt', 'tensorflow': '--tf'}
+    #: Frozen and compressed model by backend; a checkpoint of TensorFlow is several files and stays on the machine.
+    FROZEN: ClassVar[dict[str, str]] = {'pytorch': 'frozen.pth', 'tensorflow': 'frozen.pb'}
+    COMPRESSED: ClassVar[dict[str, str]] = {'pytorch': 'compressed.pth', 'tensorflow': 'compressed.pb'}
+    CHECKPOINT: ClassVar[str] = 'model.ckpt.pt'
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        options = spec.inputs['metadata']['options']
+        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['withmpi'].default = False
+        options['parser_name'].default = 'dpasse.train'
+        options['input_filename'].default = cls.INPUT
+        options['output_filename'].default = cls.STDOUT
+        spec.inputs['code'].help = "DeePMD-kit's `dp`."
+        spec.input('training_data', valid_type=FramesData, help='Labelled frames to learn from.')
+        spec.input(
+            'validation_data',
+            valid_type=FramesData,
+            required=False,
+            help='Labelled frames whose errors are written to the learning curve.',
+        )
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=parameters_validator(TrainParameters),
+            help='Settings of the training.',
+        )
+        spec.input(
+            'pretrained', valid_type=DeepPotentialData, required=False, help='Checkpoint to fine-tune (PyTorch).'
+        )
+        spec.input(
+            'restart_folder',
+            valid_type=orm.RemoteData,
+            required=False,
+            help='Working directory of an interrupted training with the same parameters, which is carried on.',
+        )
+        spec.inputs.validator = validate_inputs
+        potential = {'valid_type': DeepPotentialData, 'required': False}
+        spec.output('checkpoint', help='Checkpoint: to fine-tune or to go on from (PyTorch).', **potential)
+        spec.output('frozen', help='Frozen potential: for LAMMPS and for labelling.', **potential)
+        spec.output('compressed', help='Compressed potential: faster in LAMMPS.', **potential)
+        spec.output(
+            'learning_curve',
+            valid_type=orm.ArrayData,
+            required=False,
+            help="Columns of the learning curve by DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
+        )
+        spec.output(
+            'results',
+            valid_type=orm.Dict,
+            help='Steps done, last losses, seconds per step, version of DeePMD-kit.',
+        )
+        spec.default_output_node = 'results'
+        cls._define_exit_codes(spec)
+
+    @classmethod
+    def _define_exit_codes(cls, spec: CalcJobProcessSpec) -> None:
+        spec.exit_code(
+            300,
+            'ERROR_NO_RETRIEVED_FOLDER',
+            message='Nothing came back from the computer: check its transport and submit again.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            310,
+            'ERROR_NO_LEARNING_CURVE',
+            message='The training left no readable learning curve ({reason}): see `train.out` in the retrieved folder.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            320,
+            'ERROR_NO_POTENTIAL',
+            message='The training finished, but {what} is missing or unreadable ({reason}): see {file} in the retrieved folder.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            400,
+            'ERROR_INTERRUPTED',
+            message='The training ended at step {step} of {steps}: carry it on with its working directory as `restart_folder`.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            410,
+            'ERROR_DIVERGED',
+            message='The loss is not a number from step {step} on: lower `learning_rate.start_lr` or look for wrong labels.',
+        )
+        spec.exit_code(
+            420,
+            'ERROR_OUT_OF_MEMORY',
+            message='The training ran out of memory: lower `training.training_data.batch_size`, or use a larger machine.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            430,
+            'ERROR_TRAINING_FAILED',
+            message='DeePMD-kit stopped with an error ({reason}): see `train.out` in the retrieved folder.',
+            invalidates_cache=True,
+        )
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write the input, lay down the frames, and chain the three programs."""
+        parameters = TrainParameters.model_validate(self.inputs.parameters.get_dict())
+        info = CalcInfo()
+        info.local_copy_list = []
+        info.provenance_exclude_list = []
+        systems = {}
+        for port, directory in (('training_data', self.TRAINING), ('validation_data', self.VALIDATION)):
+            systems[port] = self._lay_down(info, folder, port, directory, parameters) if port in self.inputs else []
+        content = complete_input(
+            parameters.input,
+            training_systems=systems['training_data'],
+            validation_systems=systems['validation_data'],
+            type_map=self._type_map(),
+            seed=parameters.seed,
+        )
+        folder.create_file_from_filelike(io.StringIO(json.dumps(content, indent=1)), self.INPUT, mode='w')
+        if 'pretrained' in self.inputs:
+            pretrained = self.inputs.pretrained
+            info.local_copy_list.append((pretrained.uuid, pretrained.filename, self.PRETRAINED))
+        if 'restart_folder' in self.inputs:
+            restart = self.inputs.restart_folder
+            place, path = restart.computer.uuid, restart.get_remote_path()
+            # Copies: the former job keeps its checkpoints, and the learning curve is appended to.
+            info.remote_copy_list = [
+                (place, f'{path}/{name}', '.') for name in (f'{self.PREFIX}*', self.LATEST, self.CURVE)
+            ]
+        info.codes_info = [
+            self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters)),
+            *self._after_training(parameters),
+        ]
+        info.codes_run_mode = CodeRunMode.SERIAL
+        info.retrieve_list = [self.STDOUT, self.FREEZE_STDOUT, self.COMPRESS_STDOUT, self.CURVE, self.LATEST, 'out.json']
+        # Models become nodes of their own: they need no second home in the retrieved folder.
+        backend = parameters.backend
+        info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend], self.CHECKPOINT]
+        return info
+
+    def _type_map(self) -> list[str]:
+        source = self.inputs.pretrained.type_map if 'pretrained' in self.inputs else self.inputs.training_data.elements
+        return list(source)
+
+    def _lay_down(
+        self, info: CalcInfo, folder: Folder, port: str, directory: str, parameters: TrainParameters
+    ) -> list[str]:
+        frames = self.inputs[port]
+        if not parameters.mixed:
+            info.local_copy_list.append((frames.uuid, '.', directory))
+            return [f'{directory}/{formula}' for formula in frames.formulas]
+        target = folder.get_subfolder(directory, create=True)
+        written = frames.write(target.abspath, mixed=True, type_map=type_map_of(parameters.input['model']) or self._type_map())
+        # The frames are an input already: a second copy in this node would say nothing new.
+        info.provenance_exclude_list.append(directory)
+        return [f'{directory}/{path.relative_to(target.abspath)}' for path in written]
+
+    def _start(self, parameters: TrainParameters) -> list[str]:
+        if 'restart_folder' in self.inputs:
+            return ['--restart', self.CHECKPOINT if parameters.backend == 'pytorch' else self.PREFIX]
+        if parameters.finetune is None:
+            return []
+        arguments = ['--finetune', self.PRETRAINED]
+        if parameters.finetune.use_pretrain_script:
+            arguments.append('--use-pretrain-script')
+        if parameters.finetune.model_branch is not None:
+            arguments += ['--model-branch', parameters.finetune.model_branch]
+        return arguments
+
+    def _after_training(self, parameters: TrainParameters) -> list[CodeInfo]:
+        frozen, compressed = self.FROZEN[parameters.backend], self.COMPRESSED[parameters.backend]
+        programs = []
+        if parameters.freeze:
+            programs.append(self._program(self.FREEZE_STDOUT, 'freeze', '-o', frozen))
+        if parameters.compress:
+            programs.append(self._program(self.COMPRESS_STDOUT, 'compress', '-i', frozen, '-o', compressed))
+        return programs
+
+    def _program(self, stdout: str, *arguments: str) -> CodeInfo:
+        code = CodeInfo()
+        code.code_uuid = self.inputs.code.uuid
+        code.cmdline_params = [self.FLAGS[self.inputs.parameters['backend']], *arguments]
+        code.stdout_name = stdout
+        code.join_files = True
+        code.withmpi = bool(self.inputs.metadata.options.withmpi) and arguments[0] == 'train'
+        return code

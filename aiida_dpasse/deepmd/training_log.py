@@ -1,0 +1,54 @@
+"""What the output of ``dp train``, ``dp freeze`` and ``dp compress`` says about how they ended."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FINISHED = ('Trained model has been saved to', 'finished training')
+_STARTED = ('Start to train', 'start training at lr')
+_OUT_OF_MEMORY = re.compile(
+    r'OutOfMemoryError|out of memory|OOM when allocating|Resource exhausted|std::bad_alloc|\bMemoryError\b'
+    r"|can't allocate memory|oom-kill|oom_kill|Out Of Memory",
+    re.IGNORECASE,
+)
+_VERSION = re.compile(r'(?:DeePMD version|Source):\s+v?(\d+\.\d+\S*)')
+_STEP_TIME = re.compile(r'average training time: ([\d.eE+-]+) s/batch')
+_BLOCK_TIME = re.compile(r'total wall time = ([\d.eE+-]+) s')
+#: The last line of a traceback: an exception's name and message.
+_ERROR = re.compile(r'^(?:\[rank\d+\]: )?((?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)|KeyError|AssertionError)(?:: .*)?)$', re.M)
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """How a training went.
+
+    ``seconds_per_step`` is DeePMD-kit's own average, without the first steps; ``seconds`` the sum over the blocks
+    that it printed, so also of an interrupted training. ``error`` is the last line of a Python traceback.
+    """
+
+    version: str | None
+    started: bool
+    finished: bool
+    out_of_memory: bool
+    error: str | None
+    seconds_per_step: float | None
+    seconds: float | None
+
+
+def parse_training_log(text: str) -> TrainingLog:
+    """Read what a program of DeePMD-kit printed, cut short or not; nothing is required to be there."""
+    version = _VERSION.search(text)
+    step_time = _STEP_TIME.search(text)
+    blocks = [float(value) for value in _BLOCK_TIME.findall(text)]
+    errors = _ERROR.findall(text) if 'Traceback (most recent call last)' in text else []
+    finished = any(mark in text for mark in _FINISHED)
+    return TrainingLog(
+        version=version.group(1) if version else None,
+        started=bool(blocks) or any(mark in text for mark in _STARTED),
+        finished=finished,
+        out_of_memory=not finished and _OUT_OF_MEMORY.search(text) is not None,
+        error=errors[-1][:300] if errors else None,
+        seconds_per_step=float(step_time.group(1)) if step_time else None,
+        seconds=sum(blocks) if blocks else None,
+    )

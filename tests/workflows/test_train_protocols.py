@@ -1,0 +1,76 @@
+"""Protocols and presets of the trainings: all pass DeePMD-kit's checker, and `dpa-sse` is the paper."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiida_dpasse.calculations.parameters import check_parameters
+from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.deepmd.training_input import check_input
+from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, _read, expand_presets
+from aiida_dpasse.workflows.train import TrainBaseWorkChain
+
+WHOLE = ('dpa2-', 'finetune-', 'member-', 'student-')
+
+
+def presets(*prefixes: str) -> list[str]:
+    """Return the names of presets with one of these prefixes."""
+    return [name for name in _read('protocols', 'train')['presets'] if name.startswith(prefixes)]
+
+
+@pytest.mark.parametrize('name', presets(*WHOLE))
+def test_trainings_are_valid(name):
+    """Every whole training is a valid parameters input."""
+    assert check_parameters(TrainParameters, expand_presets({'preset': name})) is None
+
+
+def test_every_protocol_has_every_training():
+    """A chain finds its training under the name of the protocol."""
+    assert not {f'{prefix}{protocol}' for prefix in WHOLE for protocol in PROTOCOLS} - set(presets(*WHOLE))
+
+
+@pytest.mark.parametrize('name', presets('model-'))
+def test_models_are_valid(name):
+    """Every model trains in PyTorch."""
+    content = expand_presets(
+        {
+            'model': {'preset': name},
+            'learning_rate': {'start_lr': 1e-3, 'stop_lr': 1e-5},
+            'loss': {'preset': 'loss-no-virial'},
+            'training': {'numb_steps': 10},
+        }
+    )
+    assert check_input(content, 'pytorch') is None
+
+
+def test_paper():
+    """`dpa-sse` has the paper's printed numbers, and its second schedule by name."""
+    parameters = TrainBaseWorkChain.protocol_parameters('dpa-sse')
+    content = parameters['input']
+    descriptor = content['model']['descriptor']
+    assert content['model']['type_map'] == 'Li B O Al Si P S Cl Ga Ge As Br Sn Sb I'.split()
+    assert (descriptor['repinit']['rcut'], descriptor['repinit']['tebd_dim']) == (9.0, 8)
+    assert descriptor['repinit']['neuron'] == [25, 50, 100]
+    assert descriptor['repformer']['nlayers'] == 12
+    assert {descriptor['repformer'][f'attn{index}_nhead'] for index in (1, 2)} == {4}
+    assert content['model']['fitting_net']['neuron'] == [240, 240, 240]
+    loss = content['loss']
+    assert [(loss[f'start_pref_{key}'], loss[f'limit_pref_{key}']) for key in 'efv'] == [(0.02, 1), (1000, 1), (0.2, 1)]
+    assert content['learning_rate'] == {'type': 'exp', 'start_lr': 2e-4, 'stop_lr': 3e-8, 'decay_steps': 10000}
+    assert content['training']['numb_steps'] == 2_000_000
+
+    other = TrainBaseWorkChain.protocol_parameters('dpa-sse', {'preset': 'dpa2-dpa-sse-12M'})['input']
+    assert other['learning_rate'] == {'type': 'exp', 'start_lr': 1e-3, 'stop_lr': 3.51e-8, 'decay_steps': 60000}
+    assert other['training']['numb_steps'] == 12_000_000
+    assert other['model'] == content['model']
+
+
+def test_override_names_another_model():
+    """An override exchanges the model of a protocol, or one number of it."""
+    changed = TrainBaseWorkChain.protocol_parameters('demo', {'input': {'model': {'preset': 'model-dpa3'}}})
+    assert changed['input']['model']['descriptor']['type'] == 'dpa3'
+    changed = TrainBaseWorkChain.protocol_parameters(
+        'demo', {'input': {'model': {'descriptor': {'repformer': {'nlayers': 5}}}}}
+    )
+    assert changed['input']['model']['descriptor']['repformer']['nlayers'] == 5
+    assert changed['input']['model']['descriptor']['type'] == 'dpa2'

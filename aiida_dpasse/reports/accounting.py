@@ -60,8 +60,8 @@ def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
         admitted=int(account['admitted']),
         rejected=len(account.get('rejected', [])),
         failed=len(account.get('failed', [])),
-        given=len(asked),
-        returned=len(labelled),
+        given=sum(data.frames for data in given),
+        returned=returned.frames if isinstance(returned, FramesData) else 0,
         lost=tuple(sorted(asked - labelled - named)) if known else (),
     )
 

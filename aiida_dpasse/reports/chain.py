@@ -59,12 +59,13 @@ def chain_svg(
                 items[key] = describe(key, kind, nodes)
                 edges.append((phase.phase, key))
         if results and phase.phase in results:
-            title, lines = results[phase.phase]
+            title, found = results[phase.phase]
             key = f'{phase.phase}/result'
-            items[key] = Item(key, title, list(lines), 'result')
+            items[key] = Item(key, title, list(found), 'result')
             edges.append((phase.phase, key))
-    jobs, functions = sum(call.is_job for call in tree), sum('FunctionNode' in call.node_type for call in tree)
-    footing = f'{process.process_label} {str(process.uuid)[:8]}: {len(tree)} processes, {jobs} jobs, {functions} functions'
+    counts = [len(tree), sum(call.is_job for call in tree), sum('FunctionNode' in call.node_type for call in tree)]
+    name = f'{process.process_label} {str(process.uuid)[:8]}'
+    footing = '{}: {} processes, among them {} jobs and {} functions'.format(name, *counts)
     return draw(list(items.values()), edges, heading or title_of(str(process.process_label)), footing)
 
 
@@ -126,19 +127,28 @@ def describe(key: str, kind: str, nodes: Sequence[orm.Data]) -> Item:
     return Item(key, f'{count} {NAMES[kind].lower()}s' if plural else NAMES[kind], lines, kind)
 
 
+def pretty(formula: str) -> str:
+    """Return a formula as chemists write it.
+
+    >>> pretty('Cl4Li24P4S20')
+    'Li6PS5Cl'
+    """
+    return str(Composition(formula).reduced_formula)
+
+
 def _listed(names: Sequence[str], most: int = 3) -> str:
     unique = sorted(set(names))
     return ', '.join(unique[:most]) + (f' and {len(unique) - most} more' if len(unique) > most else '')
 
 
 def _structures(nodes: Sequence[Any]) -> list[str]:
-    formulas = _listed([Composition(node.get_formula()).reduced_formula for node in nodes])
+    formulas = _listed([pretty(node.get_formula()) for node in nodes])
     atoms = sorted({len(node.sites) for node in nodes})
     return [formulas, f'{" and ".join(str(number) for number in atoms[:3])} atoms']
 
 
 def _frames(nodes: Sequence[Any]) -> list[str]:
-    formulas = [Composition(formula).reduced_formula for node in nodes for formula in node.base.attributes.get('formulas')]
+    formulas = [pretty(formula) for node in nodes for formula in node.base.attributes.get('formulas')]
     labelled = all('force' in node.base.attributes.get('labels') for node in nodes)
     count = sum(node.base.attributes.get('frames') for node in nodes)
     return [f'{count} {"labelled" if labelled else "unlabelled"}', _listed(formulas)]

@@ -151,10 +151,10 @@ def _place(rows: Sequence[Sequence[str]], chains: Sequence[Sequence[str]], width
     x: dict[str, float] = {}
     for row in rows:
         total = sum(widths[name] + GAP_X for name in row)
-        left = -total / 2
+        edge = -total / 2
         for name in row:
-            x[name] = left + (widths[name] + GAP_X) / 2
-            left += widths[name] + GAP_X
+            x[name] = edge + (widths[name] + GAP_X) / 2
+            edge += widths[name] + GAP_X
     neighbours = _neighbours(chains)
     for _ in range(40):
         for row in rows:

@@ -75,8 +75,22 @@ class Call:
 
 
 def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
-    values = [*row[:6], *('' if value is None else value for value in row[6:8]), *row[8:10]]
-    return Call(*values, parent=parent, label=label, depth=depth)
+    pk, uuid, node_type, process_type, ctime, mtime, name, state, exit_status, exit_message = row
+    return Call(
+        pk=pk,
+        uuid=uuid,
+        node_type=node_type,
+        process_type=process_type or '',
+        ctime=ctime,
+        mtime=mtime,
+        name=name or '',
+        state=state or 'created',
+        exit_status=exit_status,
+        exit_message=exit_message,
+        parent=parent,
+        label=label,
+        depth=depth,
+    )
 
 
 def call_tree(pk: int) -> list[Call]:

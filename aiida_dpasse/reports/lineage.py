@@ -23,6 +23,7 @@ class Record(NamedTuple):
 
     source: str
     step: int
+    reason: str
     labelled: bool
 
 
@@ -71,9 +72,11 @@ class Tracer:
         """Return what ``frames`` says of each frame, by its identity."""
         if frames.pk not in self._records:
             self._records[frames.pk] = {
-                str(identity): Record(str(source), int(step), item.labelled)
+                str(identity): Record(str(source), int(step), str(reason), item.labelled)
                 for item in frames.sets()
-                for identity, source, step in zip(item.ids, item.sources, item.steps, strict=True)
+                for identity, source, step, reason in zip(
+                    item.ids, item.sources, item.steps, item.reasons, strict=True
+                )
             }
         return self._records[frames.pk]
 
@@ -105,17 +108,11 @@ class Tracer:
         return origin
 
     def _parent(self, given: dict[str, FramesData], record: Record) -> FrameOrigin | None:
-        """Follow a displaced frame to the one frame of the same source and step among the inputs of its maker."""
-        for label, node in given.items():
-            if record.step < 0 or (label != record.source and len(given) > 1):
-                continue
-            matches = [
-                identity
-                for identity, other in self.records(node).items()
-                if other.step == record.step and (label == record.source or other.source == record.source)
-            ]
-            if len(matches) == 1:
-                return self.trace(node, matches[0])
+        """Follow a displaced frame to the one it was displaced from, whose identity its reason names."""
+        for node in given.values():
+            named = [word for word in record.reason.split() if word in self.records(node)]
+            if named:
+                return self.trace(node, named[0])
         return None
 
 

@@ -1,0 +1,139 @@
+"""The report of the whole chain: its numbers, its plots and its picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+
+from aiida_dpasse.reports.accounting import batches
+from aiida_dpasse.reports.arrhenius import plot_arrhenius
+from aiida_dpasse.reports.chain import chain_svg, pretty
+from aiida_dpasse.reports.graph import call_tree, inputs, output_dict
+from aiida_dpasse.reports.learning import plot_learning
+from aiida_dpasse.reports.msd import plot_msd
+from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.read import bars, error_results, first, trainings
+from aiida_dpasse.reports.tables import Table, accounts_table, errors_table, iterations_table
+from aiida_dpasse.reports.timing import phase_times
+from aiida_dpasse.reports.transport import Conductivity, read_conductivity
+
+#: What `summary.json` holds whatever ran; None where its phase did not.
+KEYS = (
+    'conductivity_300K_mS_cm',
+    'conductivity_300K_interval_mS_cm',
+    'conductivity_kind',
+    'conductivity_reason',
+    'extrapolated',
+    'activation_energy_eV',
+    'activation_energy_error_eV',
+    'temperatures',
+    'frames_labelled',
+    'frames_rejected',
+    'iterations',
+    'teacher_mae_energy_meV_atom',
+    'teacher_mae_force_meV_A',
+    'student_mae_energy_meV_atom',
+    'student_mae_force_meV_A',
+    'speedup_student_over_teacher',
+    'finetune',
+    'seed',
+)
+
+
+def summarize(process: orm.ProcessNode) -> dict[str, Any]:
+    """Return the summary node's numbers, the process's UUID and the seconds of each phase and in all."""
+    tree = call_tree(process.pk)
+    times = {phase.phase: round(phase.wall_s, 1) for phase in phase_times(tree)}
+    return {
+        **dict.fromkeys(KEYS),
+        **output_dict(process, 'summary'),
+        'exit_status': process.exit_status,
+        'process_uuid': process.uuid,
+        'wall_time_s': {**times, 'total': round(tree[0].seconds(), 1)},
+    }
+
+
+def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Conductivity | None]:
+    """Return what the conductor's and the contrast's dynamics found."""
+    tree = call_tree(process.pk)
+    conductor, contrast = (first(tree, phase) for phase in ('conductivity', 'contrast'))
+    return conductor and read_conductivity(conductor), contrast and read_conductivity(contrast)
+
+
+def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
+    """Return the errors on frames with reference labels, and the student's against its teacher without such frames."""
+    tree = call_tree(process.pk)
+    found: dict[str, dict[str, Any]] = {}
+    distilled = first(tree, 'distill')
+    against = dict(error_results(distilled)) if distilled is not None else {}
+    reference = {name.partition(', ')[0]: v for name, v in against.items() if name.endswith('against reference')}
+    pretrained = first(tree, 'pretrain')
+    if 'teacher' in reference:
+        found['teacher'] = reference['teacher']
+    elif pretrained is not None:
+        found |= dict(error_results(pretrained))
+    if 'student' in reference:
+        found['student'] = reference['student']
+    else:
+        found |= {name: v for name, v in against.items() if name.startswith('student')}
+    finetuned = first(tree, 'finetune')
+    if finetuned is not None:
+        compounds = _compounds(finetuned)
+        found |= {f'{name}{compounds}': values for name, values in error_results(finetuned)}
+    return list(found.items())
+
+
+def _compounds(finetuned: orm.ProcessNode) -> str:
+    frames = next((data for label, data in inputs(finetuned) if label == 'frames'), None)
+    formulas = sorted({pretty(formula) for formula in frames.base.attributes.get('formulas')}) if frames else []
+    return f', {formulas[0]}' if len(formulas) == 1 else ''
+
+
+def electrolyte_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return iterations, accounts, errors and transport."""
+    tree = call_tree(process.pk)
+    tables = [accounts_table(batch for batch in batches(process) if not batch.label.startswith('batch_'))]
+    learned = first(tree, 'active_learning')
+    if learned is not None:
+        tables.insert(0, iterations_table(output_dict(learned, 'iterations')))
+    tables.append(errors_table(phase_errors(process)))
+    for name, found in zip(('conductor', 'contrast'), conductivities(process), strict=True):
+        tables += [Table(f'{table.title}, {name}', table.columns, table.rows) for table in found.tables()] if found else []
+    return tables
+
+
+def electrolyte_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Write arrhenius.png, msd.png, learning.png, provenance.svg and summary.json."""
+    paths = {name: directory / name for name in ('arrhenius.png', 'msd.png', 'learning.png', 'provenance.svg')}
+    conductor, contrast = conductivities(process)
+    title = _conductor(process)
+    plot_arrhenius(paths['arrhenius.png'], **(conductor.arrhenius_plot(title) if conductor else {'points': []}))
+    plot_msd(paths['msd.png'], conductor.curves if conductor else [], contrast.curves if contrast else [], 'contrast')
+    plot_learning(paths['learning.png'], trainings(process), bars(phase_errors(process)))
+    paths['provenance.svg'].write_text(electrolyte_svg(process), encoding='utf8')
+    summary = directory / 'summary.json'
+    summary.write_text(json.dumps(summarize(process), indent=2, ensure_ascii=False) + '\n', encoding='utf8')
+    return [summary, *paths.values()]
+
+
+def _conductor(process: orm.ProcessNode) -> str:
+    formulas = {pretty(data.get_formula()) for label, data in inputs(process) if label.startswith('conductor__')}
+    return ', '.join(sorted(formulas))
+
+
+def electrolyte_svg(process: orm.ProcessNode) -> str:
+    """Return the picture of the chain, with what each phase gave."""
+    captions, results = {}, {}
+    for phase in phase_times(call_tree(process.pk)):
+        lines = outcome(orm.load_node(phase.pk))
+        if phase.phase in ('conductivity', 'contrast'):
+            results[phase.phase] = (lines[0], lines[1:]) if lines else ('undetermined', [])
+        else:
+            captions[phase.phase] = lines[:3]
+    conductor = _conductor(process)
+    heading = f'{conductor}: from structures to a conductivity' if conductor else ''
+    return chain_svg(process, heading, captions, results)
+

@@ -1,0 +1,109 @@
+"""What came out of a step, in one or two short lines: for the progress display, the tables and the picture of the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiida import orm
+
+from aiida_dpasse.reports.graph import entry_point, output, output_dict
+from aiida_dpasse.reports.read import ERROR_KEYS, error_results
+from aiida_dpasse.reports.tables import text
+from aiida_dpasse.reports.transport import read_conductivity
+
+
+def outcome(process: orm.ProcessNode) -> list[str]:
+    """Return what ``process`` gave, empty for processes that are not ours or gave nothing."""
+    reader = READERS.get(entry_point(process))
+    return reader(process) if reader is not None else []
+
+
+def labels(process: orm.ProcessNode) -> list[str]:
+    """Return how many labels were asked for and what became of them."""
+    account = output_dict(process, 'account')
+    if not account:
+        return []
+    line = f'{account["admitted"]} of {account["requested"]} frames labelled'
+    parts = [f'{len(account[key])} {key}' for key in ('rejected', 'failed') if account[key]]
+    return [', '.join([line, *parts])]
+
+
+def active_learning(process: orm.ProcessNode) -> list[str]:
+    """Return the number of iterations, the labels and the verdict."""
+    table = output_dict(process, 'iterations')
+    if not table:
+        return []
+    count = len(table['iterations'])
+    state = 'converged' if table['converged'] else 'not converged'
+    return [f'{count} iteration{"s" if count != 1 else ""}, {state}', *labels(process)]
+
+
+def errors(process: orm.ProcessNode) -> list[str]:
+    """Return the errors of each potential that was tested."""
+    return [
+        f'{name}: {text(values[ERROR_KEYS[0]])} meV/atom, {text(values[ERROR_KEYS[1]])} meV/Å'
+        for name, values in error_results(process)
+        if values.get(ERROR_KEYS[0]) is not None
+    ]
+
+
+def distillation(process: orm.ProcessNode) -> list[str]:
+    """Return labels, errors and the gain in speed."""
+    speed = output_dict(process, 'speed').get('ratio')
+    faster = [f'{text(float(speed))} times faster than its teacher'] if speed else []
+    return [*labels(process), *errors(process), *faster]
+
+
+def committee(process: orm.ProcessNode) -> list[str]:
+    """Return the number of members."""
+    members = [label for label, _ in _namespace(process, 'potentials')]
+    return [f'{len(members)} members'] if members else []
+
+
+def exploration(process: orm.ProcessNode) -> list[str]:
+    """Return how many frames were sampled and how the committee judged them."""
+    counts = output_dict(process, 'statistics')
+    if not counts:
+        return []
+    judged = ', '.join(f'{counts[key]} {key}' for key in ('accurate', 'candidate', 'failed'))
+    return [f'{counts["sampled"]} frames sampled: {judged}']
+
+
+def conductivity(process: orm.ProcessNode) -> list[str]:
+    """Return the conductivity with its interval and the activation energy, or why there is none."""
+    found = read_conductivity(process)
+    return [] if found is None else found.lines()
+
+
+def _namespace(process: orm.ProcessNode, name: str) -> list[tuple[str, orm.Data]]:
+    links = process.base.links.get_outgoing(node_class=orm.Data).all()
+    return [(link.link_label, link.node) for link in links if link.link_label.startswith(f'{name}__')]
+
+
+def dynamics(process: orm.ProcessNode) -> list[str]:
+    """Return the steps done and the speed of a molecular dynamics."""
+    results = output_dict(process, 'results')
+    frames = output(process, 'frames')
+    lines = []
+    if 'steps_done' in results:
+        speed = results.get('katom_steps_per_s')
+        pace = f', {text(float(speed))} katom-step/s' if speed else ''
+        lines.append(f'{results["steps_done"]} steps{pace}')
+    if frames is not None:
+        lines.append(f'{frames.base.attributes.get("frames")} frames sampled')
+    return lines
+
+
+READERS: dict[str, Callable[[orm.ProcessNode], list[str]]] = {
+    'dpasse.active_learning': active_learning,
+    'dpasse.committee': committee,
+    'dpasse.conductivity': conductivity,
+    'dpasse.distill': distillation,
+    'dpasse.explore': exploration,
+    'dpasse.finetune': errors,
+    'dpasse.initial_data': labels,
+    'dpasse.label': labels,
+    'dpasse.md': dynamics,
+    'dpasse.md.base': dynamics,
+    'dpasse.pretrain': errors,
+}

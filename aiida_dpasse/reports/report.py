@@ -1,0 +1,206 @@
+"""Tables and plots of any of our processes, read from its nodes: nothing is run, so an imported archive gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from aiida import orm
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.reports.accounting import batches
+from aiida_dpasse.reports.arrhenius import plot_arrhenius
+from aiida_dpasse.reports.chain import chain_svg, pretty
+from aiida_dpasse.reports.electrolyte import electrolyte_plots, electrolyte_tables
+from aiida_dpasse.reports.graph import call_tree, entry_point, output, output_dict
+from aiida_dpasse.reports.learning import plot_learning
+from aiida_dpasse.reports.msd import plot_msd
+from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.pictures import plot_dynamics, plot_frames, plot_iterations
+from aiida_dpasse.reports.read import all_errors, bars, error_results, trainings
+from aiida_dpasse.reports.status import latest_iterations
+from aiida_dpasse.reports.tables import (
+    Table,
+    accounts_table,
+    errors_table,
+    iterations_table,
+    phases_table,
+    values_table,
+)
+from aiida_dpasse.reports.timing import clock, phase_times
+from aiida_dpasse.reports.transport import read_conductivity
+
+Tables = Callable[[orm.ProcessNode], list[Table]]
+Plots = Callable[[orm.ProcessNode, Path], list[Path]]
+
+
+class Report(NamedTuple):
+    """How a kind of process is reported."""
+
+    tables: Tables
+    plots: Plots
+
+
+def report_text(process: orm.ProcessNode) -> str:
+    """Return the tables of ``process`` as text."""
+    tree = call_tree(process.pk)
+    top = tree[0]
+    ended = top.state if top.exit_status is None else f'{top.state} [{top.exit_status}]'
+    head = [f'{top.name}<{top.pk}>  {ended}  {clock(top.seconds())}', *([top.exit_message] if top.exit_message else [])]
+    tables = [phases_table(phase_times(tree)), *_report(process).tables(process)]
+    parts = ['\n'.join(head), *('\n'.join(block) for block in [outcome(process)] if block)]
+    return '\n\n'.join([*parts, *(table.render() for table in tables if table.rows)])
+
+
+def write_report(process: orm.ProcessNode, directory: str | Path) -> list[Path]:
+    """Write the plots of ``process``, its tables, and for a work chain the picture of its phases; return the paths."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    written = _report(process).plots(process, directory)
+    if isinstance(process, orm.WorkChainNode) and directory / 'provenance.svg' not in written:
+        written.append(_write(directory / 'provenance.svg', chain_svg(process)))
+    return [*written, _write(directory / 'report.txt', report_text(process) + '\n')]
+
+
+def _write(path: Path, content: str) -> Path:
+    path.write_text(content, encoding='utf8')
+    return path
+
+
+def _report(process: orm.ProcessNode) -> Report:
+    return REPORTS.get(entry_point(process), Report(no_tables, no_plots))
+
+
+def no_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the plain numbers among the outputs."""
+    results = output_dict(process, 'results')
+    return [values_table('Results', results)] if results else []
+
+
+def no_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw nothing."""
+    return []
+
+
+def label_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the accounts, and why frames were refused."""
+    account = output_dict(process, 'account')
+    refused = [(state, e['id'], e['reason']) for state in ('rejected', 'failed') for e in account.get(state, [])]
+    return [accounts_table(batches(process)), Table('Refused frames', ('state', 'frame', 'reason'), refused[:20])]
+
+
+def label_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw energies and forces of the labelled frames."""
+    frames = output(process, 'frames')
+    if not isinstance(frames, FramesData) or not frames.labelled:
+        return []
+    path = directory / 'frames.png'
+    plot_frames(path, frames.sets(), {formula: pretty(formula) for formula in frames.formulas})
+    return [path]
+
+
+def learning_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw the learning curves and the errors."""
+    path = directory / 'learning.png'
+    plot_learning(path, trainings(process), bars(all_errors(process)))
+    return [path]
+
+
+def error_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the errors on held-out frames, and the accounts if labels were asked for."""
+    return [errors_table(error_results(process)), accounts_table(batches(process))]
+
+
+def evaluation_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the errors that one evaluation found."""
+    return [errors_table(sorted(output_dict(process, 'results').items()), 'Errors')]
+
+
+def active_learning_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the iterations and the accounts."""
+    return [iterations_table(latest_iterations(call_tree(process.pk))), accounts_table(batches(process))]
+
+
+def active_learning_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw the iterations, the learning curves and the labelled frames."""
+    path = directory / 'iterations.png'
+    plot_iterations(path, latest_iterations(call_tree(process.pk)).get('iterations', []))
+    return [path, *learning_plots(process, directory), *label_plots(process, directory)]
+
+
+def exploration_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return what each run sampled and how the committee judged it."""
+    statistics = output_dict(process, 'statistics')
+    names = ('structure', 'temperature', 'pressure', 'sampled', 'accurate', 'candidate', 'failed', 'chosen', 'last_step')
+    runs = statistics.get('runs', {})
+    rows = [(label, *(run.get(name) for name in names)) for label, run in sorted(runs.items())]
+    plain = {key: value for key, value in statistics.items() if key != 'runs'}
+    return [Table('Runs', ('run', *names), rows), values_table('Exploration', plain)]
+
+
+def dynamics_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw the thermodynamic quantities, and the deviation of a committee, against the step."""
+    series: dict[str, tuple[Any, Any]] = {}
+    for label, names in THERMO.items():
+        data = output(process, label)
+        if not isinstance(data, orm.ArrayData):
+            continue
+        arrays = {name.lower(): np.asarray(data.get_array(name), dtype=float) for name in data.get_arraynames()}
+        for name, title in names.items():
+            steps = arrays.get('steps', arrays.get('step'))
+            if name in arrays and steps is not None:
+                series[title] = (steps, arrays[name])
+    path = directory / 'dynamics.png'
+    plot_dynamics(path, series, 'step')
+    return [path]
+
+
+#: What is drawn of a molecular dynamics: output, then array and label of the axis.
+THERMO = {
+    'thermo': {
+        'temperature_k': '$T$  (K)',
+        'potential_energy_ev': 'energy  (eV)',
+        'pressure_gpa': '$p$  (GPa)',
+        'volume_a3': '$V$  (Å$^3$)',
+    },
+    'deviation': {'force_max_ev_a': 'deviation  (eV Å$^{-1}$)'},
+}
+
+
+def conductivity_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return transport by temperature and the Arrhenius fit."""
+    found = read_conductivity(process)
+    return [] if found is None else found.tables()
+
+
+def conductivity_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw the Arrhenius plot and the displacements."""
+    found = read_conductivity(process)
+    if found is None:
+        return []
+    arrhenius, msd = directory / 'arrhenius.png', directory / 'msd.png'
+    plot_arrhenius(arrhenius, **found.arrhenius_plot())
+    plot_msd(msd, found.curves)
+    return [arrhenius, msd]
+
+
+#: How each of our processes is reported; others give their `results` and the picture of their phases.
+REPORTS: dict[str, Report] = {
+    'dpasse.active_learning': Report(active_learning_tables, active_learning_plots),
+    'dpasse.committee': Report(no_tables, learning_plots),
+    'dpasse.conductivity': Report(conductivity_tables, conductivity_plots),
+    'dpasse.distill': Report(error_tables, learning_plots),
+    'dpasse.electrolyte': Report(electrolyte_tables, electrolyte_plots),
+    'dpasse.evaluate': Report(evaluation_tables, no_plots),
+    'dpasse.explore': Report(exploration_tables, no_plots),
+    'dpasse.finetune': Report(error_tables, learning_plots),
+    'dpasse.initial_data': Report(label_tables, label_plots),
+    'dpasse.label': Report(label_tables, label_plots),
+    'dpasse.md': Report(no_tables, dynamics_plots),
+    'dpasse.md.base': Report(no_tables, dynamics_plots),
+    'dpasse.pretrain': Report(error_tables, learning_plots),
+    'dpasse.train': Report(no_tables, learning_plots),
+    'dpasse.train.base': Report(no_tables, learning_plots),
+}

@@ -1,0 +1,124 @@
+"""Tables for the terminal, of plain text: what came out of each step, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiida_dpasse.reports.accounting import Batch
+from aiida_dpasse.reports.timing import PhaseTime, clock
+
+MISSING = '-'
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the names of the columns, and rows of values."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def render(self) -> str:
+        """Return the table as text: numbers to the right, words to the left."""
+        cells = [[text(value) for value in row] for row in self.rows]
+        widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(self.columns)]
+        right = [
+            all(isinstance(row[i], int | float) or row[i] is None for row in self.rows) and bool(self.rows)
+            for i in range(len(self.columns))
+        ]
+
+        def line(values: Sequence[str]) -> str:
+            aligned = [v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True)]
+            return '  '.join(aligned).rstrip()
+
+        rule = '  '.join('-' * width for width in widths)
+        return '\n'.join([self.title, line(self.columns), rule, *(line(row) for row in cells)])
+
+
+def text(value: Any) -> str:
+    """Return ``value`` as it stands in a table: numbers with three significant digits, a dash for None."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, float):
+        if value == 0 or 1e-3 <= abs(value) < 1e5:
+            return f'{value:.0f}' if abs(value) >= 1000 else f'{value:.3g}'
+        return f'{value:.2e}'
+    return str(value)
+
+
+def phases_table(phases: Iterable[PhaseTime]) -> Table:
+    """Return phases with their state, wall time and jobs."""
+    rows = []
+    for phase in phases:
+        state = phase.state if phase.exit_status in (0, None) else f'{phase.state} [{phase.exit_status}]'
+        rows.append((phase.phase, state, clock(phase.wall_s), phase.jobs, phase.jobs_failed, clock(phase.job_s)))
+    return Table('Phases', ('phase', 'state', 'wall time', 'jobs', 'failed', 'time in jobs'), rows)
+
+
+def iterations_table(iterations: Mapping[str, Any]) -> Table:
+    """Return the iterations of an active learning and its verdict.
+
+    :param iterations: the output of that name of `dpasse.active_learning`.
+    """
+    names = {
+        'iteration': 'iteration',
+        'frames': 'frames',
+        'sampled': 'sampled',
+        'accurate': 'accurate',
+        'candidate': 'candidate',
+        'failed': 'failed',
+        'trust_low': 'trust low (eV/Å)',
+        'trust_high': 'high (eV/Å)',
+        'labelled': 'labelled',
+        'rejected': 'rejected',
+        'energy_mae_meV_atom': 'E MAE (meV/atom)',
+        'force_mae_meV_A': 'F MAE (meV/Å)',
+    }
+    rows = [tuple(row.get(name) for name in names) for row in iterations.get('iterations', [])]
+    return Table(f'Active learning: {iterations.get("verdict", "")}'.rstrip(': '), tuple(names.values()), rows)
+
+
+def errors_table(errors: Iterable[tuple[str, Mapping[str, Any]]], title: str = 'Errors on held-out frames') -> Table:
+    """Return the errors of potentials.
+
+    :param errors: names, and results as `dpasse.evaluate` gives them for one potential.
+    """
+    names = {
+        'frames': 'frames',
+        'energy_mae_meV_atom': 'E MAE (meV/atom)',
+        'energy_rmse_meV_atom': 'E RMSE',
+        'force_mae_meV_A': 'F MAE (meV/Å)',
+        'force_rmse_meV_A': 'F RMSE',
+    }
+    rows = [(name, *(values.get(key) for key in names)) for name, values in errors]
+    return Table(title, ('potential', *names.values()), rows)
+
+
+def accounts_table(batches: Iterable[Batch]) -> Table:
+    """Return what became of every frame whose label was asked for."""
+    rows = [
+        (batch.pk, batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
+        for batch in batches
+    ]
+    return Table('Labels', ('pk', 'process', 'requested', 'admitted', 'rejected', 'failed', 'adds up'), rows)
+
+
+def values_table(title: str, values: Mapping[str, Any]) -> Table:
+    """Return the plain entries of a `Dict`, nested names joined by dots; lists are given by their length."""
+    return Table(title, ('quantity', 'value'), list(_flat(values)))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        name = f'{prefix}{key}'
+        if isinstance(value, Mapping):
+            yield from _flat(value, f'{name}.')
+        elif isinstance(value, list | tuple):
+            short = len(value) <= 4 and all(not isinstance(item, Mapping | list | tuple) for item in value)
+            yield name, ', '.join(text(item) for item in value) if short else f'{len(value)} entries'
+        else:
+            yield name, value

@@ -1,0 +1,132 @@
+"""What a conductivity chain found, as plain numbers for tables and plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_dpasse.reports.arrhenius import Extrapolation, Line, Point
+from aiida_dpasse.reports.graph import output, output_dict
+from aiida_dpasse.reports.msd import Curve
+from aiida_dpasse.reports.tables import Table, text
+
+#: Columns of the table by the key of a temperature's entry.
+COLUMNS = {
+    'temperature_K': 'T (K)',
+    'diffusivity_cm2_s': 'D (cm²/s)',
+    'diffusivity_error_cm2_s': '± D',
+    'conductivity_mS_cm': 'σ (mS/cm)',
+    'conductivity_error_mS_cm': '± σ',
+    'haven_ratio': 'Haven ratio',
+    'diffusive': 'diffusive',
+    'reason': 'verdict',
+}
+
+
+@dataclass(frozen=True)
+class Conductivity:
+    """Transport by temperature, the Arrhenius fit, and the curves, as the nodes hold them."""
+
+    temperatures: list[dict[str, Any]]
+    arrhenius: dict[str, Any]
+    curves: list[Curve] = field(default_factory=list)
+
+    @property
+    def points(self) -> list[Point]:
+        """Temperatures with a conductivity."""
+        return [
+            Point(
+                row['temperature_K'],
+                row['conductivity_mS_cm'],
+                row.get('conductivity_error_mS_cm') or 0.0,
+                bool(row.get('diffusive')),
+            )
+            for row in self.temperatures
+            if row.get('conductivity_mS_cm') is not None
+        ]
+
+    @property
+    def line(self) -> Line | None:
+        """The fit of ln(sigma T), None if undetermined."""
+        fit = self.arrhenius
+        if fit.get('slope_K') is None:
+            return None
+        return Line(fit['intercept'], fit['slope_K'], np.array(fit['covariance']))
+
+    @property
+    def extrapolation(self) -> Extrapolation | None:
+        """The conductivity at the temperature asked for, None if undetermined."""
+        value, interval = self.arrhenius.get('conductivity_mS_cm'), self.arrhenius.get('interval_mS_cm')
+        if value is None or interval is None:
+            return None
+        return Extrapolation(self.arrhenius['temperature_K'], value, *interval)
+
+    @property
+    def activation_energy(self) -> tuple[float, float] | None:
+        """Activation energy and its standard deviation in eV, None if undetermined."""
+        energy = self.arrhenius.get('activation_energy_eV')
+        return None if energy is None else (energy, self.arrhenius['activation_energy_error_eV'])
+
+    @property
+    def reason(self) -> str:
+        """Why something is undetermined, or empty."""
+        return str(self.arrhenius.get('reason') or '')
+
+    def lines(self) -> list[str]:
+        """Return the result in short lines."""
+        found = []
+        if self.extrapolation is not None:
+            e = self.extrapolation
+            found.append(f'σ({e.temperature:.0f} K) = {text(e.conductivity)} ({text(e.low)} to {text(e.high)}) mS/cm')
+        if self.activation_energy is not None:
+            found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy))
+        if not found:
+            found = [
+                f'D({row["temperature_K"]:.0f} K) = {text(row["diffusivity_cm2_s"])} cm²/s'
+                for row in self.temperatures
+                if row.get('diffusivity_cm2_s') is not None
+            ]
+            found += [self.reason] if self.reason else []
+        return found
+
+    def arrhenius_plot(self, title: str = '') -> dict[str, Any]:
+        """Return the arguments of `plot_arrhenius`."""
+        return {
+            'points': self.points,
+            'line': self.line,
+            'extrapolation': self.extrapolation,
+            'activation_energy': self.activation_energy,
+            'remark': '' if self.extrapolation else self.reason,
+            'title': title,
+        }
+
+    def tables(self) -> list[Table]:
+        """Return transport by temperature, and the fit."""
+        names = [name for name in COLUMNS if any(row.get(name) is not None for row in self.temperatures)]
+        rows = [tuple(row.get(name) for name in names) for row in self.temperatures]
+        found = [Table('Transport', tuple(COLUMNS[name] for name in names), rows)]
+        if lines := self.lines():
+            found.append(Table('Arrhenius', ('result',), [(line,) for line in lines]))
+        return found
+
+
+def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
+    """Return what ``process``, a `dpasse.conductivity`, found; None if it left no transport."""
+    transport = output_dict(process, 'transport')
+    if not transport:
+        return None
+    curves = output(process, 'curves')
+    return Conductivity(
+        temperatures=transport['temperatures'],
+        arrhenius=output_dict(process, 'arrhenius'),
+        curves=read_curves(curves) if isinstance(curves, orm.ArrayData) else [],
+    )
+
+
+def read_curves(data: orm.ArrayData) -> list[Curve]:
+    """Return the displacements by temperature."""
+    names = data.get_arraynames()
+    return []

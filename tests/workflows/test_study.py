@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiida.common.extendeddicts import AttributesFrozendict
+from plumpy.utils import AttributesFrozendict
 
 from aiida_dpasse.workflows.study import phases_of, validate_study
 

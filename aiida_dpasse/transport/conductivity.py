@@ -1,0 +1,28 @@
+"""Conductivity from a diffusion coefficient."""
+
+from __future__ import annotations
+
+#: Exact by the SI: elementary charge in C and Boltzmann constant in J/K.
+ELEMENTARY_CHARGE = 1.602176634e-19
+BOLTZMANN = 1.380649e-23
+#: Boltzmann constant in eV/K.
+BOLTZMANN_EV = BOLTZMANN / ELEMENTARY_CHARGE
+
+
+def conductivity(diffusivity: float, ions: int, volume: float, temperature: float, charge: float = 1.0) -> float:
+    """Return sigma = N z^2 e^2 D / (V k_B T) in mS/cm.
+
+    With the tracer coefficient this is the Nernst-Einstein conductivity, with the collective one the true one (the
+    formula that DPA-SSE's section 2.5 prints omits N).
+
+    :param diffusivity: D in cm^2/s.
+    :param ions: number N of mobile ions in ``volume`` A^3.
+    :param temperature: T in K.
+    :param charge: z in elementary charges.
+    :raises ValueError: if volume or temperature is not positive.
+    """
+    if volume <= 0 or temperature <= 0:
+        raise ValueError(f'Volume ({volume} A^3) and temperature ({temperature} K) should be positive.')
+    density = ions / (volume * 1e-30)
+    siemens_per_metre = density * (charge * ELEMENTARY_CHARGE) ** 2 * diffusivity * 1e-4 / (BOLTZMANN * temperature)
+    return siemens_per_metre * 10.0

@@ -1,0 +1,76 @@
+"""Whether a mean square displacement is that of diffusion, and if not, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from aiida_dpasse.transport.diffusion import Fit
+
+#: Independent hops below which a coefficient is a coincidence.
+FEWEST_HOPS = 10.0
+#: Logarithmic slope of the MSD at the end of the window: 1 for diffusion, 0 for ions that only rattle.
+SMALLEST_SLOPE = 0.7
+LARGEST_SLOPE = 1.3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the ions diffuse, one sentence that says why, and the numbers it rests on."""
+
+    diffusive: bool
+    reason: str
+    slope: float | None = None
+    slope_error: float | None = None
+    hops: float | None = None
+
+
+def judge(
+    fit: Fit | None, lags: NDArray[np.float64], msd: NDArray[np.float64], walkers: int, hop_length: float
+) -> Verdict:
+    """Return the verdict on a fitted MSD.
+
+    Four things are asked: the MSD exceeds half the squared hop length early enough to be fitted; at least
+    `FEWEST_HOPS` hops were made (walkers times largest MSD over squared hop length; He et al., npj Comput. Mater. 4,
+    18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window is
+    within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve counted.
+
+    :param msd: (m,) A^2 at ``lags`` (m,) ps, mean over ``walkers`` ions.
+    """
+    half = lags <= lags[-1] / 2 + 1e-9 if len(lags) > 2 else np.ones(len(lags), dtype=bool)
+    largest = float(msd[half].max()) if len(msd) else 0.0
+    if fit is None:
+        return Verdict(
+            False,
+            f'The mean square displacement reaches {largest:.2g} A^2 within half the run, and half the squared hop length '
+            f'({0.5 * hop_length**2:.2g} A^2) too late or never: the ions rattle, or the run is too short.',
+        )
+    hops = walkers * largest / hop_length**2
+    start, end = fit.window
+    final = fit.offset + fit.slope * end
+    bend, bend_error = fit.curvature
+    middle = 0.5 * (start + end)
+    # The line's slope at its end, and what the bend would add to it there.
+    local = (fit.slope + 2 * bend * (end - middle)) * end / max(final, 1e-12)
+    error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * bend_error * (end - middle)) * end / max(final, 1e-12)
+    numbers = {'slope': float(local), 'slope_error': float(error), 'hops': float(hops)}
+    if hops < FEWEST_HOPS:
+        return Verdict(False, f'Only {hops:.2g} hops were made, {FEWEST_HOPS:.0f} are needed: run longer or hotter.', **numbers)
+    if fit.slope < 3 * np.sqrt(fit.covariance[1, 1]):
+        return Verdict(False, 'The mean square displacement does not grow beyond its error: the ions rattle in place.', **numbers)
+    line = fit.slope * end / max(final, 1e-12)
+    if line < 0.5 or local + 2 * error < SMALLEST_SLOPE:
+        return Verdict(
+            False,
+            f'The mean square displacement grows with the power {min(line, local):.2f} of time: the ions are still caged; run longer.',
+            **numbers,
+        )
+    if local - 2 * error > LARGEST_SLOPE:
+        return Verdict(
+            False, f'The mean square displacement grows with the power {local:.2f} of time: something drifts or melts.', **numbers
+        )
+    return Verdict(True, f'The mean square displacement grows linearly and {hops:.0f} hops were made.', **numbers)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
+from aiida.common import AttributeDict
 from aiida.engine import ExitCode, Process, ProcessBuilder, WorkChain
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
@@ -122,7 +123,7 @@ class DpasseWorkChain(WorkChain):
 
         Keys only are kept, since the context must survive a restart of the daemon. A key is the call's link label.
         """
-        self.ctx.setdefault('done', {})
+        self.ctx.setdefault('done', AttributeDict())
         self.ctx.queue = [*self.ctx.get('queue', []), *([maker, key] for key in keys)]
 
     def queue_left(self) -> bool:

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 #: A^2/ps in cm^2/s.
 CM2_PER_S = 1e-4
 #: A collective coefficient with a larger relative error than this says nothing.
-LARGEST_RELATIVE_ERROR = 0.5
+LARGEST_RELATIVE_ERROR = 0.3
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
 
     Runs are cut to the lags that all have and averaged. The error of D is the larger of the fit's own and of the
     scatter among three or more runs, so that correlations among the ions, which the fit does not know, are not lost.
-    The collective coefficient has one walker per run; it is given only if it is known to within one half.
+    The collective coefficient has one walker per run; it is given only if it is known to within `LARGEST_RELATIVE_ERROR`.
 
     :param hop_length: distance between neighbouring sites in A.
     :raises ValueError: if there is no run, or the runs were not sampled alike.

@@ -1,0 +1,256 @@
+"""Transport against exact truths: walks, oscillators, clusters, ideal gases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aiida_dpasse.transport.arrhenius import fit_arrhenius
+from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
+from aiida_dpasse.transport.diffusion import Statistics, brownian_covariance, fit_msd, pool
+from aiida_dpasse.transport.displacement import (
+    collective_square_displacement,
+    mean_square_displacement,
+    remove_drift,
+    unwrap,
+)
+from aiida_dpasse.transport.vanhove import distinct_part, non_gaussian_parameter, self_part
+
+
+def walk(rng, frames=400, ions=24, variance=1.0, noise=0.0):
+    """Return Brownian positions whose steps have ``variance`` per axis, blurred by ``noise`` per axis."""
+    steps = rng.normal(scale=np.sqrt(variance), size=(frames, ions, 3))
+    return np.cumsum(steps, axis=0) + rng.normal(scale=np.sqrt(noise), size=(frames, ions, 3))
+
+
+def statistics(positions, interval=0.1, volume=1000.0, charges=None):
+    """Return the statistics of a trajectory."""
+    frames, ions, _ = positions.shape
+    count = frames // 2 + 1
+    charges = np.ones(ions) if charges is None else charges
+    return Statistics(
+        lags=np.arange(count) * interval,
+        msd=mean_square_displacement(positions)[:count],
+        collective=collective_square_displacement(positions, charges)[:count],
+        frames=frames,
+        interval=interval,
+        ions=ions,
+        volume=volume,
+    )
+
+
+def test_msd_is_the_direct_sum():
+    """The fast transform agrees with the definition, sum over origins, for tracer and collective."""
+    positions = walk(np.random.default_rng(1), frames=30, ions=5) + 100
+    charges = np.array([1.0, 1, 2, -1, 1])
+    msd, collective = mean_square_displacement(positions), collective_square_displacement(positions, charges)
+    for lag in (1, 7, 29):
+        steps = positions[lag:] - positions[: 30 - lag]
+        np.testing.assert_allclose(msd[lag], (steps**2).mean(axis=(0, 1)), rtol=1e-9)
+        dipole = np.einsum('fai,a->fi', steps, charges)
+        np.testing.assert_allclose(collective[lag], (dipole**2).mean(axis=0) / np.sum(charges**2), rtol=1e-9)
+
+
+def test_ballistic_motion_is_quadratic():
+    """Atoms of constant velocity have MSD = v^2 t^2 exactly."""
+    velocity = np.array([[1.0, 2.0, 3.0]])
+    positions = np.arange(50)[:, None, None] * velocity[None]
+    np.testing.assert_allclose(mean_square_displacement(positions), np.arange(50)[:, None] ** 2 * velocity**2, atol=1e-7)
+
+
+@pytest.mark.parametrize('dimensions', [1, 2, 3])
+def test_lattice_walk(dimensions):
+    """A lattice walk with hop probability p per step has D = p a^2 / (2 d dt)."""
+    rng = np.random.default_rng(dimensions)
+    p, a, interval, frames, ions = 0.3, 2.0, 0.05, 2000, 100
+    hops = np.zeros((frames, ions, 3))
+    axis, sign = rng.integers(dimensions, size=(frames, ions)), rng.choice([-a, a], size=(frames, ions))
+    moved = rng.random((frames, ions)) < p
+    np.put_along_axis(hops, axis[..., None], (sign * moved)[..., None], axis=2)
+    run = statistics(np.cumsum(hops, axis=0), interval)
+    fit = fit_msd(run.lags, run.msd.sum(axis=1), (1.0, 50.0), frames, interval, ions, dimensions)
+    value, error = fit.diffusivity(dimensions)
+    truth = p * a**2 / (2 * dimensions * interval) * 1e-4
+    assert abs(value - truth) < 3 * error
+    assert error < 0.05 * truth
+
+
+def test_covariance_is_that_of_many_walks():
+    """The analytic covariance of the MSD is that of 4000 walks, rattling included."""
+    rng = np.random.default_rng(5)
+    lags = np.array([2, 5, 10])
+    positions = walk(rng, frames=40, ions=4000, variance=0.5, noise=0.4)
+    samples = []
+    for lag in lags:
+        samples.append(((positions[lag:] - positions[: 40 - lag]) ** 2).mean(axis=0).reshape(-1))
+    expected = brownian_covariance(lags, 40, 0.5, 0.8)
+    np.testing.assert_allclose(np.cov(samples), expected, rtol=0.12)
+    np.testing.assert_allclose(np.mean(samples, axis=1), 0.8 + 0.5 * lags, rtol=0.02)
+
+
+def test_single_independent_step_has_the_textbook_error():
+    """One lag of one frame on independent increments: the variance of a chi-square mean, 2 s^4 / M."""
+    assert np.isclose(brownian_covariance(np.array([1]), 101, 3.0, 0.0)[0, 0], 2 * 3.0**2 / 100)
+
+
+def test_intervals_cover_the_truth():
+    """The 68 % and 95 % intervals of D cover the truth within binomial error, also for rattling walkers and few runs."""
+    rng = np.random.default_rng(11)
+    truth = 3 * 0.2 / (6 * 0.1) * 1e-4
+    inside = {1: 0, 2: 0}
+    trials = 200
+    for _ in range(trials):
+        result = pool([statistics(walk(rng, 200, 12, 0.2, 0.3)) for _ in range(2)], hop_length=2.0)
+        assert result.verdict.diffusive or result.verdict.slope is not None
+        for width in inside:
+            inside[width] += abs(result.tracer - truth) < width * result.tracer_error
+    assert abs(inside[1] / trials - 0.683) < 3 * np.sqrt(0.683 * 0.317 / trials)
+    assert abs(inside[2] / trials - 0.954) < 3 * np.sqrt(0.954 * 0.046 / trials)
+
+
+def test_haven_ratio_of_independent_ions_is_one():
+    """Independent ions have H = 1 and rigid clusters of n have H = 1/n."""
+    rng = np.random.default_rng(3)
+    for size in (1, 4):
+        runs = [statistics(np.repeat(walk(rng, 1500, 12), size, axis=1)) for _ in range(12)]
+        result = pool(runs, hop_length=2.0)
+        assert abs(result.haven - 1 / size) < 3 * result.haven_error
+        assert result.haven_error < 0.35 / size
+
+
+def test_collective_of_one_short_run_is_undetermined():
+    """One short run does not determine the collective coefficient, and says so by None."""
+    result = pool([statistics(walk(np.random.default_rng(2), 100, 24, 0.04))], hop_length=2.0)
+    assert result.verdict.diffusive
+    assert result.tracer is not None
+    assert (result.collective, result.haven) == (None, None)
+
+
+def test_opposite_charges_that_move_together_carry_nothing():
+    """Pairs of opposite charge that move as one have no collective displacement."""
+    positions = np.repeat(walk(np.random.default_rng(4), 100, 5), 2, axis=1)
+    assert np.allclose(collective_square_displacement(positions, [1, -1] * 5), 0)
+
+
+@pytest.mark.parametrize('width', [0.3, 3.0])
+def test_bounded_oscillator_is_not_diffusive(width):
+    """Ions that rattle in a well are not diffusive, however wide the well: MSD = 2 d s^2."""
+    rng = np.random.default_rng(7)
+    frames, ions, memory = 2000, 24, 0.9
+    positions = np.zeros((frames, ions, 3))
+    for frame in range(1, frames):
+        positions[frame] = memory * positions[frame - 1] + rng.normal(
+            scale=width * np.sqrt(1 - memory**2), size=(ions, 3)
+        )
+    run = statistics(positions)
+    np.testing.assert_allclose(run.msd.sum(axis=1)[300:].mean(), 6 * width**2, rtol=0.1)
+    result = pool([run], hop_length=2.5)
+    assert not result.verdict.diffusive
+    assert 'rattle' in result.verdict.reason or 'caged' in result.verdict.reason
+
+
+def test_langevin_motion_diffuses():
+    """A Langevin particle has MSD = 6 D (t - tau (1 - exp(-t/tau))) with D = k_B T tau / m."""
+    rng = np.random.default_rng(8)
+    frames, ions, interval, tau, thermal = 3000, 50, 0.05, 0.2, 4.0
+    decay = np.exp(-interval / tau)
+    velocity = rng.normal(scale=np.sqrt(thermal), size=(ions, 3))
+    positions = np.zeros((frames, ions, 3))
+    fine = 20
+    small = np.exp(-interval / fine / tau)
+    for frame in range(1, frames):
+        point = positions[frame - 1].copy()
+        for _ in range(fine):
+            velocity = small * velocity + rng.normal(scale=np.sqrt(thermal * (1 - small**2)), size=(ions, 3))
+            point += velocity * interval / fine
+        positions[frame] = point
+    assert 0 < decay < 1
+    result = pool([statistics(positions, interval)], hop_length=2.0)
+    assert result.verdict.diffusive, result.verdict.reason
+    assert abs(result.tracer - thermal * tau * 1e-4) < 3 * result.tracer_error
+
+
+def test_too_short_a_run_is_refused_with_a_reason():
+    """A run in which nothing reaches a neighbouring site has a verdict and no coefficient."""
+    result = pool([statistics(walk(np.random.default_rng(9), 100, 4, 1e-4))], hop_length=2.5)
+    assert result.tracer is None
+    assert not result.verdict.diffusive
+    assert 'half the squared hop length' in result.verdict.reason
+    with pytest.raises(ValueError, match='no run to pool'):
+        pool([], 2.0)
+
+
+def test_unwrapping_in_a_triclinic_cell_that_breathes():
+    """Wrapped positions of a triclinic cell under NPT give back the way that was gone."""
+    rng = np.random.default_rng(10)
+    cell = np.array([[6.0, 0, 0], [2.0, 5, 0], [-1.0, 1.5, 7]])
+    scaled = np.cumsum(rng.normal(scale=0.05, size=(300, 6, 3)), axis=0) + rng.random((6, 3))
+    scales = 1 + 0.01 * np.sin(np.arange(300) / 7)
+    cells = scales[:, None, None] * cell
+    truth = np.einsum('fai,fij->faj', scaled, cells)
+    found = unwrap(scaled % 1.0, cells)
+    shift = np.einsum('ai,fij->faj', scaled[0] - scaled[0] % 1.0, cells)
+    np.testing.assert_allclose(found, truth - shift, atol=1e-9)
+
+
+def test_drift_is_removed():
+    """The way of the framework is taken off every atom and reported."""
+    rng = np.random.default_rng(12)
+    positions = rng.random((1, 5, 3)) + np.arange(20)[:, None, None] * np.array([0.1, 0, -0.2])
+    positions[:, 0] += np.arange(20)[:, None] * 0.5
+    relative, drift = remove_drift(positions, [7, 32, 32, 31, 35], [False, True, True, True, True])
+    np.testing.assert_allclose(drift[-1], [1.9, 0, -3.8])
+    np.testing.assert_allclose(relative[-1, 0] - relative[0, 0], [9.5] * 3)
+
+
+def test_conductivity_of_a_known_case():
+    """N = 24 Li in (10 A)^3 with 1e-5 cm^2/s at 300 K: N e^2 D / (V k_B T) = 148.9 mS/cm times ten."""
+    expected = 24 / 1e-27 * (1.602176634e-19) ** 2 * 1e-9 / (1.380649e-23 * 300) * 10
+    assert np.isclose(conductivity(1e-5, 24, 1000.0, 300.0), expected)
+    assert np.isclose(conductivity(1e-5, 24, 1000.0, 300.0, charge=2), 4 * expected)
+    with pytest.raises(ValueError, match='should be positive'):
+        conductivity(1e-5, 24, 0.0, 300.0)
+
+
+def test_arrhenius_recovers_the_line_and_its_interval():
+    """Exact data give the exact energy; the extrapolation carries the covariance of slope and intercept."""
+    t = np.array([600.0, 800.0, 1000.0])
+    y = 3.0 * np.exp(-0.25 / (BOLTZMANN_EV * t))
+    fit = fit_arrhenius(t, y, 0.1 * y)
+    assert np.isclose(fit.activation_energy[0], 0.25)
+    assert np.isclose(np.exp(fit.intercept), 3.0)
+    value, low, high = fit.interval(300)
+    assert np.isclose(value, 3.0 * np.exp(-0.25 / (BOLTZMANN_EV * 300)))
+    rng = np.random.default_rng(1)
+    trials = [fit_arrhenius(t, y * np.exp(rng.normal(scale=0.1, size=3)), 0.1 * y).at(300)[0] for _ in range(1000)]
+    assert np.isclose(np.std(trials), fit.at(300)[1], rtol=0.1)
+    assert np.isclose(np.log(high / low) / 2, fit.at(300)[1])
+    scattered = fit_arrhenius([600, 800, 1000, 1200], [1.0, 4.0, 5.0, 20.0], [0.01, 0.04, 0.05, 0.2])
+    assert scattered.misfit > 1
+    assert scattered.at(300)[1] > 1
+
+
+def test_arrhenius_refuses_too_little():
+    """Two temperatures, or a value that is not positive, give no line."""
+    with pytest.raises(ValueError, match='2 temperatures are too few'):
+        fit_arrhenius([600, 800, 800], [1, 2, 3], [1, 1, 1])
+    with pytest.raises(ValueError, match='should be positive'):
+        fit_arrhenius([600, 700, 800], [1, 0, 3], [1, 1, 1])
+
+
+def test_van_hove_of_diffusion_and_of_an_ideal_gas():
+    """G_s of diffusion is Gaussian, alpha_2 is zero, and an ideal gas has G_d = 1."""
+    rng = np.random.default_rng(13)
+    positions = walk(rng, 300, 60, 0.05)
+    edges = np.linspace(0, 6, 31)
+    lag, variance = 20, 20 * 0.05
+    found = self_part(positions, lag, edges)
+    r = 0.5 * (edges[1:] + edges[:-1])
+    expected = 4 * np.pi * r**2 * (2 * np.pi * variance) ** -1.5 * np.exp(-(r**2) / (2 * variance))
+    assert np.abs(found - expected).max() < 0.04
+    assert np.isclose(np.sum(found * np.diff(edges)), 1, atol=1e-3)
+    assert abs(non_gaussian_parameter(positions, lag)) < 0.05
+    cell = np.array([[12.0, 0, 0], [0, 12, 0], [3, 0, 12]])
+    gas = rng.random((40, 100, 3)) @ cell
+    distinct = distinct_part(gas, cell, 5, np.linspace(0.5, 5.5, 11))
+    assert np.abs(distinct - 1).max() < 0.1

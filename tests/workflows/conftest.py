@@ -11,6 +11,7 @@ from ase.calculators.emt import EMT
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.workflows.committee import CommitteeWorkChain
+from aiida_dpasse.workflows.pretrain import PretrainWorkChain
 
 
 @pytest.fixture(scope='session')
@@ -78,6 +79,81 @@ def copper_committee(codes, copper_frames, tiny_training) -> orm.WorkChainNode:
         CommitteeWorkChain,
         codes={'dp': codes['dp']},
         training_data=copper_frames,
+        parameters=orm.Dict(parameters),
+    )
+    assert node.is_finished_ok, node.exit_message
+    return node
+
+
+def metal_frames(structure, number: int, seed: int) -> list:
+    """Return rattled and strained copies of a metal with EMT's labels."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(number):
+        atoms = structure.copy()
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.uniform(-0.03, 0.03, size=(3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
+        atoms.calc = EMT()
+        atoms.get_forces()
+        atoms.get_stress()
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture(scope='session')
+def metals(aiida_profile) -> dict[str, orm.StructureData]:
+    """Copper and gold, eight atoms each, and an alloy of both."""
+    alloy = bulk('Cu', cubic=True, a=3.8) * (2, 1, 1)
+    alloy.symbols[[0, 3, 4]] = 'Au'
+    crystals = {'copper': bulk('Cu', cubic=True) * (2, 1, 1), 'gold': bulk('Au', cubic=True) * (2, 1, 1), 'alloy': alloy}
+    return {name: orm.StructureData(ase=atoms).store() for name, atoms in crystals.items()}
+
+
+@pytest.fixture(scope='session')
+def pure_frames(metals) -> FramesData:
+    """Fifteen labelled frames each of copper and gold."""
+    frames = [atoms for name in ('copper', 'gold') for atoms in metal_frames(metals[name].get_ase(), 15, seed=2)]
+    return FramesData.from_ase(frames).store()
+
+
+@pytest.fixture(scope='session')
+def alloy_frames(metals) -> FramesData:
+    """Fifteen labelled frames of the alloy, a compound that `pure_frames` do not hold."""
+    return FramesData.from_ase(metal_frames(metals['alloy'].get_ase(), 15, seed=3)).store()
+
+
+@pytest.fixture(scope='session')
+def tiny_dpa2() -> dict:
+    """Parameters of a DPA-2 training of seconds."""
+    repinit = {'rcut': 4.5, 'rcut_smth': 0.5, 'nsel': 60, 'tebd_dim': 4, 'neuron': [4, 8], 'axis_neuron': 2}
+    repformer = {'rcut': 3.5, 'rcut_smth': 2.5, 'nsel': 24, 'nlayers': 1, 'g1_dim': 8, 'g2_dim': 4, 'axis_neuron': 2}
+    switches = {'update_g1_has_attn': False, 'update_g2_has_g1g1': False, 'update_g2_has_attn': False}
+    descriptor = {
+        'type': 'dpa2',
+        'repinit': {**repinit, 'tebd_input_mode': 'strip'},
+        'repformer': {**repformer, **switches, 'update_style': 'res_residual', 'update_residual_init': 'norm'},
+        'add_tebd_to_repinit_out': False,
+    }
+    prefactors = {'start_pref_e': 0.02, 'limit_pref_e': 1, 'start_pref_f': 1000, 'limit_pref_f': 1}
+    return {
+        'backend': 'pytorch',
+        'input': {
+            'model': {'descriptor': descriptor, 'fitting_net': {'neuron': [16, 16]}},
+            'learning_rate': {'type': 'exp', 'start_lr': 5e-3, 'stop_lr': 1e-4, 'decay_steps': 20},
+            'loss': {'type': 'ener', **prefactors},
+            'training': {'numb_steps': 100, 'disp_freq': 50, 'save_freq': 100, 'training_data': {'batch_size': 1}},
+        },
+    }
+
+
+@pytest.fixture(scope='session')
+def pretrained_metals(codes, pure_frames, tiny_dpa2) -> orm.WorkChainNode:
+    """A finished pre-training on copper and gold."""
+    parameters = {'train': tiny_dpa2, 'split': {'validation': 2, 'test': 6}, 'seed': 1}
+    _, node = run_get_node(
+        PretrainWorkChain,
+        codes={name: codes[name] for name in PretrainWorkChain.CODES},
+        frames=pure_frames,
         parameters=orm.Dict(parameters),
     )
     assert node.is_finished_ok, node.exit_message

@@ -10,8 +10,8 @@ from aiida.engine import calcfunction
 def compare_speed(student: orm.Dict, teacher: orm.Dict) -> orm.Dict:
     """Return the speeds of two molecular dynamics in thousand atom steps a second, and their ``ratio``.
 
-    ``student`` and ``teacher`` are the results of `dpasse.md` on the same structure with the same settings; the speed is
-    that of LAMMPS' loop, without its start.
+    ``student`` and ``teacher`` are the results of `dpasse.md` on the same structure with the same settings; the
+    speed is that of LAMMPS' loop, without its start.
 
     :raises ValueError: if one of them ran no step.
     """

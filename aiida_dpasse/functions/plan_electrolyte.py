@@ -23,6 +23,4 @@ PHASES = (
 def plan_electrolyte(parameters: orm.Dict) -> dict[str, orm.Dict]:
     """Return the parameters of every phase, by its name, each with a seed of its own derived from ``seed``."""
     settings = parameters.get_dict()
-    return {
-        phase: orm.Dict({**settings[phase], 'seed': derive_seed(settings['seed'], phase)}) for phase in PHASES
-    }
+    return {phase: orm.Dict({**settings[phase], 'seed': derive_seed(settings['seed'], phase)}) for phase in PHASES}

@@ -17,11 +17,11 @@ LABELLED = ('initial_data', 'active_learning', 'finetune_data')
 def summarize_electrolyte(parameters: orm.Dict, **results: orm.Dict) -> orm.Dict:
     """Return the numbers of the study; those of phases that did not run are None.
 
-    ``results`` holds the Dicts that the phases returned, as ``<phase>_<output>``. Conductivities are in mS/cm, energies of
-    activation in eV, diffusivities in cm^2/s, mean absolute errors in meV/atom and meV/A; the interval of the conductivity
-    is from 16 % to 84 %. Teacher and student are compared on the same reference labels where there are any; without, the
-    teacher's errors are those of its own test, and the student's those against the teacher, as ``student_errors_against``
-    says.
+    ``results`` holds the Dicts that the phases returned, as ``<phase>_<output>``. Conductivities are in mS/cm,
+    energies of activation in eV, diffusivities in cm^2/s, mean absolute errors in meV/atom and meV/A; the interval of
+    the conductivity is from 16 % to 84 %. Teacher and student are compared on the same reference labels where there
+    are any; without, the teacher's errors are those of its own test, and the student's those against the teacher, as
+    ``student_errors_against`` says.
     """
     found = {key: node.get_dict() for key, node in results.items()}
     iterations = found.get('active_learning_iterations', {})

@@ -145,15 +145,15 @@ class DistillWorkChain(DpasseWorkChain):
         spec.output(
             'errors',
             valid_type=orm.Dict,
-            help='`against_teacher`: of `student` on held-out frames; `against_reference`: of `student` and `teacher` on '
-            '`test_data`, null without.',
+            help='`against_teacher`: of `student` on held-out frames; `against_reference`: of `student` and `teacher` '
+            'on `test_data`, null without.',
         )
         spec.output('speed', valid_type=orm.Dict, required=False, help='katom-step/s of both, and their `ratio`.')
         spec.exit_code(
             400,
             'ERROR_DYNAMICS_FAILED',
-            message='Only {count} of {starts} runs of the teacher ended well: shorten `dynamics.md.timestep`, lower its '
-            'temperature, or train the teacher on more frames.',
+            message='Only {count} of {starts} runs of the teacher ended well: shorten `dynamics.md.timestep`, lower '
+            'its temperature, or train the teacher on more frames.',
         )
         spec.exit_code(
             401, 'ERROR_LABEL_FAILED', message='The teacher did not label: see the exit code of the child `label`.'
@@ -270,7 +270,7 @@ class DistillWorkChain(DpasseWorkChain):
         self.ctx.student = best_form(training.outputs)
         self.out('student', self.ctx.student)
         self.out('learning_curve', training.outputs.learning_curve)
-        # Alone, as the teacher's run was not: its speed is measured first, before the tests take the other cores.
+        # The student runs beside a test, as the teacher's runs ran beside each other: the speeds are comparable.
         self.enqueue('make_student', ['student'])
         self.enqueue('make_evaluation', ['evaluate_held_out', *self.reference_tests()])
         return None
@@ -282,7 +282,9 @@ class DistillWorkChain(DpasseWorkChain):
         frames = self.inputs.test_data
         known = frames_of(frames.formulas, self.ctx.plan['compounds']['compounds'])
         if not known:
-            self.report("none of the test data is of the structures' compounds: student and teacher are not tested on it")
+            self.report(
+                "none of the test data is of the structures' compounds: student and teacher are not tested on it"
+            )
             return []
         if known < frames.frames:
             frames = select_compounds(

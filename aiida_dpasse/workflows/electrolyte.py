@@ -45,8 +45,8 @@ class ElectrolyteParameters(Parameters):
     contrast: ConductivityParameters = Field(description='The same for `contrast`.')
     distill_from: Literal['pretrained', 'finetuned'] = Field(
         default='pretrained',
-        description='The teacher: `pretrained` where the conductor is among the compounds of the pre-training, `finetuned` '
-        'where it is the compound that the potential was fine-tuned to.',
+        description='The teacher: `pretrained` where the conductor is among the compounds of the pre-training, '
+        '`finetuned` where it is the compound that the potential was fine-tuned to.',
     )
     seed: int = Field(ge=0, description="Seed of the study; every phase's own is derived from it.")
 
@@ -55,10 +55,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     """Label, learn actively, pre-train, fine-tune, distil, and simulate the conductor.
 
     A phase runs only if its result is neither handed in nor needless: `frames` stand for the initial data,
-    `active_learning_frames` for the active learning, `pretrained` for the pre-training, `finetune_frames` for the labels
-    of the new compound, `finetuned` for the fine-tuning and `student` for the distillation. What a result makes needless
-    is passed over as well: with `student` only the conductor is simulated, and fine-tuning is shown only where
-    `finetune_structures` or `finetune_frames` are given.
+    `active_learning_frames` for the active learning, `pretrained` for the pre-training, `finetune_frames` for the
+    labels of the new compound, `finetuned` for the fine-tuning and `student` for the distillation. What a result makes
+    needless is passed over as well: with `student` only the conductor is simulated, and fine-tuning is shown only
+    where `finetune_structures` or `finetune_frames` are given.
     """
 
     CODES = ('dp', 'lmp', 'python')
@@ -247,7 +247,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         structures = dict(self.inputs.conductor)
         if 'contrast' in self.inputs:
             structures['contrast'] = self.inputs.contrast
-        inputs = {'teacher': self.result(port, source, 'frozen'), 'structures': structures, **self.held_out('test_data')}
+        inputs = {
+            'teacher': self.result(port, source, 'frozen'),
+            'structures': structures,
+            **self.held_out('test_data'),
+        }
         if 'test_data' not in inputs and source in self.ctx:
             inputs['test_data'] = self.ctx[source].outputs.test_data
         return inputs
@@ -279,7 +283,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         return None
 
     def collect(self) -> ExitCode | None:
-        """Attach what the last phases gave; one that did not converge is remarked on, one that failed ends the study."""
+        """Attach what the last phases gave; one that did not converge is remarked on, a failed one ends the study."""
         failed = None
         for phase in self.ctx.running:
             node, process = self.ctx[phase], self.PHASES[phase]

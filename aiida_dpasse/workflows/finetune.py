@@ -47,9 +47,7 @@ class FinetuneWorkChain(HeldOutWorkChain):
 
     def make_plan(self) -> None:
         """Turn the parameters into those of split, training and test."""
-        self.ctx.plan = plan_finetune(
-            self.inputs.parameters, **self.held_out, metadata={'call_link_label': 'plan'}
-        )
+        self.ctx.plan = plan_finetune(self.inputs.parameters, **self.held_out, metadata={'call_link_label': 'plan'})
 
     def finetuned(self) -> dict[str, Any]:
         """Start from the pre-trained weights."""

@@ -35,8 +35,8 @@ class HeldOutParameters(Parameters):
     split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
     seed: int = Field(
         ge=0,
-        description='Seed of split, weights and order of the frames; a chain that calls this one replaces it by one derived '
-        'from its own.',
+        description='Seed of split, weights and order of the frames; a chain that calls this one replaces it by one '
+        'derived from its own.',
     )
 
 
@@ -63,7 +63,9 @@ def validate_held_out(inputs: Any, _: Any) -> str | None:
             'on: lower `split.validation` or `split.test`, or give more frames.'
         )
     if 'test_data' not in inputs and sizes['test'] == 0:
-        return f'parameters: `split.test` leaves none of the {frames} frames for the test: raise it or give `test_data`.'
+        return (
+            f'parameters: `split.test` leaves none of the {frames} frames for the test: raise it or give `test_data`.'
+        )
     return None
 
 
@@ -132,9 +134,7 @@ class HeldOutWorkChain(DpasseWorkChain):
         """Hold frames out at random, unless they were all handed in."""
         parts: dict[str, FramesData] = {'training': self.inputs.frames}
         if any(self.ctx.plan['split'][part] for part in ('validation', 'test')):
-            parts = split_frames(
-                self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'}
-            )
+            parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
         self.ctx.parts = {**parts, **{name.removesuffix('_data'): node for name, node in self.held_out.items()}}
         self.out('training_data', self.ctx.parts['training'])
         self.out('test_data', self.ctx.parts['test'])

@@ -19,9 +19,7 @@ class PretrainWorkChain(HeldOutWorkChain):
 
     def make_plan(self) -> None:
         """Turn the parameters into those of split, training and test."""
-        self.ctx.plan = plan_pretrain(
-            self.inputs.parameters, **self.held_out, metadata={'call_link_label': 'plan'}
-        )
+        self.ctx.plan = plan_pretrain(self.inputs.parameters, **self.held_out, metadata={'call_link_label': 'plan'})
 
     def potentials(self) -> dict[str, DeepPotentialData]:
         """Return the frozen potential, as LAMMPS will use it."""

@@ -83,7 +83,9 @@ def _missing_sources(inputs: Any, phases: Iterable[str]) -> str | None:
         teacher = 'distill' in phases and not distills_from_finetuned(inputs)
         for form, needed in (('checkpoint', 'finetune' in phases), ('frozen', teacher)):
             if needed and not given(inputs, f'pretrained.{form}'):
-                return f'pretrained.{form}: it is needed to {"fine-tune" if form == "checkpoint" else "distil"}; give it.'
+                return (
+                    f'pretrained.{form}: it is needed to {"fine-tune" if form == "checkpoint" else "distil"}; give it.'
+                )
     return None
 
 

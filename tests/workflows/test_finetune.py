@@ -6,6 +6,7 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.workflows.finetune import FinetuneWorkChain
 
 
@@ -39,29 +40,23 @@ def test_a_finetuning(codes, alloy_frames, pretrained_metals, finetuning):
 
 def test_a_frozen_potential_is_refused(codes, alloy_frames, pretrained_metals, finetuning):
     """Only a checkpoint can be trained on."""
+    frozen = pretrained_metals.outputs.frozen
     with pytest.raises(ValueError, match='pretrained: it is a frozen potential; give the checkpoint'):
-        frozen = pretrained_metals.outputs.frozen
         run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, frozen, finetuning))
 
 
 def test_unknown_elements_are_refused(codes, make_frames, pretrained_metals, finetuning):
     """The type map of the pre-trained potential is what it is."""
-    from aiida_dpasse.data.frames import FramesData
-
     salt = FramesData.from_sets([make_frames('Cl Li', 20)])
     with pytest.raises(ValueError, match='pretrained: its type map lacks Cl, Li'):
-        run_get_node(
-            FinetuneWorkChain, **inputs(codes, salt, pretrained_metals.outputs.checkpoint, finetuning)
-        )
+        run_get_node(FinetuneWorkChain, **inputs(codes, salt, pretrained_metals.outputs.checkpoint, finetuning))
 
 
 def test_training_from_scratch_is_refused(codes, alloy_frames, pretrained_metals, tiny_dpa2):
     """Without `finetune` it would forget what it knows."""
     parameters = {'train': tiny_dpa2, 'seed': 1}
     with pytest.raises(ValueError, match=r'`train.finetune` is missing'):
-        run_get_node(
-            FinetuneWorkChain, **inputs(codes, alloy_frames, pretrained_metals.outputs.checkpoint, parameters)
-        )
+        run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, pretrained_metals.outputs.checkpoint, parameters))
 
 
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])

@@ -73,7 +73,9 @@ NO_LABELS = ('structures', 'calculator')
         (study(student=potential('Li', 'Cl')), (*WHOLE[:5], *WHOLE[6:])),
         (study(without=('finetune_structures',)), (*WHOLE[:3], *WHOLE[5:])),
         (
-            study(without=(*NO_LABELS, 'finetune_structures'), distill_from='finetuned', finetuned=potential('Li', 'Cl')),
+            study(
+                without=(*NO_LABELS, 'finetune_structures'), distill_from='finetuned', finetuned=potential('Li', 'Cl')
+            ),
             WHOLE[5:],
         ),
         (study(distill_from='finetuned'), WHOLE),

@@ -1,0 +1,148 @@
+"""Distillation of a tiny DPA-2 into a tiny student, with the real programs."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_dpasse.workflows.distill import DistillWorkChain
+
+
+@pytest.fixture(scope='session')
+def recipe(tiny_training) -> dict:
+    """The recipe with every number small."""
+    train = {**deepcopy(tiny_training), 'compress': True}
+    train['input']['model']['descriptor']['sel'] = [60, 60]
+    perturb = {'cell_fraction': 0.01, 'displacement': 0.03}
+    md = {'ensemble': 'npt', 'temperature': 300.0, 'pressure': 1e-4, 'timestep': 0.5, 'steps': 20}
+    return {
+        'supercell': [1, 1, 1],
+        'scales': [1.0],
+        'perturbations': {'number': 4, **perturb},
+        'dynamics': {'starts': 2, 'frames': 4, 'md': {**md, 'thermo_interval': 5}},
+        'sample_perturbations': {'number': 2, **perturb},
+        'label': {'max_force': 100.0, 'minimum_distance': 0.5},
+        'split': {'test': 6},
+        'train': train,
+        'seed': 5,
+    }
+
+
+def inputs(codes, teacher, structures, recipe, **more):
+    chosen = {name: codes[name] for name in DistillWorkChain.CODES}
+    return {'codes': chosen, 'teacher': teacher, 'structures': structures, 'parameters': orm.Dict(recipe), **more}
+
+
+@pytest.fixture(scope='module')
+def distilled(codes, pretrained_metals, metals, recipe, pure_frames) -> orm.WorkChainNode:
+    """A finished distillation for copper, tested on frames of copper and gold."""
+    teacher, copper = pretrained_metals.outputs.frozen, {'copper': metals['copper']}
+    _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, recipe, test_data=pure_frames))
+    assert node.is_finished_ok, node.exit_message
+    return node
+
+
+def test_the_student(distilled):
+    """A compressed TensorFlow potential that knows what it was distilled for."""
+    student = distilled.outputs.student
+    assert (student.backend, student.form, student.type_map) == ('tensorflow', 'compressed', ['Cu'])
+    assert distilled.outputs.learning_curve.get_array('step')[-1] == 300
+
+
+def test_every_frame_is_accounted_for(distilled):
+    """Four perturbed frames, two runs of four samples, each sample perturbed twice: 4 + 8 + 16."""
+    account = distilled.outputs.account.get_dict()
+    assert account['requested'] == 28
+    assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
+    assert distilled.outputs.frames.frames == account['admitted']
+    assert (account['dynamics']['requested'], account['dynamics']['admitted']) == (2, 2)
+
+
+def test_the_errors(distilled):
+    """The student against its teacher, and both against reference labels of copper alone."""
+    errors = distilled.outputs.errors.get_dict()
+    assert set(errors['against_teacher']) == {'student'}
+    assert set(errors['against_reference']) == {'student', 'teacher'}
+    call = distilled.base.links.get_outgoing(link_label_filter='evaluate_reference').one().node
+    assert call.inputs.frames.formulas == {'Cu8': 15}
+
+
+def test_the_speed(distilled):
+    """Student and teacher ran the same structure with the same settings."""
+    speed = distilled.outputs.speed.get_dict()
+    assert speed['ratio'] == pytest.approx(speed['student_katom_steps_per_s'] / speed['teacher_katom_steps_per_s'])
+    runs = {
+        link.link_label: link.node.inputs.md
+        for link in distilled.base.links.get_outgoing().all()
+        if link.link_label in ('md_000', 'student')
+    }
+    for name in ('structure', 'parameters'):
+        assert runs['student'][name].uuid == runs['md_000'][name].uuid
+    assert runs['student'].potentials.student.uuid == distilled.outputs.student.uuid
+
+
+def test_frames_know_their_run(distilled):
+    """Samples carry their step; what was perturbed from them says so."""
+    steps = {int(step) for item in distilled.outputs.frames.sets() for step in item.steps}
+    assert steps == {-1, 5, 10, 15, 20}
+    reasons = {str(reason) for item in distilled.outputs.frames.sets() for reason in item.reasons}
+    assert any('perturbed' in reason for reason in reasons)
+
+
+def test_a_teacher_that_explodes(codes, pretrained_metals, metals, recipe):
+    """Too few runs end it, and it says how many."""
+    hot = deepcopy(recipe)
+    hot['dynamics']['md'] |= {'temperature': 1e6, 'timestep': 50.0, 'ensemble': 'nve'}
+    teacher = pretrained_metals.outputs.frozen
+    _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, {'copper': metals['copper']}, hot))
+    assert node.exit_status == DistillWorkChain.exit_codes.ERROR_DYNAMICS_FAILED.status
+    assert 'Only 0 of 2 runs' in node.exit_message
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            {'perturbations': {'number': 1, 'cell_fraction': 0.1, 'displacement': 0}},
+            r'`dynamics.starts` \(2\) should not',
+        ),
+        ({'seed': -1}, '`seed` should be greater than or equal to 0'),
+        ({'dynamics': {'starts': 1, 'frames': 9, 'md': {'ensemble': 'nvt', 'steps': 8}}}, 'temperature'),
+        (
+            {'dynamics': {'starts': 1, 'frames': 9, 'md': {'ensemble': 'nvt', 'steps': 8, 'temperature': 300}}},
+            r'`frames` \(9\) should not exceed `md.steps` \(8\)',
+        ),
+        (
+            {'dynamics': {'starts': 1, 'frames': 1, 'md': {'ensemble': 'nvt', 'steps': 8, 'seed': 1}}},
+            '`md.seed` is set for each run',
+        ),
+    ],
+)
+def test_impossible_recipes_are_refused(codes, pretrained_metals, metals, recipe, changes, message):
+    """Before anything is submitted, in one sentence."""
+    teacher = pretrained_metals.outputs.frozen
+    with pytest.raises(ValueError, match=message):
+        run_get_node(DistillWorkChain, **inputs(codes, teacher, {'copper': metals['copper']}, recipe | changes))
+
+
+def test_impossible_teachers_are_refused(codes, pretrained_metals, metals, recipe):
+    """A checkpoint cannot run, and a teacher cannot teach elements it does not know."""
+    outputs = pretrained_metals.outputs
+    with pytest.raises(ValueError, match='teacher: LAMMPS cannot run a checkpoint'):
+        run_get_node(DistillWorkChain, **inputs(codes, outputs.checkpoint, {'copper': metals['copper']}, recipe))
+    salt = orm.StructureData(cell=[[4, 0, 0], [0, 4, 0], [0, 0, 4]])
+    salt.append_atom(position=(0, 0, 0), symbols='Li')
+    with pytest.raises(ValueError, match=r'structures.salt: the type map of the teacher lacks Li'):
+        run_get_node(DistillWorkChain, **inputs(codes, outputs.frozen, {'salt': salt}, recipe))
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_valid(codes, name):
+    """Every protocol passes the checks of its own port, and keeps the paper's conditions."""
+    builder = DistillWorkChain.get_builder_from_protocol(codes, protocol=name)
+    dynamics = builder.parameters['dynamics']
+    assert (dynamics['starts'], dynamics['md']['temperature'], dynamics['md']['ensemble']) == (5, 900.0, 'npt')
+    assert builder.parameters['label']['max_force'] == 10.0

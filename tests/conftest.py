@@ -11,7 +11,7 @@ from aiida import orm
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
 from aiida_dpasse.deepmd.dataset import FrameSet
 
-pytest_plugins = ['aiida.tools.pytest_fixtures']
+pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models']
 
 
 @pytest.fixture(scope='session')
@@ -87,3 +87,60 @@ def random_set(symbols: str | list[str] = 'Li Li S', frames: int = 3, seed: int 
 def make_frames():
     """Return a maker of random frame sets."""
     return random_set
+
+
+def pair_set(symbols: str, frames: int = 6, seed: int = 0) -> FrameSet:
+    """Return frames of eight atoms near a cubic lattice, labelled by a sum of exponential repulsions: easy to learn."""
+    names, length, rng = symbols.split(), 5.2, np.random.default_rng(seed)
+    sites = np.array([[i, j, k] for i in (0, 0.5) for j in (0, 0.5) for k in (0, 0.5)]) * length
+    positions = sites + rng.normal(0, 0.15, (frames, 8, 3))
+    vectors = positions[:, :, None] - positions[:, None]
+    vectors -= length * np.round(vectors / length)
+    distances = np.linalg.norm(vectors, axis=-1) + 1e9 * np.eye(8)
+    pairs = np.exp(2.6 - distances)
+    return FrameSet.sort_atoms(
+        names,
+        np.tile(np.eye(3) * length, (frames, 1, 1)),
+        positions,
+        forces=np.einsum('nij,nijk->nik', pairs / distances, vectors),
+        energies=pairs.sum((1, 2)) / 2,
+        virials=np.einsum('nijk,nij,nijl->nkl', vectors, pairs / distances, vectors) / 2,
+    )
+
+
+@pytest.fixture(scope='session')
+def pair_frames() -> list[FrameSet]:
+    """Two compositions of Li, S and Cl, labelled, small enough to train on in seconds."""
+    return [pair_set('Li Li Li Li Cl Cl Cl Cl'), pair_set('Li Li Li Li Li Li S S', seed=1)]
+
+
+#: Descriptors of the smallest models that DeePMD-kit trains.
+TINY = {
+    'se_e2_a': {'type': 'se_e2_a', 'rcut': 4.0, 'rcut_smth': 0.5, 'sel': [30, 30, 30], 'neuron': [4, 8], 'axis_neuron': 2},
+    'dpa2': {
+        'type': 'dpa2',
+        'repinit': {'rcut': 4.0, 'rcut_smth': 0.5, 'nsel': 40, 'neuron': [4, 8], 'axis_neuron': 2, 'tebd_input_mode': 'strip'},
+        'repformer': {'rcut': 3.0, 'rcut_smth': 0.5, 'nsel': 20, 'nlayers': 1, 'g1_dim': 8, 'g2_dim': 4}
+        | {f'attn{index}_{key}': value for index in (1, 2) for key, value in (('hidden', 4), ('nhead', 1))},
+    },
+}
+
+
+@pytest.fixture(scope='session')
+def tiny_input():
+    """Return a maker of training inputs without data paths: ``tiny_input('se_e2_a', steps=20)``."""
+
+    def make(descriptor: str, steps: int = 20) -> dict:
+        return {
+            'model': {'type_map': ['Li', 'S', 'Cl'], 'descriptor': TINY[descriptor], 'fitting_net': {'neuron': [8, 8]}},
+            'learning_rate': {'type': 'exp', 'start_lr': 1e-3, 'stop_lr': 1e-5, 'decay_steps': 5},
+            'loss': {'type': 'ener', 'start_pref_v': 0.2, 'limit_pref_v': 1.0},
+            'training': {
+                'training_data': {'batch_size': 1},
+                'numb_steps': steps,
+                'save_freq': max(steps // 2, 1),
+                'disp_freq': max(steps // 4, 1),
+            },
+        }
+
+    return make

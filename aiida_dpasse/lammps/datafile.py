@@ -22,7 +22,7 @@ def lammps_frame(cell: Any) -> tuple[Array, Array]:
     cell = np.asarray(cell, dtype=float)
     volume = np.linalg.det(cell)
     if not np.isfinite(volume) or volume <= 1e-6:
-        raise ValueError(f'The cell is empty or left-handed (volume {volume:.3g} A^3): give right-handed lattice vectors.')
+        raise ValueError(f'The cell is empty or left-handed (volume {volume:.3g} A^3): give a right-handed one.')
     if not np.triu(cell, 1).any() and (np.diag(cell) > 0).all():
         return cell.copy(), np.eye(3)
     # cell = L Q with L lower triangular is the QR decomposition of the transpose.
@@ -56,7 +56,8 @@ def format_data_file(
         raise ValueError(f'`positions` has the shape {positions.shape} and should have {(len(symbols), 3)}.')
     turned, rotation = lammps_frame(cell)
     atoms = positions if np.array_equal(rotation, np.eye(3)) else positions @ rotation
-    lines = ['Written by aiida-dpasse: ' + ' '.join(elements), '', f'{len(symbols)} atoms', f'{len(elements)} atom types', '']
+    title = 'Written by aiida-dpasse: ' + ' '.join(elements)
+    lines = [title, '', f'{len(symbols)} atoms', f'{len(elements)} atom types', '']
     for axis, index in zip('xyz', range(3), strict=True):
         lines.append(f'0.0 {_number(turned[index, index])} {axis}lo {axis}hi')
     lines.append(' '.join(_number(turned[i, j]) for i, j in ((1, 0), (2, 0), (2, 1))) + ' xy xz yz')

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Columns of the file after the step: deviation of the virial (eV per atom) and of the force (eV/A) over the atoms.
-COLUMNS = ('virial_max_eV', 'virial_min_eV', 'virial_mean_eV', 'force_max_eV_A', 'force_min_eV_A', 'force_mean_eV_A')
+#: Columns after the step, by DeePMD-kit's names: deviation of the virial (eV an atom), and of the force (eV/A) as its
+#: largest, smallest and mean value over the atoms.
+COLUMNS = ('max_devi_v', 'min_devi_v', 'avg_devi_v', 'max_devi_f', 'min_devi_f', 'avg_devi_f')
 
 
 def parse_deviation(text: str) -> dict[str, NDArray[np.float64]]:
-    """Return ``steps`` (n,) and the six :data:`COLUMNS` (n,) each.
+    """Return ``step`` (n,) and the six :data:`COLUMNS` (n,) each.
 
     A line that is cut short is left out, `nan` is kept, a step that is repeated counts once, the later line.
     """
@@ -28,10 +29,10 @@ def parse_deviation(text: str) -> dict[str, NDArray[np.float64]]:
     steps = sorted(rows)
     table = np.array([rows[step] for step in steps], dtype=float).reshape(len(steps), len(COLUMNS))
     result = {name: table[:, index] for index, name in enumerate(COLUMNS)}
-    return {'steps': np.array(steps, dtype=float), **result}
+    return {'step': np.array(steps, dtype=float), **result}
 
 
 def deviation_at(table: dict[str, NDArray[np.float64]], steps: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the largest deviation of force (eV/A) at each of ``steps`` (m,), nan where there is none."""
-    known = dict(zip(table['steps'].astype(int).tolist(), table['force_max_eV_A'].tolist(), strict=True))
+    known = dict(zip(table['step'].astype(int).tolist(), table['max_devi_f'].tolist(), strict=True))
     return np.array([known.get(int(step), np.nan) for step in steps], dtype=float)

@@ -5,7 +5,7 @@ Needs numpy only, since it travels with the drivers to the machine where the tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -32,12 +32,11 @@ class DumpReader:
     and relative to the corner of the box. A frame that is cut short at the end of a file or holds numbers that are not
     finite is left out and counted in ``dropped``. Where a segment repeats steps of an earlier one, the later counts.
 
-    :param paths: one file or the segments of one run in order. Files that do not exist, or are empty, hold no frames.
+    :param paths: the files of the segments of one run in order. Files that do not exist, or are empty, hold no frames.
     """
 
-    def __init__(self, paths: str | PathLike[str] | Sequence[str | PathLike[str]]):
-        single = isinstance(paths, (str, PathLike))
-        self.paths = [Path(path) for path in ([paths] if single else paths)]  # type: ignore[list-item]
+    def __init__(self, paths: Iterable[str | PathLike[str]]):
+        self.paths = [Path(path) for path in paths]
         #: Number of frames left out, known when the iteration is over.
         self.dropped = 0
         #: Elements of the atoms if the file names them, else their types as text; known from the first frame on.

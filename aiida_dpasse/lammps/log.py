@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 #: Columns of the thermo table under the names of the field, with the factor to our units (bar -> GPa).
 COLUMNS = {
-    'Step': ('steps', 1.0),
+    'Step': ('step', 1.0),
     'Temp': ('temperature_K', 1.0),
     'PotEng': ('potential_energy_eV', 1.0),
     'KinEng': ('kinetic_energy_eV', 1.0),
@@ -40,7 +40,7 @@ _EXPLOSION = re.compile(
 
 @dataclass
 class Log:
-    """What a log tells. ``thermo`` holds arrays (rows,) under the names of :data:`COLUMNS`, steps rising."""
+    """What a log tells. ``thermo`` holds arrays (rows,) under the names of :data:`COLUMNS`, by rising step."""
 
     thermo: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     #: Sums over all finished runs.
@@ -65,7 +65,7 @@ class Log:
     @property
     def last_step(self) -> int | None:
         """The last step that is known to be done; a run stopped by the clock ends between two rows."""
-        printed = int(self.thermo['steps'][-1]) if len(self.thermo.get('steps', ())) else None
+        printed = int(self.thermo['step'][-1]) if len(self.thermo.get('step', ())) else None
         return max((step for step in (printed, self.end_step) if step is not None), default=None)
 
     @property
@@ -127,19 +127,38 @@ def _numbers(fields: Sequence[str]) -> list[float]:
 
 
 def join_tables(tables: Sequence[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
-    """Join the tables of the segments of one run; each has ``steps``, and where steps repeat, the later table counts.
+    """Join the tables of the segments of one run; each has ``step``, and where steps repeat, the later table counts.
 
     :param tables: arrays (rows, ...) by name, in the order of the segments.
     :return: the names that all tables have, rows in the order of the steps.
     """
-    tables = [table for table in tables if len(table.get('steps', ()))]
+    tables = [table for table in tables if len(table.get('step', ()))]
     if not tables:
         return {}
     names = [name for name in tables[0] if all(name in table for table in tables)]
     parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for index, table in enumerate(tables):
-        end = min((later['steps'][0] for later in tables[index + 1 :]), default=np.inf)
-        keep = table['steps'] < end
+        end = min((later['step'][0] for later in tables[index + 1 :]), default=np.inf)
+        keep = table['step'] < end
         for name in names:
             parts[name].append(table[name][keep])
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def production_means(thermo: dict[str, NDArray[np.float64]], start: int) -> dict[str, float]:
+    """Return mean and spread (one standard deviation) of what was printed from step ``start`` on, first row left out.
+
+    ``temperature_mean_K``, ``temperature_spread_K`` and so on; empty if there is no row.
+    """
+    if not len(thermo.get('step', ())):
+        return {}
+    rows = thermo['step'] > start
+    means = {}
+    for name in ('temperature_K', 'pressure_GPa', 'volume_A3', 'potential_energy_eV', 'total_energy_eV'):
+        values = thermo.get(name, np.empty(0))
+        values = values[rows] if len(values) else values
+        if len(values) and np.isfinite(values).all():
+            quantity, _, unit = name.rpartition('_')
+            means[f'{quantity}_mean_{unit}'] = float(values.mean())
+            means[f'{quantity}_spread_{unit}'] = float(values.std())
+    return means

@@ -160,9 +160,7 @@ def _integrator(name: str, ensemble: str, values: Mapping[str, Any], orthogonal:
     )
 
 
-def _equilibration(
-    values: Mapping[str, Any], stage: Mapping[str, Any], continued: bool, orthogonal: bool
-) -> list[str]:
+def _equilibration(values: Mapping[str, Any], stage: Mapping[str, Any], continued: bool, orthogonal: bool) -> list[str]:
     end = stage['steps']
     averaged = stage['ensemble'] == 'npt' and values['ensemble'] != 'npt'
     lines = [

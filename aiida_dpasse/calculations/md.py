@@ -1,0 +1,255 @@
+"""`MDCalculation`: one segment of molecular dynamics in LAMMPS, driven by one or several Deep Potentials."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import io
+from typing import Any, ClassVar
+
+import numpy as np
+from aiida import orm
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJobProcessSpec
+from aiida_lammps.calculations.raw import LammpsRawCalculation
+
+from aiida_dpasse.calculations.md_parameters import MDParameters
+from aiida_dpasse.calculations.parameters import parameters_validator
+from aiida_dpasse.calculations.staging import stage_potential, staged_name
+from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.lammps import datafile, script
+from aiida_dpasse.lammps.script import (
+    DEVIATION_FILE,
+    LAST_FILE,
+    PREVIOUS_FOLDER,
+    RESTART_FOLDER,
+    SAMPLES_FILE,
+)
+
+
+def symbols_of(structure: orm.StructureData) -> list[str]:
+    """Return the element of each site."""
+    return [structure.get_kind(site.kind_name).symbol for site in structure.sites]
+
+
+def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
+    """Return one sentence if LAMMPS cannot run ``structure``."""
+    if structure is None:
+        return None
+    if message := check_ordered(structure):
+        return f'structure: {message}'
+    if not all(structure.pbc):
+        return f'structure: {structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
+    try:
+        datafile.lammps_frame(structure.cell)
+    except ValueError as exception:
+        return f'structure: {exception}'
+    return None
+
+
+def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
+    """Return one sentence if structure, potentials, parameters and code do not go together."""
+    potentials = inputs.get('potentials') or {}
+    structure, parameters, code = (inputs.get(name) for name in ('structure', 'parameters', 'code'))
+    if structure is None or parameters is None:
+        return None  # a work chain exposes these ports without all of them
+    if not potentials:
+        return 'potentials: there is none: give one, or several for the deviation of a committee.'
+    for label, potential in potentials.items():
+        if message := potential.check_elements(symbols_of(structure), f'the structure {structure.get_formula()}'):
+            return f'potentials.{label}: {message}'
+        if potential.form == 'checkpoint':
+            return f'potentials.{label}: LAMMPS cannot read a checkpoint: give the frozen potential.'
+        version = code.base.extras.get('dpasse_version', None) if code is not None else None
+        if message := potential.check_usable_with(version or None):
+            return f'potentials.{label}: {message}'
+    if len(potentials) < 2 and parameters.get_dict().get('deviation_interval'):
+        return (
+            'potentials: `deviation_interval` asks for the deviation of a committee, and there is one potential: give '
+            'at least two, or leave it out.'
+        )
+    restart = inputs.get('restart_folder')
+    if restart is not None and code is not None and restart.computer.pk != code.computer.pk:
+        return (
+            f'restart_folder: it lies on {restart.computer.label} and the code runs on {code.computer.label}: use a '
+            'code of the same computer.'
+        )
+    return None
+
+
+class MDCalculation(LammpsRawCalculation):
+    """Runs LAMMPS with the pair style `deepmd`, from a structure or from the restart files of an earlier segment."""
+
+    MODEL: ClassVar[str] = 'potential_{label}'
+    #: The script and the data file are outside the inputs' hash: without this a changed writer would hit old caches.
+    CACHE_VERSION = int.from_bytes(
+        hashlib.sha256((inspect.getsource(script) + inspect.getsource(datafile)).encode()).digest()[:6], 'big'
+    )
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        # The script is written from the parameters: nothing of it can be handed in.
+        for name in ('script', 'files', 'filenames', 'settings'):
+            del spec.inputs[name]
+        options = spec.inputs['metadata']['options']
+        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['withmpi'].default = False
+        options['parser_name'].default = 'dpasse.md'
+        spec.inputs['code'].help = 'LAMMPS with the pair style `deepmd`.'
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            validator=validate_structure,
+            help='Where the dynamics starts; of a continued one, the structure of its first segment.',
+        )
+        spec.input_namespace(
+            'potentials',
+            valid_type=DeepPotentialData,
+            help='Frozen or compressed potentials: the first by name drives, several give their deviation.',
+        )
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=parameters_validator(MDParameters),
+            help='Settings of the dynamics.',
+        )
+        spec.input(
+            'restart_folder',
+            valid_type=orm.RemoteData,
+            required=False,
+            help='Working directory of an interrupted segment with the same parameters, which is carried on.',
+        )
+        spec.inputs.validator = validate_inputs
+        cls._define_outputs(spec)
+        cls._define_exit_codes(spec)
+
+    @classmethod
+    def _define_outputs(cls, spec: CalcJobProcessSpec) -> None:
+        spec.output(
+            'frames',
+            valid_type=FramesData,
+            required=False,
+            help='Sampled frames of the production without labels, in the orientation of the input structure, with '
+            'their steps and, from a committee, their deviations.',
+        )
+        spec.output(
+            'thermo',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='`step`, `temperature_K`, `potential_energy_eV`, `pressure_GPa`, `volume_A3`..., and '
+            'the lengths and tilts of the cell in the frame of LAMMPS: `lx_A`...',
+        )
+        spec.output(
+            'deviation',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='`step` and the deviation of virial (eV an atom) and force (eV/A): `max_devi_f`...',
+        )
+        spec.output(
+            'structure',
+            valid_type=orm.StructureData,
+            required=False,
+            help='The last configuration; atoms are not wrapped.',
+        )
+        spec.outputs['results'].help = 'Steps done, speed, means and spreads of the production.'
+        spec.default_output_node = 'results'
+
+    @classmethod
+    def _define_exit_codes(cls, spec: CalcJobProcessSpec) -> None:
+        for label in ('ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR', 'ERROR_PARSING_OUTFILE'):
+            spec.exit_codes.pop(label)
+        spec.exit_code(
+            300,
+            'ERROR_NO_RETRIEVED_FOLDER',
+            message='Nothing came back from the computer: check its transport and submit again.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            351,
+            'ERROR_OUTFILE_MISSING',
+            message='LAMMPS ended before its first step without naming an error: see the end of the standard error.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            400,
+            'ERROR_INTERRUPTED',
+            message='The dynamics ended at step {step} of {steps}: carry it on with its working directory as '
+            '`restart_folder`.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            410,
+            'ERROR_EXPLODED',
+            message='The atoms flew apart after step {step} ({reason}): shorten the timestep, lower the temperature, '
+            'or train the potential on such configurations. The frames before it are attached.',
+        )
+        spec.exit_code(
+            430,
+            'ERROR_LAMMPS_FAILED',
+            message='LAMMPS stopped with an error ({reason}): see `lammps.out` in the retrieved folder.',
+            invalidates_cache=True,
+        )
+
+    def model_names(self) -> list[str]:
+        """Return the potentials' file names in the order in which LAMMPS reads them."""
+        potentials = self.inputs.potentials
+        return [staged_name(potentials[label], self.MODEL.format(label=label)) for label in sorted(potentials)]
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write script and data file, and lay the potentials beside them."""
+        parameters = MDParameters.model_validate(self.inputs.parameters.get_dict()).model_dump()
+        structure, options = self.inputs.structure, self.inputs.metadata.options
+        symbols = symbols_of(structure)
+        elements = sorted(set(symbols))
+        masses = {kind.symbol: kind.mass for kind in structure.kinds}
+        continued = 'restart_folder' in self.inputs
+        data, _ = datafile.format_data_file(
+            symbols, structure.cell, [site.position for site in structure.sites], elements, masses
+        )
+        turned, _ = datafile.lammps_frame(structure.cell)
+        text = script.build_script(
+            parameters,
+            self.model_names(),
+            elements,
+            continued=continued,
+            walltime_s=_time_to_run(options.get('max_wallclock_seconds')),
+            orthogonal=not np.tril(turned, -1).any(),
+        )
+        folder.create_file_from_filelike(io.StringIO(text), options.input_filename, mode='w')
+        info = CalcInfo()
+        if continued:
+            restart = self.inputs.restart_folder
+            source = f'{restart.get_remote_path()}/{RESTART_FOLDER}'
+            info.remote_symlink_list = [(restart.computer.uuid, source, PREVIOUS_FOLDER)]
+        else:
+            folder.create_file_from_filelike(io.StringIO(data), script.DATA_FILE, mode='w')
+        code = CodeInfo()
+        code.code_uuid = self.inputs.code.uuid
+        code.cmdline_params = ['-in', options.input_filename, '-log', 'none']
+        code.stdout_name = options.output_filename
+        info.codes_info = [code]
+        info.local_copy_list = [
+            stage_potential(potential, self.MODEL.format(label=label))
+            for label, potential in sorted(self.inputs.potentials.items())
+        ]
+        info.retrieve_list = [options.output_filename]
+        # These become nodes of their own: they need no second home in the retrieved folder.
+        info.retrieve_temporary_list = [LAST_FILE]
+        if parameters['sample_interval']:
+            info.retrieve_temporary_list.append(SAMPLES_FILE)
+        if len(self.inputs.potentials) > 1:
+            info.retrieve_temporary_list.append(DEVIATION_FILE)
+        return info
+
+
+def _time_to_run(walltime_s: int | None) -> float | None:
+    """Return the seconds after which LAMMPS stops by itself, so that the last files are written before the walltime."""
+    if walltime_s is None:
+        return None
+    return walltime_s - min(300.0, max(5.0, 0.1 * walltime_s))

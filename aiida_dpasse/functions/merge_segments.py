@@ -1,0 +1,67 @@
+"""Join the segments of one molecular dynamics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.lammps.log import join_tables, production_means
+
+
+@calcfunction
+def merge_segments(**segments: orm.Data) -> dict[str, orm.Data]:
+    """Return ``results`` and, where segments have them, ``frames``, ``thermo`` and ``deviation`` of the whole run.
+
+    The inputs are those outputs of the segments under their names with the number of the segment: ``frames_00``,
+    ``thermo_00``, ``results_00``, ``frames_01``... Where segments repeat a step, the later one counts.
+    """
+    outputs: dict[str, orm.Data] = {}
+    tables = {}
+    for name in ('thermo', 'deviation'):
+        tables[name] = join_tables([_table(node) for node in _of(segments, name)])
+        if tables[name]:
+            outputs[name] = orm.ArrayData(tables[name])
+    nodes = _of(segments, 'frames')
+    if nodes:
+        outputs['frames'] = _join_frames(nodes)
+    results = [node.get_dict() for node in _of(segments, 'results')]
+    merged: dict[str, Any] = dict(results[-1])
+    for name in ('atom_steps', 'loop_time_s', 'frames_dropped'):
+        merged[name] = sum(result[name] for result in results)
+    times = [result['wall_time_s'] for result in results]
+    merged['wall_time_s'] = None if None in times else sum(times)
+    merged['katom_steps_per_s'] = (
+        merged['atom_steps'] / merged['loop_time_s'] / 1000 if merged['loop_time_s'] > 0 else None
+    )
+    merged['frames'] = outputs['frames'].frames if 'frames' in outputs else 0
+    merged['segments'] = len(results)
+    merged |= production_means(tables['thermo'], merged['production_start'])
+    return {**outputs, 'results': orm.Dict(merged)}
+
+
+def _of(segments: dict[str, orm.Data], name: str) -> list[Any]:
+    return [segments[key] for key in sorted(segments) if key.rpartition('_')[0] == name]
+
+
+def _table(node: orm.ArrayData) -> dict[str, Any]:
+    return {name: node.get_array(name) for name in node.get_arraynames()}
+
+
+def _join_frames(nodes: list[FramesData]) -> FramesData:
+    groups = [node.sets() for node in nodes]
+    firsts = [min(int(item.steps.min()) for item in sets) for sets in groups]
+    kept = []
+    whole = True
+    for index, sets in enumerate(groups):
+        end = min(firsts[index + 1 :], default=np.iinfo(np.int64).max)
+        for item in sets:
+            inside = np.flatnonzero(item.steps < end)
+            whole = whole and len(inside) == len(item)
+            if len(inside):
+                kept.append(item.take(inside))
+    # A union keeps the arrays as they lie, at no cost.
+    return FramesData.union(nodes) if whole else FramesData.from_sets(kept)

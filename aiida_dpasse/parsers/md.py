@@ -1,0 +1,121 @@
+"""`MDParser`: frames, thermodynamics and deviation of one segment, also of one that was cut short or exploded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+from numpy.typing import NDArray
+
+from aiida_dpasse.calculations.md import symbols_of
+from aiida_dpasse.calculations.md_parameters import MDParameters
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.lammps.datafile import lammps_frame
+from aiida_dpasse.lammps.deviation import deviation_at, parse_deviation
+from aiida_dpasse.lammps.dump import DumpReader
+from aiida_dpasse.lammps.log import Log, parse_log, production_means
+from aiida_dpasse.lammps.script import DEVIATION_FILE, LAST_FILE, SAMPLES_FILE, total_steps
+
+Array = NDArray[np.float64]
+
+
+class MDParser(Parser):
+    """Parser of `MDCalculation`."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach what the segment left, and say how it ended."""
+        self.folder = Path(kwargs['retrieved_temporary_folder'])
+        self.parameters = MDParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
+        self.structure: orm.StructureData = self.node.inputs.structure
+        _, self.rotation = lammps_frame(self.structure.cell)
+        log = self._log()
+        if log is None or (log.first_step is None and log.error is None):
+            return self.exit_codes.ERROR_OUTFILE_MISSING
+        if len(log.thermo.get('step', ())):
+            self.out('thermo', array_data(log.thermo))
+        deviation = self._deviation()
+        if len(deviation['step']):
+            self.out('deviation', array_data(deviation))
+        frames, dropped = self._frames(deviation)
+        if frames is not None:
+            self.out('frames', FramesData.from_sets([frames]))
+        end, last = self._last()
+        if last is not None:
+            self.out('structure', last)
+        middle, total = total_steps(self.parameters)
+        step = max([done for done in (log.last_step, end) if done is not None], default=0)
+        self.out('results', orm.Dict(self._results(log, step, middle, total, frames, dropped)))
+        if log.exploded:
+            return self.exit_codes.ERROR_EXPLODED.format(step=step, reason=log.error or 'a quantity is not a number')
+        if log.error is not None:
+            return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=log.error)
+        if step < total or last is None:
+            return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
+        return None
+
+    def _log(self) -> Log | None:
+        name = self.node.get_option('output_filename')
+        if name not in self.retrieved.base.repository.list_object_names():
+            return None
+        content = self.retrieved.base.repository.get_object_content(name, mode='rb')
+        return parse_log(content.decode(errors='replace'))
+
+    def _deviation(self) -> dict[str, Array]:
+        path = self.folder / DEVIATION_FILE
+        return parse_deviation(path.read_text(errors='replace') if path.is_file() else '')
+
+    def _frames(self, deviation: dict[str, Array]) -> tuple[FrameSet | None, int]:
+        reader = DumpReader([self.folder / SAMPLES_FILE])
+        found = list(reader)
+        if not found:
+            return None, reader.dropped
+        steps = np.array([step for step, _, _ in found])
+        frames = FrameSet.sort_atoms(
+            symbols_of(self.structure),
+            # Back into the orientation of the input structure; the corner of the box stays the origin.
+            np.array([cell @ self.rotation.T for _, cell, _ in found]),
+            np.array([positions @ self.rotation.T for _, _, positions in found]),
+            steps=steps,
+            deviations=deviation_at(deviation, steps),
+        )
+        return frames, reader.dropped
+
+    def _last(self) -> tuple[int | None, orm.StructureData | None]:
+        for step, cell, positions in DumpReader([self.folder / LAST_FILE]):
+            structure = self.structure.clone()
+            structure.reset_cell((cell @ self.rotation.T).tolist())
+            structure.reset_sites_positions((positions @ self.rotation.T).tolist())
+            return step, structure
+        return None, None
+
+    def _results(
+        self, log: Log, step: int, middle: int, total: int, frames: FrameSet | None, dropped: int
+    ) -> dict[str, Any]:
+        return {
+            'step': step,
+            'steps': total,
+            'production_start': middle,
+            'atoms': len(self.structure.sites),
+            'frames': 0 if frames is None else len(frames),
+            'frames_dropped': dropped,
+            'timed_out': log.timed_out,
+            'error': log.error,
+            'atom_steps': log.atom_steps,
+            'loop_time_s': log.loop_time_s,
+            'wall_time_s': log.wall_time_s,
+            'katom_steps_per_s': log.katom_steps_per_s,
+            **production_means(log.thermo, middle),
+        }
+
+
+def array_data(table: dict[str, Array]) -> orm.ArrayData:
+    """Return a table as one node."""
+    node = orm.ArrayData()
+    for name, values in table.items():
+        node.set_array(name, values)
+    return node

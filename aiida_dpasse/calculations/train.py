@@ -102,8 +102,8 @@ def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | 
         return 'parameters: a pre-trained potential is given without `finetune`: set it, `{}` takes the defaults.'
     if 'restart_folder' in inputs:
         return 'restart_folder: a fine-tuning is continued without `pretrained` and `finetune`: leave them out.'
-    if pretrained.form != 'checkpoint' or pretrained.backend != 'pytorch':
-        return f'pretrained: the potential is a {pretrained.form} one of {pretrained.backend}: give a PyTorch checkpoint (`.pt`).'
+    if pretrained.form != 'checkpoint' or pretrained.framework != 'pytorch':
+        return f'pretrained: the potential is a {pretrained.form} one of {pretrained.framework}: give a PyTorch checkpoint (`.pt`).'
     branch = finetune.get('model_branch')
     if branch is not None and branch not in pretrained.heads:
         return f'parameters: the potential has no head `{branch}`: choose one of {", ".join(pretrained.heads) or "none"}.'

@@ -99,8 +99,8 @@ class DeepPotentialData(orm.SinglefileData):
         return self.base.attributes.get(key, None)
 
     @property
-    def backend(self) -> str:
-        """'pytorch' or 'tensorflow'."""
+    def framework(self) -> str:
+        """DeePMD-kit's backend: 'pytorch' or 'tensorflow' (a node's `backend` is AiiDA's storage)."""
         return str(self._get(self.KEY_BACKEND))
 
     @property

@@ -48,7 +48,7 @@ def distilled(codes, pretrained_metals, metals, recipe, pure_frames) -> orm.Work
 def test_the_student(distilled):
     """A compressed TensorFlow potential that knows what it was distilled for."""
     student = distilled.outputs.student
-    assert (student.backend, student.form, student.type_map) == ('tensorflow', 'compressed', ['Cu'])
+    assert (student.framework, student.form, student.type_map) == ('tensorflow', 'compressed', ['Cu'])
     assert distilled.outputs.learning_curve.get_array('step')[-1] == 300
 
 

@@ -1,7 +1,7 @@
 """Keep a profile's daemon at work: start it, restart it if no worker listens, bring back what it lost, stop it cleanly.
 
-Written for a private profile on the ZeroMQ broker, whose daemon a script starts and stops by itself. Nothing here ends a
-program of a job: those outlive a worker, and the next worker finds them in the process table.
+Written for a private profile on the ZeroMQ broker, whose daemon a script starts and stops by itself. Nothing here ends
+a program of a job: those outlive a worker, and the next worker finds them in the process table.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from aiida.orm import CalcJobNode, ProcessNode, WorkChainNode
 
 #: Seconds that a worker may take to subscribe; it needs about 5 s on an idle machine, and its broker reports every 5 s.
 PATIENCE = 45.0
+#: Seconds that the broker may take to start; it needs about 3 s on an idle machine.
+START_PATIENCE = 120.0
 #: Seconds for which an active process must be without a task before it counts as lost: a submission stores it first.
 LOST_AFTER = 10.0
 
@@ -45,15 +47,28 @@ class DaemonKeeper:
             return False
         self.end_leftovers()
         self.client.start_daemon(number_workers=1)
+        self._await_broker()
         self._silent_since = time.monotonic()
         return True
+
+    def _await_broker(self) -> None:
+        """Wait until the broker can be reached; AiiDA itself waits 10 s, which a busy machine exceeds.
+
+        :raises DaemonException: if it does not come.
+        """
+        broker = get_manager().get_broker()
+        deadline = time.monotonic() + START_PATIENCE
+        while not (broker.check_service_reachable() and broker._router_endpoint):
+            if time.monotonic() > deadline:
+                raise DaemonException(f'The broker did not start: read {self.client._zmq_broker_service_log_file}.')
+            time.sleep(0.2)
 
     def stop(self) -> None:
         """Stop the daemon, its worker and its broker; jobs that run go on and are found again by the next start."""
         if self.running:
             try:
                 self.client.stop_daemon(wait=True, timeout=60)
-            except DaemonException:
+            except DaemonException:  # it does not answer
                 pid = self.client.get_daemon_pid()
                 if pid is not None and psutil.pid_exists(pid):
                     _end([psutil.Process(pid)])
@@ -104,9 +119,9 @@ class DaemonKeeper:
 
     def _subscribers(self) -> int:
         broker = get_manager().get_broker()
-        if broker is None or not broker.check_service_reachable():  # type: ignore[attr-defined]
+        if broker is None or not broker.check_service_reachable():
             return 0
-        return int(broker.probe_service_status().get('task_subscribers', 0))  # type: ignore[attr-defined]
+        return int(broker.probe_service_status().get('task_subscribers', 0))
 
     def _revive(self, now: float) -> list[str]:
         lost = {process.pk: process for process in lost_processes(self._queue())}
@@ -121,7 +136,7 @@ class DaemonKeeper:
 
     def _queue(self) -> Path:
         broker = get_manager().get_broker()
-        return Path(broker._storage_path) / 'tasks'  # type: ignore[union-attr]
+        return Path(broker._storage_path) / 'tasks'
 
 
 def lost_processes(queue: Path) -> list[ProcessNode]:

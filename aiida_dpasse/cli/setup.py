@@ -1,8 +1,8 @@
 """`aiida-dpasse setup`: find and start the programs of an environment, and register them as codes of a computer.
 
-Each code carries two extras: `dpasse_version`, the DeePMD-kit release of its environment (validators compare model files
-with it), and `dpasse_versions`, the releases of all packages that matter. Running the command again changes nothing that
-is right, and replaces a code whose path or environment has changed.
+Each code carries two extras: `dpasse_version`, the DeePMD-kit release of its environment (validators compare model
+files with it), and `dpasse_versions`, the releases of all packages that matter. Running the command again changes
+nothing that is right, and replaces a code whose path or environment has changed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import click
-from aiida.cmdline.utils.decorators import with_dbenv
 from aiida.orm import Computer, InstalledCode, QueryBuilder
 
-from aiida_dpasse.cli.programs import Missing, Program, Shell, find_programs, local_shell, prepend_text
+from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.programs import Missing, Program, Shell, find_programs, prepend_text
 
 VERSION = 'dpasse_version'
 VERSIONS = 'dpasse_versions'
@@ -23,10 +23,10 @@ LOCAL_POLL_INTERVAL = 0.5
 
 
 @click.command('setup')
-@click.option('--computer', 'label', default='localhost', show_default=True, help='Computer; this machine if it is new.')
+@click.option('--computer', 'label', default='localhost', show_default=True, help='Computer; if new, this machine.')
 @click.option('--threads', default=1, show_default=True, type=click.IntRange(min=1), help='Threads of every job.')
 @click.option('--prefix', help='Environment with the programs, on that computer.  [default: the running environment]')
-@with_dbenv()
+@with_profile
 def setup(label: str, threads: int, prefix: str | None) -> None:
     """Find dp, lmp and python on a computer, see that they start, and register them as codes."""
     computer, created = local_computer(label)

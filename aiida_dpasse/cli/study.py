@@ -1,8 +1,8 @@
 """One study per private profile: submit its process once, whatever is killed in between, and find it again.
 
-The profile's database is the truth. A process counts as submitted when its checkpoint is stored; the file with its UUID is
-only a copy for people. So a script that is killed between the two neither loses the process nor submits it twice, and a
-task that never reached the broker is sent again by the :class:`~aiida_dpasse.cli.daemon.DaemonKeeper`.
+The profile's database is the truth. A process counts as submitted when its checkpoint is stored; the file with its UUID
+is only a copy for people. So a script that is killed between the two neither loses the process nor submits it twice,
+and a task that never reached the broker is sent again by the :class:`~aiida_dpasse.cli.daemon.DaemonKeeper`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def main(directory: Path, seconds: float) -> None:
         if node is None:
             keeper.start()
             node = start_study(directory, lambda: build(directory, seconds))
-        watch(node, {'add': seconds}, keeper=keeper)
+        watch(node, keeper)
         keeper.stop()
     print(f'result {node.outputs.result.value}')
 

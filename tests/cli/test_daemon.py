@@ -67,20 +67,24 @@ def _wait_for(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('victims', [('worker',), ('worker', 'broker', 'start-circus')], ids=['worker', 'everything'])
+@pytest.mark.parametrize(
+    'victims',
+    [('worker',), ('start-circus',), ('start-circus', 'worker', 'broker')],
+    ids=['worker', 'supervisor', 'everything'],
+)
 def test_killed_study_goes_on(directory: Path, victims: tuple[str, ...]) -> None:
     """The same process ends, its job has run once, and nothing is left running."""
-    first = _study(directory, 20.0)
+    first = _study(directory, 15.0)
     _wait_for(directory / 'ran.log')
     uuid = (directory / 'process_uuid').read_text()
     first.kill()
     first.wait()
     killed = [process for process in _of(directory) if set(victims) & set(process.cmdline())]
     assert len(killed) >= len(victims)
-    for process in reversed(killed):  # the supervisor is the oldest: were it last, it would start the others anew
+    for process in killed:  # the supervisor is the oldest and goes first: it would start the others anew
         os.kill(process.pid, signal.SIGKILL)
 
-    output, _ = _study(directory, 20.0).communicate(timeout=240)
+    output, _ = _study(directory, 15.0).communicate(timeout=240)
     assert 'result 10' in output, output
     assert (directory / 'process_uuid').read_text() == uuid
     assert (directory / 'ran.log').read_text() == 'ran\n'

@@ -1,0 +1,101 @@
+"""The second half of quickstart.sh: submit the chain once, watch it, write its results. Run by `verdi run`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from aiida import orm
+from aiida.engine import ProcessBuilder
+from pymatgen.core import Structure
+
+from aiida_dpasse.cli.daemon import DaemonKeeper
+from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
+from aiida_dpasse.cli.watch import watch
+from aiida_dpasse.reports.graph import call_tree
+from aiida_dpasse.reports.report import write_report
+from aiida_dpasse.reports.timing import clock, phase_times
+from aiida_dpasse.structures.disorder import exchange_sites, free_sites
+from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
+from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+
+PROCESS_TYPE = 'aiida.workflows:dpasse.electrolyte'
+PROGRAMS = ('dp', 'lmp', 'python')
+SEED = 1
+#: Exit statuses from here on mean that the chain ran to its end and could not decide: an honest answer, no failure.
+UNDETERMINED = 600
+
+
+def build() -> ProcessBuilder:
+    """Return the study: Li6PS5Cl, ordered and with half of S and Cl exchanged, and LiBr; Li6PS5Br is the new compound."""
+    crystal = argyrodite('Cl')
+    ordered, exchanged = node(crystal), node(exchange_sites(crystal, 0.5, SEED))
+    return ElectrolyteWorkChain.get_builder_from_protocol(
+        codes(),
+        protocol='demo',
+        overrides={'seed': SEED},
+        structures={'ordered': ordered, 'exchanged': exchanged, 'libr': node(rock_salt('Br'))},
+        finetune_structures={'li6ps5br': node(argyrodite('Br'))},
+        conductor={'exchanged': exchanged},
+        contrast=ordered,
+        calculator=orm.Dict({'name': 'chgnet'}),
+        max_concurrent=2,
+    )
+
+
+def node(structure: Structure) -> orm.StructureData:
+    """Return a crystal as a node."""
+    return orm.StructureData(pymatgen=structure)
+
+
+def codes() -> dict[str, orm.InstalledCode]:
+    """Return the programs of this machine, and register them if they are not."""
+    query = orm.QueryBuilder().append(orm.InstalledCode, filters={'label': {'in': PROGRAMS}})
+    if query.count() < len(PROGRAMS):
+        command = Path(sys.executable).with_name('aiida-dpasse')
+        subprocess.run([str(command), '-p', 'quickstart', 'setup'], check=True)
+    return {name: orm.load_code(f'{name}@localhost') for name in PROGRAMS}
+
+
+def bring_to_end(directory: Path, keeper: DaemonKeeper) -> orm.ProcessNode:
+    """Submit the study or find it again, and watch it until it has ended."""
+    study = find_study(directory, PROCESS_TYPE)
+    if study is None:
+        keeper.start()  # its worker boots while the programs are looked for
+        study = start_study(directory, build)
+        print(f'Submitted {study.process_label} {study.uuid}')
+    else:
+        print(f'Found {study.process_label} {study.uuid}: {study.process_state.value}')
+    watch(study, keeper)
+    return study
+
+
+def main(directory: Path) -> int:
+    """Bring the study in a directory to its end and write its results; return the exit status."""
+    keeper = DaemonKeeper()
+    again = f'bash {Path(__file__).with_name("quickstart.sh")} {directory}'
+    with sole_watcher(directory):
+        try:
+            study = bring_to_end(directory, keeper)
+        except KeyboardInterrupt:
+            print(f'\nThe work goes on without this display. To come back to it: {again}')
+            return 130
+        try:
+            for path in write_report(study, directory):
+                print(f'wrote {path}')
+        finally:
+            keeper.stop()
+    for phase in phase_times(call_tree(study.pk)):
+        print(f'{phase.phase:<20} {clock(phase.wall_s):>12}   {phase.jobs} jobs')
+    if study.is_finished_ok:
+        return 0
+    print(f'{study.process_label} ended with exit code {study.exit_status}: {study.exit_message}')
+    if (study.exit_status or 0) >= UNDETERMINED:
+        return 0
+    print(f'What happened: AIIDA_PATH={directory} verdi -p quickstart process report {study.pk}')
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,105 @@
+"""The search for programs: every way in which one can be missing is told with its remedy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from aiida_dpasse.cli.programs import (
+    REQUIREMENTS,
+    Missing,
+    Program,
+    Shell,
+    find_programs,
+    local_shell,
+    prepend_text,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_requirements_are_the_extra_local() -> None:
+    """The command that mends a machine installs what the package's own extra installs."""
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    assert project['optional-dependencies']['local'] == list(REQUIREMENTS)
+
+
+def test_all_programs_are_found_here(programs: dict[str, Program]) -> None:
+    """Each was started, has a version, and LAMMPS carries the wrapper's variables."""
+    assert list(programs) == ['dp', 'lmp', 'python']
+    assert programs['dp'].version.startswith('3.2.')
+    assert programs['lmp'].version == '22 Jul 2025 - Update 2'
+    assert programs['python'].version == '.'.join(map(str, sys.version_info[:3]))
+    assert set(programs['lmp'].environment) == {'LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD'}
+    assert 'libcudart.so.12' in programs['lmp'].environment['LD_PRELOAD']
+    assert all(Path(program.path).is_file() for program in programs.values())
+
+
+def test_prepend_text_sets_threads_and_keeps_what_is_there(programs: dict[str, Program]) -> None:
+    """A value that the machine has already set comes after ours, and no empty entry arises where there is none."""
+    text = prepend_text(programs['lmp'], threads=2)
+    ours = programs['lmp'].environment['LD_LIBRARY_PATH']
+    show = 'echo "$OMP_NUM_THREADS $TF_INTER_OP_PARALLELISM_THREADS $LD_LIBRARY_PATH"'
+    for before, after in (('/opt/machine', ':/opt/machine'), ('', '')):
+        script = f'export LD_LIBRARY_PATH={before}\nunset LD_PRELOAD\n{text}\nunset LD_PRELOAD\n{show}'
+        output = subprocess.run(['bash', '-c', script], capture_output=True, text=True, check=True).stdout
+        assert output.split() == ['2', '1', ours + after]
+
+
+def test_no_python(tmp_path: Path) -> None:
+    """An empty prefix lacks all three, and the remedy makes the environment first."""
+    found = find_programs(str(tmp_path))
+    assert [program.name for program in found] == ['dp', 'lmp', 'python']
+    assert all(isinstance(program, Missing) for program in found)
+    assert f'no Python starts at {tmp_path}/bin/python' in found[0].reason
+    assert found[0].remedy.startswith(f'python3 -m venv {tmp_path} && {tmp_path}/bin/python -m pip install')
+
+
+def test_bare_python(tmp_path: Path) -> None:
+    """A Python without any of our packages starts, and says for each program what is not installed."""
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(tmp_path)], check=True)
+    dp, lmp, python = find_programs(str(tmp_path))
+    assert isinstance(dp, Missing)
+    assert isinstance(lmp, Missing)
+    assert isinstance(python, Missing)
+    assert dp.reason == 'DeePMD-kit is not installed'
+    assert lmp.reason == 'LAMMPS is not installed'
+    assert python.reason.endswith("No module named 'ase'")
+    assert dp.remedy == lmp.remedy == python.remedy
+
+
+@pytest.mark.parametrize(
+    ('command', 'answer', 'name', 'reason'),
+    [
+        ('metadata', (0, 'aiida-dpasse:{"deepmd-kit": "3.2.0"}', ''), 'dp', 'neither torch nor TensorFlow'),
+        ('dp --version', (1, '', 'Traceback\nImportError: torch'), 'dp', 'bin/dp does not start: ImportError: torch'),
+        ('lammps.executable', (1, '', 'OSError: no mpi'), 'lmp', "LAMMPS' wrapper does not import: OSError: no mpi"),
+        ('plugin list', (1, '', 'GLIBC'), 'lmp', 'lammps/lmp does not start: GLIBC'),
+        ('plugin list', (0, 'LAMMPS (22 Jul 2025)', ''), 'lmp', 'has no pair style `deepmd`'),
+        ('plugin list', (0, '', 'DeePMD-kit: Cannot find libcudart.so.12'), 'lmp', 'does not find libcudart.so.12'),
+    ],
+)
+def test_broken_program_is_told(
+    programs: dict[str, Program], command: str, answer: tuple[int, str, str], name: str, reason: str
+) -> None:
+    """One answer of the machine is replaced by that of a broken one; all others are real."""
+    environment = f'aiida-dpasse:["{programs["lmp"].path}", {{}}]'
+
+    def broken(real: Shell) -> Shell:
+        def shell(line: str) -> tuple[int, str, str]:
+            if command in line:
+                return answer
+            # The wrapper takes 8 s to import and was asked already.
+            return (0, environment, '') if 'lammps.executable' in line else real(line)
+
+        return shell
+
+    found = {program.name: program for program in find_programs(sys.prefix, broken(local_shell))}
+    program = found[name]
+    assert isinstance(program, Missing)
+    assert reason in program.reason
+    assert program.remedy.startswith(f'{sys.prefix}/bin/python -m pip install ')

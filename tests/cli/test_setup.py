@@ -1,0 +1,121 @@
+"""`aiida-dpasse setup` with the real programs, in a profile of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiida import orm
+from click.testing import CliRunner
+
+from aiida_dpasse.cli import setup as command
+from aiida_dpasse.cli.main import LazyGroup, cli
+from aiida_dpasse.cli.programs import Program
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch, programs: dict[str, Program]) -> dict[str, Program]:
+    """Spares each test the 8 s in which the wrapper is imported: the programs were found and started by the fixture."""
+    monkeypatch.setattr(command, 'find_programs', lambda *_: list(programs.values()))
+    return programs
+
+
+def _codes(label: str) -> list[orm.InstalledCode]:
+    builder = orm.QueryBuilder().append(orm.Computer, filters={'label': label}, tag='computer')
+    builder.append(orm.InstalledCode, with_computer='computer', tag='code').order_by({'code': {'id': 'asc'}})
+    return builder.all(flat=True)
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_setup_registers_and_is_idempotent(found: dict[str, Program]) -> None:
+    """The second run keeps everything; other threads replace the codes and hide the old ones."""
+    first = CliRunner().invoke(cli, ['setup', '--computer', 'here'], catch_exceptions=False)
+    assert first.exit_code == 0, first.output
+    assert first.output.count('created') == 4
+    computer = orm.load_computer('here')
+    assert computer.get_configuration()['use_login_shell'] is False
+    assert computer.get_minimum_job_poll_interval() <= command.LOCAL_POLL_INTERVAL
+    code = orm.load_code('lmp@here')
+    assert code.base.extras.get('dpasse_version') == '3.2.0'
+    assert code.base.extras.get('dpasse_versions')['lammps'].startswith('2025.')
+    assert 'OMP_NUM_THREADS=1' in code.prepend_text
+
+    second = CliRunner().invoke(cli, ['setup', '--computer', 'here'], catch_exceptions=False)
+    assert second.output.count('kept') == 4
+    assert [entry.pk for entry in _codes('here')] == [orm.load_code(f'{name}@here').pk for name in found]
+
+    third = CliRunner().invoke(cli, ['setup', '--computer', 'here', '--threads', '2'], catch_exceptions=False)
+    assert third.output.count('replaced') == 3
+    assert 'OMP_NUM_THREADS=2' in orm.load_code('lmp@here').prepend_text
+    assert orm.load_code(code.pk).is_hidden
+    assert orm.load_code(code.pk).label == f'lmp-{code.pk}'
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_setup_mends_the_login_shell_of_presto() -> None:
+    """A computer as `verdi presto` makes it gets no login shell; its own settings stay."""
+    computer = orm.Computer(
+        label='presto', hostname='localhost', transport_type='core.local', scheduler_type='core.direct', workdir='/tmp'
+    ).store()
+    computer.configure(safe_interval=0)
+    computer.set_minimum_job_poll_interval(1)
+    mended, created = command.local_computer('presto')
+    assert not created
+    assert mended.pk == computer.pk
+    assert mended.get_configuration()['use_login_shell'] is False
+    assert mended.get_minimum_job_poll_interval() == command.LOCAL_POLL_INTERVAL
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_setup_says_what_is_missing(tmp_path: Path) -> None:
+    """An environment without our packages: nothing registered, one command that mends it, a failing exit status."""
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(tmp_path)], check=True)
+    result = CliRunner().invoke(cli, ['setup', '--computer', 'bare', '--prefix', str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.output.count('missing') == 3
+    assert result.output.count('-m pip install') == 1
+    assert _codes('bare') == []
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_setup_over_ssh_needs_a_prefix() -> None:
+    """Nobody can guess where another computer keeps its environment."""
+    orm.Computer(
+        label='far', hostname='far', transport_type='core.ssh', scheduler_type='core.slurm', workdir='/scratch'
+    ).store()
+    result = CliRunner().invoke(cli, ['setup', '--computer', 'far'])
+    assert result.exit_code == 2
+    assert '--prefix is needed' in result.output
+
+
+def test_transport_shell_runs_on_the_other_side(localhost: orm.Computer) -> None:
+    """The search runs through AiiDA's transport as it does here."""
+    with localhost.get_transport() as transport:
+        assert command.transport_shell(transport)('echo out; echo err >&2; exit 3') == (3, 'out\n', 'err\n')
+
+
+def test_help_imports_no_command() -> None:
+    """`aiida-dpasse --help` lists all commands and loads none; an unknown one is told."""
+    code = (
+        'import sys; from click.testing import CliRunner; from aiida_dpasse.cli.main import cli; '
+        'print(CliRunner().invoke(cli, ["--help"]).output); assert "aiida.orm" not in sys.modules'
+    )
+    output = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    assert all(name in output for name in LazyGroup.COMMANDS)
+    assert 'No such command' in CliRunner().invoke(cli, ['nothing']).output
+
+
+def test_missing_profile_is_one_sentence(tmp_path: Path) -> None:
+    """Neither an unknown profile nor none at all ends in a traceback."""
+    program = str(Path(sys.executable).parent / 'aiida-dpasse')
+    for arguments in (['-p', 'nobody', 'setup'], ['setup']):
+        result = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, env={'AIIDA_PATH': str(tmp_path), 'PATH': '/usr/bin'}
+        )
+        assert result.returncode == 1
+        assert 'Traceback' not in result.stderr
+        assert 'verdi presto' in result.stderr
+
+

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# All checks: ruff, mypy, and the tests with coverage. Needs Python 3.11 or later, and apt with root for what is missing.
+#   bash tests/run.sh [pytest arguments]
+set -uo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root" || exit 1
+
+# The tests reach a second computer through an sshd of their own on loopback.
+if ! command -v sshd >/dev/null && [ ! -x /usr/sbin/sshd ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-server; } >/dev/null || exit 1
+fi
+
+# shellcheck source=examples/environment.sh
+. "$root/examples/environment.sh"
+use_environment "$root" local,tests,docs || exit 1
+
+# A profile of nobody: the tests make their own, one for each worker, and never see the user's.
+AIIDA_PATH=$(mktemp -d) && trap 'rm -rf "$AIIDA_PATH"' EXIT
+export AIIDA_PATH OMP_NUM_THREADS=1 TF_INTRA_OP_PARALLELISM_THREADS=1 TF_INTER_OP_PARALLELISM_THREADS=1
+export DP_INTRA_OP_PARALLELISM_THREADS=1 DP_INTER_OP_PARALLELISM_THREADS=1
+
+status=0
+ruff check aiida_dpasse tests examples docs || status=1
+mypy || status=1
+# The last line of the output is pytest's own; what failed before it is told by the exit status.
+pytest -n 2 --dist loadgroup --maxprocesses 2 --cov --cov-report=term --cov-report=xml "$@" || status=$?
+[ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
+exit "$status"

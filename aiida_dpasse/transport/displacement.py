@@ -28,17 +28,25 @@ def unwrap(scaled: Any, cells: Any) -> Array:
     return np.asarray(np.einsum('fai,fij->faj', fractional + jumps, lattice))
 
 
-def remove_drift(positions: Any, masses: Any, framework: Any) -> tuple[Array, Array]:
-    """Return positions relative to the framework's centre of mass, and that centre's way (frames, 3) in A.
+def framework_weights(masses: Any, framework: Any) -> Array:
+    """Return the weights (atoms,), of sum 1, that give the centre of mass of the framework.
 
-    :param positions: unwrapped positions of all atoms (frames, atoms, 3).
     :param masses: (atoms,) in any unit.
     :param framework: mask (atoms,) of the atoms that do not conduct; with none of them, all atoms are taken.
     """
-    points = np.asarray(positions, dtype=float)
     mask = np.asarray(framework, dtype=bool)
     weights = np.where(mask if mask.any() else True, np.asarray(masses, dtype=float), 0.0)
-    centre = np.einsum('fai,a->fi', points, weights / weights.sum())
+    return np.asarray(weights / weights.sum())
+
+
+def remove_drift(positions: Any, masses: Any, framework: Any) -> tuple[Array, Array]:
+    """Return positions relative to the framework's centre of mass, and that centre's way (frames, 3) in A.
+
+    :param positions: unwrapped positions of all atoms (frames, atoms, 3); masses and framework as in
+        :func:`framework_weights`.
+    """
+    points = np.asarray(positions, dtype=float)
+    centre = np.einsum('fai,a->fi', points, framework_weights(masses, framework))
     drift = centre - centre[0]
     return points - drift[:, None], drift
 

@@ -1,0 +1,34 @@
+"""`TransportParser`: the statistics of one run as arrays."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.drivers.transport import STATISTICS
+
+
+class TransportParser(Parser):
+    """Parser of `TransportCalculation`."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach the arrays and the numbers that belong to them."""
+        repository = self.retrieved.base.repository
+        try:
+            result = json.loads(repository.get_object_content(RESULT))
+            reason = result.pop('error')
+            if reason is not None:
+                return self.exit_codes.ERROR_TRAJECTORY.format(reason=reason)
+            arrays = dict(np.load(io.BytesIO(repository.get_object_content(f'{OUTPUT}/{STATISTICS}', mode='rb'))))
+        except (OSError, ValueError, KeyError, AttributeError) as exception:
+            return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
+        self.out('results', orm.Dict(result))
+        self.out('statistics', orm.ArrayData(arrays))
+        return None

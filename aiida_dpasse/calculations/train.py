@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.training_input import check_compressible, check_input, complete_input, is_multitask, type_map_of
+from aiida_dpasse.deepmd.training_input import check_compressible, check_input, complete_input, is_multitask, single_model, type_map_of
 
 #: Extra of a code with the version of its DeePMD-kit, set by `aiida-dpasse setup`.
 VERSION_EXTRA = 'dpasse_version'
@@ -100,8 +100,6 @@ def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | 
         return 'pretrained: `finetune` is set without a potential to start from: give one.' if finetune is not None else None
     if finetune is None:
         return 'parameters: a pre-trained potential is given without `finetune`: set it, `{}` takes the defaults.'
-    if 'restart_folder' in inputs:
-        return 'restart_folder: a fine-tuning is continued without `pretrained` and `finetune`: leave them out.'
     if pretrained.form != 'checkpoint' or pretrained.framework != 'pytorch':
         return f'pretrained: the potential is a {pretrained.form} one of {pretrained.framework}: give a PyTorch checkpoint (`.pt`).'
     branch = finetune.get('model_branch')
@@ -245,14 +243,14 @@ class TrainCalculation(CalcJob):
         for port, directory in (('training_data', self.TRAINING), ('validation_data', self.VALIDATION)):
             systems[port] = self._lay_down(info, folder, port, directory, parameters) if port in self.inputs else []
         content = complete_input(
-            parameters.input,
+            self._sections(parameters),
             training_systems=systems['training_data'],
             validation_systems=systems['validation_data'],
             type_map=self._type_map(),
             seed=parameters.seed,
         )
         folder.create_file_from_filelike(io.StringIO(json.dumps(content, indent=1)), self.INPUT, mode='w')
-        if 'pretrained' in self.inputs:
+        if 'pretrained' in self.inputs and 'restart_folder' not in self.inputs:
             pretrained = self.inputs.pretrained
             info.local_copy_list.append((pretrained.uuid, pretrained.filename, self.PRETRAINED))
         if 'restart_folder' in self.inputs:
@@ -272,6 +270,15 @@ class TrainCalculation(CalcJob):
         backend = parameters.backend
         info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend], self.CHECKPOINT]
         return info
+
+    def _sections(self, parameters: TrainParameters) -> dict[str, Any]:
+        if 'restart_folder' not in self.inputs or parameters.finetune is None:
+            return parameters.input
+        # A restart has no `--use-pretrain-script`: what that took over is written out.
+        taken = single_model(self.inputs.pretrained.training_input['model'], parameters.finetune.model_branch)
+        own = {key: value for key, value in parameters.input['model'].items() if value}
+        kept = taken if parameters.finetune.use_pretrain_script else {}
+        return {**parameters.input, 'model': {**own, **kept}}
 
     def _type_map(self) -> list[str]:
         source = self.inputs.pretrained.type_map if 'pretrained' in self.inputs else self.inputs.training_data.elements

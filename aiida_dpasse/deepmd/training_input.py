@@ -42,6 +42,18 @@ def type_map_of(model: Mapping[str, Any]) -> list[str]:
     return list(found)
 
 
+def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str, Any]:
+    """Return descriptor and fitting net of a model section, those of ``head`` if it has several."""
+    if 'model_dict' not in model:
+        return {name: copy.deepcopy(model[name]) for name in ('descriptor', 'fitting_net')}
+    shared, chosen = model.get('shared_dict', {}), model['model_dict'][head or next(iter(model['model_dict']))]
+    return {
+        name: copy.deepcopy(shared[entry.partition(':')[0]] if isinstance(entry, str) else entry)
+        for name in ('descriptor', 'fitting_net')
+        for entry in (chosen[name],)
+    }
+
+
 def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False) -> str | None:
     """Return one sentence that names what is wrong with a training input, or None if ``dp train`` will take it.
 

@@ -60,8 +60,8 @@ def _temperatures(transport: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             'temperature_K': row['temperature_K'],
-            'diffusivity_cm2_s': row['diffusivity_cm2_s'],
-            'error_cm2_s': row['diffusivity_error_cm2_s'],
+            'diffusivity_cm2_s': row.get('diffusivity_cm2_s'),
+            'error_cm2_s': row.get('error_cm2_s'),
             'diffusive': row['diffusive'],
         }
         for row in transport.get('temperatures', [])

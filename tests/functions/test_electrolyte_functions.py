@@ -47,7 +47,7 @@ def test_plan_electrolyte(aiida_profile):
 def test_summary_of_a_whole_study(aiida_profile):
     """Every number is taken from the phase that found it."""
     account = {'requested': 9, 'admitted': 7, 'rejected': [{'id': 'a', 'reason': 'b'}], 'failed': [{}]}
-    row = {'temperature_K': 600.0, 'diffusivity_cm2_s': 1e-6, 'diffusivity_error_cm2_s': 1e-7, 'diffusive': True}
+    row = {'temperature_K': 600.0, 'diffusivity_cm2_s': 1e-6, 'error_cm2_s': 1e-7, 'diffusive': True}
     distill = {
         'against_teacher': {'student': errors(1.0, 10.0)},
         'against_reference': {'student': errors(3.0, 30.0), 'teacher': errors(2.0, 20.0)},

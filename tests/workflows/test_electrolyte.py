@@ -1,0 +1,195 @@
+"""The whole study on two metals and their alloy, with EMT as the calculator and every number small."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import run_get_node
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.functions.plan_electrolyte import PHASES
+from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
+from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+
+UNDETERMINED = ElectrolyteWorkChain.exit_codes.ERROR_CONDUCTIVITY_UNDETERMINED.status
+
+
+@pytest.fixture(scope='session')
+def settings(tiny_training, tiny_dpa2) -> dict[str, Any]:
+    """Parameters of every phase."""
+    member = deepcopy(tiny_training)
+    member['input']['model']['descriptor']['sel'] = 'auto:1.5'
+    finetune = {'backend': 'pytorch', 'input': {**tiny_dpa2['input'], 'model': {}}}
+    perturb = {'cell_fraction': 0.01, 'displacement': 0.05, 'closest': 1.0}
+    data = {'supercell': [1, 1, 1], 'scales': [1.0], 'dynamics': None, 'label': {'max_force': 50.0}, 'seed': 1}
+    md = {'ensemble': 'npt', 'timestep': 0.5, 'steps': 20}
+    trust = {'mode': 'adaptive', 'low': 0.05, 'high': 5.0, 'quantile': 0.3, 'explosion': 100.0}
+    small = {'supercell': [1, 1, 1], 'temperatures': [300.0], 'pressures': [0.0], 'replicas': 1, 'runs': None}
+    explore = {**small, 'md': {**md, 'sample_interval': 2}, 'trust': trust, 'max_candidates': 4}
+    transport = {'supercell': [1, 1, 1], 'replicas': 1, 'temperatures': [300.0], 'transport': {'ion': 'Cu'}}
+    dynamics = {'steps': 60, 'timestep': 0.5, 'equilibration': {'ensemble': 'npt', 'steps': 10}}
+    conductivity = ConductivityWorkChain.protocol_parameters(
+        'demo', {**transport, 'md': {**dynamics, 'trajectory_interval': 2, 'thermo_interval': 10}}
+    )
+    return {
+        'initial_data': {**data, 'perturbations': {'number': 8, **perturb}},
+        'active_learning': {
+            'max_active_iterations': 1,
+            'final_committee': False,
+            'validation': 4,
+            'convergence': {'accurate_fraction': 1.0, 'maximum_force_rmse': 1e-6, 'maximum_force_change': None},
+            'committee': {'members': 2, 'minimum_members': 2, 'train': member, 'seed': 1},
+            'explore': {**explore, 'max_per_structure': None, 'seed': 1},
+            'label': {'max_force': 50.0},
+            'seed': 1,
+        },
+        'pretrain': {'train': tiny_dpa2, 'split': {'test': 4}, 'seed': 1},
+        'finetune_data': {**data, 'perturbations': {'number': 8, **perturb}},
+        'finetune': {'train': {**finetune, 'finetune': {}}, 'split': {'test': 2}, 'seed': 1},
+        'distill': {
+            **{key: data[key] for key in ('supercell', 'scales', 'seed')},
+            'perturbations': {'number': 4, **perturb},
+            'dynamics': {'starts': 2, 'frames': 4, 'md': {**md, 'temperature': 300.0}},
+            'sample_perturbations': {'number': 2, **perturb},
+            'label': {'max_force': 100.0},
+            'split': {'test': 4},
+            'train': member,
+        },
+        'conductivity': conductivity,
+        'contrast': conductivity,
+        'seed': 7,
+    }
+
+
+def inputs(codes, parameters, **more):
+    chosen = {name: codes[name] for name in ElectrolyteWorkChain.CODES}
+    return {'codes': chosen, 'parameters': orm.Dict(parameters), **more}
+
+
+@pytest.fixture(scope='module')
+def study(codes, metals, settings) -> orm.WorkChainNode:
+    """A finished study: copper and gold pre-trained, fine-tuned to their alloy, copper simulated."""
+    structures = {name: metals[name] for name in ('copper', 'gold')}
+    _, node = run_get_node(
+        ElectrolyteWorkChain,
+        **inputs(codes, settings),
+        structures=structures,
+        finetune_structures={'alloy': metals['alloy']},
+        conductor={'copper': metals['copper']},
+        contrast=metals['copper'],
+        calculator=orm.Dict({'name': 'emt'}),
+    )
+    return node
+
+
+def phases(node: orm.WorkChainNode) -> dict[str, orm.WorkChainNode]:
+    links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    return {link.link_label: link.node for link in links}
+
+
+@pytest.mark.slow
+def test_all_phases_ran(study):
+    """Sixty steps of a crystal diffuse nowhere: the study says so, with all its outputs."""
+    assert study.exit_status == UNDETERMINED, study.exit_message
+    assert tuple(phases(study)) == PHASES or set(phases(study)) == set(PHASES)
+    for phase in ('initial_data', 'finetune_data'):
+        assert study.outputs[phase].frames.labelled
+    assert study.outputs.pretrain.frozen.descriptor == 'dpa2'
+    assert study.outputs.distill.student.type_map == ['Cu']
+    assert 'transport' in study.outputs.conductivity
+    assert 'transport' in study.outputs.contrast
+
+
+@pytest.mark.slow
+def test_the_summary(study):
+    """The numbers are there, and those that are undetermined are null with the reason."""
+    summary = study.outputs.summary.get_dict()
+    assert summary['conductivity_300K_mS_cm'] is None
+    assert summary['activation_energy_eV'] is None
+    assert summary['conductivity_reason']
+    assert [row['temperature_K'] for row in summary['temperatures']] == [300.0]
+    accounts = [phases(study)[name].outputs.account for name in ('initial_data', 'active_learning', 'finetune_data')]
+    assert summary['frames_labelled'] == sum(account['admitted'] for account in accounts)
+    assert summary['iterations'] == 1
+    assert summary['active_learning_converged'] is False
+    assert summary['student_errors_against'] == 'reference'
+    assert summary['speedup_student_over_teacher'] > 0
+    assert set(summary['finetune']) == {'zero_shot', 'fine_tuned'}
+    assert summary['seed'] == 7
+
+
+@pytest.mark.slow
+def test_every_seed_is_derived(study):
+    """No two phases share a seed, and none has the one that the protocol left in it."""
+    seeds = [node.inputs.parameters['seed'] for node in phases(study).values()]
+    assert len(set(seeds)) == len(PHASES)
+    assert 1 not in seeds
+
+
+@pytest.mark.slow
+def test_every_node_has_a_creator_or_is_an_input(study):
+    """The provenance rule: only calculations and calcfunctions make data."""
+    given = {node.uuid for node in study.base.links.get_incoming(orm.Data).all_nodes()}
+    for child in study.called_descendants:
+        for link in child.base.links.get_incoming(orm.Data).all():
+            node = link.node
+            allowed = node.creator is not None or node.uuid in given or isinstance(node, orm.Code)
+            assert allowed, f'{child.process_label}: {link.link_label}'
+
+
+@pytest.mark.slow
+def test_a_study_can_start_in_the_middle(codes, metals, settings, study):
+    """With the potentials handed in, only the conductor is simulated."""
+    _, node = run_get_node(
+        ElectrolyteWorkChain,
+        **inputs(codes, settings),
+        conductor={'copper': metals['copper']},
+        student=study.outputs.distill.student,
+    )
+    assert node.exit_status == UNDETERMINED
+    assert list(phases(node)) == ['conductivity']
+    summary = node.outputs.summary
+    assert summary['frames_labelled'] == 0
+    assert summary['temperatures'] == study.outputs.summary['temperatures'] or summary['temperatures']
+
+
+@pytest.mark.slow
+def test_a_failed_phase_ends_the_study(codes, localhost, metals, settings, pure_frames):
+    """It names the phase, and what came before it is attached."""
+    broken = orm.InstalledCode(computer=localhost, filepath_executable='/bin/false', label='no-dp').store()
+    _, node = run_get_node(
+        ElectrolyteWorkChain,
+        **inputs({**codes, 'dp': broken}, settings),
+        active_learning_frames=pure_frames,
+        conductor={'copper': metals['copper']},
+    )
+    assert node.exit_status == ElectrolyteWorkChain.exit_codes.ERROR_PHASE_FAILED.status
+    assert 'The phase `pretrain` failed' in node.exit_message
+    assert isinstance(node.outputs.pretrain.test_data, FramesData)
+
+
+def test_what_is_missing_is_said_at_once(codes, metals, settings):
+    """The builder's own check names the input."""
+    with pytest.raises(ValueError, match='structures: there is none to start `initial_data` from'):
+        run_get_node(
+            ElectrolyteWorkChain, **inputs(codes, settings), conductor={'copper': metals['copper']}
+        )
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_valid(codes, metals, name):
+    """Every protocol passes the checks of its own port, and every phase has settings and a seed."""
+    builder = ElectrolyteWorkChain.get_builder_from_protocol(
+        codes,
+        protocol=name,
+        structures={'copper': metals['copper']},
+        conductor={'copper': metals['copper']},
+        calculator={'name': 'emt'},
+    )
+    parameters = builder.parameters.get_dict()
+    assert all('seed' in parameters[phase] for phase in PHASES)
+    assert len(parameters['contrast']['temperatures']) == 1

@@ -1,8 +1,8 @@
-"""`TransportCalculation`: displacement statistics of one run, read where its trajectory lies."""
+"""`TransportCalculation`: displacement statistics of one run, taken where its trajectory lies."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common.folders import Folder
@@ -10,107 +10,85 @@ from aiida.engine import CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.driver import DriverCalculation
+from aiida_dpasse.calculations.md import symbols_of
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.lammps.script import TRAJECTORY_FILE
 
 
-class TransportJobParameters(Parameters):
-    """Which ions are followed."""
+class TransportParameters(Parameters):
+    """Which ion moves, and how its trajectory is read."""
 
     ion: str = Field(description='Element of the mobile ion.')
-    charge: float = Field(default=1.0, description='Its charge in elementary charges.')
-    timestep: float = Field(gt=0, description='Timestep of the run in fs.')
-
-
-def validate_trajectories(trajectories: Any, _: Any) -> str | None:
-    """Return one sentence if there is no trajectory."""
-    return None if trajectories else 'trajectories: there is none: give the working directories of the segments of one run.'
+    charge: float = Field(default=1.0, description='Charge of the ion in elementary charges.')
+    timestep: float = Field(gt=0, description='Timestep of the dynamics in fs.')
+    max_frames: int = Field(
+        default=4000, gt=15, description='Frames held in memory; a longer trajectory is thinned out, evenly, to fewer.'
+    )
 
 
 def validate_inputs(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if ion, structure, trajectories and code do not go together."""
-    if 'structure' in inputs and 'parameters' in inputs:
-        ion, elements = inputs['parameters']['ion'], sorted(inputs['structure'].get_symbols_set())
-        if ion not in elements:
-            return f'parameters: there is no `{ion}` in the structure: choose `ion` from {", ".join(elements)}.'
-    if 'code' not in inputs:
-        return None
+    """Return one sentence if the ion is not in the structure, or a trajectory lies on another computer."""
+    structure, parameters = inputs.get('structure'), inputs.get('parameters')
+    if structure is not None and parameters is not None:
+        ion = parameters.get_dict().get('ion')
+        if ion not in structure.get_symbols_set():
+            return f'parameters: the `ion` {ion} is not in {structure.get_formula()}: name an element of the structure.'
     for label, folder in inputs.get('trajectories', {}).items():
-        if folder.computer.pk != inputs['code'].computer.pk:
+        if 'code' in inputs and folder.computer.uuid != inputs['code'].computer.uuid:
             return (
                 f'trajectories.{label}: it lies on {folder.computer.label} and the code runs on '
-                f'{inputs["code"].computer.label}: use a Python of the same computer.'
+                f'{inputs["code"].computer.label}: use a Python of the computer where the trajectory lies.'
             )
     return None
 
 
 class TransportCalculation(DriverCalculation):
-    """Reads the segments of one run in bounded memory; only mean square displacements and van Hove functions come home."""
+    """Reads the segments of one run, in the order of their labels, and brings home its displacement statistics."""
 
-    DRIVER = 'transport'
-    MODULES = ('lammps.dump', 'transport.displacement', 'transport.vanhove')
-    LINK = 'trajectory_{index:03d}.lammpstrj'
+    DRIVER: ClassVar[str] = 'transport'
+    MODULES: ClassVar[tuple[str, ...]] = ('lammps.dump', 'transport.displacement')
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
-        """Define the ports and exit codes."""
+        """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.inputs['code'].help = 'Python with numpy on the computer where the trajectory lies.'
+        spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.transport'
         spec.input_namespace(
-            'trajectories',
-            valid_type=orm.RemoteData,
-            validator=validate_trajectories,
-            help='Working directories of the segments of one run, in the order of their labels.',
+            'trajectories', valid_type=orm.RemoteData, help='Working directories of the segments of one run, in order.'
         )
-        spec.input('structure', valid_type=orm.StructureData, help='The structure that was simulated.')
+        spec.input('structure', valid_type=orm.StructureData, help='Structure that the run started from.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
-            validator=parameters_validator(TransportJobParameters),
-            help='Which ions are followed.',
+            validator=parameters_validator(TransportParameters),
+            help='The mobile ion, and how the trajectory is read.',
         )
-        spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.transport'
         spec.inputs.validator = validate_inputs
         spec.output(
             'statistics',
             valid_type=orm.ArrayData,
-            required=False,
-            help='`lags_ps`, `msd_A2` and `collective_A2` by axis, up to half the run; van Hove functions and non-Gaussian '
-            'parameter at `van_hove_lags_ps`.',
+            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins.',
         )
-        spec.output(
-            'results',
-            valid_type=orm.Dict,
-            required=False,
-            help='Frames, duration, number of ions, mean volume, drift and displacement of the framework.',
-        )
-        spec.exit_code(
-            420,
-            'ERROR_TRAJECTORY',
-            message='The trajectory cannot be analysed. {reason}',
-            invalidates_cache=True,
-        )
+        spec.output('results', valid_type=orm.Dict, help='Number of ions and frames, interval, volume, framework drift.')
+        spec.default_output_node = 'results'
+        spec.exit_code(320, 'ERROR_TRAJECTORY', message='The trajectory cannot be analysed. {reason}', invalidates_cache=True)
 
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-        """Return the job; nothing is copied."""
-        parameters = TransportJobParameters.model_validate(self.inputs.parameters.get_dict())
-        kinds = {kind.name: kind for kind in self.inputs.structure.kinds}
-        sites = [kinds[site.kind_name] for site in self.inputs.structure.sites]
-        mobile = [kind.symbol == parameters.ion for kind in sites]
+        """Return the job: the linked files, the atoms and the parameters."""
+        structure = self.inputs.structure
+        masses = {kind.name: kind.mass for kind in structure.kinds}
         job = {
-            'trajectories': [target for _, _, target in self.remote_links()],
-            'timestep': parameters.timestep,
-            'mobile': mobile,
-            'masses': [kind.mass for kind in sites],
-            'charges': [parameters.charge] * sum(mobile),
+            **TransportParameters.model_validate(self.inputs.parameters.get_dict()).model_dump(),
+            'symbols': symbols_of(structure),
+            'masses': [masses[site.kind_name] for site in structure.sites],
+            'trajectories': [f'{label}.lammpstrj' for label in sorted(self.inputs.trajectories)],
         }
         return job, []
 
     def remote_links(self) -> list[tuple[str, str, str]]:
-        """Return the trajectories of the segments, to be read where they lie."""
-        folders = [folder for _, folder in sorted(self.inputs.trajectories.items())]
+        """Link the trajectory of each segment."""
         return [
-            (folder.computer.uuid, f'{folder.get_remote_path()}/{TRAJECTORY_FILE}', self.LINK.format(index=index))
-            for index, folder in enumerate(folders)
+            (node.computer.uuid, f'{node.get_remote_path()}/{TRAJECTORY_FILE}', f'{label}.lammpstrj')
+            for label, node in sorted(self.inputs.trajectories.items())
         ]

@@ -16,7 +16,7 @@ from aiida_dpasse.cli.watch import watch
 from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.report import write_report
 from aiida_dpasse.reports.timing import clock, phase_times
-from aiida_dpasse.structures.disorder import exchange_sites, free_sites
+from aiida_dpasse.structures.disorder import exchange_sites
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
 from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
 
@@ -28,7 +28,7 @@ UNDETERMINED = 600
 
 
 def build() -> ProcessBuilder:
-    """Return the study: Li6PS5Cl, ordered and with half of S and Cl exchanged, and LiBr; Li6PS5Br is the new compound."""
+    """Return the study of Li6PS5Cl, ordered and half exchanged; LiBr makes Li6PS5Br new but of known elements."""
     crystal = argyrodite('Cl')
     ordered, exchanged = node(crystal), node(exchange_sites(crystal, 0.5, SEED))
     return ElectrolyteWorkChain.get_builder_from_protocol(

@@ -51,9 +51,9 @@ def write_pages(directory: Path) -> None:
         rows = []
         for name in names:
             process = factory(name)
-            _write(directory / folder / f'{name}.md', page(name, process))
-            rows.append([f'[`{name}`]({name}.md)', _summary(process)])
-        toctree = '\n'.join(['```{toctree}', ':hidden:', '', *names, '```'])
+            _write(directory / folder / f'{_file(name)}.md', page(name, process))
+            rows.append([f'[`{name}`]({_file(name)}.md)', _summary(process)])
+        toctree = '\n'.join(['```{toctree}', ':hidden:', '', *map(_file, names), '```'])
         index = [f'# {title}', _table(['entry point', 'what it does'], rows), toctree]
         _write(directory / folder / 'index.md', '\n\n'.join(index) + '\n')
     _write(directory / 'commands.md', commands())
@@ -140,7 +140,7 @@ def _fields(model: type[Parameters], prefix: str = '') -> Iterator[list[str]]:
         else:
             default = f'`{json.dumps(field.default, default=str)}`'
         others = {item: _chains()[item] for item in nested if item in _chains() and item is not model}
-        links = ', '.join(f'parameters of [`{name}`](../workchains/{name}.md)' for name in others.values())
+        links = ', '.join(f'parameters of [`{name}`](../workchains/{_file(name)}.md)' for name in others.values())
         kind = links if nested else _annotation(field.annotation)
         yield [f'`{label}`', kind, default, field.description or '']
         for item in nested:
@@ -194,8 +194,14 @@ def _summary(thing: Any) -> str:
 def _table(header: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return 'None of its own.'
-    cells = [[' '.join(cell.split()).replace('|', '\\|') for cell in row] for row in [header, ['---'] * len(header), *rows]]
+    lines = [header, ['---'] * len(header), *rows]
+    cells = [[' '.join(cell.split()).replace('|', '\\|') for cell in row] for row in lines]
     return '\n'.join(f'| {" | ".join(row)} |' for row in cells)
+
+
+def _file(name: str) -> str:
+    """Return a page's file name: to Sphinx, `dpasse.md` would be the page `dpasse`."""
+    return name.replace('.', '_')
 
 
 def _write(path: Path, text: str) -> None:

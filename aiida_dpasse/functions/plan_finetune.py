@@ -11,5 +11,12 @@ from aiida_dpasse.functions.plan_pretrain import plan_held_out
 
 @calcfunction
 def plan_finetune(parameters: orm.Dict, **held_out: FramesData) -> dict[str, orm.Dict]:
-    """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`."""
-    return {key: orm.Dict(value) for key, value in plan_held_out(parameters.get_dict(), set(held_out)).items()}
+    """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`.
+
+    The head that the fine-tuning starts from is also the one whose zero-shot errors are taken.
+    """
+    settings = parameters.get_dict()
+    plan = plan_held_out(settings, set(held_out))
+    if head := settings['train'].get('finetune', {}).get('model_branch'):
+        plan['evaluate'] = {'heads': {'zero_shot': head}}
+    return {key: orm.Dict(value) for key, value in plan.items()}

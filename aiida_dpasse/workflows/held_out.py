@@ -16,6 +16,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 
 HELD_OUT = ('validation_data', 'test_data')
@@ -38,13 +39,6 @@ class HeldOutParameters(Parameters):
         description='Seed of split, weights and order of the frames; a chain that calls this one replaces it by one '
         'derived from its own.',
     )
-
-
-def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
-    """Return one sentence if ``frames`` lack the labels that a training or a test needs."""
-    if frames is None or frames.labelled:
-        return None
-    return f'{port.name}: the frames lack energies or forces: label them with `dpasse.label` first.'
 
 
 def validate_held_out(inputs: Any, _: Any) -> str | None:

@@ -32,6 +32,10 @@ def test_plan_finetune(aiida_profile):
     plan = plan_finetune(orm.Dict({key: SETTINGS[key] for key in ('train', 'seed')}))
     assert (plan['split']['validation'], plan['split']['test']) == (0, 0.1)
     assert plan['train']['backend'] == 'pytorch'
+    assert plan['evaluate'].get_dict() == {}
+    train = {**SETTINGS['train'], 'finetune': {'model_branch': 'PBE'}}
+    plan = plan_finetune(orm.Dict({'train': train, 'seed': 9}))
+    assert plan['evaluate'].get_dict() == {'heads': {'zero_shot': 'PBE'}}
 
 
 def test_plan_electrolyte(aiida_profile):

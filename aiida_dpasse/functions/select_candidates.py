@@ -11,6 +11,7 @@ from aiida.engine import calcfunction
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import FrameSet
 from aiida_dpasse.deepmd.selection import (
+    ACCURATE,
     CANDIDATE,
     choose,
     classify,
@@ -34,7 +35,7 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
 
     The candidates' ``sources`` are the names of the runs, their steps and deviations are the samples' own.
     Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs``
-    the same per run.
+    the same per run; ``only_failures`` says that there is no candidate and no accurate frame but starts.
     """
     settings = parameters.get_dict()
     known = {i for label, node in frames.items() if label.startswith(KNOWN) for i in node.ids()}
@@ -54,9 +55,7 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
     ids = _join([item.ids for item in samples], str)[candidates]
     new = candidates[first_of_each(ids, known)]
     structures = [settings['runs'][source]['structure'] for source in sources[new]]
-    chosen = new[
-        choose(structures, settings['seed'], settings['max_candidates'], settings['max_per_structure'])
-    ]
+    chosen = new[choose(structures, settings['seed'], settings['max_candidates'], settings['max_per_structure'])]
 
     runs = {}
     for label, run in settings['runs'].items():
@@ -79,6 +78,9 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
         'runs_without_frames': sorted(label for label, run in runs.items() if run['last_step'] is None),
         'runs': runs,
     }
+    # The start of a run is often a crystal whose forces vanish by symmetry: that alone is no success.
+    trusted = (classes == ACCURATE) & (steps > 0)
+    statistics['only_failures'] = not len(candidates) and not bool(trusted.any())
     outputs: dict[str, orm.Data] = {'statistics': orm.Dict(statistics)}
     if len(chosen):
         reason = f'deviation between {low:.4g} and {high:.4g} eV/A'

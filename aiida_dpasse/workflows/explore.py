@@ -29,12 +29,8 @@ class TrustParameters(Parameters):
         'least, that makes the fraction `quantile` of the frames accurate.'
     )
     low: float = Field(gt=0, description='Deviation in eV/A below which a frame is accurate.')
-    high: float = Field(
-        gt=0, description='Deviation in eV/A from which a frame is failed: too far out to be labelled.'
-    )
-    quantile: float = Field(
-        gt=0, lt=1, description='Fraction of the frames that adaptive levels make accurate.'
-    )
+    high: float = Field(gt=0, description='Deviation in eV/A from which a frame is failed: too far out to be labelled.')
+    quantile: float = Field(gt=0, lt=1, description='Fraction of the frames that adaptive levels make accurate.')
     explosion: float = Field(
         gt=0, description='Deviation in eV/A from which a frame has exploded: failed whatever the levels are.'
     )
@@ -57,9 +53,7 @@ class ExploreParameters(Parameters):
     )
     temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')
     pressures: list[float] = Field(min_length=1, description='Pressures in GPa.')
-    replicas: int = Field(
-        gt=0, description='How often each structure starts at each temperature and pressure.'
-    )
+    replicas: int = Field(gt=0, description='How often each structure starts at each temperature and pressure.')
     runs: int | None = Field(
         gt=0, description='So many of these runs are drawn, in turn from each structure; null makes all.'
     )
@@ -68,9 +62,7 @@ class ExploreParameters(Parameters):
     )
     trust: TrustParameters = Field(description='Trust levels.')
     max_candidates: int = Field(gt=0, description='At most so many frames are chosen, at random.')
-    max_per_structure: int | None = Field(
-        gt=0, description='At most so many of one structure; null sets no limit.'
-    )
+    max_per_structure: int | None = Field(gt=0, description='At most so many of one structure; null sets no limit.')
     seed: int = Field(
         ge=0,
         description='Seed of runs and choice; a calling chain replaces it by one derived from its own.',
@@ -81,9 +73,7 @@ class ExploreParameters(Parameters):
         if taken := sorted({'temperature', 'pressure', 'seed'} & set(self.md)):
             raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
         if self.md.get('sample_interval') is None:
-            raise ValueError(
-                '`md.sample_interval` is missing: give the number of steps between two sampled frames'
-            )
+            raise ValueError('`md.sample_interval` is missing: give the number of steps between two sampled frames')
         for temperature in self.temperatures:
             for pressure in self.pressures:
                 run = {**self.md, 'temperature': temperature, 'pressure': pressure, 'seed': 1}
@@ -176,15 +166,13 @@ class ExploreWorkChain(DpasseWorkChain):
         spec.exit_code(
             411,
             'ERROR_ONLY_FAILURES',
-            message='All {sampled} sampled frames deviate by more than {high:.3g} eV/A: train longer or on '
-            'more frames, start at lower temperatures, or raise `trust.high`.',
+            message='No frame but the starts is trusted, {failed} deviate by more than {high:.3g} eV/A: train longer '
+            'or on more frames, start at lower temperatures, or raise `trust.high`.',
         )
 
     def setup(self) -> ExitCode | None:
         """Draw the runs and queue them; make the supercells of the structures that they start from."""
-        plan = plan_explore(
-            self.inputs.parameters, **self.inputs.structures, metadata={'call_link_label': 'plan'}
-        )
+        plan = plan_explore(self.inputs.parameters, **self.inputs.structures, metadata={'call_link_label': 'plan'})
         self.ctx.plan = plan
         self.ctx.runs = plan['selection']['runs']
         self.ctx.cells = {}
@@ -212,9 +200,7 @@ class ExploreWorkChain(DpasseWorkChain):
         """Choose the candidates among the frames of all runs, those before an explosion included."""
         for key, node in self.unfinished('md_').items():
             self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        samples = {
-            key: node.outputs.frames for key, node in self.ctx.done.items() if 'frames' in node.outputs
-        }
+        samples = {key: node.outputs.frames for key, node in self.ctx.done.items() if 'frames' in node.outputs}
         known = {f'known_{label}': frames for label, frames in self.inputs.get('known', {}).items()}
         outputs = select_candidates(
             self.ctx.plan['selection'], **samples, **known, metadata={'call_link_label': 'select'}
@@ -223,14 +209,12 @@ class ExploreWorkChain(DpasseWorkChain):
         self.out('statistics', statistics)
         if not samples:
             return self.exit_codes.ERROR_ALL_RUNS_FAILED
-        if statistics['failed'] == statistics['sampled']:
+        if statistics['only_failures']:
             return self.exit_codes.ERROR_ONLY_FAILURES.format(
-                sampled=statistics['sampled'], high=statistics['trust_high']
+                failed=statistics['failed'], high=statistics['trust_high']
             )
         if 'candidates' in outputs:
             self.out('candidates', outputs['candidates'])
-        counts = ', '.join(
-            f'{statistics[name]} {name}' for name in ('accurate', 'candidate', 'failed', 'chosen')
-        )
+        counts = ', '.join(f'{statistics[name]} {name}' for name in ('accurate', 'candidate', 'failed', 'chosen'))
         self.report(f'{statistics["sampled"]} frames sampled: {counts}')
         return None

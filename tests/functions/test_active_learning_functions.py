@@ -193,6 +193,16 @@ def test_no_candidates_is_an_answer(samples):
     nothing = select_candidates(selection())
     assert nothing['statistics']['sampled'] == 0
     assert nothing['statistics']['deviation_median_eV_A'] is None
+    assert nothing['statistics']['only_failures']
+
+
+def test_a_start_that_is_accurate_is_no_success(samples):
+    deviations = [0.0] + [0.9] * 9
+    exploded = nodes({'md_000': samples['md_000'].with_origin(deviations=deviations)})
+    assert select_candidates(selection(), **exploded)['statistics']['only_failures']
+    deviations[1] = 0.0
+    trusted = nodes({'md_000': samples['md_000'].with_origin(deviations=deviations)})
+    assert not select_candidates(selection(), **trusted)['statistics']['only_failures']
 
 
 def test_table_and_account(make_frames):

@@ -13,7 +13,7 @@ directory=$(cd -- "${1:-out}" && pwd)
 . "$root/examples/environment.sh"
 use_environment "$root" local
 
-export AIIDA_PATH=$directory PYTHONWARNINGS=ignore
+export AIIDA_PATH=$directory PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1
 if ! verdi -p quickstart profile show >/dev/null 2>&1; then
     verdi presto --non-interactive --profile-name quickstart --use-zeromq >"$directory/profile.log" 2>&1 ||
         { cat "$directory/profile.log" >&2; exit 1; }

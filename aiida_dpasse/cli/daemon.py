@@ -75,26 +75,29 @@ class DaemonKeeper:
         self.end_leftovers()
 
     def end_leftovers(self) -> list[int]:
-        """End workers and brokers of this profile that no daemon supervises (it was killed); return their process ids.
+        """End what serves this profile and has lost its supervisor, which was killed; return the process ids.
 
         Left alone, such a worker would run a process beside the new worker.
         """
         daemon = self.client.get_daemon_pid() if self.running else None
-        home = Path(self.client.get_env()['AIIDA_PATH']).resolve()
         leftovers = []
         for process in psutil.process_iter():
             try:
-                command = process.cmdline()
-                if 'daemon' not in command or not {'worker', 'broker', 'start-circus'} & set(command):
-                    continue
-                ours = Path(process.environ().get('AIIDA_PATH', '')).resolve() in (home, home.parent)
-                if not ours or self.client.profile.name not in command or process.pid == daemon:
-                    continue
-                if daemon is None or daemon not in [parent.pid for parent in process.parents()]:
+                if self._serves(process) and daemon not in (process.pid, *(parent.pid for parent in process.parents())):
                     leftovers.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
         return _end(leftovers)
+
+    def _serves(self, process: psutil.Process) -> bool:
+        """Whether a process is supervisor, worker, broker or statistics of this profile."""
+        command = process.cmdline()
+        if self.client.circus_log_file in command:
+            return True
+        if not {'worker', 'broker', 'start-circus'} & set(command) or self.client.profile.name not in command:
+            return False
+        home = Path(self.client.get_env()['AIIDA_PATH']).resolve()
+        return Path(process.environ().get('AIIDA_PATH', '')).resolve() in (home, home.parent)
 
     def look(self) -> list[str]:
         """Mend what is wrong; return one sentence for each thing that was mended.

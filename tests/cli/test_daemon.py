@@ -43,11 +43,13 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def _of(directory: Path) -> list[psutil.Process]:
-    """Return the daemon, workers and brokers of the profile in a directory."""
+    """Return whatever serves the profile in a directory."""
     found = []
     for process in psutil.process_iter():
         try:
-            if 'daemon' in process.cmdline() and process.environ().get('AIIDA_PATH', '').startswith(str(directory)):
+            command = ' '.join(process.cmdline())
+            service = ' daemon ' in command or 'circus' in command
+            if service and process.environ().get('AIIDA_PATH', '').startswith(str(directory)):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

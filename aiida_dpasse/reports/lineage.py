@@ -27,6 +27,14 @@ class Record(NamedTuple):
     labelled: bool
 
 
+class Maker(NamedTuple):
+    """A process that made frames: its pk, its entry point, and the frames it was given by link label."""
+
+    pk: int
+    name: str
+    given: dict[str, FramesData]
+
+
 @dataclass(frozen=True)
 class FrameOrigin:
     """The way of one frame, from the node where it was asked for back to the process that made it.
@@ -67,6 +75,15 @@ class Tracer:
 
     def __init__(self) -> None:
         self._records: dict[int, dict[str, Record]] = {}
+        self._makers: dict[int, Maker | None] = {}
+
+    def maker(self, frames: FramesData) -> Maker | None:
+        """Return who made ``frames`` and from which frames, None for imported ones."""
+        if frames.pk not in self._makers:
+            creator = frames.creator
+            made = creator and Maker(creator.pk, entry_point(creator), dict(inputs(creator, FramesData)))
+            self._makers[frames.pk] = made
+        return self._makers[frames.pk]
 
     def records(self, frames: FramesData) -> dict[str, Record]:
         """Return what ``frames`` says of each frame, by its identity."""
@@ -89,21 +106,19 @@ class Tracer:
             raise ValueError(f'The frame {frame_id} is not in FramesData<{frames.pk}>: take one of its `ids()`.')
         origin = FrameOrigin(frame_id)
         node: FramesData | None = frames
-        while node is not None and (creator := node.creator) is not None:
+        while node is not None and (maker := self.maker(node)) is not None:
             record = self.records(node)[frame_id]
-            given = dict(inputs(creator, FramesData))
-            holders = {label: data for label, data in given.items() if frame_id in self.records(data)}
-            origin = replace(origin, path=(*origin.path, creator.pk))
-            if entry_point(creator) == LABEL and record.labelled and origin.label_job is None:
-                origin = replace(origin, label_job=creator.pk)
+            holders = {label: data for label, data in maker.given.items() if frame_id in self.records(data)}
+            origin = replace(origin, path=(*origin.path, maker.pk))
+            if maker.name == LABEL and record.labelled and origin.label_job is None:
+                origin = replace(origin, label_job=maker.pk)
             chosen = holders.get(record.source)
             # Who chose the frame wrote its source; those that handed it on left the source as it was.
             if chosen is not None and self.records(chosen)[frame_id].source != record.source:
-                origin = replace(origin, selected_by=creator.pk, source=record.source)
+                origin = replace(origin, selected_by=maker.pk, source=record.source)
             if not holders:
-                name = entry_point(creator)
-                parent = None if name in (MD, LABEL) else self._parent(given, record)
-                return replace(origin, made_by=creator.pk, made_by_name=name, step=record.step, parent=parent)
+                parent = None if maker.name in (MD, LABEL) else self._parent(maker.given, record)
+                return replace(origin, made_by=maker.pk, made_by_name=maker.name, step=record.step, parent=parent)
             node = holders.get(record.source, next(iter(holders.values())))
         return origin
 

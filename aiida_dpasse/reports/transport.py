@@ -13,11 +13,15 @@ from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.msd import Curve
 from aiida_dpasse.reports.tables import Table, text
 
-#: Columns of the table by the key of a temperature's entry.
+#: Columns of the table by the key of a temperature's row.
 COLUMNS = {
     'temperature_K': 'T (K)',
+    'runs': 'runs',
+    'duration_ps': 'time (ps)',
     'diffusivity_cm2_s': 'D (cm²/s)',
-    'diffusivity_error_cm2_s': '± D',
+    'error_cm2_s': '± D',
+    'nernst_einstein_conductivity_mS_cm': 'σ N-E (mS/cm)',
+    'nernst_einstein_conductivity_error_mS_cm': '± σ N-E',
     'conductivity_mS_cm': 'σ (mS/cm)',
     'conductivity_error_mS_cm': '± σ',
     'haven_ratio': 'Haven ratio',
@@ -36,16 +40,12 @@ class Conductivity:
 
     @property
     def points(self) -> list[Point]:
-        """Temperatures with a conductivity."""
+        """Temperatures with a conductivity, of the kind that the fit took."""
+        name = 'conductivity' if self.arrhenius.get('kind') == 'collective' else 'nernst_einstein_conductivity'
         return [
-            Point(
-                row['temperature_K'],
-                row['conductivity_mS_cm'],
-                row.get('conductivity_error_mS_cm') or 0.0,
-                bool(row.get('diffusive')),
-            )
+            Point(row['temperature_K'], row[f'{name}_mS_cm'], row[f'{name}_error_mS_cm'], bool(row['diffusive']))
             for row in self.temperatures
-            if row.get('conductivity_mS_cm') is not None
+            if row.get(f'{name}_mS_cm') is not None
         ]
 
     @property
@@ -72,7 +72,7 @@ class Conductivity:
 
     @property
     def reason(self) -> str:
-        """Why something is undetermined, or empty."""
+        """Why the conductivity is undetermined, or of its kind."""
         return str(self.arrhenius.get('reason') or '')
 
     def lines(self) -> list[str]:
@@ -119,14 +119,25 @@ def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
     if not transport:
         return None
     curves = output(process, 'curves')
+    rows = transport['temperatures']
     return Conductivity(
-        temperatures=transport['temperatures'],
+        temperatures=rows,
         arrhenius=output_dict(process, 'arrhenius'),
-        curves=read_curves(curves) if isinstance(curves, orm.ArrayData) else [],
+        curves=read_curves(curves, rows) if isinstance(curves, orm.ArrayData) else [],
     )
 
 
-def read_curves(data: orm.ArrayData) -> list[Curve]:
-    """Return the displacements by temperature."""
+def read_curves(data: orm.ArrayData, rows: list[dict[str, Any]]) -> list[Curve]:
+    """Return the displacements of the temperatures ``rows``, in their order; one without a run is left out."""
     names = data.get_arraynames()
-    return []
+    return [
+        Curve(
+            row['temperature_K'],
+            data.get_array(f'lag_ps_{index:02d}'),
+            data.get_array(f'msd_A2_{index:02d}'),
+            data.get_array(f'msd_error_A2_{index:02d}'),
+            tuple(row['window_ps']) if row.get('window_ps') else None,
+        )
+        for index, row in enumerate(rows)
+        if f'msd_A2_{index:02d}' in names
+    ]

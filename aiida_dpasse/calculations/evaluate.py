@@ -1,0 +1,113 @@
+"""`EvaluateCalculation`: potentials over frames: predictions, errors, deviation of a committee."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from aiida import orm
+from aiida.common.folders import Folder
+from aiida.engine import CalcJobProcessSpec
+from pydantic import Field
+
+from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
+from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+from aiida_dpasse.calculations.train import VERSION_EXTRA
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+
+
+class EvaluateParameters(Parameters):
+    """Settings of an evaluation."""
+
+    heads: dict[str, str] = Field(
+        default_factory=dict, description='Head to use of each multi-task potential, by label of the potential.'
+    )
+
+
+def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
+    """Return one sentence if potentials and frames do not go together."""
+    if 'frames' not in inputs:
+        return None  # a work chain exposes these ports without all of them
+    potentials = inputs.get('potentials', {})
+    if not potentials:
+        return 'potentials: there is none: give one at least.'
+    parameters = inputs['parameters'].get_dict() if 'parameters' in inputs else {}
+    heads = parameters.get('heads', {})
+    if unknown := sorted(set(heads) - set(potentials)):
+        return f'parameters: `heads` names the potential `{unknown[0]}`, which is not among {", ".join(sorted(potentials))}.'
+    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
+    for label, potential in potentials.items():
+        head = heads.get(label)
+        if head not in (potential.heads or [None]):
+            return (
+                f'parameters: `heads.{label}` should be one of {", ".join(potential.heads)}, got {head!r}.'
+                if potential.heads
+                else f'parameters: the potential `{label}` has no heads: take it out of `heads`.'
+            )
+        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_with(version)
+        if message:
+            return f'potentials.{label}: {message}'
+    return None
+
+
+class EvaluateCalculation(DriverCalculation):
+    """Predicts with every potential, and compares with the frames' labels where they have some."""
+
+    DRIVER = 'evaluate'
+    MODULES = ('deepmd.dataset', 'deepmd.errors')
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define the ports and exit codes."""
+        super().define(spec)
+        spec.input_namespace('potentials', valid_type=DeepPotentialData, dynamic=True, help='Potentials by label.')
+        spec.input('frames', valid_type=FramesData, help='Frames to predict, labelled for errors.')
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Dict({}),
+            validator=parameters_validator(EvaluateParameters),
+            help='Which heads are used.',
+        )
+        spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.evaluate'
+        spec.inputs.validator = validate_inputs
+        spec.output(
+            'results',
+            valid_type=orm.Dict,
+            help='By label: number of frames and errors of energy (meV/atom), force (meV/A) and virial (meV/atom), '
+            'overall, `per_formula` and `per_element`.',
+        )
+        spec.output(
+            'predictions',
+            valid_type=orm.ArrayData,
+            help='By label: `<label>_energy` (eV), `<label>_force` (eV/A, atoms of all frames one after the other), '
+            '`<label>_virial` (eV); `natoms` of each frame.',
+        )
+        spec.output(
+            'deviation',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='Deviation of each frame among two or more potentials: `max_devi_f`, `min_devi_f`, `avg_devi_f` '
+            '(eV/A), `max_devi_v`, `min_devi_v`, `avg_devi_v` (eV an atom).',
+        )
+        spec.default_output_node = 'results'
+        spec.exit_code(
+            420,
+            'ERROR_POTENTIAL',
+            message='The potential `{label}` could not be evaluated ({reason}): check that the code can read it.',
+            invalidates_cache=True,
+        )
+
+    def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+        """Return the job and the frames and potentials to copy."""
+        parameters = EvaluateParameters.model_validate(self.inputs.parameters.get_dict())
+        copies = [(self.inputs.frames.uuid, '.', FRAMES)]
+        potentials = {}
+        for label, potential in self.inputs.potentials.items():
+            # The suffix tells DeePMD-kit the backend.
+            target = f'potentials/{label}{PurePosixPath(potential.filename).suffix}'
+            potentials[label] = {'file': target, 'head': parameters.heads.get(label)}
+            copies.append((potential.uuid, potential.filename, target))
+        return {'potentials': potentials}, copies

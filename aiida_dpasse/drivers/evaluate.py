@@ -1,0 +1,81 @@
+"""Driver: one or many potentials over the same frames: predictions, errors against labels, committee deviation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset
+from aiida_dpasse.deepmd.errors import Prediction, committee_deviation, error_table
+from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
+
+#: Atoms that a potential evaluates in one call: bounds the memory.
+ATOMS_PER_CALL = 8192
+PREDICTIONS = 'predictions.npz'
+DEVIATION = 'deviation.npz'
+
+
+def predict(potential: Any, item: FrameSet) -> Prediction:
+    """Return what a `deepmd.infer.DeepPot` predicts for the frames, few of them at a time."""
+    type_map = list(potential.get_type_map())
+    types = [type_map.index(symbol) for symbol in item.symbols]
+    chunk = max(1, ATOMS_PER_CALL // item.natoms)
+    parts: list[list[NDArray[np.float64]]] = [[], [], []]
+    for start in range(0, len(item), chunk):
+        stop = min(start + chunk, len(item))
+        positions, cells = item.positions[start:stop], item.cells[start:stop]
+        outcome = potential.eval(positions.reshape(stop - start, -1), cells.reshape(-1, 9), types)[:3]
+        for part, values in zip(parts, outcome, strict=True):
+            part.append(np.asarray(values, dtype=float).reshape(stop - start, -1))
+    energies, forces, virials = (np.concatenate(part) for part in parts)
+    n = len(item)
+    return Prediction(energies.reshape(n), forces.reshape(n, item.natoms, 3), virials.reshape(n, 3, 3))
+
+
+def evaluate(path: str, head: str | None, sets: list[FrameSet]) -> list[Prediction]:
+    """Return the predictions of the potential in file ``path`` for every set."""
+    from deepmd.infer import DeepPot
+
+    potential = DeepPot(path) if head is None else DeepPot(path, head=head)
+    return [predict(potential, item) for item in sets]
+
+
+def prediction_arrays(predictions: dict[str, list[Prediction]]) -> dict[str, NDArray[np.float64]]:
+    """Join the sets: ``<label>_energy`` (n,), ``<label>_force`` (atoms of all frames, 3), ``<label>_virial`` (n, 3, 3)."""
+    arrays = {}
+    for label, parts in predictions.items():
+        arrays[f'{label}_energy'] = np.concatenate([part.energies for part in parts])
+        arrays[f'{label}_force'] = np.concatenate([part.forces.reshape(-1, 3) for part in parts])
+        arrays[f'{label}_virial'] = np.concatenate([part.virials for part in parts])
+    return arrays
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate the potentials of ``job.json``; one that cannot be used is named in the result."""
+    job = read_job(argv)
+    sets = read_dataset(FRAMES)
+    predictions: dict[str, list[Prediction]] = {}
+    for label, potential in sorted(job['potentials'].items()):
+        try:
+            predictions[label] = evaluate(potential['file'], potential['head'], sets)
+        except Exception as exception:  # the backends raise errors of their own kinds
+            text = ' '.join(f'{type(exception).__name__}: {exception}'.split())[:300]
+            write_result({'error': {'label': label, 'reason': text}})
+            return 0
+    output = Path(OUTPUT)
+    output.mkdir(exist_ok=True)
+    natoms = np.concatenate([np.full(len(item), item.natoms) for item in sets])
+    np.savez(output / PREDICTIONS, natoms=natoms, **prediction_arrays(predictions))
+    if len(predictions) > 1:
+        deviations = [
+            committee_deviation(item.natoms, [parts[index] for parts in predictions.values()])
+            for index, item in enumerate(sets)
+        ]
+        names = deviations[0]
+        joined = {name: np.concatenate([deviation[name] for deviation in deviations]) for name in names}
+        np.savez(output / DEVIATION, **joined)  # type: ignore[arg-type]
+    write_result({'error': None, 'results': {label: error_table(sets, parts) for label, parts in predictions.items()}})
+    return 0

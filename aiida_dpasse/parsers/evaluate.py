@@ -1,0 +1,44 @@
+"""`EvaluateParser`: tables of errors, predictions, and the deviation of a committee."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.drivers.evaluate import DEVIATION, PREDICTIONS
+
+
+class EvaluateParser(Parser):
+    """Parser of `EvaluateCalculation`."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach what the driver wrote; a potential that could not be used is named."""
+        repository = self.retrieved.base.repository
+        try:
+            result = json.loads(repository.get_object_content(RESULT))
+            error = result['error']
+            if error is not None:
+                return self.exit_codes.ERROR_POTENTIAL.format(**error)
+            self.out('predictions', self._arrays(PREDICTIONS))
+            self.out('results', orm.Dict(result['results']))
+            if DEVIATION in repository.list_object_names(OUTPUT):
+                self.out('deviation', self._arrays(DEVIATION))
+        except (OSError, ValueError, KeyError, TypeError) as exception:
+            reason = f'{exception}; see the end of {self.node.get_option("scheduler_stderr")}'
+            return self.exit_codes.ERROR_NO_RESULT.format(reason=reason)
+        return None
+
+    def _arrays(self, name: str) -> orm.ArrayData:
+        content = self.retrieved.base.repository.get_object_content(f'{OUTPUT}/{name}', mode='rb')
+        node = orm.ArrayData()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            for key in arrays.files:
+                node.set_array(key, arrays[key])
+        return node

@@ -294,8 +294,9 @@ class ElectrolyteWorkChain(DpasseWorkChain):
                 self.ctx.remarks[phase] = node.exit_message
                 self.report(f'{phase} did not converge, the study goes on with what it gave: {node.exit_message}')
                 continue
-            reason = self.exit_codes.ERROR_PHASE_FAILED.format(phase=phase, reason=node.exit_message or node.state)
-            failed = self.failure(node, failed or reason)
+            reason = node.exit_message or node.process_state.value
+            failed = failed or self.exit_codes.ERROR_PHASE_FAILED.format(phase=phase, reason=reason)
+            self.failure(node, failed)
         self.ctx.running = []
         return failed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: What each phase starts from, beside the results of the phases before it.
@@ -30,7 +30,7 @@ def given(inputs: Any, port: str) -> bool:
         if name not in inputs:
             return False
         inputs = inputs[name]
-    return not (hasattr(inputs, 'keys') and hasattr(inputs, 'values') and not len(inputs))
+    return not (isinstance(inputs, Mapping) and not inputs)
 
 
 def distills_from_finetuned(inputs: Any) -> bool:

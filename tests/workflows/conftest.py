@@ -139,9 +139,9 @@ def tiny_dpa2() -> dict:
         'backend': 'pytorch',
         'input': {
             'model': {'descriptor': descriptor, 'fitting_net': {'neuron': [16, 16]}},
-            'learning_rate': {'type': 'exp', 'start_lr': 5e-3, 'stop_lr': 1e-4, 'decay_steps': 20},
+            'learning_rate': {'type': 'exp', 'start_lr': 5e-3, 'stop_lr': 1e-4, 'decay_steps': 6},
             'loss': {'type': 'ener', **prefactors},
-            'training': {'numb_steps': 100, 'disp_freq': 50, 'save_freq': 100, 'training_data': {'batch_size': 1}},
+            'training': {'numb_steps': 30, 'disp_freq': 10, 'save_freq': 30, 'training_data': {'batch_size': 1}},
         },
     }
 

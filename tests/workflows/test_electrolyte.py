@@ -175,9 +175,7 @@ def test_a_failed_phase_ends_the_study(codes, localhost, metals, settings, pure_
 def test_what_is_missing_is_said_at_once(codes, metals, settings):
     """The builder's own check names the input."""
     with pytest.raises(ValueError, match='structures: there is none to start `initial_data` from'):
-        run_get_node(
-            ElectrolyteWorkChain, **inputs(codes, settings), conductor={'copper': metals['copper']}
-        )
+        run_get_node(ElectrolyteWorkChain, **inputs(codes, settings), conductor={'copper': metals['copper']})
 
 
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])

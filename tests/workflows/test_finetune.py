@@ -12,7 +12,7 @@ from aiida_dpasse.workflows.finetune import FinetuneWorkChain
 
 @pytest.fixture(scope='session')
 def finetuning(tiny_dpa2) -> dict:
-    """A hundred steps from the pre-trained weights."""
+    """A few steps from the pre-trained weights."""
     content = {**tiny_dpa2['input'], 'model': {}}
     train = {'backend': 'pytorch', 'input': content, 'finetune': {'use_pretrain_script': True}}
     return {'train': train, 'split': {'test': 5}, 'seed': 2}

@@ -32,7 +32,7 @@ def test_a_pretraining(pretrained_metals, pure_frames):
     errors = outputs.errors.get_dict()
     assert set(errors) == {'pretrained'}
     assert errors['pretrained']['force_mae_meV_A'] > 0
-    assert outputs.learning_curve.get_array('step')[-1] == 100
+    assert outputs.learning_curve.get_array('step')[-1] == 30
 
 
 def test_every_node_has_a_creator_or_is_an_input(pretrained_metals):

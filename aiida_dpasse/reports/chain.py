@@ -21,6 +21,12 @@ KINDS = {
 }
 NAMES = {'structure': 'Structure', 'frames': 'Frames', 'potential': 'Potential'}
 GIVEN = 'given'
+TITLES = {
+    'pretrain': 'Pre-training',
+    'finetune_data': 'Data of the new compound',
+    'finetune': 'Fine-tuning',
+    'distill': 'Distillation',
+}
 
 
 def chain_svg(
@@ -71,6 +77,8 @@ def chain_svg(
 
 def title_of(label: str) -> str:
     """Return a call link label as a title, for example ``Initial data``."""
+    if label in TITLES:
+        return TITLES[label]
     words = label.removesuffix('WorkChain').replace('_', ' ').strip()
     return words[:1].upper() + words[1:]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from aiida_dpasse.reports.style import GREY, INK, note, picture, temperature_colours
@@ -35,6 +36,10 @@ def plot_msd(path: Path, curves: list[Curve], contrast: list[Curve] | None = Non
     with picture(path, width=9.2, height=4.2) as figure:
         linear, logarithmic = figure.subplots(1, 2, width_ratios=(1.15, 1))
         logarithmic.set(xscale='log', yscale='log')
+        for axis in (logarithmic.xaxis, logarithmic.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+            axis.set_minor_formatter(NullFormatter())
         for axes in (linear, logarithmic):
             for curve in curves:
                 _draw(axes, curve, colours[curve.temperature], '-', f'{curve.temperature:.0f} K')
@@ -69,14 +74,14 @@ def _draw(axes: Axes, curve: Curve, colour: Any, dashes: str, label: str) -> Non
 def _slope_guide(axes: Axes, curves: list[Curve]) -> None:
     """Draw MSD proportional to time above the curves, over the last decade."""
     longest = max(curve.lag.max() for curve in curves)
-    highest = max(curve.msd[-1] / curve.lag[-1] for curve in curves if len(curve.lag))
     lag = np.array([longest / 12, longest / 1.6])
-    guide = 2.2 * highest * lag
+    highest = max(np.interp(lag[0], curve.lag, curve.msd) / lag[0] for curve in curves)
+    guide = 1.4 * highest * lag
     axes.plot(lag, guide, color=GREY, lw=1.2, ls=(0, (1, 1.5)))
     middle = np.sqrt(lag.prod())
     axes.annotate(
         r'$\propto t$',
-        (middle, 2.2 * highest * middle),
+        (middle, 1.4 * highest * middle),
         xytext=(-6, 6),
         textcoords='offset points',
         color=INK,

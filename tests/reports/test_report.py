@@ -70,7 +70,7 @@ def test_the_summary_has_every_key_and_the_made_up_numbers(study, written):
 def test_the_picture_shows_every_phase_and_its_numbers(written):
     root = ET.fromstring(written['provenance.svg'].read_text())
     texts = [element.text for element in root.iter('{http://www.w3.org/2000/svg}text')]
-    for phase in ('Initial data', 'Active learning', 'Pretrain', 'Finetune data', 'Finetune', 'Distill', 'Conductivity'):
+    for phase in ('Initial data', 'Active learning', 'Pre-training', 'Fine-tuning', 'Distillation', 'Conductivity'):
         assert phase in texts
     assert 'Li6PS5Cl: from structures to a conductivity' in texts
     assert '44 labelled' in texts

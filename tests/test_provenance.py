@@ -1,4 +1,4 @@
-"""Rule 1 on real chains: every node has a creator or was given, and frames are traced through a cached graph as well."""
+"""Rule 1 on real chains: every node has a creator or was given; frames are traced through a cached graph too."""
 
 from __future__ import annotations
 

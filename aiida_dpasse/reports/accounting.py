@@ -84,8 +84,8 @@ def unaccounted(process: orm.ProcessNode) -> list[str]:
             faults.append(f'The label process {call.pk} left no account (exit status {call.exit_status}).')
         elif not batch.balanced:
             faults.append(
-                f'The label process {call.pk} was asked for {batch.requested} frames and names {batch.admitted} admitted, '
-                f'{batch.rejected} rejected and {batch.failed} failed; its node holds {batch.returned}, '
+                f'The label process {call.pk} was asked for {batch.requested} frames and names {batch.admitted} '
+                f'admitted, {batch.rejected} rejected and {batch.failed} failed; its node holds {batch.returned}, '
                 f'{len(batch.lost)} are lost.'
             )
     return faults

@@ -82,7 +82,9 @@ def plot_arrhenius(
         if experiment is not None:
             temperature, low, high = experiment
             y = 1e-3 * temperature * np.array([low, high])
-            axes.plot([1000 / temperature] * 2, y, color=GREEN, lw=14, alpha=0.3, solid_capstyle='butt', label=EXPERIMENT)
+            axes.plot(
+                [1000 / temperature] * 2, y, color=GREEN, lw=14, alpha=0.3, solid_capstyle='butt', label=EXPERIMENT
+            )
         if not points:
             note(axes, 'no temperature gave a conductivity')
         axes.set_xlabel(r'$1000\,/\,T$  (K$^{-1}$)')
@@ -90,9 +92,16 @@ def plot_arrhenius(
         axes.margins(x=0.06, y=0.12)
         _temperature_axis(axes, [point.temperature for point in points], extrapolation)
         if points:
-            axes.legend(loc='lower left', title=title or None, alignment='left', title_fontproperties={'weight': 'bold', 'size': 10})
+            axes.legend(
+                loc='lower left',
+                title=title or None,
+                alignment='left',
+                title_fontproperties={'weight': 'bold', 'size': 10},
+            )
         if remark:
-            axes.text(0.98, 0.97, remark, transform=axes.transAxes, ha='right', va='top', color=GREY, wrap=True, fontsize=9)
+            axes.text(
+                0.98, 0.97, remark, transform=axes.transAxes, ha='right', va='top', color=GREY, wrap=True, fontsize=9
+            )
 
 
 def _draw_line(

@@ -1,4 +1,4 @@
-"""Drawing a small directed graph in layers, as SVG and with nothing else: boxes for phases, pills for what they give."""
+"""Drawing a small directed graph in layers, as SVG: boxes for phases, pills for what they give."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ def draw(items: Sequence[Item], edges: Sequence[tuple[str, str]], heading: str =
     width = max(width, 2 * MARGIN + 0.6 * 17 * len(heading), 2 * MARGIN + 0.5 * BODY * len(footing))
     height = top - GAP_Y + MARGIN + (20.0 if footing else 0.0)
     parts = [_edge(chain, x, y, rows, by_key) for chain in chains]
-    parts += [_item(by_key[name], x[name], y[i], widths[name]) for i, row in enumerate(rows) for name in row if name in by_key]
+    for index, row in enumerate(rows):
+        parts += [_item(by_key[name], x[name], y[index], widths[name]) for name in row if name in by_key]
     if heading:
         parts.insert(0, _text(MARGIN, MARGIN + 6, heading, 17, INK, bold=True, anchor='start'))
     if footing:
@@ -146,7 +147,9 @@ def _neighbours(chains: Iterable[Sequence[str]]) -> dict[str, list[str]]:
     return found
 
 
-def _place(rows: Sequence[Sequence[str]], chains: Sequence[Sequence[str]], widths: Mapping[str, float]) -> dict[str, float]:
+def _place(
+    rows: Sequence[Sequence[str]], chains: Sequence[Sequence[str]], widths: Mapping[str, float]
+) -> dict[str, float]:
     """Return the centre of each item: as near to its neighbours as its own row lets it."""
     x: dict[str, float] = {}
     for row in rows:
@@ -178,7 +181,11 @@ def _apart(one: str, two: str, widths: Mapping[str, float]) -> float:
 
 
 def _edge(
-    chain: Sequence[str], x: Mapping[str, float], y: Sequence[float], rows: Sequence[Sequence[str]], items: Mapping[str, Item]
+    chain: Sequence[str],
+    x: Mapping[str, float],
+    y: Sequence[float],
+    rows: Sequence[Sequence[str]],
+    items: Mapping[str, Item],
 ) -> str:
     level = {name: index for index, row in enumerate(rows) for name in row}
     points = []
@@ -209,7 +216,9 @@ def _item(item: Item, x: float, y: float, width: float) -> str:
         _text(x, y - height / 2 + PAD_Y + TITLE - 2, item.title, TITLE, INK, bold=True),
     ]
     for index, line in enumerate(item.lines):
-        parts.append(_text(x, y - height / 2 + PAD_Y + TITLE - 2 + LINE * (index + 1), line, BODY, SOFT if box else INK))
+        parts.append(
+            _text(x, y - height / 2 + PAD_Y + TITLE - 2 + LINE * (index + 1), line, BODY, SOFT if box else INK)
+        )
     return '\n'.join(parts)
 
 

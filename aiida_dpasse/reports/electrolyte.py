@@ -101,7 +101,9 @@ def electrolyte_tables(process: orm.ProcessNode) -> list[Table]:
         tables.insert(0, iterations_table(output_dict(learned, 'iterations')))
     tables.append(errors_table(phase_errors(process)))
     for name, found in zip(('conductor', 'contrast'), conductivities(process), strict=True):
-        tables += [Table(f'{table.title}, {name}', table.columns, table.rows) for table in found.tables()] if found else []
+        tables += (
+            [Table(f'{table.title}, {name}', table.columns, table.rows) for table in found.tables()] if found else []
+        )
     return tables
 
 
@@ -136,4 +138,3 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
     conductor = _conductor(process)
     heading = f'{conductor}: from structures to a conductivity' if conductor else ''
     return chain_svg(process, heading, captions, results)
-

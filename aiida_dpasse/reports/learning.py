@@ -105,4 +105,5 @@ def _draw_bars(axes: Axes, errors: list[Errors], values: list[float], label: str
     axes.grid(visible=False, axis='y')
     axes.set_xlim(0, 1.22 * max([*values, 1e-9]))
     for position, value in zip(positions, values, strict=True):
-        axes.annotate(f'{value:.3g}', (value, position), xytext=(4, 0), textcoords='offset points', va='center', fontsize=9)
+        end = (value, position)
+        axes.annotate(f'{value:.3g}', end, xytext=(4, 0), textcoords='offset points', va='center', fontsize=9)

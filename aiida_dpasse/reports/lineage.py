@@ -56,7 +56,7 @@ class FrameOrigin:
 
     @property
     def md(self) -> tuple[int, int] | None:
-        """The molecular dynamics, or labelling dynamics, and its step: of the frame or the one it was displaced from."""
+        """Job and step of the molecular or labelling dynamics, of the frame or the one it was displaced from."""
         if self.made_by_name in (MD, LABEL) and self.made_by is not None and self.step >= 0:
             return self.made_by, self.step
         return None if self.parent is None else self.parent.md
@@ -91,9 +91,7 @@ class Tracer:
             self._records[frames.pk] = {
                 str(identity): Record(str(source), int(step), str(reason), item.labelled)
                 for item in frames.sets()
-                for identity, source, step, reason in zip(
-                    item.ids, item.sources, item.steps, item.reasons, strict=True
-                )
+                for identity, source, step, reason in zip(item.ids, item.sources, item.steps, item.reasons, strict=True)
             }
         return self._records[frames.pk]
 

@@ -25,7 +25,9 @@ class Curve:
     window: tuple[float, float] | None = None
 
 
-def plot_msd(path: Path, curves: list[Curve], contrast: list[Curve] | None = None, contrast_name: str = 'ordered') -> None:
+def plot_msd(
+    path: Path, curves: list[Curve], contrast: list[Curve] | None = None, contrast_name: str = 'ordered'
+) -> None:
     """Draw the curves on linear axes and, beside, on logarithmic ones with the slope that diffusion has.
 
     :param curves: of the structure whose conductivity is reported, drawn solid.

@@ -1,4 +1,4 @@
-"""What came out of a step, in one or two short lines: for the progress display, the tables and the picture of the chain."""
+"""What came out of a step, in short lines, for the progress display, the tables and the picture of the chain."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Progress:
 
 
 def progress(process: orm.ProcessNode, now: datetime | None = None) -> Progress:
-    """Return where ``process`` stands. Reads columns only, and outputs of what has ended: safe while a daemon writes."""
+    """Return where ``process`` stands. Reads only, and outputs only of what has ended: safe while a daemon writes."""
     now = now or datetime.now(UTC)
     tree = call_tree(process.pk)
     top = tree[0]
@@ -109,7 +109,11 @@ def _expected(planned: Mapping[str, float], phases: list[Call], over: bool) -> d
     labels = {call.label for call in phases}
     order = list(planned)
     latest = max((order.index(label) for label in labels if label in planned), default=-1)
-    return {label: weight for i, (label, weight) in enumerate(planned.items()) if label in labels or (i > latest and not over)}
+    return {
+        label: weight
+        for i, (label, weight) in enumerate(planned.items())
+        if label in labels or (i > latest and not over)
+    }
 
 
 def _left(weights: Mapping[str, float], phases: list[Call], now: datetime) -> float | None:

@@ -60,5 +60,3 @@ def _foreign(user: orm.ProcessNode) -> list[tuple[type[orm.Data], ...]]:
         links = chain[0].base.links.get_incoming(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK))
         chain = [*chain[1:], *(link.node for link in links)]
     return found
-
-

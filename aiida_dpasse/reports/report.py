@@ -1,4 +1,4 @@
-"""Tables and plots of any of our processes, read from its nodes: nothing is run, so an imported archive gives the same."""
+"""Tables and plots of any of our processes, from its nodes alone: an imported archive gives the same."""
 
 from __future__ import annotations
 
@@ -133,7 +133,17 @@ def active_learning_plots(process: orm.ProcessNode, directory: Path) -> list[Pat
 def exploration_tables(process: orm.ProcessNode) -> list[Table]:
     """Return what each run sampled and how the committee judged it."""
     statistics = output_dict(process, 'statistics')
-    names = ('structure', 'temperature', 'pressure', 'sampled', 'accurate', 'candidate', 'failed', 'chosen', 'last_step')
+    names = (
+        'structure',
+        'temperature',
+        'pressure',
+        'sampled',
+        'accurate',
+        'candidate',
+        'failed',
+        'chosen',
+        'last_step',
+    )
     runs = statistics.get('runs', {})
     rows = [(label, *(run.get(name) for name in names)) for label, run in sorted(runs.items())]
     plain = {key: value for key, value in statistics.items() if key != 'runs'}

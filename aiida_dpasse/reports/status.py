@@ -21,8 +21,13 @@ def latest_iterations(tree: list[Call]) -> dict:
 def jobs_table(tree: list[Call], now: datetime) -> Table:
     """Return the programs that run now and those that failed."""
     rows = [
-        (job.pk, job.label, job.name, job.state if job.ok or not job.terminated else f'failed [{job.exit_status}]',
-         clock(job.seconds(now)))
+        (
+            job.pk,
+            job.label,
+            job.name,
+            job.state if job.ok or not job.terminated else f'failed [{job.exit_status}]',
+            clock(job.seconds(now)),
+        )
         for job in tree
         if job.is_job and not job.ok
     ]

@@ -50,9 +50,7 @@ class Graph:
             **({'computer': self.computer} if job else {}),
         )
         node.process_type = f'tests.{process_type}' if function else f'aiida.{group}:{process_type}'
-        node.set_process_label(
-            process_type if function else f'{process_type.title().replace(".", "")}Process'
-        )
+        node.set_process_label(process_type if function else f'{process_type.title().replace(".", "")}Process')
         node.set_process_state(state)
         if state is ProcessState.FINISHED:
             node.set_exit_status(exit_status)
@@ -71,9 +69,7 @@ class Graph:
         self.workflows.append(self.process(orm.WorkChainNode, *args, **kwargs))
         return self.workflows[-1]
 
-    def calc(
-        self, *args: Any, outputs: dict[str, orm.Data], job: bool = True, **kwargs: Any
-    ) -> dict[str, orm.Data]:
+    def calc(self, *args: Any, outputs: dict[str, orm.Data], job: bool = True, **kwargs: Any) -> dict[str, orm.Data]:
         """Store a calculation with its outputs, and return these."""
         node = self.process(orm.CalcJobNode if job else orm.CalcFunctionNode, *args, **kwargs)
         for name, data in outputs.items():
@@ -129,9 +125,7 @@ def potential(directory: Path, name: str, descriptor: str) -> DeepPotentialData:
     }
     path = directory / f'{name}.pt'
     with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr(
-            'm/data.pkl', pickle.dumps({'model': {'_extra_state': {'model_params': model}}}, protocol=2)
-        )
+        archive.writestr('m/data.pkl', pickle.dumps({'model': {'_extra_state': {'model_params': model}}}, protocol=2))
     return DeepPotentialData.from_file(path, deepmd_version='3.2.0')
 
 

@@ -7,11 +7,6 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-
-from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
-from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
-
 from made_up_nodes import (
     LIBR,
     LPSBR,
@@ -25,6 +20,10 @@ from made_up_nodes import (
     structure,
     transport_nodes,
 )
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
 
 
 def labelled(item: FrameSet, seed: int = 0) -> FrameSet:
@@ -54,15 +53,11 @@ class Study:
         self.plan = self.calc('plan_electrolyte', 'plan', self.top, inputs, plan, job=False)['plan']
         self.summary: dict[str, orm.Dict] = {}
 
-    def calc(
-        self, kind: str, label: str, parent: Any, inputs: dict, outputs: dict, job: bool = True
-    ) -> dict[str, Any]:
+    def calc(self, kind: str, label: str, parent: Any, inputs: dict, outputs: dict, job: bool = True) -> dict[str, Any]:
         """Store one calculation of five seconds."""
         return self.graph.calc(kind, label, parent, inputs, 5.0, outputs=outputs, job=job)
 
-    def phase(
-        self, kind: str, label: str, inputs: dict, seconds: float, parent: Any = None
-    ) -> orm.WorkChainNode:
+    def phase(self, kind: str, label: str, inputs: dict, seconds: float, parent: Any = None) -> orm.WorkChainNode:
         """Store a work chain with the plan as its parameters."""
         return self.graph.work(kind, label, parent or self.top, {**inputs, 'parameters': self.plan}, seconds)
 
@@ -70,9 +65,7 @@ class Study:
         """Attach the outputs to a phase and, in its namespace, to the whole."""
         self.graph.give(work, outputs)
         self.graph.give(self.top, {f'{label}__{name}': data for name, data in outputs.items()})
-        self.summary |= {
-            f'{label}_{name}': data for name, data in outputs.items() if isinstance(data, orm.Dict)
-        }
+        self.summary |= {f'{label}_{name}': data for name, data in outputs.items() if isinstance(data, orm.Dict)}
 
     def label(self, parent: orm.WorkChainNode, frames: FramesData, label: str = 'label') -> dict[str, Any]:
         """Label ``frames`` but the first of each set, which is rejected."""
@@ -90,9 +83,7 @@ class Study:
         self, parent: orm.WorkChainNode, frames: FramesData, name: str, kind: str, steps: int, **more: Any
     ) -> Any:
         """Train a potential called ``name``."""
-        base = self.graph.work(
-            'dpasse.train.base', more.pop('label', 'train'), parent, {'parameters': self.plan}, 60
-        )
+        base = self.graph.work('dpasse.train.base', more.pop('label', 'train'), parent, {'parameters': self.plan}, 60)
         start = 2.0 if kind == 'se_e2_a' else 1.2
         outputs = {
             'checkpoint': potential(self.directory, name, kind),
@@ -103,13 +94,9 @@ class Study:
     def initial_data(self, label: str, names: list[str]) -> FramesData:
         """Perturb crystals and label them."""
         crystals = {name.partition('__')[2]: self.given[name] for name in names}
-        work = self.phase(
-            'dpasse.initial_data', label, {f'structures__{k}': v for k, v in crystals.items()}, 45
-        )
+        work = self.phase('dpasse.initial_data', label, {f'structures__{k}': v for k, v in crystals.items()}, 45)
         formulas = {'lpscl': LPSCL, 'libr': LIBR, 'lpsbr': LPSBR}
-        sets = [
-            frames_of(formulas[k], 21, i, labels=False, sources=k) for i, k in enumerate(sorted(crystals))
-        ]
+        sets = [frames_of(formulas[k], 21, i, labels=False, sources=k) for i, k in enumerate(sorted(crystals))]
         made = self.calc(
             'perturb_structures', 'perturb', work, crystals, {'result': FramesData.from_sets(sets)}, job=False
         )
@@ -123,9 +110,7 @@ class Study:
         work = self.phase('dpasse.active_learning', 'active_learning', {'frames': frames, **crystals}, 210)
         committee = self.phase('dpasse.committee', 'committee_000', {'training_data': frames}, 60, work)
         members = {
-            f'potentials__member_{i}': self.train(committee, frames, f'member_{i}', 'se_e2_a', 600 + i)[
-                'checkpoint'
-            ]
+            f'potentials__member_{i}': self.train(committee, frames, f'member_{i}', 'se_e2_a', 600 + i)['checkpoint']
             for i in range(2)
         }
         self.graph.give(committee, members)
@@ -133,9 +118,7 @@ class Study:
         runs = {}
         for i in range(2):
             steps = np.arange(1, 9) * 50
-            sampled = frames_of(
-                LPSCL, 8, 50 + i, labels=False, steps=steps, deviations=np.linspace(0.05, 0.4, 8)
-            )
+            sampled = frames_of(LPSCL, 8, 50 + i, labels=False, steps=steps, deviations=np.linspace(0.05, 0.4, 8))
             inputs = {'structure': self.given['structures__lpscl'], **members, 'parameters': self.plan}
             outputs = {'frames': FramesData.from_sets([sampled])}
             runs[f'md_{i:03d}'] = self.calc('dpasse.md', f'md_{i:03d}', explore, inputs, outputs)['frames']
@@ -150,12 +133,13 @@ class Study:
         )
         self.graph.give(explore, picked)
         done = self.label(work, picked['candidates'], 'label_000')
-        rows = [
-            {'iteration': 0, 'frames': 40, 'sampled': 16, 'accurate': 5, 'candidate': 9, 'failed': 2, 'trust_low': 0.1,
-             'trust_high': 0.3, 'labelled': 4, 'rejected': 2, 'energy_mae_meV_atom': 8.1, 'force_mae_meV_A': 131.0},
-            {'iteration': 1, 'frames': 44, 'sampled': 16, 'accurate': 12, 'candidate': 4, 'failed': 0, 'trust_low': 0.09,
-             'trust_high': 0.27, 'labelled': None, 'rejected': None, 'energy_mae_meV_atom': 5.2, 'force_mae_meV_A': 96.0},
-        ]  # fmt: skip
+        names = ('iteration', 'frames', 'sampled', 'accurate', 'candidate', 'failed', 'trust_low', 'trust_high')
+        names += ('labelled', 'rejected', 'energy_mae_meV_atom', 'force_mae_meV_A')
+        values = [
+            (0, 40, 16, 5, 9, 2, 0.1, 0.3, 4, 2, 8.1, 131.0),
+            (1, 44, 16, 12, 4, 0, 0.09, 0.27, None, None, 5.2, 96.0),
+        ]
+        rows = [dict(zip(names, row, strict=True)) for row in values]
         table = {'iterations': rows, 'converged': True, 'verdict': '75 % of the frames are accurate.'}
         inputs = {'convergence': self.plan, 'account_000': done['account'], 'frames_000': frames}
         outputs = {'iterations': orm.Dict(table), 'account': orm.Dict(done['account'].get_dict())}
@@ -174,9 +158,7 @@ class Study:
             'test': [item.take(np.arange(len(item)) % 10 == 0) for item in sets],
         }
         outputs = {name: FramesData.from_sets(part) for name, part in parts.items()}
-        done = self.calc(
-            'split_frames', 'split', work, {'frames': frames, 'parameters': self.plan}, outputs, job=False
-        )
+        done = self.calc('split_frames', 'split', work, {'frames': frames, 'parameters': self.plan}, outputs, job=False)
         return done['training'], done['test']
 
     def pretrain(self, frames: FramesData) -> tuple[Any, FramesData]:
@@ -190,9 +172,9 @@ class Study:
 
     def evaluate(self, work: orm.WorkChainNode, frames: FramesData, found: dict[str, Any]) -> orm.Dict:
         """Store the errors ``found``."""
-        return self.calc(
-            'dpasse.evaluate', 'evaluate', work, {'frames': frames}, {'results': orm.Dict(found)}
-        )['results']
+        return self.calc('dpasse.evaluate', 'evaluate', work, {'frames': frames}, {'results': orm.Dict(found)})[
+            'results'
+        ]
 
     def finetune(self, frames: FramesData, teacher: Any) -> None:
         """Tune to the new compound."""
@@ -206,12 +188,9 @@ class Study:
     def distill(self, teacher: Any, test: FramesData) -> Any:
         """Run the teacher, perturb its frames, label them with it, train the student."""
         crystals = {
-            f'structures__{key}': self.given[name]
-            for key, name in (('a', 'conductor__exchanged'), ('b', 'contrast'))
+            f'structures__{key}': self.given[name] for key, name in (('a', 'conductor__exchanged'), ('b', 'contrast'))
         }
-        work = self.phase(
-            'dpasse.distill', 'distill', {'teacher': teacher, 'test_data': test, **crystals}, 210
-        )
+        work = self.phase('dpasse.distill', 'distill', {'teacher': teacher, 'test_data': test, **crystals}, 210)
         runs = {}
         for i in range(2):
             sampled = frames_of(LPSCL, 6, 80 + i, labels=False, steps=np.arange(1, 7) * 20)

@@ -20,8 +20,8 @@ def lammps_frame(cell: Any) -> tuple[Array, Array]:
     :raises ValueError: if the cell is empty or left-handed.
     """
     cell = np.asarray(cell, dtype=float)
-    volume = np.linalg.det(cell)
-    if not np.isfinite(volume) or volume <= 1e-6:
+    volume = np.linalg.det(cell) if np.isfinite(cell).all() else np.nan
+    if not volume > 1e-6:
         raise ValueError(f'The cell is empty or left-handed (volume {volume:.3g} A^3): give a right-handed one.')
     if not np.triu(cell, 1).any() and (np.diag(cell) > 0).all():
         return cell.copy(), np.eye(3)

@@ -11,6 +11,9 @@ from aiida.engine import calcfunction
 from aiida_dpasse.functions.select_compounds import compounds_of
 from aiida_dpasse.seeds import derive_seed
 
+#: Nearest that a perturbation may bring two atoms, in A, where the recipe does not say.
+CLOSEST = 1.0
+
 
 @calcfunction
 def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[str, orm.Dict]:
@@ -28,7 +31,11 @@ def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
     plan: dict[str, dict[str, Any]] = {
         'perturb': {**perturb, 'seed': derive_seed(seed, 'perturb')},
         'starts': {'indices': [int(index) for index in starts]},
-        'perturb_samples': {**settings['sample_perturbations'], 'seed': derive_seed(seed, 'perturb_samples')},
+        'perturb_samples': {
+            'closest': CLOSEST,
+            **settings['sample_perturbations'],
+            'seed': derive_seed(seed, 'perturb_samples'),
+        },
         'label': settings['label'],
         'split': {**{'validation': 0, 'test': 0.1}, **settings.get('split', {}), 'seed': derive_seed(seed, 'split')},
         'train': {**settings['train'], 'seed': derive_seed(seed, 'train')},

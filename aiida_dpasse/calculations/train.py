@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.training_input import check_compressible, check_input, complete_input, is_multitask, single_model, type_map_of
+from aiida_dpasse.deepmd.training_input import check_compressible, check_input, complete_input, single_model, type_map_of
 
 #: Extra of a code with the version of its DeePMD-kit, set by `aiida-dpasse setup`.
 VERSION_EXTRA = 'dpasse_version'
@@ -50,8 +50,6 @@ class TrainParameters(Parameters):
 
     @model_validator(mode='after')
     def _check(self) -> TrainParameters:
-        if is_multitask(self.input):
-            raise ValueError('`input.model` has several heads (`model_dict`): give one head, which trains on these frames.')
         if message := check_input(self.input, self.backend, finetune=self.finetune is not None):
             raise ValueError(message)
         if self.mixed and self.backend != 'pytorch':

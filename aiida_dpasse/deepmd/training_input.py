@@ -27,7 +27,8 @@ _POSITIVE = {
 
 def is_multitask(content: Mapping[str, Any]) -> bool:
     """Whether the model has several heads (DeePMD-kit's multi-task mode)."""
-    return 'model_dict' in content.get('model', {})
+    model = content.get('model')
+    return isinstance(model, Mapping) and 'model_dict' in model
 
 
 def type_map_of(model: Mapping[str, Any]) -> list[str]:
@@ -63,6 +64,8 @@ def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False
     """
     if backend not in BACKENDS:
         return f'backend: `{backend}` is unknown, choose one of {", ".join(BACKENDS)}.'
+    if is_multitask(content):
+        return '`model` of the training input has several heads (`model_dict`): give one head, which trains on these frames.'
     for section in REQUIRED:
         if not isinstance(content.get(section), Mapping):
             return f'The training input lacks the section `{section}`: add it.'
@@ -78,12 +81,7 @@ def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False
 def _with_placeholders(content: Mapping[str, Any], finetune: bool) -> dict[str, Any]:
     filled = copy.deepcopy(dict(content))
     training = filled['training']
-    if is_multitask(filled):
-        heads = training.setdefault('data_dict', {head: {} for head in filled['model']['model_dict']})
-        for head in heads.values():
-            head.setdefault('training_data', {}).setdefault('systems', ['data'])
-    else:
-        training.setdefault('training_data', {}).setdefault('systems', ['data'])
+    training.setdefault('training_data', {}).setdefault('systems', ['data'])
     if 'validation_data' in training:
         training['validation_data'].setdefault('systems', ['data'])
     if finetune:
@@ -101,11 +99,11 @@ def _check_with_deepmd(content: dict[str, Any]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            normalize(content, multi_task=is_multitask(content))
+            normalize(content)
     except ArgumentError as exception:
         text = str(exception).rpartition('] ')[2].strip().rstrip('.')
-        path = '.'.join(str(part) for part in getattr(exception, 'path', None) or ()).strip('.')
-        place = f'`{path.replace("/", ".")}` of the training input' if path else 'The training input'
+        path = str(getattr(exception, 'path', None) or '').strip('/').replace('/', '.')
+        place = f'`{path}` of the training input' if path else 'The training input'
         return f'{place} is refused by DeePMD-kit: {text}.'
     except ValueError as exception:
         return f'The training input is refused by DeePMD-kit: {exception}'
@@ -129,8 +127,6 @@ def _check_numbers(content: Mapping[str, Any]) -> str | None:
 def _check_backend(content: Mapping[str, Any], backend: str) -> str | None:
     if backend == 'pytorch':
         return None
-    if is_multitask(content):
-        return 'DeePMD-kit trains several heads in PyTorch only: choose the backend `pytorch`.'
     kinds = {str(item.get('type')) for _, item in _sections(content['model']) if 'type' in item}
     refused = sorted(kinds & PYTORCH_ONLY)
     return f'The descriptor `{refused[0]}` trains in PyTorch only: choose the backend `pytorch`.' if refused else None
@@ -152,7 +148,7 @@ def check_compressible(model: Mapping[str, Any]) -> str | None:
 
 
 def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and section of every descriptor and fitting net, also of several heads and of hybrid descriptors."""
+    """Yield path and section of every descriptor and fitting net, also those within a hybrid descriptor."""
     for name in ('descriptor', 'fitting_net', 'type_embedding'):
         section = model.get(name)
         if isinstance(section, dict):
@@ -160,15 +156,6 @@ def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             for index, member in enumerate(section.get('list', [])):
                 if isinstance(member, dict):
                     yield f'{name}/{index}', member
-    for group in ('model_dict', 'shared_dict'):
-        for name, member in model.get(group, {}).items():
-            if not isinstance(member, dict):
-                continue
-            if 'descriptor' in member or 'fitting_net' in member:
-                for path, section in _sections(member):
-                    yield f'{group}/{name}/{path}', section
-            elif 'type' in member or 'neuron' in member:
-                yield f'{group}/{name}', member
 
 
 def fill_seeds(content: Mapping[str, Any], seed: int) -> dict[str, Any]:

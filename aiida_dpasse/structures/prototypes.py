@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 
 ARGYRODITE_LATTICE = {'Cl': 9.859, 'Br': 9.988, 'I': 10.142}
-"""Cubic lattice constants of Li6PS5X in A at room temperature (Deiseroth et al., Angew. Chem. Int. Ed. 47,
-755 (2008);
-Kraft et al., J. Am. Chem. Soc. 139, 10909 (2017) agree within 0.01 A)."""
+"""Cubic lattice constants of Li6PS5X in A at room temperature (Deiseroth et al., Angew. Chem. Int. Ed.
+47, 755 (2008); Kraft et al., J. Am. Chem. Soc. 139, 10909 (2017) agree within 0.01 A)."""
 
 ROCK_SALT_LATTICE = {'F': 4.026, 'Cl': 5.130, 'Br': 5.501, 'I': 6.000}
 """Cubic lattice constants of LiX in A at room temperature (R. W. G. Wyckoff, Crystal Structures, vol. 1,
@@ -30,9 +29,9 @@ LITHIUM_HEIGHT = 0.226
 """Fractional distance of Li from the free S (4c) along a cube axis: Li 24g (1/4, 1/4, 0.024)."""
 
 LITHIUM_SPLIT = 0.066
-"""Fractional displacement of Li 48h from the 24g site: (0.184, 0.184, 0.024), as refined by neutrons for
-Li6PS5Cl
-(Kraft et al., 2017); the pair is 1.8 A apart, so that only one of the two is ever occupied."""
+"""Fractional displacement of Li 48h from the 24g site: (0.184, 0.184, 0.024), close to the refined
+position in Li6PS5Cl (Kraft et al., 2017); the pair is 1.8 A apart, so that only one of the two is ever
+occupied."""
 
 
 def argyrodite(
@@ -44,10 +43,8 @@ def argyrodite(
     :param halogen: 'Cl', 'Br' or 'I'.
     :param a: cubic lattice constant in A; by default the measured one.
     :param lithium: '48h' puts Li on one site of each half-occupied 48h pair, the choice with the fewest short
-        Li-Li contacts
-        (2.2 A; some are unavoidable); this lowers the symmetry, the framework keeps it. '24g' puts Li in the
-        middle of each
-        pair, which keeps F-43m exactly but lies about 0.03 eV/atom higher.
+        Li-Li contacts (2.2 A; some are unavoidable); this lowers the symmetry, the framework keeps it. '24g'
+        puts Li in the middle of each pair, which keeps F-43m exactly but lies about 0.03 eV/atom higher.
     :param primitive: the 13-atom face-centred primitive cell instead of the 52-atom cube.
     :raises ValueError: for an unknown halogen or lithium site, or a lattice constant that is not positive.
     """
@@ -65,9 +62,7 @@ def argyrodite(
     return _face_centred(edge, sites, primitive)
 
 
-def rock_salt(
-    anion: str = 'Br', *, a: float | None = None, cation: str = 'Li', primitive: bool = False
-) -> Structure:
+def rock_salt(anion: str = 'Br', *, a: float | None = None, cation: str = 'Li', primitive: bool = False) -> Structure:
     """Rock salt (Fm-3m, 225): cation on 4a, anion on 4b; 8 atoms, or 2 in the primitive cell.
 
     :param a: cubic lattice constant in A; by default the measured one of the lithium halide.
@@ -84,8 +79,7 @@ def _lattice_constant(element: str, a: float | None, known: dict[str, float], na
     if a is None:
         if element not in known:
             raise ValueError(
-                f'{name}: no lattice constant is known for {element!r}; use one of {", ".join(known)} or '
-                'give `a` in A.'
+                f'{name}: no lattice constant is known for {element!r}; use one of {", ".join(known)} or give `a` in A.'
             )
         return known[element]
     if not a > 0:
@@ -107,9 +101,7 @@ def _lithium_sites(lithium: str) -> NDArray[np.float64]:
         splits.append(split)
     if lithium == '24g':
         return np.array(centres)
-    candidates = (
-        np.array(centres) + np.array(choice)[:, None] * splits for choice in product((-1, 1), repeat=6)
-    )
+    candidates = (np.array(centres) + np.array(choice)[:, None] * splits for choice in product((-1, 1), repeat=6))
     return min(candidates, key=_crowding)  # min() keeps the first of equals, so the choice never varies
 
 

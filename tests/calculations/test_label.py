@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from ase.build import bulk
 
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.dataset import FrameSet, write_dataset
+from aiida_dpasse.deepmd.dataset import FrameSet
 from aiida_dpasse.structures.perturb import perturb
-from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
+from aiida_dpasse.structures.prototypes import argyrodite
 
 DYNAMICS = {'temperature': 300.0, 'steps': 4, 'interval': 2, 'seed': 3}
 
@@ -71,45 +69,11 @@ def check(account: orm.Dict, frames: FramesData | None) -> None:
     assert account['admitted'] == (frames.frames if frames else 0)
 
 
-@pytest.fixture(scope='module')
-def teacher(tmp_path_factory, programs) -> DeepPotentialData:
-    """A frozen model of Li and Br, hardly trained."""
-    folder = tmp_path_factory.mktemp('teacher')
-    rng = np.random.default_rng(2)
-    frames = crystal(rock_salt('Br'), 2)
-    labels = rng.normal(size=2), rng.normal(size=(2, 8, 3)), rng.normal(size=(2, 3, 3))
-    write_dataset([frames.with_labels(*labels)], folder / 'data')
-    neurons = {'neuron': [4, 8], 'seed': 1}
-    content = {
-        'model': {
-            'type_map': ['Li', 'Br'],
-            'descriptor': {'type': 'se_e2_a', 'rcut': 4.0, 'rcut_smth': 3.0, 'sel': [40, 40], **neurons},
-            'fitting_net': neurons,
-        },
-        'learning_rate': {'type': 'exp', 'decay_steps': 10, 'start_lr': 1e-3, 'stop_lr': 1e-4},
-        'loss': {'type': 'ener', 'start_pref_e': 1, 'limit_pref_e': 1, 'start_pref_f': 1, 'limit_pref_f': 1},
-        'training': {
-            'training_data': {'systems': [str(folder / 'data' / 'Br4Li4')], 'batch_size': 1},
-            'numb_steps': 2,
-            'save_freq': 2,
-            'seed': 1,
-        },
-    }
-    (folder / 'input.json').write_text(json.dumps(content))
-    for command in (['train', 'input.json'], ['freeze', '-o', 'model.pth']):
-        subprocess.run(
-            [programs['dp'].path, '--pt', *command], cwd=folder, check=True, capture_output=True, timeout=300
-        )
-    return DeepPotentialData.from_file(folder / 'model.pth')
-
-
 def test_chgnet_labels_the_good_and_rejects_the_bad(python_code):
     good = crystal(argyrodite('Cl', primitive=True), 1)
     close = FrameSet(symbols=('Li', 'S'), cells=[np.eye(3) * 6], positions=[[[0, 0, 0], [0.4, 0, 0]]])
     strong = FrameSet(symbols=('Li', 'Li'), cells=[np.eye(3) * 4], positions=[[[0, 0, 0], [0.9, 0, 0]]])
-    given = inputs(
-        python_code, [good, close, strong], {'name': 'chgnet', 'use_device': 'cpu'}, {'max_force': 5}
-    )
+    given = inputs(python_code, [good, close, strong], {'name': 'chgnet', 'use_device': 'cpu'}, {'max_force': 5})
     results, node = run_get_node(LabelCalculation, **given)
     assert node.is_finished_ok, node.exit_message
     check(results['account'], results['frames'])
@@ -186,27 +150,25 @@ def test_dynamics_is_sampled_with_its_origin(python_code):
     assert list(item.ids)[::3] == given['frames'].ids()
 
 
-def test_a_teacher_gives_its_own_energies(python_code, teacher):
-    given = inputs(
-        python_code, [crystal(rock_salt('Br'), 3)], parameters={'max_force': 1000}, potential=teacher
-    )
+def test_a_teacher_gives_its_own_labels(python_code, tiny_potential, tiny_frames):
+    """Energies and forces are those that the potential gives in ASE: two roads to the same numbers."""
+    given = inputs(python_code, [tiny_frames.with_labels()], parameters={'max_force': 1000}, potential=tiny_potential)
     results, node = run_get_node(LabelCalculation, **given)
     assert node.is_finished_ok, node.exit_message
     check(results['account'], results['frames'])
-    assert results['frames'].labels == ['energy', 'force', 'virial']
     [item] = results['frames'].sets()
-    # The same model moves atoms in ASE: two roads to the same numbers.
-    with teacher.as_path() as path:
-        script = (
-            'import sys, json, numpy; from ase import Atoms; from deepmd.calculator import DP\n'
-            'cell, positions, path = json.load(sys.stdin)\n'
-            "atoms = Atoms('Br4Li4', positions=positions, cell=cell, pbc=True, calculator=DP(model=path))\n"
-            'print(json.dumps([atoms.get_potential_energy(), (-atoms.get_volume()'
-            ' * atoms.get_stress(voigt=False)).tolist()]))'
-        )
+    assert len(item) == len(tiny_frames)
+    script = (
+        'import sys, json; from ase import Atoms; from deepmd.calculator import DP\n'
+        'symbols, cell, positions, path = json.load(sys.stdin)\n'
+        'atoms = Atoms(symbols, positions=positions, cell=cell, pbc=True, calculator=DP(model=path))\n'
+        'stress = atoms.get_stress(voigt=False)\n'
+        'print(json.dumps([atoms.get_potential_energy(), (-atoms.get_volume() * stress).tolist()]))'
+    )
+    with tiny_potential.as_path() as path:
         done = subprocess.run(
             [str(python_code.filepath_executable), '-c', script],
-            input=json.dumps([item.cells[1].tolist(), item.positions[1].tolist(), str(Path(path))]),
+            input=json.dumps([item.symbols, item.cells[1].tolist(), item.positions[1].tolist(), str(path)]),
             capture_output=True,
             text=True,
             check=True,
@@ -217,11 +179,11 @@ def test_a_teacher_gives_its_own_energies(python_code, teacher):
     assert item.virials[1] == pytest.approx(np.array(virial), abs=1e-5)
 
 
-def test_refusals_before_anything_is_submitted(python_code, teacher):
+def test_refusals_before_anything_is_submitted(python_code, tiny_potential):
     cases = [
         (inputs(python_code, [copper(1)]), 'give one of them to label with; neither is given'),
-        (inputs(python_code, [copper(1)], {'name': 'emt'}, potential=teacher), 'both are given'),
-        (inputs(python_code, [copper(1)], potential=teacher), 'its type map lacks Cu'),
+        (inputs(python_code, [copper(1)], {'name': 'emt'}, potential=tiny_potential), 'both are given'),
+        (inputs(python_code, [copper(1)], potential=tiny_potential), 'its type map lacks Cu'),
         (inputs(python_code, [copper(1)], {'xc': 'PBE'}), 'calculator: `name` should be'),
         (
             inputs(python_code, [copper(1)], {'name': 'emt'}, {'max_force': -1}),

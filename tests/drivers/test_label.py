@@ -134,7 +134,8 @@ def test_dynamics_of_a_frame_does_not_depend_on_the_job_it_is_in(tmp_path, monke
     alone.mkdir()
     _, [both] = run(together, monkeypatch, [frames], {'name': 'emt'}, dynamics=DYNAMICS)
     _, [one] = run(alone, monkeypatch, [frames.take([1])], {'name': 'emt'}, dynamics=DYNAMICS)
-    # Not bit by bit: a calculator's neighbour list remembers the frame before, which changes the order of its sums.
+    # Not bit by bit: a calculator's neighbour list remembers the frame before, which changes the order of its
+    # sums.
     assert np.allclose(one.positions, both.positions[3:], atol=1e-9)
     assert not np.allclose(one.positions, both.positions[:3], atol=1e-2)
 

@@ -1,0 +1,157 @@
+"""Labelling in batches: the account adds up over batches and retries, and good labels survive bad company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from ase.build import bulk
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.workflows.label import LabelWorkChain
+
+FLAKY = '''
+import hashlib
+from pathlib import Path
+
+from ase.calculators.emt import EMT
+
+
+class Flaky(EMT):
+    """EMT that breaks off the first time it meets one of two frames, and labels it the second time."""
+
+    def __init__(self, memory):
+        super().__init__()
+        self.memory = Path(memory)
+
+    def calculate(self, atoms=None, properties=('energy',), system_changes=()):
+        digest = hashlib.sha256(atoms.positions.tobytes()).hexdigest()
+        mark = self.memory / digest
+        if int(digest, 16) % 2 and not mark.exists():
+            mark.touch()
+            raise RuntimeError('not this time')
+        super().calculate(atoms, properties, system_changes)
+'''
+
+
+def copper(number: int) -> FrameSet:
+    """Rattled cells of four copper atoms."""
+    atoms = bulk('Cu', cubic=True)
+    moves = np.random.default_rng(1).normal(scale=0.05, size=(number, 4, 3))
+    cells = np.tile(atoms.cell.array, (number, 1, 1))
+    return FrameSet(symbols=('Cu',) * 4, cells=cells, positions=atoms.positions + moves)
+
+
+def strange(number: int) -> FrameSet:
+    """Cells of an element that EMT does not know."""
+    cells = np.array([np.eye(3) * (4 + index) for index in range(number)])
+    return FrameSet(symbols=('U',), cells=cells, positions=np.zeros((number, 1, 3)))
+
+
+def squeezed() -> FrameSet:
+    """Two atoms on top of each other."""
+    return FrameSet(symbols=('Cu', 'Cu'), cells=[np.eye(3) * 8], positions=[[[0, 0, 0], [0.1, 0, 0]]])
+
+
+def label(code, sets, calculator=None, **overrides):
+    """Run the chain and return its outputs and node."""
+    builder = LabelWorkChain.get_builder_from_protocol(
+        {'python': code},
+        protocol='fast',
+        overrides=overrides,
+        frames=FramesData.from_sets(sets),
+        calculator=orm.Dict(calculator or {'name': 'emt'}),
+    )
+    results, node = run_get_node(builder)
+    account = results['account']
+    admitted = results['frames'].frames if 'frames' in results else 0
+    assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
+    assert account['admitted'] == admitted
+    return results, node
+
+
+def jobs(node) -> list[str]:
+    """Link labels of the jobs of a chain."""
+    triples = node.base.links.get_outgoing(node_class=orm.CalcJobNode).all()
+    return sorted(triple.link_label for triple in triples)
+
+
+def test_batches_bad_frames_and_duplicates(python_code):
+    good = copper(5)
+    results, node = label(python_code, [good, squeezed(), strange(2), good.take([0])], batch_size=4)
+    assert node.is_finished_ok, node.exit_message
+    account = results['account']
+    assert (account['requested'], account['admitted'], account['retried']) == (9, 5, 2)
+    reasons = sorted(entry['reason'].split(',')[0] for entry in account['rejected'])
+    assert reasons == ['the same frame was given before', 'two atoms are 0.10 A apart']
+    assert [entry['reason'].split(':')[0] for entry in account['failed']] == ['NotImplementedError'] * 2
+    assert sorted(results['frames'].ids()) == sorted(str(identity) for identity in good.ids)
+    # Each batch got one of the two strange frames.
+    assert jobs(node) == ['batch_000', 'batch_000_retry', 'batch_001', 'batch_001_retry']
+
+
+def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_path):
+    (tmp_path / 'flaky.py').write_text(FLAKY)
+    memory = tmp_path / 'memory'
+    memory.mkdir()
+    code = orm.InstalledCode(
+        computer=localhost,
+        filepath_executable=str(python_code.filepath_executable),
+        label='flaky-python',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}',
+    ).store()
+    frames = copper(12)
+    results, node = label(code, [frames], {'name': 'flaky:Flaky', 'memory': str(memory)}, batch_size=12)
+    assert node.is_finished_ok, node.exit_message
+    assert jobs(node) == ['batch_000', 'batch_000_retry']
+    account = results['account']
+    assert (account['admitted'], account['failed']) == (12, [])
+    assert account['retried'] == len(list(memory.iterdir())) > 0
+    assert sorted(results['frames'].ids()) == sorted(str(identity) for identity in frames.ids)
+
+
+def test_too_many_failures_keep_the_good_labels(python_code):
+    results, node = label(python_code, [copper(1), strange(3)], minimum_success=0.9)
+    assert node.exit_status == LabelWorkChain.exit_codes.ERROR_TOO_MANY_FAILED.status
+    assert node.exit_message.startswith('3 of 4 frames failed, the first because NotImplementedError')
+    assert results['frames'].frames == 1
+
+
+def test_only_failures_have_their_own_code(python_code):
+    results, node = label(python_code, [strange(2)])
+    assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
+    assert 'frames' not in results
+    assert len(results['account']['failed']) == 2
+
+
+def test_a_labeller_that_cannot_start_is_not_tried_twice(python_code):
+    _, node = label(python_code, [copper(1)], {'name': 'no_such_module:Calculator'})
+    assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
+    assert jobs(node) == ['batch_000']
+
+
+def test_every_node_has_a_creator(python_code):
+    """Design rule 1: what the chain handed on or returned was made by a process."""
+    results, node = label(python_code, [copper(3)], batch_size=2)
+    for output in results.values():
+        assert output.creator is not None
+    for child in node.called:
+        given = {triple.node.uuid for triple in node.base.links.get_incoming().all()}
+        for triple in child.base.links.get_incoming(node_class=orm.Data).all():
+            data = triple.node
+            assert isinstance(data, orm.AbstractCode) or data.uuid in given or data.creator is not None
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'sentence'),
+    [
+        ({'batch_size': 0}, 'parameters: `batch_size` should be greater than 0, got 0'),
+        ({'minimum_success': 2}, '`minimum_success` should be less than or equal to 1'),
+        ({'batches': 2}, '`batches` is no known parameter'),
+    ],
+)
+def test_refusals(python_code, overrides, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        label(python_code, [copper(1)], **overrides)

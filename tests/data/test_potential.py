@@ -1,0 +1,121 @@
+"""`DeepPotentialData`: what it reads from a file, what it refuses, and which DeePMD-kit can use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+from aiida import orm
+from aiida.common.exceptions import StoringNotAllowed, ValidationError
+from aiida.plugins import DataFactory
+
+from aiida_dpasse.data.potential import DeepPotentialData
+
+MODEL = {
+    'type_map': ['Li', 'P', 'S'],
+    'descriptor': {'type': 'se_e2_a', 'rcut': 6.0},
+    'fitting_net': {'neuron': [8]},
+}
+DPA2 = {**MODEL, 'descriptor': {'type': 'dpa2', 'repinit': {'rcut': 9.0}, 'repformer': {'rcut': 4.0}}}
+
+
+def checkpoint(path: Path, model: dict | None = None, old: bool = False) -> Path:
+    """Write a checkpoint as PyTorch does, without weights."""
+    weights = {'_extra_state': {'model_params': model or MODEL, 'train_infos': {'step': 99}}}
+    weights['model.Default.descriptor.repinit.mean'] = 0
+    if not old:
+        weights['model.Default.descriptor.repinit.type_embd_data'] = 0
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
+    return path
+
+
+def frozen(path: Path) -> Path:
+    """Write a frozen model as PyTorch does, without weights."""
+    content = {'model_def_script': json.dumps(MODEL)}
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('model/data.pkl', pickle.dumps(content, protocol=2))
+        archive.writestr('model/constants.pkl', b'')
+    return path
+
+
+def test_from_file(aiida_profile, tmp_path):
+    """Everything that the file says, also after it is read back."""
+    path = checkpoint(tmp_path / 'any name.pt')
+    node = DeepPotentialData.from_file(path, deepmd_version='3.2.0').store()
+    node = orm.load_node(node.pk)
+    assert isinstance(node, DeepPotentialData)
+    assert DataFactory('dpasse.potential') is DeepPotentialData
+    assert node.filename == 'model.pt'
+    assert (node.framework, node.form, node.descriptor, node.cutoff) == ('pytorch', 'checkpoint', 'se_e2_a', 6.0)
+    assert (node.type_map, node.heads, node.step, node.parameters) == (['Li', 'P', 'S'], [], 100, 0)
+    assert node.training_input == {'model': MODEL}
+    assert node.deepmd_version == '3.2.0'
+    assert node.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_frozen(aiida_profile, tmp_path):
+    """The name in the repository tells DeePMD-kit the backend; the version may be unknown."""
+    node = DeepPotentialData.from_file(frozen(tmp_path / 'x.pth')).store()
+    assert (node.filename, node.form) == ('model.pth', 'frozen')
+    assert (node.parameters, node.step, node.deepmd_version) == (None, None, None)
+
+
+def test_elements(aiida_profile, tmp_path):
+    """Missing elements are named."""
+    node = DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt'))
+    assert node.missing_elements(['S', 'Li']) == []
+    assert node.missing_elements(['Sn', 'Li', 'Br', 'Sn']) == ['Br', 'Sn']
+    assert node.check_elements(['Li'], 'the frames') is None
+    assert node.check_elements(['Br'], 'the frames') == (
+        'The potential does not know Br of the frames: its type map is Li P S.'
+    )
+
+
+@pytest.mark.parametrize(
+    ('model', 'old', 'written', 'program', 'message'),
+    [
+        (MODEL, False, '3.2.0', '3.2.0', None),
+        (MODEL, False, '3.2.0', '3.2.7', None),
+        (MODEL, False, '3.2.5', 'v3.2.0', None),
+        (MODEL, False, '3.2.0', '3.1.9', 'written by DeePMD-kit 3.2.0, the code has 3.1.9'),
+        (MODEL, False, None, '3.1.9', None),
+        (MODEL, False, '3.2.0', None, None),
+        (DPA2, False, None, '2.2.0', '`dpa2` needs DeePMD-kit 3.0, the code has 2.2.0'),
+        (DPA2, True, None, '3.2.0', 'written by DeePMD-kit 3.0 and cannot be read by 3.2.0'),
+        (DPA2, True, None, '3.0.2', None),
+    ],
+)
+def test_usable(aiida_profile, tmp_path, model, old, written, program, message):
+    """Which version of DeePMD-kit can read it."""
+    node = DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt', model, old), deepmd_version=written)
+    sentence = node.check_usable_with(program)
+    assert sentence is None if message is None else message in sentence
+
+
+def test_refused(aiida_profile, tmp_path):
+    """No model, and no version."""
+    path = tmp_path / 'notes.pt'
+    path.write_text('notes')
+    with pytest.raises(ValueError, match='`notes.pt` is no model of DeePMD-kit'):
+        DeepPotentialData.from_file(path)
+    with pytest.raises(ValueError, match='`newest` is no version of DeePMD-kit'):
+        DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt'), deepmd_version='newest')
+
+
+def test_validated_on_store(aiida_profile, tmp_path):
+    """A node whose file is no model, or whose attributes say something else, is not stored."""
+    path = tmp_path / 'notes.pt'
+    path.write_text('notes')
+    with pytest.raises((ValidationError, StoringNotAllowed), match='is no model of DeePMD-kit'):
+        DeepPotentialData(path).store()
+    with pytest.raises((ValidationError, StoringNotAllowed), match='do not describe the file'):
+        DeepPotentialData(checkpoint(tmp_path / 'a.pt')).store()
+    node = DeepPotentialData.from_file(checkpoint(tmp_path / 'b.pt'))
+    node.base.attributes.set('type_map', ['Br'])
+    with pytest.raises((ValidationError, StoringNotAllowed), match='do not describe the file'):
+        node.store()

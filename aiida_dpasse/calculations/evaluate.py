@@ -12,7 +12,7 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
-from aiida_dpasse.calculations.train import VERSION_EXTRA
+from aiida_dpasse.calculations.train_parameters import VERSION_EXTRA
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 
@@ -35,7 +35,8 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     parameters = inputs['parameters'].get_dict() if 'parameters' in inputs else {}
     heads = parameters.get('heads', {})
     if unknown := sorted(set(heads) - set(potentials)):
-        return f'parameters: `heads` names the potential `{unknown[0]}`, which is not among {", ".join(sorted(potentials))}.'
+        known = ', '.join(sorted(potentials))
+        return f'parameters: `heads` names the potential `{unknown[0]}`, which is not among {known}.'
     version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
     for label, potential in potentials.items():
         head = heads.get(label)
@@ -45,7 +46,9 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
                 if potential.heads
                 else f'parameters: the potential `{label}` has no heads: take it out of `heads`.'
             )
-        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_with(version)
+        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_with(
+            version
+        )
         if message:
             return f'potentials.{label}: {message}'
     return None

@@ -4,114 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
-from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+from aiida_dpasse.calculations.parameters import parameters_validator
+from aiida_dpasse.calculations.train_parameters import TrainParameters, validate_inputs
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.training_input import check_compressible, check_input, complete_input, single_model, type_map_of
-
-#: Extra of a code with the version of its DeePMD-kit, set by `aiida-dpasse setup`.
-VERSION_EXTRA = 'dpasse_version'
-
-
-class FinetuneParameters(Parameters):
-    """What is taken over from the pre-trained potential."""
-
-    use_pretrain_script: bool = Field(
-        default=True, description='Take descriptor and fitting net from the potential; without it the input gives them.'
-    )
-    model_branch: str | None = Field(
-        default=None, description='Head of a multi-task potential to start from; none starts a new fitting net.'
-    )
-
-
-class TrainParameters(Parameters):
-    """Settings of one training."""
-
-    backend: Literal['pytorch', 'tensorflow'] = Field(description='Backend of DeePMD-kit; DPA-2 and DPA-3 need PyTorch.')
-    input: dict[str, Any] = Field(
-        description='Sections `model`, `learning_rate`, `loss`, `training` of the input of `dp train`, without data '
-        'paths. A type map left out is that of the pre-trained potential, or the elements of the training data.'
-    )
-    seed: int = Field(default=1, ge=0, description='Fills every seed that `input` leaves open.')
-    freeze: bool = Field(default=True, description='Make the frozen potential that LAMMPS and labelling use.')
-    compress: bool = Field(default=False, description='Make the compressed potential as well: faster molecular dynamics.')
-    mixed: bool = Field(
-        default=False, description='Lay the frames down by number of atoms, for many compositions (PyTorch only).'
-    )
-    finetune: FinetuneParameters | None = Field(default=None, description='How to start from `pretrained`.')
-
-    @model_validator(mode='after')
-    def _check(self) -> TrainParameters:
-        if message := check_input(self.input, self.backend, finetune=self.finetune is not None):
-            raise ValueError(message)
-        if self.mixed and self.backend != 'pytorch':
-            raise ValueError('`mixed` is for PyTorch only: take it out or choose the backend `pytorch`.')
-        if self.finetune is not None and self.backend != 'pytorch':
-            raise ValueError('`finetune` is for PyTorch only: take it out or choose the backend `pytorch`.')
-        if self.compress and not self.freeze:
-            raise ValueError('`compress` needs the frozen potential: set `freeze` too.')
-        if self.compress and (message := check_compressible(self.input['model'])):
-            raise ValueError(f'`compress`: {message}')
-        return self
-
-
-def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
-    """Return one sentence if frames, parameters, pre-trained potential and code do not go together."""
-    if not {'parameters', 'training_data'} <= set(inputs):
-        return None  # a work chain exposes these ports without all of them
-    content = inputs['parameters'].get_dict()
-    if message := _check_pretrained(inputs, content):
-        return message
-    known = type_map_of(content['input']['model'])
-    if not known and 'pretrained' in inputs:
-        known = inputs['pretrained'].type_map
-    if not known:
-        known = inputs['training_data'].elements
-    loss = content['input'].get('loss', {})
-    weighed = [name for name in ('energy', 'force', 'virial') if _is_weighed(loss, name)]
-    for port in ('training_data', 'validation_data'):
-        if port not in inputs:
-            continue
-        frames = inputs[port]
-        missing = sorted(set(frames.elements) - set(known))
-        if missing:
-            return f'{port}: {", ".join(missing)} is not in the type map {" ".join(known)}: add it to `input.model.type_map`.'
-        lacking = [name for name in weighed if name not in frames.labels]
-        if lacking:
-            key = f'`input.loss.start_pref_{lacking[0][0]}` and `limit_pref_{lacking[0][0]}`'
-            return f'{port}: frames have no {lacking[0]} to train on: label them, or set {key} to 0.'
-    return None
-
-
-def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
-    pretrained = inputs.get('pretrained')
-    finetune = content.get('finetune')
-    if pretrained is None:
-        return 'pretrained: `finetune` is set without a potential to start from: give one.' if finetune is not None else None
-    if finetune is None:
-        return 'parameters: a pre-trained potential is given without `finetune`: set it, `{}` takes the defaults.'
-    if pretrained.form != 'checkpoint' or pretrained.framework != 'pytorch':
-        return f'pretrained: the potential is a {pretrained.form} one of {pretrained.framework}: give a PyTorch checkpoint (`.pt`).'
-    branch = finetune.get('model_branch')
-    if branch is not None and branch not in pretrained.heads:
-        return f'parameters: the potential has no head `{branch}`: choose one of {", ".join(pretrained.heads) or "none"}.'
-    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
-    message: str | None = pretrained.check_usable_with(version)
-    return f'pretrained: {message}' if message else None
-
-
-def _is_weighed(loss: dict[str, Any], label: str) -> bool:
-    defaults = {'energy': 0.02, 'force': 1000.0, 'virial': 0.0}
-    start = loss.get(f'start_pref_{label[0]}', defaults[label])
-    return bool(start or loss.get(f'limit_pref_{label[0]}', start))
+from aiida_dpasse.deepmd.training_input import complete_input, single_model, type_map_of
 
 
 class TrainCalculation(CalcJob):
@@ -177,7 +81,7 @@ class TrainCalculation(CalcJob):
             'learning_curve',
             valid_type=orm.ArrayData,
             required=False,
-            help="Columns of the learning curve by DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
+            help="Columns by DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
         )
         spec.output(
             'results',
@@ -204,24 +108,24 @@ class TrainCalculation(CalcJob):
         spec.exit_code(
             320,
             'ERROR_NO_POTENTIAL',
-            message='The training finished, but {what} is missing or unreadable ({reason}): see {file} in the retrieved folder.',
+            message='The training finished without {what} ({reason}): see {file} in the retrieved folder.',
             invalidates_cache=True,
         )
         spec.exit_code(
             400,
             'ERROR_INTERRUPTED',
-            message='The training ended at step {step} of {steps}: carry it on with its working directory as `restart_folder`.',
+            message='The training ended at step {step} of {steps}: carry it on with its remote folder as `restart_folder`.',
             invalidates_cache=True,
         )
         spec.exit_code(
             410,
             'ERROR_DIVERGED',
-            message='The loss is not a number from step {step} on: lower `learning_rate.start_lr` or look for wrong labels.',
+            message='The loss is not a number from step {step} on: lower `learning_rate.start_lr` or mend wrong labels.',
         )
         spec.exit_code(
             420,
             'ERROR_OUT_OF_MEMORY',
-            message='The training ran out of memory: lower `training.training_data.batch_size`, or use a larger machine.',
+            message='Out of memory: lower `training.training_data.batch_size`, or use a larger machine.',
             invalidates_cache=True,
         )
         spec.exit_code(
@@ -263,7 +167,14 @@ class TrainCalculation(CalcJob):
             *self._after_training(parameters),
         ]
         info.codes_run_mode = CodeRunMode.SERIAL
-        info.retrieve_list = [self.STDOUT, self.FREEZE_STDOUT, self.COMPRESS_STDOUT, self.CURVE, self.LATEST, 'out.json']
+        info.retrieve_list = [
+            self.STDOUT,
+            self.FREEZE_STDOUT,
+            self.COMPRESS_STDOUT,
+            self.CURVE,
+            self.LATEST,
+            'out.json',
+        ]
         # Models become nodes of their own: they need no second home in the retrieved folder.
         backend = parameters.backend
         info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend], self.CHECKPOINT]
@@ -290,7 +201,9 @@ class TrainCalculation(CalcJob):
             info.local_copy_list.append((frames.uuid, '.', directory))
             return [f'{directory}/{formula}' for formula in frames.formulas]
         target = folder.get_subfolder(directory, create=True)
-        written = frames.write(target.abspath, mixed=True, type_map=type_map_of(parameters.input['model']) or self._type_map())
+        written = frames.write(
+            target.abspath, mixed=True, type_map=type_map_of(parameters.input['model']) or self._type_map()
+        )
         # The frames are an input already: a second copy in this node would say nothing new.
         info.provenance_exclude_list.append(directory)
         return [f'{directory}/{path.relative_to(target.abspath)}' for path in written]

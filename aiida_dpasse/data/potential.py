@@ -37,7 +37,7 @@ class DeepPotentialData(orm.SinglefileData):
     KEY_STEP = 'step'
     KEY_MIGRATION = 'needs_migration'
     #: File name in the repository, and so in every job, by backend and form.
-    FILENAMES = {  # noqa: RUF012
+    FILENAMES = {
         ('pytorch', 'checkpoint'): 'model.pt',
         ('pytorch', 'frozen'): 'model.pth',
         ('pytorch', 'compressed'): 'model.pth',
@@ -181,10 +181,11 @@ class DeepPotentialData(orm.SinglefileData):
             )
         first = [Version(_SINCE[kind]) for kind in self.descriptor.split('+') if kind in _SINCE]
         if first and program < max(first):
-            return f'The descriptor `{self.descriptor}` needs DeePMD-kit {max(first)}, the code has {version}: use a newer one.'
+            needed = f'`{self.descriptor}` needs DeePMD-kit {max(first)}'
+            return f'The descriptor {needed}, the code has {version}: use a newer one.'
         written = self.deepmd_version
         if written is not None and _version(written).release[:2] > program.release[:2]:
-            return f'The potential was written by DeePMD-kit {written}, the code has {version}: use a code at least as new.'
+            return f'It was written by DeePMD-kit {written}, the code has {version}: use a code at least as new.'
         return None
 
 

@@ -65,7 +65,9 @@ def read_model_file(path: str | Path, name: str | None = None) -> ModelFile:
     path = Path(path)
     name = name or path.name
     if name.endswith('.pt2'):
-        raise ValueError(f'`{name}` holds compiled code, which is not read: give the `.pt`, `.pth` or `.pb` file of the model.')
+        raise ValueError(
+            f'`{name}` holds compiled code, which is not read: give the `.pt`, `.pth` or `.pb` file of the model.'
+        )
     if not path.is_file():
         raise ValueError(f'`{name}` is no file: give the path of a `.pt`, `.pth` or `.pb` model.')
     with path.open('rb') as handle:
@@ -77,14 +79,16 @@ def read_model_file(path: str | Path, name: str | None = None) -> ModelFile:
             return _read_tensorflow(path.read_bytes())
         with zipfile.ZipFile(path) as archive:
             return _read_pytorch(archive)
-    except _Refused as exception:
+    except _RefusedError as exception:
         raise ValueError(f'`{name}` is refused: {exception}.') from None
     except _NOT_A_MODEL as exception:
         reason = str(exception) or type(exception).__name__
-        raise ValueError(f'`{name}` is no model of DeePMD-kit ({reason}): give a `.pt`, `.pth` or `.pb` file.') from None
+        raise ValueError(
+            f'`{name}` is no model of DeePMD-kit ({reason}): give a `.pt`, `.pth` or `.pb` file.'
+        ) from None
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The file names a global that a model does not need."""
 
 
@@ -152,12 +156,14 @@ class _InertUnpickler(pickle.Unpickler):
         try:
             return _GLOBALS[module, name]
         except KeyError:
-            raise _Refused(f'its pickle asks for `{module}.{name}`, which no model needs and which could run code') from None
+            raise _RefusedError(
+                f'its pickle asks for `{module}.{name}`, which no model needs and which could run code'
+            ) from None
 
     def persistent_load(self, pid: Any) -> Any:
         kind, _, key, *_ = pid
         if kind != 'storage':
-            raise _Refused(f'its pickle asks for a persistent object of the kind `{kind}`')
+            raise _RefusedError(f'its pickle asks for a persistent object of the kind `{kind}`')
         return str(key)
 
 
@@ -175,7 +181,7 @@ def _read_pytorch(archive: zipfile.ZipFile) -> ModelFile:
 
 def _read_checkpoint(content: bytes) -> ModelFile:
     state = _InertUnpickler(io.BytesIO(content)).load()
-    weights = state['model'] if 'model' in state else state
+    weights = state.get('model', state)
     extra = weights['_extra_state']
     model = dict(extra['model_params'])
     step = extra.get('train_infos', {}).get('step')
@@ -213,11 +219,11 @@ def _read_torchscript(content: bytes) -> ModelFile:
         if opcode.name in ('GLOBAL', 'INST'):
             _check_script_global(*str(argument).split(' ', 1))
         elif opcode.name in ('STACK_GLOBAL', 'EXT1', 'EXT2', 'EXT4'):
-            raise _Refused(f'its pickle holds the operation `{opcode.name}`, which TorchScript does not write')
+            raise _RefusedError(f'its pickle holds the operation `{opcode.name}`, which TorchScript does not write')
         elif opcode.name.endswith('UNICODE'):
             if strings[-1:] == ['model_def_script'] and model is None:
-                model = json.loads(argument)
-            strings.append(argument)
+                model = json.loads(str(argument))
+            strings.append(str(argument))
         elif opcode.name == 'NEWTRUE' and strings[-1:] and strings[-1] in _COMPRESSED:
             compressed = True
     if not isinstance(model, dict):
@@ -234,7 +240,7 @@ def _check_script_global(module: str, name: str) -> None:
     root = '__torch__' if module.startswith('__torch__.') else module
     known = root == '__torch__' or name.startswith(_SCRIPT_GLOBALS) or (root == 'torch' and name.endswith('Storage'))
     if root not in _SCRIPT_MODULES or not known:
-        raise _Refused(f'its pickle asks for `{module}.{name}`, which no model needs and which could run code')
+        raise _RefusedError(f'its pickle asks for `{module}.{name}`, which no model needs and which could run code')
 
 
 # -- TensorFlow ------------------------------------------------------------------------------------------------------

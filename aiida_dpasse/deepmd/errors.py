@@ -17,7 +17,7 @@ MILLI = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a potential predicts for n frames of N atoms: energies (n,) eV, forces (n, N, 3) eV/A, virials (n, 3, 3) eV."""
+    """Prediction for n frames of N atoms: energies (n,) eV, forces (n, N, 3) eV/A, virials (n, 3, 3) eV."""
 
     energies: NDArray[np.float64]
     forces: NDArray[np.float64]
@@ -42,8 +42,8 @@ def _table(pairs: Sequence[tuple[FrameSet, Prediction]]) -> dict[str, Any]:
 
 
 def error_table(sets: Sequence[FrameSet], predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Return mean absolute and root mean square errors of energy (meV/atom), force component (meV/A) and virial component
-    (meV/atom), over all frames, ``per_formula``, and of the forces ``per_element``.
+    """Return mean absolute and root mean square errors of energy (meV/atom), force component (meV/A) and virial
+    component (meV/atom), over all frames, ``per_formula``, and of the forces ``per_element``.
 
     Every frame counts alike in the energies, every component of every atom in the forces. Without labels there are
     no errors, only the number of ``frames``.
@@ -54,7 +54,9 @@ def error_table(sets: Sequence[FrameSet], predictions: Sequence[Prediction]) -> 
         return table
     formulas = sorted({item.formula for item, _ in pairs})
     elements = sorted({symbol for item, _ in pairs for symbol in item.symbols})
-    table['per_formula'] = {formula: _table([pair for pair in pairs if pair[0].formula == formula]) for formula in formulas}
+    table['per_formula'] = {
+        formula: _table([pair for pair in pairs if pair[0].formula == formula]) for formula in formulas
+    }
     table['per_element'] = {
         element: _pair(
             'force',

@@ -65,7 +65,9 @@ def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False
     if backend not in BACKENDS:
         return f'backend: `{backend}` is unknown, choose one of {", ".join(BACKENDS)}.'
     if is_multitask(content):
-        return '`model` of the training input has several heads (`model_dict`): give one head, which trains on these frames.'
+        return (
+            '`model` of the training input has several heads (`model_dict`): give one head, to train on these frames.'
+        )
     for section in REQUIRED:
         if not isinstance(content.get(section), Mapping):
             return f'The training input lacks the section `{section}`: add it.'

@@ -44,13 +44,17 @@ def evaluate(path: str, head: str | None, sets: list[FrameSet]) -> list[Predicti
 
 
 def prediction_arrays(predictions: dict[str, list[Prediction]]) -> dict[str, NDArray[np.float64]]:
-    """Join the sets: ``<label>_energy`` (n,), ``<label>_force`` (atoms of all frames, 3), ``<label>_virial`` (n, 3, 3)."""
+    """Join the sets: ``<label>_energy`` (n,), ``_force`` (atoms of all frames, 3), ``_virial`` (n, 3, 3)."""
     arrays = {}
     for label, parts in predictions.items():
         arrays[f'{label}_energy'] = np.concatenate([part.energies for part in parts])
         arrays[f'{label}_force'] = np.concatenate([part.forces.reshape(-1, 3) for part in parts])
         arrays[f'{label}_virial'] = np.concatenate([part.virials for part in parts])
     return arrays
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(path, **arrays)
 
 
 def main(argv: list[str]) -> int:
@@ -68,14 +72,13 @@ def main(argv: list[str]) -> int:
     output = Path(OUTPUT)
     output.mkdir(exist_ok=True)
     natoms = np.concatenate([np.full(len(item), item.natoms) for item in sets])
-    np.savez(output / PREDICTIONS, natoms=natoms, **prediction_arrays(predictions))
+    _save(output / PREDICTIONS, {'natoms': natoms, **prediction_arrays(predictions)})
     if len(predictions) > 1:
         deviations = [
             committee_deviation(item.natoms, [parts[index] for parts in predictions.values()])
             for index, item in enumerate(sets)
         ]
         names = deviations[0]
-        joined = {name: np.concatenate([deviation[name] for deviation in deviations]) for name in names}
-        np.savez(output / DEVIATION, **joined)  # type: ignore[arg-type]
+        _save(output / DEVIATION, {name: np.concatenate([part[name] for part in deviations]) for name in names})
     write_result({'error': None, 'results': {label: error_table(sets, parts) for label, parts in predictions.items()}})
     return 0

@@ -83,7 +83,9 @@ class TrainParser(Parser):
             if not required:
                 return None
             reason = parse_training_log(self._text(log)).error or 'the program left no file'
-            return self.exit_codes.ERROR_NO_POTENTIAL.format(what=f'the {output} potential', reason=reason, file=f'`{log}`')
+            return self.exit_codes.ERROR_NO_POTENTIAL.format(
+                what=f'the {output} potential', reason=reason, file=f'`{log}`'
+            )
         try:
             self.out(output, DeepPotentialData.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:

@@ -14,9 +14,10 @@ from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.adjust_training import lower_learning_rate, reduce_batch, smaller_batch
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, merge, protocol
+from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 
-class TrainBaseWorkChain(BaseRestartWorkChain):
+class TrainBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     """Train a potential; handlers for walltime, memory and a diverged loss."""
 
     _process_class = TrainCalculation
@@ -40,7 +41,7 @@ class TrainBaseWorkChain(BaseRestartWorkChain):
         spec.exit_code(
             410,
             'ERROR_CANNOT_BE_HELPED',
-            message='The training failed in a way that no change here helps: see the report and the exit code of the last run.',
+            message='No change of the training helps here: see the report and the exit code of the last run.',
         )
 
     def setup(self) -> None:
@@ -69,14 +70,18 @@ class TrainBaseWorkChain(BaseRestartWorkChain):
         if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
             self.report('Out of memory with the smallest batch: use a larger machine or a smaller model.')
             return ProcessHandlerReport(do_break=True, exit_code=self.exit_codes.ERROR_CANNOT_BE_HELPED)
-        self.ctx.inputs.parameters = reduce_batch(self.ctx.inputs.parameters, metadata={'call_link_label': 'reduce_batch'})
+        self.ctx.inputs.parameters = reduce_batch(
+            self.ctx.inputs.parameters, metadata={'call_link_label': 'reduce_batch'}
+        )
         self.report(f'{node.process_label}<{node.pk}> ran out of memory: started again with half the batch.')
         return ProcessHandlerReport(do_break=True)
 
     @process_handler(priority=420, exit_codes=TrainCalculation.exit_codes.ERROR_DIVERGED)
     def learn_slower(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
         """Start from the beginning with a lower learning rate: later checkpoints may hold nan."""
-        parameters = lower_learning_rate(self.ctx.inputs.parameters, metadata={'call_link_label': 'lower_learning_rate'})
+        parameters = lower_learning_rate(
+            self.ctx.inputs.parameters, metadata={'call_link_label': 'lower_learning_rate'}
+        )
         self.ctx.inputs.parameters = parameters
         self.ctx.inputs.pop('restart_folder', None)
         rate = parameters['input']['learning_rate']['start_lr']

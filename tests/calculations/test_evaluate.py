@@ -83,9 +83,9 @@ def test_committee_deviation():
 
 def test_evaluate(python_code, potentials, frames, pair_frames):
     """Both backends in one job: predictions, errors that follow from them, and their deviation."""
-    node = run_get_node(
-        CalculationFactory('dpasse.evaluate'), code=python_code, potentials=potentials, frames=frames
-    )[1]
+    node = run_get_node(CalculationFactory('dpasse.evaluate'), code=python_code, potentials=potentials, frames=frames)[
+        1
+    ]
     assert node.is_finished_ok, node.exit_message
     results, predictions = node.outputs.results.get_dict(), node.outputs.predictions
     assert sorted(results) == ['pytorch', 'tensorflow']
@@ -109,7 +109,7 @@ def test_unreadable_potential(python_code, potentials, frames, programs):
         computer=python_code.computer,
         filepath_executable=programs['python'].path,
         label='python-without-deepmd',
-        prepend_text='export PYTHONPATH=hidden; mkdir -p hidden/deepmd; echo "raise ImportError(1)" > hidden/deepmd/__init__.py',
+        prepend_text='export PYTHONPATH=fake; mkdir -p fake/deepmd; echo "raise ImportError(1)" > fake/deepmd/__init__.py',
     ).store()
     node = run_get_node(
         CalculationFactory('dpasse.evaluate'), code=broken, potentials={'one': potentials['pytorch']}, frames=frames

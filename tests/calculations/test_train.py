@@ -118,7 +118,12 @@ def test_restart(inputs, pretrained):
 def test_interrupted(inputs, tmp_path):
     """A training that is killed gives what it has, and an exit code that says how to go on."""
     steps = 10**6
-    given = inputs('tensorflow', 'se_e2_a', freeze=False, changes={'training': {'numb_steps': steps, 'save_freq': 10, 'disp_freq': 5}})
+    given = inputs(
+        'tensorflow',
+        'se_e2_a',
+        freeze=False,
+        changes={'training': {'numb_steps': steps, 'save_freq': 10, 'disp_freq': 5}},
+    )
     dp = given['code']
     # The program is killed once it has written a checkpoint, as a scheduler does at the end of the walltime.
     script = tmp_path / 'dp'
@@ -142,7 +147,9 @@ kill -9 $!
 
 def test_diverged(inputs):
     """A loss that becomes nan is named as such."""
-    node = run(inputs('tensorflow', 'se_e2_a', freeze=False, changes={'learning_rate': {'start_lr': 1e200, 'stop_lr': 1e190}}))
+    node = run(
+        inputs('tensorflow', 'se_e2_a', freeze=False, changes={'learning_rate': {'start_lr': 1e200, 'stop_lr': 1e190}})
+    )
     assert node.exit_status == 410, (node.exit_status, node.exit_message)
     assert 'lower `learning_rate.start_lr`' in node.exit_message
     assert node.outputs.results['checkpoint_step'] == 20
@@ -155,7 +162,12 @@ def test_diverged(inputs):
         ('tensorflow', {'mixed': True}, {}, '`mixed` is for PyTorch only'),
         ('tensorflow', {'compress': True, 'freeze': False}, {}, '`compress` needs the frozen potential'),
         ('pytorch', {'finetune': {}}, {}, 'pretrained: `finetune` is set without a potential'),
-        ('pytorch', {}, {'training': {'numb_steps': 0}}, '`training.numb_steps` of the training input must be greater than 0'),
+        (
+            'pytorch',
+            {},
+            {'training': {'numb_steps': 0}},
+            '`training.numb_steps` of the training input must be greater than 0',
+        ),
         ('pytorch', {}, {'loss': {'start_pref_x': 1}}, 'undefined key `start_pref_x`'),
         ('jax', {}, {}, "`backend` should be 'pytorch' or 'tensorflow'"),
     ],
@@ -173,7 +185,7 @@ def test_refused_inputs(inputs, pair_frames, pretrained):
     with pytest.raises(ValueError, match='training_data: frames have no energy to train on: label them'):
         run({**given, 'training_data': bare})
     few = FramesData.from_sets([pair_frames[0].with_labels(pair_frames[0].energies, pair_frames[0].forces)])
-    with pytest.raises(ValueError, match='no virial to train on: label them, or set `input.loss.start_pref_v`'):
+    with pytest.raises(ValueError, match=r'no virial to train on: label them, or set `input\.loss\.start_pref_v`'):
         run({**given, 'training_data': few})
     checkpoint = pretrained.outputs.checkpoint
     with pytest.raises(ValueError, match='given without `finetune`: set it'):

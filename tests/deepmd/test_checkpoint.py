@@ -25,7 +25,9 @@ def dp(folder: Path, *arguments: str) -> None:
     """Run DeePMD-kit with one thread."""
     program = Path(sys.prefix) / 'bin' / 'dp'
     environment = os.environ | dict.fromkeys(THREADS, '1')
-    done = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -147,7 +149,9 @@ def test_nothing_is_executed(tmp_path, protocol, script):
     assert mark.exists()
 
 
-@pytest.mark.parametrize(('module', 'name'), [('builtins', 'eval'), ('torch', 'load'), ('torch._utils', '_rebuild_x'), ('os', 'OrderedDict')])
+@pytest.mark.parametrize(
+    ('module', 'name'), [('builtins', 'eval'), ('torch', 'load'), ('torch._utils', '_rebuild_x'), ('os', 'OrderedDict')]
+)
 def test_closed_whitelist(tmp_path, module, name):
     """What is not on the list is refused, near misses too."""
     content = f'\x80\x02c{module}\n{name}\n.'.encode('latin1')
@@ -202,7 +206,7 @@ def test_no_model(tmp_path, name, content, message):
 
 def test_missing_file(tmp_path):
     """A path to nothing."""
-    with pytest.raises(ValueError, match='`x.pt` is no file'):
+    with pytest.raises(ValueError, match=r'`x\.pt` is no file'):
         read_model_file(tmp_path / 'x.pt')
 
 

@@ -25,7 +25,9 @@ def test_whole():
 
 def test_restart_merges():
     """A second header and a repeated step: the later row wins, a column that is new is nan before."""
-    second = HEADER.replace('rmse_trn', 'rmse_val  rmse_trn') + '10 9.0 1.9e+01 0.3 1.1 3e-4\n20 8.0 1.8e+01 0.2 1.0 1e-4\n'
+    second = (
+        HEADER.replace('rmse_trn', 'rmse_val  rmse_trn') + '10 9.0 1.9e+01 0.3 1.1 3e-4\n20 8.0 1.8e+01 0.2 1.0 1e-4\n'
+    )
     curve = parse_lcurve(FIRST + second)
     assert curve.steps.tolist() == [1, 10, 20]
     assert curve.columns['rmse_trn'].tolist() == [40.0, 19.0, 18.0]
@@ -33,7 +35,9 @@ def test_restart_merges():
     assert curve.columns['rmse_val'][1:].tolist() == [9.0, 8.0]
 
 
-@pytest.mark.parametrize('end', ['  20  1.0e+0', '  20  1.0e+01  2.0e-01  1.2e+00  3.2e-04', '  20  1.0e+01  x 1 1\n', '  nan 1 1 1 1\n'])
+@pytest.mark.parametrize(
+    'end', ['  20  1.0e+0', '  20  1.0e+01  2.0e-01  1.2e+00  3.2e-04', '  20  1.0e+01  x 1 1\n', '  nan 1 1 1 1\n']
+)
 def test_cut_short(end):
     """A line that was cut short, or is no row, is left out; even a whole number may have lost digits at the end."""
     assert parse_lcurve(FIRST + end).steps.tolist() == [1, 10]

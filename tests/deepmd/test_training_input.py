@@ -56,7 +56,10 @@ def test_good_inputs():
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (changed('model.descriptor.rcutt', 3), '`model.descriptor` of the training input is refused by DeePMD-kit: undefined key'),
+        (
+            changed('model.descriptor.rcutt', 3),
+            '`model.descriptor` of the training input is refused by DeePMD-kit: undefined key',
+        ),
         (changed('model.descriptor.type', 'nope'), 'invalid choice `nope`'),
         (changed('model.descriptor', {}), 'key `type` is required'),
         (changed('training.numb_steps', 'ten'), 'key `numb_steps` gets wrong value type'),
@@ -82,7 +85,9 @@ def test_backends():
     repflow = {'e_rcut': 6.0, 'e_rcut_smth': 5.0, 'e_sel': 10, 'a_rcut': 4.0, 'a_rcut_smth': 3.0, 'a_sel': 5}
     dpa3 = changed('model.descriptor', {'type': 'dpa3', 'repflow': repflow})
     assert check_input(dpa3, 'pytorch') is None
-    assert check_input(dpa3, 'tensorflow') == 'The descriptor `dpa3` trains in PyTorch only: choose the backend `pytorch`.'
+    assert (
+        check_input(dpa3, 'tensorflow') == 'The descriptor `dpa3` trains in PyTorch only: choose the backend `pytorch`.'
+    )
     assert 'backend: `jax` is unknown' in check_input(INPUT, 'jax')
 
 

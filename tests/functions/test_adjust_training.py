@@ -11,7 +11,9 @@ from aiida_dpasse.functions.adjust_training import lower_learning_rate, reduce_b
 def parameters(**training_data) -> orm.Dict:
     """Return the part of training parameters that is changed."""
     rate = {'type': 'exp', 'start_lr': 1e-3, 'stop_lr': 1e-6}
-    return orm.Dict({'backend': 'pytorch', 'input': {'learning_rate': rate, 'training': {'training_data': training_data}}})
+    return orm.Dict(
+        {'backend': 'pytorch', 'input': {'learning_rate': rate, 'training': {'training_data': training_data}}}
+    )
 
 
 def test_lower_learning_rate(aiida_profile):
@@ -23,7 +25,9 @@ def test_lower_learning_rate(aiida_profile):
     assert given['input']['learning_rate']['start_lr'] == 1e-3
 
 
-@pytest.mark.parametrize(('size', 'smaller'), [(8, 4), (3, 1), ('auto', 'auto:16'), ('auto:7', 'auto:3'), ([2, 4], 'auto')])
+@pytest.mark.parametrize(
+    ('size', 'smaller'), [(8, 4), (3, 1), ('auto', 'auto:16'), ('auto:7', 'auto:3'), ([2, 4], 'auto')]
+)
 def test_reduce_batch(aiida_profile, size, smaller):
     """Half the frames or half the atoms."""
     assert reduce_batch(parameters(batch_size=size))['input']['training']['training_data']['batch_size'] == smaller

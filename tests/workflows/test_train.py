@@ -29,7 +29,10 @@ def wrapped(dp_code, tmp_path):
         script.write_text(f'#!/bin/bash\ndp={dp_code.get_executable()}\n{lines}\n')
         script.chmod(0o755)
         return orm.InstalledCode(
-            computer=dp_code.computer, filepath_executable=str(script), label='dp-wrapped', prepend_text=dp_code.prepend_text
+            computer=dp_code.computer,
+            filepath_executable=str(script),
+            label='dp-wrapped',
+            prepend_text=dp_code.prepend_text,
         ).store()
 
     return make
@@ -81,13 +84,16 @@ def test_smaller_batch(wrapped, frames, tiny_input):
     """Out of memory: half the batch, until it fits or there is nothing left to halve."""
     # A machine that holds no batch of more than one frame.
     code = wrapped(
-        """if grep -q '"batch_size": 1,' input.json; then exec "$dp" "$@"; fi\necho "terminate called: std::bad_alloc"; exit 1"""
+        'if grep -q \'"batch_size": 1,\' input.json; then exec "$dp" "$@"; fi\n'
+        'echo "terminate called: std::bad_alloc"; exit 1'
     )
     content = tiny_input('se_e2_a', 8)
     content['training']['training_data'] = {'batch_size': 2}
     node = run(code, frames, content)
     assert node.is_finished_ok, node.exit_message
-    trainings = sorted((child for child in node.called if isinstance(child, orm.CalcJobNode)), key=lambda child: child.pk)
+    trainings = sorted(
+        (child for child in node.called if isinstance(child, orm.CalcJobNode)), key=lambda child: child.pk
+    )
     assert [child.exit_status for child in trainings] == [420, 0]
     assert trainings[1].inputs.parameters['input']['training']['training_data']['batch_size'] == 1
 
@@ -110,7 +116,11 @@ def test_refused_at_the_top(dp_code, frames, tiny_input):
 def test_builder(dp_code, frames):
     """A builder from a protocol is complete, with options of the machine."""
     builder = TrainBaseWorkChain.get_builder_from_protocol(
-        dp_code, frames, protocol='demo', overrides={'preset': 'student-demo'}, options={'train': {'max_wallclock_seconds': 60}}
+        dp_code,
+        frames,
+        protocol='demo',
+        overrides={'preset': 'student-demo'},
+        options={'train': {'max_wallclock_seconds': 60}},
     )
     assert builder.train.parameters['backend'] == 'tensorflow'
     assert builder.train.metadata.options.max_wallclock_seconds == 60

@@ -48,7 +48,7 @@ def test_paper():
     parameters = TrainBaseWorkChain.protocol_parameters('dpa-sse')
     content = parameters['input']
     descriptor = content['model']['descriptor']
-    assert content['model']['type_map'] == 'Li B O Al Si P S Cl Ga Ge As Br Sn Sb I'.split()
+    assert ' '.join(content['model']['type_map']) == 'Li B O Al Si P S Cl Ga Ge As Br Sn Sb I'
     assert (descriptor['repinit']['rcut'], descriptor['repinit']['tebd_dim']) == (9.0, 8)
     assert descriptor['repinit']['neuron'] == [25, 50, 100]
     assert descriptor['repformer']['nlayers'] == 12

@@ -2,8 +2,9 @@
 
 The fit is a generalised least squares of MSD(tau) = A + 2 d D tau with the exact covariance of the MSD of a Brownian
 walker that is seen through a localised rattling of variance A (Bullerjahn, von Buelow and Hummer, J. Chem. Phys. 153,
-024116, 2020; Michalet, Phys. Rev. E 82, 041914, 2010). Its standard error is calibrated: neighbouring lags share most of
-their data, which an ordinary fit takes for independent.
+024116, 2020; Michalet, Phys. Rev. E 82, 041914, 2010), to which the noise of hops is added: ions in a solid make few,
+large steps, and D cannot be known better than their number. The standard error is calibrated: neighbouring lags share most
+of their data, which an ordinary fit takes for independent.
 """
 
 from __future__ import annotations
@@ -87,13 +88,15 @@ class Diffusion:
 
 
 def brownian_covariance(
-    lags: NDArray[np.int64], frames: int, step_variance: float, noise_variance: float
+    lags: NDArray[np.int64], frames: int, step_variance: float, noise_variance: float, squared_hop: float = 0.0
 ) -> NDArray[np.float64]:
     """Return the covariance (m, m) of one walker's MSD along one axis, averaged over all origins.
 
     The walker makes ``frames - 1`` Gaussian steps of variance ``step_variance``; each position is blurred by Gaussian
     noise, so that MSD(n) = ``noise_variance`` + n ``step_variance``. For Gaussian displacements
-    Cov(x^2, y^2) = 2 Cov(x, y)^2, summed over all pairs of origins.
+    Cov(x^2, y^2) = 2 Cov(x, y)^2, summed over all pairs of origins. A walker that gets on by hops adds the fourth cumulant
+    of the steps that two displacements share: rate times a^4 for each, with a^2 = ``squared_hop`` and rate times a^2 the
+    variance of all steps. Over all axes the sum is d times the value returned, wherever the hops point to.
 
     :param lags: (m,) lags in frames.
     """
@@ -108,7 +111,7 @@ def brownian_covariance(
             correlation = step_variance * overlap + 0.5 * noise_variance * ends
             # Number of pairs of origins (k, l) with k - l = shift, k < frames - i, l < frames - j.
             pairs = np.minimum(frames - i, frames - j + shift) - np.maximum(shift, 0)
-            total = np.sum(np.clip(pairs, 0, None) * 2 * correlation**2)
+            total = np.sum(np.clip(pairs, 0, None) * (2 * correlation**2 + step_variance * squared_hop * overlap))
             covariance[row, column] = covariance[column, row] = total / ((frames - i) * (frames - j))
     return covariance
 
@@ -132,12 +135,17 @@ def fit_msd(
     interval: float,
     walkers: int,
     dimensions: int = 3,
+    hop_length: float = 0.0,
+    model: Fit | None = None,
     points: int = 20,
 ) -> Fit | None:
     """Fit MSD = A + 2 d D tau within ``window`` by generalised least squares.
 
     :param lags: (m,) ps, multiples of ``interval``.
     :param msd: (m,) A^2, summed over ``dimensions`` axes, mean over ``walkers`` independent walkers and all origins.
+    :param hop_length: A; 0 for motion that has no hops.
+    :param model: fit whose slope and offset give the covariance; by default they are found together. For a few walkers only:
+        with a covariance from their own noisy slope, small values would come with small errors.
     :param points: at most so many lags of the window are used, evenly spaced: more hold no further information.
     :returns: None if fewer than three lags lie in the window.
     """
@@ -148,13 +156,15 @@ def fit_msd(
     tau, values = lags[chosen], msd[chosen]
     steps = np.round(tau / interval).astype(np.int64)
     design = np.stack([np.ones_like(tau), tau], axis=1)
-    offset, slope = np.linalg.lstsq(design, values, rcond=None)[0]
-    for _ in range(4):
+    offset, slope = (model.offset, model.slope) if model else np.linalg.lstsq(design, values, rcond=None)[0]
+    for _ in range(1 if model else 4):
         variances = max(slope, 1e-12) * interval / dimensions, max(offset, 0.0) / dimensions
-        covariance = brownian_covariance(steps, frames, *variances) * dimensions / walkers
+        covariance = brownian_covariance(steps, frames, *variances, hop_length**2) * dimensions / walkers
         weight = np.linalg.inv(covariance + 1e-12 * np.trace(covariance) * np.eye(len(tau)) / len(tau))
         parameters = np.linalg.inv(design.T @ weight @ design)
         offset, slope = parameters @ design.T @ weight @ values
+    if model and slope > model.slope:
+        parameters, weight = parameters * (slope / model.slope) ** 2, weight * (model.slope / slope) ** 2
     residual = values - design @ [offset, slope]
     misfit = float(residual @ weight @ residual) / (len(tau) - 2)
     curved = np.column_stack([design, (tau - tau.mean()) ** 2])
@@ -185,22 +195,27 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
 
     window = choose_window(lags, msd, hop_length, shortest.duration)
     walkers = ions * len(runs)
-    fit = None if window is None else fit_msd(lags, msd, window, frames, interval, walkers, dimensions)
+    fit = None if window is None else fit_msd(lags, msd, window, frames, interval, walkers, dimensions, hop_length)
     verdict = judge(fit, lags, msd, walkers, hop_length)
-    error = msd_error(lags, fit, msd, frames, interval, walkers, dimensions)
+    error = msd_error(lags, fit, msd, frames, interval, walkers, dimensions, hop_length)
     if fit is None:
         return Diffusion(None, None, None, None, None, None, verdict, None, lags, msd, error)
 
     tracer, tracer_error = fit.diffusivity(dimensions)
     singles = [
-        fit_msd(lags, run.msd[:count].sum(axis=1), fit.window, frames, interval, ions, dimensions) for run in runs
+        fit_msd(lags, run.msd[:count].sum(axis=1), fit.window, frames, interval, ions, dimensions, hop_length, fit)
+        for run in runs
     ]
     values = [single.diffusivity(dimensions)[0] for single in singles if single is not None]
     if len(values) > 2:
         tracer_error = max(tracer_error, float(np.std(values, ddof=1) / np.sqrt(len(values))))
     tracer_error *= fit.inflation
-    whole = fit_msd(lags, collective, fit.window, frames, interval, len(runs), dimensions)
     determined = None
+    # A hop moves the collective coordinate, normalised by N, by its length over the root of N.
+    step = hop_length / np.sqrt(ions)
+    whole = None
+    if fit.slope > 0:
+        whole = fit_msd(lags, collective, fit.window, frames, interval, len(runs), dimensions, step, fit)
     if whole is not None and whole.slope > 0:
         value, spread = whole.diffusivity(dimensions)
         spread *= whole.inflation
@@ -216,9 +231,16 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
 
 
 def msd_error(
-    lags: Array, fit: Fit | None, msd: Array, frames: int, interval: float, walkers: int, dimensions: int = 3
+    lags: Array,
+    fit: Fit | None,
+    msd: Array,
+    frames: int,
+    interval: float,
+    walkers: int,
+    dimensions: int = 3,
+    hop_length: float = 0.0,
 ) -> Array:
-    """Return the standard deviation (m,) A^2 of the MSD if the walkers are Brownian with the MSD seen."""
+    """Return the standard deviation (m,) A^2 of the MSD if the walkers hop and rattle with the MSD seen."""
     steps = np.round(lags / interval).astype(np.int64)
     error = np.zeros(len(lags))
     slope = fit.slope if fit is not None else float(np.polyfit(lags, msd, 1)[0])
@@ -226,5 +248,6 @@ def msd_error(
     variances = max(slope, 0.0) * interval / dimensions, max(offset, 0.0) / dimensions
     for index, step in enumerate(steps):
         if step > 0:
-            error[index] = np.sqrt(brownian_covariance(np.array([step]), frames, *variances)[0, 0] * dimensions / walkers)
+            variance = brownian_covariance(np.array([step]), frames, *variances, hop_length**2)[0, 0]
+            error[index] = np.sqrt(variance * dimensions / walkers)
     return error

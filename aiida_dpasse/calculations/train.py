@@ -114,13 +114,13 @@ class TrainCalculation(CalcJob):
         spec.exit_code(
             400,
             'ERROR_INTERRUPTED',
-            message='The training ended at step {step} of {steps}: carry it on with its remote folder as `restart_folder`.',
+            message='It ended at step {step} of {steps}: carry it on from its remote folder (`restart_folder`).',
             invalidates_cache=True,
         )
         spec.exit_code(
             410,
             'ERROR_DIVERGED',
-            message='The loss is not a number from step {step} on: lower `learning_rate.start_lr` or mend wrong labels.',
+            message='The loss is not a number from step {step} on: lower `learning_rate.start_lr` or mend the labels.',
         )
         spec.exit_code(
             420,

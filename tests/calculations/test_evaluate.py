@@ -109,7 +109,8 @@ def test_unreadable_potential(python_code, potentials, frames, programs):
         computer=python_code.computer,
         filepath_executable=programs['python'].path,
         label='python-without-deepmd',
-        prepend_text='export PYTHONPATH=fake; mkdir -p fake/deepmd; echo "raise ImportError(1)" > fake/deepmd/__init__.py',
+        # Python's own path wins: this package hides DeePMD-kit.
+        prepend_text='export PYTHONPATH=x; mkdir -p x/deepmd; echo "raise ImportError(1)" > x/deepmd/__init__.py',
     ).store()
     node = run_get_node(
         CalculationFactory('dpasse.evaluate'), code=broken, potentials={'one': potentials['pytorch']}, frames=frames

@@ -12,6 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, merge, protocol
+from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 CODE_HELP = {
     'dp': 'DeePMD-kit\'s `dp`.',
@@ -37,7 +38,7 @@ def validate_positive(value: int | orm.Int, _: Any) -> str | None:
     return None if number > 0 else f'It should be greater than 0, got {number}.'
 
 
-class DpasseWorkChain(WorkChain):
+class DpasseWorkChain(SubmitOnce, WorkChain):
     """Base of the work chains. A subclass says which codes it needs, its parameters and its protocol."""
 
     #: Codes that the chain or its children run.

@@ -14,12 +14,13 @@ from aiida_dpasse.calculations.md import MDCalculation
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.merge_segments import merge_segments
 from aiida_dpasse.workflows.protocols.loader import machine, merge, protocol
+from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 #: Outputs of a segment that are joined if there are several.
 MERGED = ('frames', 'thermo', 'deviation', 'results')
 
 
-class MDBaseWorkChain(BaseRestartWorkChain):
+class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     """Run one molecular dynamics; a segment that ends at its walltime is carried on from its restart file."""
 
     _process_class = MDCalculation

@@ -51,7 +51,9 @@ def distillation(process: orm.ProcessNode) -> list[str]:
     """Return labels, errors and the gain in speed."""
     speed = output_dict(process, 'speed').get('ratio')
     faster = [f'{text(float(speed))} times faster than its teacher'] if speed else []
-    return [*labels(process), *errors(process), *faster]
+    # Reference labels tell more than the teacher's own.
+    found = sorted(errors(process), key=lambda line: 'against teacher' in line)
+    return [*labels(process), *faster, *found]
 
 
 def committee(process: orm.ProcessNode) -> list[str]:

@@ -26,6 +26,11 @@ class TransportParameters(Parameters):
     )
 
 
+def validate_trajectories(trajectories: Any, _: Any) -> str | None:
+    """Return one sentence if there is no trajectory."""
+    return None if trajectories else 'trajectories: there is none: give the working directory of each segment of a run.'
+
+
 def validate_inputs(inputs: Any, _: Any) -> str | None:
     """Return one sentence if the ion is not in the structure, or a trajectory lies on another computer."""
     structure, parameters = inputs.get('structure'), inputs.get('parameters')
@@ -54,7 +59,10 @@ class TransportCalculation(DriverCalculation):
         super().define(spec)
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.transport'
         spec.input_namespace(
-            'trajectories', valid_type=orm.RemoteData, help='Working directories of the segments of one run, in order.'
+            'trajectories',
+            valid_type=orm.RemoteData,
+            validator=validate_trajectories,
+            help='Working directories of the segments of one run, in order.',
         )
         spec.input('structure', valid_type=orm.StructureData, help='Structure that the run started from.')
         spec.input(
@@ -70,9 +78,11 @@ class TransportCalculation(DriverCalculation):
             valid_type=orm.ArrayData,
             help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins.',
         )
-        spec.output('results', valid_type=orm.Dict, help='Number of ions and frames, interval, volume, framework drift.')
+        spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
         spec.default_output_node = 'results'
-        spec.exit_code(320, 'ERROR_TRAJECTORY', message='The trajectory cannot be analysed. {reason}', invalidates_cache=True)
+        spec.exit_code(
+            320, 'ERROR_TRAJECTORY', message='The trajectory cannot be analysed. {reason}', invalidates_cache=True
+        )
 
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
         """Return the job: the linked files, the atoms and the parameters."""

@@ -22,7 +22,10 @@ FEWEST_FRAMES = 8
 
 
 class Tracks:
-    """Ways of the mobile ions relative to the framework, thinned out by two whenever they exceed ``limit`` frames."""
+    """Ways of the mobile ions relative to the framework, thinned out by two whenever they exceed ``limit`` frames.
+
+    They are kept in fractional coordinates: a cell that breathes (NPT) moves no ion.
+    """
 
     def __init__(self, symbols: list[str], masses: list[float], ion: str, limit: int):
         self.mobile = np.array(symbols) == ion
@@ -32,42 +35,55 @@ class Tracks:
         self.steps: list[int] = []
         self.ions: list[NDArray[np.float64]] = []
         self.centres: list[NDArray[np.float64]] = []
-        self.volumes: list[float] = []
+        self.cells: list[NDArray[np.float64]] = []
 
     def add(self, step: int, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
         """Take in one frame."""
         if self.seen % self.stride == 0:
-            centre = self.weights @ positions
+            scaled = positions @ np.linalg.inv(cell)
+            centre = self.weights @ scaled
             self.steps.append(step)
             self.centres.append(centre)
-            self.ions.append(positions[self.mobile] - centre)
-            self.volumes.append(float(abs(np.linalg.det(cell))))
+            self.ions.append(scaled[self.mobile] - centre)
+            self.cells.append(cell)
             if len(self.steps) > self.limit:
                 self.stride *= 2
-                for name in ('steps', 'ions', 'centres', 'volumes'):
+                for name in ('steps', 'ions', 'centres', 'cells'):
                     setattr(self, name, getattr(self, name)[::2])
         self.seen += 1
 
 
 def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
-    """Return the tracks of the trajectory files of ``job``, and the number of frames that were cut short."""
+    """Return the tracks of the trajectory files of ``job``, and the number of frames that were cut short.
+
+    :raises ValueError: if the trajectory is one of another structure.
+    """
     tracks = Tracks(job['symbols'], job['masses'], job['ion'], job['max_frames'])
     reader = DumpReader(job['trajectories'])
     for step, cell, positions in reader:
+        if len(positions) != len(job['symbols']):
+            counts = f'{len(positions)} atoms and the structure {len(job["symbols"])}'
+            raise ValueError(f'The frame of step {step} holds {counts}: give the structure that was simulated.')
         tracks.add(step, cell, positions)
     return tracks, reader.dropped
 
 
 def analyse(job: dict[str, Any]) -> dict[str, Any]:
     """Return the numbers of one run and write its arrays; with ``error``, one sentence, if there are too few frames."""
-    tracks, dropped = read_tracks(job)
+    try:
+        tracks, dropped = read_tracks(job)
+    except ValueError as exception:
+        return {'error': str(exception)}
     frames = len(tracks.steps)
     if frames < FEWEST_FRAMES:
         return {'error': f'The trajectory holds {frames} whole frames, at least {FEWEST_FRAMES} are needed.'}
     gaps = np.unique(np.diff(tracks.steps))
     if len(gaps) > 1:
-        return {'error': f'The frames of the trajectory are {gaps.min()} to {gaps.max()} steps apart and should be evenly spaced.'}
-    positions, centres = np.array(tracks.ions), np.array(tracks.centres)
+        spread = f'{gaps.min()} to {gaps.max()} steps apart'
+        return {'error': f'The frames are {spread} and should be evenly spaced: give all segments of the run.'}
+    cells = np.array(tracks.cells)
+    cell = cells.mean(axis=0)
+    positions, centres = np.array(tracks.ions) @ cell, np.array(tracks.centres) @ cell
     interval = float(gaps[0]) * job['timestep'] * 1e-3
     count = frames // 2 + 1
     charges = np.full(positions.shape[1], float(job['charge']))
@@ -87,7 +103,7 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
         'frames_cut_short': dropped,
         'interval_ps': interval,
         'duration_ps': interval * (frames - 1),
-        'volume_A3': float(np.mean(tracks.volumes)),
+        'volume_A3': float(np.abs(np.linalg.det(cells)).mean()),
         'framework_drift_A': float(np.linalg.norm(centres - centres[0], axis=1).max()),
     }
 

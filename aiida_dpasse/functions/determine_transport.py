@@ -13,27 +13,44 @@ from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, fit_arrhenius
 from aiida_dpasse.transport.conductivity import conductivity
 from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
 
+#: The row of a temperature at which no run ended well.
+NOTHING: dict[str, Any] = {
+    'diffusivity_cm2_s': None,
+    'error_cm2_s': None,
+    'conductivity_mS_cm': None,
+    'nernst_einstein_conductivity_mS_cm': None,
+    'haven_ratio': None,
+    'runs': 0,
+    'diffusive': False,
+    'reason': 'No run ended well: see the exit messages of the runs that failed.',
+}
+
 
 @calcfunction
-def determine_transport(parameters: orm.Dict, **runs: orm.Data) -> dict[str, orm.Data]:
-    """Return ``transport`` (by temperature), ``arrhenius`` (the fit and what it says at `extrapolate_to`) and ``curves``.
+def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Data) -> dict[str, orm.Data]:
+    """Return ``transport`` (by temperature), ``arrhenius`` (the fit, and sigma at `extrapolate_to`) and ``curves``.
 
     :param parameters: those of the conductivity chain.
-    :param runs: outputs of `dpasse.transport`, ``statistics_<label>_<t>_<r>`` and ``results_<label>_<t>_<r>``.
+    :param planned: under ``runs``, ``<label>_<t>_<r>`` of all runs that were started.
+    :param runs: outputs of `dpasse.transport`, ``statistics_<label>_<t>_<r>`` and ``results_<label>_<t>_<r>``, of those
+        that ended well; the others are listed as ``runs_failed``.
     """
     given = {'hop_length': 2.5, 'transport': {}, **parameters.get_dict()}
     statistics = {key.removeprefix('statistics_'): node for key, node in runs.items() if key.startswith('statistics_')}
     results = {key.removeprefix('results_'): node for key, node in runs.items() if key.startswith('results_')}
     rows, curves = [], {}
     for index, temperature in enumerate(given['temperatures']):
-        keys = [key for key in sorted(statistics) if key.split('_')[-2] == f'{index:02d}']
+        started = [key for key in planned['runs'] if key.split('_')[-2] == f'{index:02d}']
+        keys = [key for key in started if key in statistics]
+        failed = {'runs_failed': [key for key in started if key not in statistics]}
         if not keys:
-            rows.append({'temperature_K': temperature, 'runs': 0, 'diffusive': False, 'reason': 'No run ended well.'})
+            rows.append({**NOTHING, **failed, 'temperature_K': temperature})
             continue
         pooled = [read_statistics(statistics[key], results[key].get_dict()) for key in keys]
         found = pool(pooled, given['hop_length'])
         drift = max(results[key]['framework_drift_A'] for key in keys)
-        rows.append({**describe(found, pooled, temperature, given['transport'].get('charge', 1.0)), 'framework_drift_A': drift})
+        row = describe(found, pooled, temperature, given['transport'].get('charge', 1.0))
+        rows.append({**row, **failed, 'framework_drift_A': drift})
         curves |= {
             f'lag_ps_{index:02d}': found.lags,
             f'msd_A2_{index:02d}': found.msd,
@@ -124,7 +141,11 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
     fit = fit_arrhenius(kelvins, values * kelvins, errors * kelvins)
     value, low, high = (number / temperature for number in fit.interval(temperature))
     energy, energy_error = fit.activation_energy
-    kind = 'The collective conductivity is determined' if collective else 'The collective conductivity is undetermined'
+    span = f'the {len(diffusive)} diffusive temperatures from {kelvins.min():g} to {kelvins.max():g} K'
+    if collective:
+        reason = f'From the collective conductivity at {span}.'
+    else:
+        reason = f'From {span}; the collective conductivity is not determined at each: no correlations are counted.'
     answer |= {
         'conductivity_mS_cm': value,
         'interval_mS_cm': [low, high],
@@ -135,6 +156,6 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         'covariance': fit.covariance.tolist(),
         'misfit': fit.misfit,
         'extrapolated': not bool(kelvins.min() <= temperature <= kelvins.max()),
-        'reason': f'{kind} at {"all" if collective else "not all"} of the {len(diffusive)} diffusive temperatures.',
+        'reason': reason,
     }
     return answer

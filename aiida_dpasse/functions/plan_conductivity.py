@@ -14,7 +14,8 @@ from aiida_dpasse.seeds import derive_seed
 def plan_conductivity(parameters: orm.Dict, **structures: orm.StructureData) -> dict[str, orm.Dict]:
     """Return ``supercell``, ``transport`` and, for every structure, temperature and replica, ``md_<label>_<t>_<r>``.
 
-    Temperatures are numbered as they stand in ``parameters``; every run has its own seed.
+    ``runs`` lists these, so that those that fail can be named. Temperatures are numbered as they stand in
+    ``parameters``; every run has its own seed.
     """
     given = parameters.get_dict()
     plan: dict[str, Any] = {
@@ -25,5 +26,7 @@ def plan_conductivity(parameters: orm.Dict, **structures: orm.StructureData) -> 
         for index, temperature in enumerate(given['temperatures']):
             for replica in range(given['replicas']):
                 seed = derive_seed(given['seed'], 'md', label, index, replica)
-                plan[f'md_{label}_{index:02d}_{replica:02d}'] = {**given['md'], 'temperature': temperature, 'seed': seed}
+                run = {**given['md'], 'temperature': temperature, 'seed': seed}
+                plan[f'md_{label}_{index:02d}_{replica:02d}'] = run
+    plan['runs'] = {'runs': [key.removeprefix('md_') for key in plan if key.startswith('md_')]}
     return {key: orm.Dict(value) for key, value in plan.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class TransportParser(Parser):
             if reason is not None:
                 return self.exit_codes.ERROR_TRAJECTORY.format(reason=reason)
             arrays = dict(np.load(io.BytesIO(repository.get_object_content(f'{OUTPUT}/{STATISTICS}', mode='rb'))))
-        except (OSError, ValueError, KeyError, AttributeError) as exception:
+        except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as exception:
             return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         self.out('results', orm.Dict(result))
         self.out('statistics', orm.ArrayData(arrays))

@@ -42,9 +42,9 @@ class Arrhenius:
 def fit_arrhenius(temperatures: Any, values: Any, errors: Any) -> Arrhenius:
     """Fit ln y against 1/T by weighted least squares.
 
-    Fit D, or sigma T; never sigma, whose prefactor depends on temperature (DPA-SSE, section 2.5, with m = -1). Where the
-    points scatter more than their errors allow, the covariance is scaled by chi^2 per degree of freedom; it is never
-    scaled down, since few points may agree by chance.
+    Fit D, or sigma T; never sigma, whose prefactor depends on temperature (DPA-SSE, section 2.5, with m = -1). Where
+    the points scatter more than their errors allow, the covariance is scaled by chi^2 per degree of freedom; it is
+    never scaled down, since few points may agree by chance.
 
     :param temperatures: (n,) K, n of at least `FEWEST_TEMPERATURES` distinct values.
     :param values: y (n,), positive.
@@ -52,8 +52,8 @@ def fit_arrhenius(temperatures: Any, values: Any, errors: Any) -> Arrhenius:
     :raises ValueError: if there are too few temperatures, or a number is not positive.
     """
     t, y, e = (np.asarray(array, dtype=float) for array in (temperatures, values, errors))
-    if len(np.unique(t)) < FEWEST_TEMPERATURES:
-        raise ValueError(f'{len(np.unique(t))} temperatures are too few for an Arrhenius fit: give {FEWEST_TEMPERATURES}.')
+    if (count := len(np.unique(t))) < FEWEST_TEMPERATURES:
+        raise ValueError(f'{count} temperatures are too few for an Arrhenius fit: give {FEWEST_TEMPERATURES}.')
     if min(t.min(), y.min(), e.min()) <= 0:
         raise ValueError('Temperatures, values and errors should be positive: leave the others out.')
     weights = (y / e) ** 2

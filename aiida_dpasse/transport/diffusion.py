@@ -3,8 +3,8 @@
 The fit is a generalised least squares of MSD(tau) = A + 2 d D tau with the exact covariance of the MSD of a Brownian
 walker that is seen through a localised rattling of variance A (Bullerjahn, von Buelow and Hummer, J. Chem. Phys. 153,
 024116, 2020; Michalet, Phys. Rev. E 82, 041914, 2010), to which the noise of hops is added: ions in a solid make few,
-large steps, and D cannot be known better than their number. The standard error is calibrated: neighbouring lags share most
-of their data, which an ordinary fit takes for independent.
+large steps, and D cannot be known better than their number. The standard error is calibrated: neighbouring lags share
+most of their data, which an ordinary fit takes for independent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST_RELATIVE_ERROR = 0.3
 
 @dataclass(frozen=True)
 class Statistics:
-    """What one run gives: ``lags`` (m,) ps, ``msd`` and ``collective`` (m, 3) A^2 per axis, and how much lies behind them.
+    """What one run gives: ``lags`` (m,) ps, ``msd`` and ``collective`` (m, 3) A^2 per axis, and what is behind them.
 
     ``frames`` positions, ``interval`` ps apart, of ``ions`` ions in ``volume`` A^3.
     """
@@ -94,9 +94,9 @@ def brownian_covariance(
 
     The walker makes ``frames - 1`` Gaussian steps of variance ``step_variance``; each position is blurred by Gaussian
     noise, so that MSD(n) = ``noise_variance`` + n ``step_variance``. For Gaussian displacements
-    Cov(x^2, y^2) = 2 Cov(x, y)^2, summed over all pairs of origins. A walker that gets on by hops adds the fourth cumulant
-    of the steps that two displacements share: rate times a^4 for each, with a^2 = ``squared_hop`` and rate times a^2 the
-    variance of all steps. Over all axes the sum is d times the value returned, wherever the hops point to.
+    Cov(x^2, y^2) = 2 Cov(x, y)^2, summed over all pairs of origins. A walker that gets on by hops adds the fourth
+    cumulant of the steps that two displacements share: rate times a^4 for each, with a^2 = ``squared_hop`` and rate
+    times a^2 the variance of all steps. Over all axes it sums to d times the value returned, wherever hops point to.
 
     :param lags: (m,) lags in frames.
     """
@@ -144,8 +144,8 @@ def fit_msd(
     :param lags: (m,) ps, multiples of ``interval``.
     :param msd: (m,) A^2, summed over ``dimensions`` axes, mean over ``walkers`` independent walkers and all origins.
     :param hop_length: A; 0 for motion that has no hops.
-    :param model: fit whose slope and offset give the covariance; by default they are found together. For a few walkers only:
-        with a covariance from their own noisy slope, small values would come with small errors.
+    :param model: fit whose slope and offset give the covariance; by default they are found together. For a few walkers
+        only: with a covariance from their own noisy slope, small values would come with small errors.
     :param points: at most so many lags of the window are used, evenly spaced: more hold no further information.
     :returns: None if fewer than three lags lie in the window.
     """
@@ -178,7 +178,7 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
 
     Runs are cut to the lags that all have and averaged. The error of D is the larger of the fit's own and of the
     scatter among three or more runs, so that correlations among the ions, which the fit does not know, are not lost.
-    The collective coefficient has one walker per run; it is given only if it is known to within `LARGEST_RELATIVE_ERROR`.
+    The collective coefficient has one walker per run; it is given only if known to within `LARGEST_RELATIVE_ERROR`.
 
     :param hop_length: distance between neighbouring sites in A.
     :raises ValueError: if there is no run, or the runs were not sampled alike.
@@ -186,7 +186,7 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
     if not runs:
         raise ValueError('There is no run to pool: give at least one.')
     if len({(run.ions, round(run.interval, 9)) for run in runs}) > 1:
-        raise ValueError('The runs differ in their number of ions or their sampling interval: pool those that are alike.')
+        raise ValueError('The runs differ in their ions or their sampling interval: pool those that are alike.')
     shortest = min(runs, key=lambda run: len(run.lags))
     lags, count = shortest.lags, len(shortest.lags)
     msd = np.mean([run.msd[:count].sum(axis=1) for run in runs], axis=0)

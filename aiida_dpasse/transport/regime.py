@@ -36,17 +36,20 @@ def judge(
 
     Four things are asked: the MSD exceeds half the squared hop length early enough to be fitted; at least
     `FEWEST_HOPS` hops were made (walkers times largest MSD over squared hop length; He et al., npj Comput. Mater. 4,
-    18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window is
-    within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve counted.
+    18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window
+    is within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve
+    counted.
 
     :param msd: (m,) A^2 at ``lags`` (m,) ps, mean over ``walkers`` ions.
     """
-    half = lags <= lags[-1] / 2 + 1e-9 if len(lags) > 2 else np.ones(len(lags), dtype=bool)
-    largest = float(msd[half].max()) if len(msd) else 0.0
+    # The lags reach to half the run; a window has to begin within its first third.
+    early = lags <= lags[-1] * 2 / 3 + 1e-9 if len(lags) > 2 else np.ones(len(lags), dtype=bool)
+    largest = float(msd[early].max()) if len(msd) else 0.0
+    what = 'The mean square displacement'
     if fit is None:
         return Verdict(
             False,
-            f'The mean square displacement reaches {largest:.2g} A^2 within half the run, and half the squared hop length '
+            f'{what} reaches {largest:.2g} A^2 within a third of the run, and half the squared hop length '
             f'({0.5 * hop_length**2:.2g} A^2) too late or never: the ions rattle, or the run is too short.',
         )
     hops = walkers * largest / hop_length**2
@@ -59,18 +62,15 @@ def judge(
     error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * bend_error * (end - middle)) * end / max(final, 1e-12)
     numbers = {'slope': float(local), 'slope_error': float(error), 'hops': float(hops)}
     if hops < FEWEST_HOPS:
-        return Verdict(False, f'Only {hops:.2g} hops were made, {FEWEST_HOPS:.0f} are needed: run longer or hotter.', **numbers)
+        reason = f'Only {hops:.2g} hops were made, {FEWEST_HOPS:.0f} are needed: run longer or hotter.'
+        return Verdict(False, reason, **numbers)
     if fit.slope < 3 * np.sqrt(fit.covariance[1, 1]):
-        return Verdict(False, 'The mean square displacement does not grow beyond its error: the ions rattle in place.', **numbers)
+        return Verdict(False, f'{what} does not grow beyond its error: the ions rattle in place.', **numbers)
     line = fit.slope * end / max(final, 1e-12)
     if line < 0.5 or local + 2 * error < SMALLEST_SLOPE:
-        return Verdict(
-            False,
-            f'The mean square displacement grows with the power {min(line, local):.2f} of time: the ions are still caged; run longer.',
-            **numbers,
-        )
+        power = f'{min(line, local):.2f}'
+        return Verdict(False, f'{what} grows with the power {power} of time: still caged, run longer.', **numbers)
     if local - 2 * error > LARGEST_SLOPE:
-        return Verdict(
-            False, f'The mean square displacement grows with the power {local:.2f} of time: something drifts or melts.', **numbers
-        )
-    return Verdict(True, f'The mean square displacement grows linearly and {hops:.0f} hops were made.', **numbers)
+        reason = f'{what} grows with the power {local:.2f} of time: something drifts or melts.'
+        return Verdict(False, reason, **numbers)
+    return Verdict(True, f'{what} grows linearly and {hops:.0f} hops were made.', **numbers)

@@ -64,7 +64,13 @@ class ConductivityParameters(Parameters):
 
 
 def validate_conductivity(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if the potential cannot run the structures, or the ion is in none of them."""
+    """Return one sentence if potential, structures, ion and codes do not go together."""
+    codes = inputs.get('codes', {})
+    if 'lmp' in codes and 'python' in codes and codes['lmp'].computer.pk != codes['python'].computer.pk:
+        return (
+            f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
+            'trajectories are read where they lie, give a Python of that computer.'
+        )
     potential = inputs.get('potential')
     for label, structure in inputs.get('structures', {}).items():
         symbols = sorted(structure.get_symbols_set())
@@ -113,7 +119,7 @@ class ConductivityWorkChain(DpasseWorkChain):
             'transport',
             valid_type=orm.Dict,
             required=False,
-            help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, and the verdict.',
+            help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, verdict.',
         )
         spec.output(
             'arrhenius',
@@ -122,6 +128,7 @@ class ConductivityWorkChain(DpasseWorkChain):
             help='Activation energy, and the conductivity at `extrapolate_to` with its 16 % and 84 % quantiles.',
         )
         spec.output('curves', valid_type=orm.ArrayData, required=False, help='MSD and its error by temperature.')
+        spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
         spec.exit_code(
             400,
             'ERROR_NO_RUN_FINISHED',
@@ -133,17 +140,24 @@ class ConductivityWorkChain(DpasseWorkChain):
             message='The conductivity is undetermined: {reason} Run longer, hotter, or in a larger cell.',
         )
 
-    def setup(self) -> None:
+    def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the coldest first: they are the slowest to tell anything."""
         structures = self.inputs.structures
         self.ctx.plan = plan_conductivity(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
-        self.ctx.supercells = {
-            label: make_supercell(
-                structure, self.ctx.plan['supercell'], metadata={'call_link_label': f'supercell_{label}'}
-            )
-            for label, structure in structures.items()
-        }
+        self.ctx.supercells = {}
+        for label, structure in structures.items():
+            metadata = {'call_link_label': f'supercell_{label}'}
+            try:
+                self.ctx.supercells[label] = make_supercell(structure, self.ctx.plan['supercell'], metadata=metadata)
+            except ValueError as exception:
+                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        formulas = {label: cell.get_formula() for label, cell in self.ctx.supercells.items()}
+        if len(set(formulas.values())) > 1:
+            found = ', '.join(f'{label}: {formula}' for label, formula in sorted(formulas.items()))
+            reason = f'Configurations that are pooled should have one supercell formula, these have {found}.'
+            return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
         self.enqueue('make_run', sorted(key for key in self.ctx.plan if key.startswith('md_')))
+        return None
 
     def label_of(self, key: str) -> str:
         """Return the structure's label in ``md_<label>_<t>_<r>``."""
@@ -194,11 +208,11 @@ class ConductivityWorkChain(DpasseWorkChain):
             return self.exit_codes.ERROR_NO_RUN_FINISHED.format(
                 count=len(self.unfinished('transport_')), reason=first.exit_message
             )
-        results = determine_transport(
-            self.inputs.parameters,
-            **{key.replace('transport', name, 1): node.outputs[name] for name in NAMES for key, node in analyses.items()},
-            metadata={'call_link_label': 'determine'},
-        )
+        found = {
+            key.replace('transport', name, 1): node.outputs[name] for name in NAMES for key, node in analyses.items()
+        }
+        metadata = {'call_link_label': 'determine'}
+        results = determine_transport(self.inputs.parameters, self.ctx.plan['runs'], **found, metadata=metadata)
         self.out_many(results)
         if 'arrhenius' in results and results['arrhenius']['conductivity_mS_cm'] is None:
             return self.exit_codes.ERROR_UNDETERMINED.format(reason=results['arrhenius']['reason'])

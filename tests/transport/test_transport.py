@@ -64,7 +64,8 @@ def test_ballistic_motion_is_quadratic():
     """Atoms of constant velocity have MSD = v^2 t^2 exactly."""
     velocity = np.array([[1.0, 2.0, 3.0]])
     positions = np.arange(50)[:, None, None] * velocity[None]
-    np.testing.assert_allclose(mean_square_displacement(positions), np.arange(50)[:, None] ** 2 * velocity**2, atol=1e-7)
+    expected = np.arange(50)[:, None] ** 2 * velocity**2
+    np.testing.assert_allclose(mean_square_displacement(positions), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize('dimensions', [1, 2, 3])

@@ -22,12 +22,11 @@ class SubmitOnce:
     def submit(self, process: type[Process], inputs: dict[str, Any] | None = None, **kwargs: Any) -> orm.ProcessNode:
         """Submit a child, or return the one of the same label that this step submitted before it was cut off."""
         label = {**(inputs or {}), **kwargs}.get('metadata', {}).get('call_link_label')
-        links = self.node.base.links.get_outgoing(
-            link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK), link_label_filter=label or ''
-        )
+        calls = (LinkType.CALL_CALC, LinkType.CALL_WORK)
+        links = self.node.base.links.get_outgoing(link_type=calls, link_label_filter=label).all_nodes() if label else []
         # A restart chain that was paused at its last iteration counts from one again: what it knows is no double.
         known = {node.pk for node in self.ctx.get('children', [])}
-        for child in links.all_nodes():
+        for child in links:
             # One without checkpoint was cut off while it was stored: it can never run.
             if child.pk not in known and (child.is_terminated or child.checkpoint is not None):
                 return child

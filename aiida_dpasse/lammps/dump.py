@@ -29,8 +29,8 @@ class DumpReader:
     """Iterates over ``(step, cell, positions)`` of the dump files of one run.
 
     ``cell`` (3, 3) A holds the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
-    and relative to the corner of the box. A frame that is cut short at the end of a file or holds numbers that are not
-    finite is left out and counted in ``dropped``. Where a segment repeats steps of an earlier one, the later counts.
+    and relative to the corner of the box. A frame that is cut short at the end of a file, has lost atoms since the first
+    frame, or holds numbers that are not finite is left out and counted in ``dropped``. Where a segment repeats steps of an earlier one, the later counts.
 
     :param paths: the files of the segments of one run in order. Files that do not exist, or are empty, hold no frames.
     """
@@ -41,9 +41,10 @@ class DumpReader:
         self.dropped = 0
         #: Elements of the atoms if the file names them, else their types as text; known from the first frame on.
         self.symbols: tuple[str, ...] = ()
+        self._atoms = 0
 
     def __iter__(self) -> Iterator[Frame]:
-        self.dropped = 0
+        self.dropped = self._atoms = 0
         firsts = [self._first_step(path) for path in self.paths]
         for index, path in enumerate(self.paths):
             ends = [step for step in firsts[index + 1 :] if step is not None]
@@ -78,7 +79,9 @@ class DumpReader:
                     return
                 if record is None:
                     return
-                if np.isfinite(record.positions).all() and np.isfinite(record.cell).all():
+                atoms = len(record.positions)
+                self._atoms = self._atoms or atoms
+                if atoms == self._atoms and np.isfinite(record.positions).all() and np.isfinite(record.cell).all():
                     yield record
                 else:
                     self.dropped += 1
@@ -97,7 +100,7 @@ def _read_record(handle: IO[str]) -> _Record | None:
         raise ValueError('The header of a frame is not complete.')
     step, count, columns = int(header[0]), int(header[2]), header[7].split()[2:]
     lines = list(islice(handle, count))
-    if len(lines) < count or not lines[-1].endswith('\n'):
+    if len(lines) < count or not (lines or header)[-1].endswith('\n'):
         raise ValueError(f'The frame of step {step} is not complete.')
     cell, origin = _cell(header[3].split()[3:], [header[index].split() for index in (4, 5, 6)])
     wanted = [columns.index(name) for name in ('xu', 'yu', 'zu')]

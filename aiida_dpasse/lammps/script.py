@@ -38,6 +38,9 @@ BAR_PER_GPA = 1e4
 STRIDE = 10
 _RESTART_FILES = 'md.*'
 _AVERAGE_FILE = 'average.lammps'
+#: Written as a stage begins, so that a segment can be continued from the moment it runs. Never before the integrator is
+#: there: LAMMPS would then forget the state of the thermostat that it has just read.
+_WRITE_RESTART = f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}'
 _CELL = ('lx', 'ly', 'lz', 'xy', 'xz', 'yz')
 #: What the next segment includes: the number of samples so far, and their mean.
 _AVERAGE_LINE = 'variable before vector [${total},' + ','.join(f'${{{name}_mean}}' for name in _CELL) + ']'
@@ -91,11 +94,12 @@ def build_script(
         '',
         'label production',
         _integrator('production', values['ensemble'], values, orthogonal),
+        _WRITE_RESTART,
         *_dumps(values, elements),
         f'run {last} upto',
         '',
         'label end',
-        f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}',
+        _WRITE_RESTART,
         f'write_dump all custom {LAST_FILE} id element xu yu zu modify sort id '
         f'element {" ".join(elements)} format float %.15g',
     ]
@@ -133,9 +137,6 @@ def _setup(
         f'shell mkdir {RESTART_FOLDER}',
         f'restart {restart_interval(values)} {RESTART_FOLDER}/{_RESTART_FILES}',
     ]
-    if continued:
-        # So that this segment, too, can be continued from the moment it runs.
-        lines.append(f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}')
     return lines
 
 
@@ -167,6 +168,7 @@ def _equilibration(values: Mapping[str, Any], stage: Mapping[str, Any], continue
         '',
         f'if "$(step) >= {end}" then "jump SELF production"',
         _integrator('equilibration', stage['ensemble'], values, orthogonal),
+        _WRITE_RESTART,
     ]
     if averaged:
         lines += _start_average(end, restart_interval(values), continued)
@@ -186,7 +188,7 @@ def _equilibration(values: Mapping[str, Any], stage: Mapping[str, Any], continue
             + ' '.join(f'{tilt} final ${{{tilt}_final}}' for tilt in _CELL[3:])
             + ' remap units box',
         ]
-    return [*lines, 'unfix equilibration', f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}']
+    return [*lines, 'unfix equilibration']
 
 
 def _start_average(end: int, interval: int, continued: bool) -> list[str]:

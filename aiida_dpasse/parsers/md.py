@@ -53,10 +53,15 @@ class MDParser(Parser):
         if log.exploded:
             return self.exit_codes.ERROR_EXPLODED.format(step=step, reason=log.error or 'a quantity is not a number')
         if log.error is not None:
-            return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=log.error)
+            return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=self._reason(log))
         if step < total or last is None:
             return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
         return None
+
+    def _reason(self, log: Log) -> str:
+        if log.first_step is None and 'restart_folder' in self.node.inputs:
+            return f'{log.error}, before its first step: is there a restart file in `restart_folder`?'
+        return str(log.error)
 
     def _log(self) -> Log | None:
         name = self.node.get_option('output_filename')

@@ -76,6 +76,14 @@ def test_a_frame_that_is_no_number_is_counted(tmp_path):
     assert reader.dropped == 1
 
 
+def test_a_frame_that_lost_atoms_is_counted(tmp_path):
+    path = tmp_path / 'dump'
+    path.write_text(frame(0, atoms(1)) + frame(5, atoms(2, 3)) + frame(10, atoms(3, 0)) + frame(15, atoms(4)))
+    reader = DumpReader([path])
+    assert [step for step, _, _ in reader] == [0, 15]
+    assert reader.dropped == 2
+
+
 def test_segments_are_joined_without_doubled_steps(tmp_path):
     first, empty, second, third = (tmp_path / name for name in 'abcd')
     first.write_text(''.join(frame(step, atoms(1)) for step in (0, 10, 20, 30)))

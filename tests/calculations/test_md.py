@@ -1,0 +1,197 @@
+"""Molecular dynamics with real potentials in real LAMMPS: what comes home, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_dpasse.calculations.md import MDCalculation
+from aiida_dpasse.calculations.md_parameters import MDParameters
+from aiida_dpasse.calculations.parameters import check_parameters
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.lammps.datafile import lammps_frame
+
+EXIT = MDCalculation.exit_codes
+NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 20, 'thermo_interval': 5, 'seed': 7}
+
+
+@pytest.fixture(scope='session')
+def tilted(aiida_profile, tiny_frames) -> orm.StructureData:
+    """The tiny crystal turned out of LAMMPS' frame and sheared, its elements in no order."""
+    shear = np.array([[1.0, 0.05, 0.0], [0.0, 1.0, 0.1], [0.08, 0.0, 1.0]])
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    structure = orm.StructureData(cell=(tiny_frames.cells[0] @ shear @ turn).tolist())
+    positions = tiny_frames.positions[0] @ shear @ turn
+    for index in np.random.default_rng(3).permutation(tiny_frames.natoms):
+        structure.append_atom(symbols=tiny_frames.symbols[index], position=positions[index].tolist())
+    return structure.store()
+
+
+@pytest.fixture
+def inputs(lmp_code, tilted, tiny_potentials):
+    """Inputs of a run; keywords change its parameters."""
+
+    def make(members: int = 1, **changes) -> dict:
+        return {
+            'code': lmp_code,
+            'structure': tilted,
+            'potentials': dict(list(tiny_potentials.items())[:members]),
+            'parameters': orm.Dict(NVT | changes),
+        }
+
+    return make
+
+
+def test_nvt_brings_frames_in_the_input_orientation(inputs, tilted):
+    outputs, node = run_get_node(MDCalculation, **inputs(sample_interval=5, trajectory_interval=10))
+    assert node.is_finished_ok, node.exit_message
+    [frames] = outputs['frames'].sets()
+    assert frames.steps.tolist() == [0, 5, 10, 15, 20]
+    assert np.isnan(frames.deviations).all()
+    assert not frames.labelled
+    order = np.argsort([site.kind_name for site in tilted.sites], kind='stable')
+    start = np.array([site.position for site in tilted.sites])[order]
+    np.testing.assert_allclose(frames.positions[0], start, atol=1e-10)
+    np.testing.assert_allclose(frames.cells, np.broadcast_to(tilted.cell, (5, 3, 3)), atol=1e-12)
+    last = outputs['structure']
+    assert [site.kind_name for site in last.sites] == [site.kind_name for site in tilted.sites]
+    moved = np.array([site.position for site in last.sites])[order]
+    np.testing.assert_allclose(moved, frames.positions[-1], atol=1e-10)
+    assert 0.01 < np.abs(moved - start).max() < 1.0
+    results = outputs['results'].get_dict()
+    assert (results['step'], results['steps'], results['production_start'], results['frames']) == (20, 20, 0, 5)
+    assert results['katom_steps_per_s'] > 0.1
+    assert results['temperature_mean_K'] > 50
+    assert outputs['thermo'].get_array('step').tolist() == [0, 5, 10, 15, 20]
+    assert outputs['thermo'].get_array('temperature_K')[0] == pytest.approx(300)
+    assert 'deviation' not in outputs
+    names = set(outputs['remote_folder'].listdir())
+    assert {'trajectory.lammpstrj', 'restart'} <= names
+
+
+def test_the_same_seed_gives_the_same_frames_and_another_does_not(inputs):
+    runs = [run_get_node(MDCalculation, **inputs(sample_interval=20, seed=seed))[0]['frames'] for seed in (7, 7, 8)]
+    assert runs[0].ids() == runs[1].ids()
+    assert not set(runs[0].ids()[1:]) & set(runs[2].ids())
+
+
+def test_a_committee_gives_the_deviation_of_every_frame(inputs):
+    outputs, node = run_get_node(MDCalculation, **inputs(members=2, sample_interval=10, deviation_interval=5))
+    assert node.is_finished_ok, node.exit_message
+    deviation = outputs['deviation']
+    assert deviation.get_array('step').tolist() == [0, 5, 10, 15, 20]
+    [frames] = outputs['frames'].sets()
+    assert frames.steps.tolist() == [0, 10, 20]
+    np.testing.assert_array_equal(frames.deviations, deviation.get_array('max_devi_f')[::2])
+    assert (frames.deviations > 0).all()
+
+
+def test_npt_equilibration_hands_its_mean_cell_to_production(inputs, tilted):
+    changes = {'equilibration': {'ensemble': 'npt', 'steps': 100}, 'thermo_interval': 10, 'sample_interval': 10}
+    outputs, node = run_get_node(MDCalculation, **inputs(pressure=1.0, pressure_damping=200.0, **changes))
+    assert node.is_finished_ok, node.exit_message
+    results = outputs['results'].get_dict()
+    assert (results['step'], results['production_start']) == (120, 100)
+    thermo = outputs['thermo']
+    steps, volume = thermo.get_array('step'), thermo.get_array('volume_A3')
+    assert steps.tolist() == list(range(0, 121, 10))
+    # Rows of the second half of the equilibration but its last, whose step is printed again after the change of cell.
+    lengths = thermo.get_array('lx_A')
+    mean = lengths[steps == 100][0]
+    assert lengths[(steps >= 50) & (steps < 100)].min() <= mean <= lengths[(steps >= 50) & (steps < 100)].max()
+    assert np.ptp(volume[steps < 100]) > 0.1
+    np.testing.assert_allclose(volume[steps >= 100], volume[-1], rtol=1e-12)
+    [frames] = outputs['frames'].sets()
+    assert frames.steps.tolist() == [100, 110, 120]
+    np.testing.assert_allclose(np.linalg.det(frames.cells), volume[-1], rtol=1e-10)
+    # The mean cell is turned back, not left in LAMMPS' frame.
+    np.testing.assert_allclose(lammps_frame(frames.cells[0])[1], lammps_frame(tilted.cell)[1], atol=1e-10)
+
+
+def test_an_explosion_keeps_the_frames_before_it(inputs):
+    changes = {'ensemble': 'nve', 'temperature': 1e8, 'timestep': 50.0, 'steps': 200, 'sample_interval': 1}
+    outputs, node = run_get_node(MDCalculation, **inputs(**changes))
+    assert node.exit_status == EXIT.ERROR_EXPLODED.status
+    assert outputs['frames'].frames >= 1
+    assert outputs['results']['step'] < 200
+    assert 'structure' not in outputs
+
+
+def test_a_lammps_error_is_reported(inputs):
+    # A trajectory cannot be carried on from a folder that holds no restart file.
+    folder = orm.RemoteData(remote_path='/nowhere', computer=inputs()['code'].computer)
+    _, node = run_get_node(MDCalculation, **inputs(), restart_folder=folder)
+    assert node.exit_status == EXIT.ERROR_LAMMPS_FAILED.status
+    assert 'is there a restart file in `restart_folder`?' in node.exit_message
+
+
+def test_torch_runs_by_the_same_script(inputs, tiny_torch_model):
+    given = inputs(sample_interval=20)
+    given['potentials'] = {'torch': DeepPotentialData.from_file(tiny_torch_model)}
+    outputs, node = run_get_node(MDCalculation, **given)
+    assert node.is_finished_ok, node.exit_message
+    assert outputs['frames'].frames == 2
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'temperature': 0}, '`temperature` should be greater than 0, got 0.'),
+        ({'temperature': -5.0}, '`temperature` should be greater than 0, got -5.0.'),
+        ({'pressure': -1.0}, '`pressure` should be greater than or equal to 0, got -1.0.'),
+        ({'seed': 0}, '`seed` should be greater than or equal to 1, got 0.'),
+        ({'sample_interval': 7, 'deviation_interval': 5}, 'should be a multiple of `deviation_interval`'),
+        ({'equilibration': {'ensemble': 'npt', 'steps': 0}}, '`equilibration.steps` should be greater than 0'),
+        ({'stepps': 3}, '`stepps` is no known parameter'),
+    ],
+)
+def test_wrong_parameters_are_named(changes, message):
+    assert message in (check_parameters(MDParameters, NVT | changes) or '')
+
+
+def refused(given: dict) -> str:
+    """Return why the inputs are refused before anything is submitted."""
+    with pytest.raises(ValueError, match=r'\w') as caught:
+        run_get_node(MDCalculation, **given)
+    return str(caught.value)
+
+
+def test_an_element_outside_the_type_map_is_refused(inputs):
+    structure = orm.StructureData(cell=np.eye(3).tolist())
+    structure.append_atom(symbols='Br', position=(0, 0, 0))
+    assert 'does not know Br' in refused(inputs() | {'structure': structure})
+
+
+def test_partial_occupancies_are_refused(inputs):
+    structure = orm.StructureData(cell=(np.eye(3) * 5).tolist())
+    structure.append_atom(symbols=['Li', 'S'], weights=[0.5, 0.5], position=(0, 0, 0), name='mixed')
+    assert 'partial occupancies' in refused(inputs() | {'structure': structure})
+
+
+def test_a_left_handed_or_open_cell_is_refused(inputs):
+    structure = orm.StructureData(cell=np.diag([5.0, 5.0, -5.0]).tolist())
+    structure.append_atom(symbols='Li', position=(0, 0, 0))
+    assert 'left-handed' in refused(inputs() | {'structure': structure})
+    slab = orm.StructureData(cell=(np.eye(3) * 5).tolist(), pbc=(True, True, False))
+    slab.append_atom(symbols='Li', position=(0, 0, 0))
+    assert 'not periodic' in refused(inputs() | {'structure': slab})
+
+
+def test_a_committee_of_one_has_no_deviation(inputs):
+    assert 'give at least two' in refused(inputs(deviation_interval=5))
+    assert 'potentials: there is none' in refused(inputs() | {'potentials': {}})
+
+
+def test_a_restart_on_another_computer_is_refused(inputs):
+    other = orm.Computer(
+        label='elsewhere',
+        hostname='elsewhere',
+        workdir='/elsewhere',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+    ).store()
+    folder = orm.RemoteData(remote_path='/elsewhere', computer=other)
+    assert 'lies on elsewhere' in refused(inputs() | {'restart_folder': folder})

@@ -188,13 +188,13 @@ class DistillWorkChain(DpasseWorkChain):
 
     def make_run(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
         """Return the teacher's run ``key``."""
-        return self.run(key, self.inputs.teacher, 'teacher')
+        return self.dynamics(key, self.inputs.teacher, 'teacher')
 
     def make_student(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
         """Return the student's repetition of the teacher's first finished run."""
-        return self.run(self.ctx.reference, self.ctx.student, 'student', key)
+        return self.dynamics(self.ctx.reference, self.ctx.student, 'student', key)
 
-    def run(
+    def dynamics(
         self, key: str, potential: DeepPotentialData, name: str, label: str | None = None
     ) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
         """Return run ``key``: its start and its settings, with ``potential``."""

@@ -154,37 +154,37 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def make_initial_data(self) -> ExitCode | None:
         """Label the first frames."""
-        return self.launch('initial_data')
+        return self.start_phases('initial_data')
 
     def learn_actively(self) -> ExitCode | None:
         """Grow the frames where a committee disagrees."""
-        return self.launch('active_learning')
+        return self.start_phases('active_learning')
 
     def pretrain(self) -> ExitCode | None:
         """Pre-train; the new compound is labelled meanwhile, if two programs may run."""
-        return self.launch('pretrain', 'finetune_data')
+        return self.start_phases('pretrain', 'finetune_data')
 
     def label_new_compound(self) -> ExitCode | None:
         """Label the new compound, if that is still to be done."""
-        return self.launch('finetune_data')
+        return self.start_phases('finetune_data')
 
     def finetune_or_distill(self) -> ExitCode | None:
         """Distil and fine-tune side by side, unless the one needs the other."""
         if self.from_finetuned:
-            return self.launch('finetune')
-        return self.launch('distill', 'finetune')
+            return self.start_phases('finetune')
+        return self.start_phases('distill', 'finetune')
 
     def distill_or_finetune(self) -> ExitCode | None:
         """Do what is left of the two."""
-        return self.launch('distill', 'finetune')
+        return self.start_phases('distill', 'finetune')
 
     def simulate_conductor(self) -> ExitCode | None:
         """Run the student at several temperatures."""
-        return self.launch('conductivity')
+        return self.start_phases('conductivity')
 
     def simulate_contrast(self) -> ExitCode | None:
         """Run the structure to compare with."""
-        return self.launch('contrast')
+        return self.start_phases('contrast')
 
     # -- their inputs -----------------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         """The calculator or the potential that labels."""
         return {name: self.inputs[name] for name in ('calculator', 'potential') if name in self.inputs}
 
-    def result(self, port: str, phase: str, output: str) -> Any:
+    def handed_in_or_made(self, port: str, phase: str, output: str) -> Any:
         """Return what was handed in at ``port``, or else the ``output`` of ``phase``."""
         if not given(self.inputs, port):
             return self.ctx[phase].outputs[output]
@@ -217,7 +217,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def active_learning_inputs(self) -> dict[str, Any]:
         """Return the inputs of the active learning."""
-        frames = self.result('frames', 'initial_data', 'frames')
+        frames = self.handed_in_or_made('frames', 'initial_data', 'frames')
         return {
             'frames': frames,
             'structures': dict(self.inputs.structures),
@@ -227,7 +227,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def pretrain_inputs(self) -> dict[str, Any]:
         """Return the inputs of the pre-training."""
-        frames = self.result('active_learning_frames', 'active_learning', 'frames')
+        frames = self.handed_in_or_made('active_learning_frames', 'active_learning', 'frames')
         return {'frames': frames, **self.held_out('validation_data', 'test_data')}
 
     def finetune_data_inputs(self) -> dict[str, Any]:
@@ -237,8 +237,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     def finetune_inputs(self) -> dict[str, Any]:
         """Return the inputs of the fine-tuning."""
         return {
-            'frames': self.result('finetune_frames', 'finetune_data', 'frames'),
-            'pretrained': self.result('pretrained.checkpoint', 'pretrain', 'checkpoint'),
+            'frames': self.handed_in_or_made('finetune_frames', 'finetune_data', 'frames'),
+            'pretrained': self.handed_in_or_made('pretrained.checkpoint', 'pretrain', 'checkpoint'),
         }
 
     def distill_inputs(self) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if 'contrast' in self.inputs:
             structures['contrast'] = self.inputs.contrast
         inputs = {
-            'teacher': self.result(port, source, 'frozen'),
+            'teacher': self.handed_in_or_made(port, source, 'frozen'),
             'structures': structures,
             **self.held_out('test_data'),
         }
@@ -258,16 +258,19 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def conductivity_inputs(self) -> dict[str, Any]:
         """Return the inputs of the conductor's dynamics."""
-        return {'structures': dict(self.inputs.conductor), 'potential': self.result('student', 'distill', 'student')}
+        return {
+            'structures': dict(self.inputs.conductor),
+            'potential': self.handed_in_or_made('student', 'distill', 'student'),
+        }
 
     def contrast_inputs(self) -> dict[str, Any]:
         """Return the inputs of the contrast's dynamics."""
         structures = {'contrast': self.inputs.contrast}
-        return {'structures': structures, 'potential': self.result('student', 'distill', 'student')}
+        return {'structures': structures, 'potential': self.handed_in_or_made('student', 'distill', 'student')}
 
     # -- running them -----------------------------------------------------------------------------------------------
 
-    def launch(self, *phases: str) -> ExitCode | None:
+    def start_phases(self, *phases: str) -> ExitCode | None:
         """See to the phases that ran, then submit those of ``phases`` that wait, and divide the programs among them."""
         if code := self.collect():
             return code

@@ -29,8 +29,9 @@ class DumpReader:
     """Iterates over ``(step, cell, positions)`` of the dump files of one run.
 
     ``cell`` (3, 3) A holds the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
-    and relative to the corner of the box. A frame that is cut short at the end of a file, has lost atoms since the first
-    frame, or holds numbers that are not finite is left out and counted in ``dropped``. Where a segment repeats steps of an earlier one, the later counts.
+    and relative to the corner of the box. A frame that is cut short at the end of a file, has lost atoms since the
+    first frame, or holds numbers that are not finite is left out and counted in ``dropped``. Where a segment repeats
+    steps of an earlier one, the later counts.
 
     :param paths: the files of the segments of one run in order. Files that do not exist, or are empty, hold no frames.
     """

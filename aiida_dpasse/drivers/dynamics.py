@@ -57,7 +57,7 @@ def sample_dynamics(
         dynamics.step()
         if step % settings['interval'] == 0:
             labels = sampler.labels_of(atoms)
-            sample = FrameSet(
+            sample = FrameSet.sort_atoms(
                 symbols=start.symbols,
                 cells=start.cells,
                 positions=[atoms.get_positions()],

@@ -72,9 +72,7 @@ class CalculatorLabeller:
             atoms.calc = self.calculator
             try:
                 outcome: Labels | Exception = self.labels_of(atoms)
-            except (
-                Exception
-            ) as error:  # calculators raise whatever they like; the frame failed, the job goes on
+            except Exception as error:  # calculators raise whatever they like; the frame failed, the job goes on
                 outcome = error
                 # A calculator that broke off may hold half of a result for these atoms.
                 self.calculator.reset()
@@ -85,11 +83,7 @@ class CalculatorLabeller:
         times volume."""
         energy = float(atoms.get_potential_energy())
         forces = np.array(atoms.get_forces(), dtype=float)
-        virial = (
-            -atoms.get_volume() * np.array(atoms.get_stress(voigt=False), dtype=float)
-            if self._stress
-            else None
-        )
+        virial = -atoms.get_volume() * np.array(atoms.get_stress(voigt=False), dtype=float) if self._stress else None
         return Labels(energy, forces, virial)
 
 

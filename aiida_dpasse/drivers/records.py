@@ -25,9 +25,7 @@ ADMITTED, REJECTED, FAILED = 'admitted', 'rejected', 'failed'
 def requested_ids(sets: Sequence[FrameSet], dynamics: dict[str, Any] | None = None) -> list[str]:
     """Names of everything a job has to account for: the frames' ids and, with dynamics, ``<id>:<step>`` of
     each sample."""
-    steps = (
-        [] if dynamics is None else range(dynamics['interval'], dynamics['steps'] + 1, dynamics['interval'])
-    )
+    steps = [] if dynamics is None else range(dynamics['interval'], dynamics['steps'] + 1, dynamics['interval'])
     return [
         name
         for item in sets
@@ -113,7 +111,7 @@ def collect(
     for member, item in enumerate(sets):
         mine = [record for record in records if record['state'] == ADMITTED and record['set'] == member]
         if mine:
-            arrays = {
+            arrays: dict[str, Any] = {
                 name: [record[name] for record in mine]
                 for name in ('cells', 'positions', 'energies', 'forces', 'virials')
                 if name in mine[0]
@@ -124,5 +122,5 @@ def collect(
                 'deviations': np.array([record['deviation'] for record in mine], dtype=float),
                 'reasons': [record['reason'] for record in mine],
             }
-            labelled.append(FrameSet(symbols=item.symbols, **arrays, **origin))
+            labelled.append(FrameSet.sort_atoms(symbols=item.symbols, **arrays, **origin))
     return labelled, account

@@ -13,6 +13,7 @@ from pymatgen.core import Structure
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
 from aiida_dpasse.cli.watch import watch
+from aiida_dpasse.reports.archive import export_archive
 from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.report import write_report
 from aiida_dpasse.reports.timing import clock, phase_times
@@ -82,7 +83,8 @@ def main(directory: Path) -> int:
             print(f'\nThe work goes on without this display. To come back to it: {again}')
             return 130
         try:
-            for path in write_report(study, directory):
+            archive = export_archive(study, directory / 'quickstart.aiida')
+            for path in [*write_report(study, directory), archive]:
                 print(f'wrote {path}')
         finally:
             keeper.stop()

@@ -1,0 +1,20 @@
+"""AiiDA's processes have many methods of plain names: one of ours that has the same name breaks the engine silently."""
+
+from __future__ import annotations
+
+import pytest
+from aiida.engine import BaseRestartWorkChain
+from aiida.plugins import WorkflowFactory
+from aiida.plugins.entry_point import get_entry_point_names
+
+#: What a work chain is meant to define anew.
+MEANT = {'define', 'setup', 'results', 'inspect_process', 'submit', '_process_class', '_abc_impl'}
+NAMES = [name for name in get_entry_point_names('aiida.workflows') if name.startswith('dpasse.')]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_no_name_of_the_engine_is_taken(name: str) -> None:
+    """A method `run` of ours, for example, would be called by the engine in place of its own."""
+    ours = [cls for cls in WorkflowFactory(name).__mro__ if cls.__module__.startswith('aiida_dpasse')]
+    names = {key for cls in ours for key in vars(cls) if not key.startswith('__')}
+    assert sorted(key for key in names - MEANT if hasattr(BaseRestartWorkChain, key)) == []

@@ -1,0 +1,20 @@
+"""The end of the chain alone: the student of the quickstart is handed in, so that only the dynamics is run.
+
+In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/electrolyte.py
+"""
+
+from aiida import engine, orm
+from aiida.plugins import WorkflowFactory
+
+query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
+study = query.first(flat=True)
+
+builder = WorkflowFactory('dpasse.electrolyte').get_builder_from_protocol(
+    {'dp': 'dp@localhost', 'lmp': 'lmp@localhost', 'python': 'python@localhost'},
+    protocol='demo',
+    overrides={'seed': 3},
+    conductor=dict(study.inputs.conductor),
+    student=study.outputs.distill.student,
+)
+results, node = engine.run_get_node(builder)
+print(f'{node.process_label}<{node.pk}>: {results["summary"].get_dict()}')

@@ -1,0 +1,21 @@
+"""Explore Li6PS5Cl with the committee of the quickstart, and choose what is worth a label.
+
+In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/explore.py
+"""
+
+from aiida import engine, orm
+from aiida.plugins import WorkflowFactory
+
+query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
+study = query.first(flat=True)
+
+builder = WorkflowFactory('dpasse.explore').get_builder_from_protocol(
+    {'lmp': 'lmp@localhost'},
+    protocol='demo',
+    overrides={'temperatures': [400, 800], 'pressures': [0.0], 'runs': 2},
+    structures={'ordered': study.inputs.structures.ordered},
+    potentials=dict(study.outputs.active_learning.potentials),
+)
+results, node = engine.run_get_node(builder)
+statistics = results['statistics'].get_dict()
+print(f'{node.process_label}<{node.pk}>: ' + ', '.join(f'{statistics[key]} {key}' for key in ('accurate', 'candidate', 'failed')))

@@ -45,7 +45,8 @@ def sshd(tmp_path_factory):
     port = free_port()
     (directory / 'config').write_text(
         f'Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nAuthorizedKeysFile {directory}/authorized\n'
-        f'PidFile {directory}/pid\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\n'
+        f'PidFile {directory}/pid\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n'
+        'MaxStartups 100\nMaxSessions 100\n'
         'Subsystem sftp internal-sftp\n'
     )
     server = subprocess.Popen([SSHD, '-D', '-e', '-f', directory / 'config'], stderr=(directory / 'log').open('w'))
@@ -124,9 +125,7 @@ def test_every_program_runs_on_the_other_computer(remote, tiny_potentials, tiny_
         code=remote['lmp'],
         structure=structure,
         potentials={'new': potential},
-        parameters=orm.Dict(
-            {'ensemble': 'nvt', 'temperature': 300, 'steps': 100, 'seed': 1, 'trajectory_interval': 5, 'sample_interval': 50}
-        ),
+        parameters=orm.Dict({'ensemble': 'nvt', 'temperature': 300, 'steps': 100, 'seed': 1, 'trajectory_interval': 5}),
     )
     analysed = run(
         TransportCalculation,

@@ -66,16 +66,15 @@ def test_carried_on(wrapped, frames, tiny_input, tmp_path):
     assert np.isfinite(node.outputs.learning_curve.get_array('rmse_f_trn')).all()
 
 
-def test_learns_slower(dp_code, frames, tiny_input):
+def test_learns_slower(dp_code, pair_frames, tiny_input):
     """A loss that is no number: started anew, with a learning rate whose creator is a calcfunction."""
-    content = tiny_input('se_e2_a', 8)
-    content['learning_rate'] |= {'start_lr': 1e200, 'stop_lr': 1e190}
-    node = run(dp_code, frames, content, iterations=2)
+    wrong = [item.with_labels(item.energies, item.forces * 1e200, item.virials) for item in pair_frames]
+    node = run(dp_code, FramesData.from_sets(wrong), tiny_input('se_e2_a', 8), iterations=2)
     assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
     trainings = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
     assert [child.exit_status for child in trainings] == [410, 410]
     last = max(trainings, key=lambda child: child.pk)
-    assert last.inputs.parameters['input']['learning_rate']['start_lr'] == pytest.approx(3e199)
+    assert last.inputs.parameters['input']['learning_rate']['start_lr'] == pytest.approx(3e-4)
     assert last.inputs.parameters.creator.process_label == 'lower_learning_rate'
     assert 'restart_folder' not in last.inputs
 

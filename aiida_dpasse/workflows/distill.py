@@ -16,6 +16,7 @@ from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.account_distillation import account_distillation
+from aiida_dpasse.functions.collect_samples import collect_samples
 from aiida_dpasse.functions.compare_errors import compare_errors
 from aiida_dpasse.functions.compare_speed import compare_speed
 from aiida_dpasse.functions.perturb_frames import perturb_frames
@@ -217,8 +218,8 @@ class DistillWorkChain(DpasseWorkChain):
         if not runs or len(runs) < minimum:
             return self.exit_codes.ERROR_DYNAMICS_FAILED.format(count=len(runs), starts=dynamics['starts'])
         self.ctx.reference = sorted(runs)[0]
-        samples = union_frames(
-            **{key: node.outputs.frames for key, node in runs.items()}, metadata={'call_link_label': 'union_samples'}
+        samples = collect_samples(
+            **{key: node.outputs.frames for key, node in runs.items()}, metadata={'call_link_label': 'samples'}
         )
         again = perturb_frames(
             samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}

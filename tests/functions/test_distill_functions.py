@@ -8,6 +8,7 @@ from ase.build import bulk
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.account_distillation import account_distillation
+from aiida_dpasse.functions.collect_samples import collect_samples
 from aiida_dpasse.functions.compare_errors import compare_errors
 from aiida_dpasse.functions.compare_speed import compare_speed
 from aiida_dpasse.functions.plan_distill import plan_distill
@@ -113,3 +114,14 @@ def test_the_account_holds_the_runs(aiida_profile):
     assert account['admitted'] == 3
     runs = account['dynamics']
     assert (runs['requested'], runs['admitted'], [entry['id'] for entry in runs['failed']]) == (3, 2, ['md_001'])
+
+
+def test_samples_are_collected_without_their_starts(make_frames):
+    """A run's step 0 is its start, which the perturbed structures hold already."""
+    runs = {
+        f'md_{index:03d}': FramesData.from_sets([make_frames('Li S', 3, seed=index).with_origin(steps=[0, 10, 20])])
+        for index in (1, 0)
+    }
+    samples = collect_samples(**runs)
+    assert samples.ids() == [*runs['md_000'].ids()[1:], *runs['md_001'].ids()[1:]]
+    assert {int(step) for item in samples.sets() for step in item.steps} == {10, 20}

@@ -1,0 +1,17 @@
+"""Join the frames that several runs sampled, without the frames that they started from."""
+
+from __future__ import annotations
+
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+
+
+@calcfunction
+def collect_samples(**frames: FramesData) -> FramesData:
+    """Return the frames of all runs after their step 0, in the order of the runs' labels.
+
+    :raises ValueError: if no run sampled a frame after its start.
+    """
+    sets = [item for label in sorted(frames) for item in frames[label].sets()]
+    return FramesData.from_sets(item.take(item.steps > 0) for item in sets if (item.steps > 0).any())

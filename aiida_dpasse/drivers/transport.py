@@ -36,6 +36,9 @@ class Tracks:
         self.ions: list[NDArray[np.float64]] = []
         self.centres: list[NDArray[np.float64]] = []
         self.cells: list[NDArray[np.float64]] = []
+        #: Root mean square displacement of the framework's atoms since the first frame, A.
+        self.framework: list[float] = []
+        self.start: NDArray[np.float64] | None = None
 
     def add(self, step: int, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
         """Take in one frame."""
@@ -46,9 +49,13 @@ class Tracks:
             self.centres.append(centre)
             self.ions.append(scaled[self.mobile] - centre)
             self.cells.append(cell)
+            rigid = scaled[~self.mobile] - centre
+            self.start = rigid if self.start is None else self.start
+            moved = np.sum(((rigid - self.start) @ cell) ** 2, axis=1)
+            self.framework.append(float(np.sqrt(moved.mean())) if len(moved) else 0.0)
             if len(self.steps) > self.limit:
                 self.stride *= 2
-                for name in ('steps', 'ions', 'centres', 'cells'):
+                for name in ('steps', 'ions', 'centres', 'cells', 'framework'):
                     setattr(self, name, getattr(self, name)[::2])
         self.seen += 1
 
@@ -104,6 +111,7 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
         'interval_ps': interval,
         'duration_ps': interval * (frames - 1),
         'volume_A3': float(np.abs(np.linalg.det(cells)).mean()),
+        'framework_displacement_A': float(np.mean(tracks.framework[frames // 2 :])),
         'framework_drift_A': float(np.linalg.norm(centres - centres[0], axis=1).max()),
     }
 

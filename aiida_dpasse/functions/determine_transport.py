@@ -13,6 +13,8 @@ from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, fit_arrhenius
 from aiida_dpasse.transport.conductivity import conductivity
 from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
 
+#: What the framework did, by the largest of all runs.
+FRAMEWORK = ('displacement', 'drift')
 #: The row of a temperature at which no run ended well.
 NOTHING: dict[str, Any] = {
     'diffusivity_cm2_s': None,
@@ -48,9 +50,9 @@ def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Dat
             continue
         pooled = [read_statistics(statistics[key], results[key].get_dict()) for key in keys]
         found = pool(pooled, given['hop_length'])
-        drift = max(results[key]['framework_drift_A'] for key in keys)
+        most = {f'framework_{name}_A': max(results[key][f'framework_{name}_A'] for key in keys) for name in FRAMEWORK}
         row = describe(found, pooled, temperature, given['transport'].get('charge', 1.0))
-        rows.append({**row, **failed, 'framework_drift_A': drift})
+        rows.append({**row, **failed, **most})
         curves |= {
             f'lag_ps_{index:02d}': found.lags,
             f'msd_A2_{index:02d}': found.msd,
@@ -74,6 +76,7 @@ def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistic
         interval=result['interval_ps'],
         ions=result['ions'],
         volume=result['volume_A3'],
+        framework=result['framework_displacement_A'],
     )
 
 

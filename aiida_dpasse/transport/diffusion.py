@@ -29,7 +29,8 @@ LARGEST_RELATIVE_ERROR = 0.3
 class Statistics:
     """What one run gives: ``lags`` (m,) ps, ``msd`` and ``collective`` (m, 3) A^2 per axis, and what is behind them.
 
-    ``frames`` positions, ``interval`` ps apart, of ``ions`` ions in ``volume`` A^3.
+    ``frames`` positions, ``interval`` ps apart, of ``ions`` ions in ``volume`` A^3; ``framework`` is the root mean
+    square displacement of the other atoms since the first frame, in A.
     """
 
     lags: Array
@@ -39,6 +40,7 @@ class Statistics:
     interval: float
     ions: int
     volume: float
+    framework: float = 0.0
 
     @property
     def duration(self) -> float:
@@ -196,7 +198,7 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
     window = choose_window(lags, msd, hop_length, shortest.duration)
     walkers = ions * len(runs)
     fit = None if window is None else fit_msd(lags, msd, window, frames, interval, walkers, dimensions, hop_length)
-    verdict = judge(fit, lags, msd, walkers, hop_length)
+    verdict = judge(fit, lags, msd, walkers, hop_length, max(run.framework for run in runs))
     error = msd_error(lags, fit, msd, frames, interval, walkers, dimensions, hop_length)
     if fit is None:
         return Diffusion(None, None, None, None, None, None, verdict, None, lags, msd, error)

@@ -18,6 +18,10 @@ SMALLEST_SLOPE = 0.7
 LARGEST_SLOPE = 1.3
 
 
+#: Root mean square displacement in A of a framework that is none any more: thermal motion gives half an A or so.
+LARGEST_FRAMEWORK_DISPLACEMENT = 2.0
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether the ions diffuse, one sentence that says why, and the numbers it rests on."""
@@ -30,18 +34,30 @@ class Verdict:
 
 
 def judge(
-    fit: Fit | None, lags: NDArray[np.float64], msd: NDArray[np.float64], walkers: int, hop_length: float
+    fit: Fit | None,
+    lags: NDArray[np.float64],
+    msd: NDArray[np.float64],
+    walkers: int,
+    hop_length: float,
+    framework: float = 0.0,
 ) -> Verdict:
     """Return the verdict on a fitted MSD.
 
-    Four things are asked: the MSD exceeds half the squared hop length early enough to be fitted; at least
+    Five things are asked: the framework keeps its place to within `LARGEST_FRAMEWORK_DISPLACEMENT`; the MSD exceeds half the squared hop length early enough to be fitted; at least
     `FEWEST_HOPS` hops were made (walkers times largest MSD over squared hop length; He et al., npj Comput. Mater. 4,
     18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window
     is within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve
     counted.
 
     :param msd: (m,) A^2 at ``lags`` (m,) ps, mean over ``walkers`` ions.
+    :param framework: root mean square displacement of the other atoms since the first frame, in A.
     """
+    if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
+        return Verdict(
+            False,
+            f'The framework itself moved by {framework:.2g} A: it melted or fell apart; simulate colder, or with a '
+            'better potential.',
+        )
     # The lags reach to half the run; a window has to begin within its first third.
     early = lags <= lags[-1] * 2 / 3 + 1e-9 if len(lags) > 2 else np.ones(len(lags), dtype=bool)
     largest = float(msd[early].max()) if len(msd) else 0.0

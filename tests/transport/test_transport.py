@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -210,6 +212,15 @@ def test_too_short_a_run_is_refused_with_a_reason():
     assert 'half the squared hop length' in result.verdict.reason
     with pytest.raises(ValueError, match='no run to pool'):
         pool([], 2.0)
+
+
+def test_a_framework_that_moves_is_no_framework():
+    """Where the framework melts or falls apart there is no diffusion of an ion in it, whatever the displacements say."""
+    run = statistics(walk(np.random.default_rng(2), 200, 24))
+    assert pool([run], hop_length=2.0).verdict.diffusive
+    verdict = pool([run, replace(run, framework=2.5)], hop_length=2.0).verdict
+    assert not verdict.diffusive
+    assert 'melted' in verdict.reason
 
 
 def test_unwrapping_in_a_triclinic_cell_that_breathes():

@@ -98,6 +98,7 @@ class MDCalculation(LammpsRawCalculation):
             del spec.inputs[name]
         options = spec.inputs['metadata']['options']
         options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['resources'].required = False  # a builder checks this before defaults are filled in
         options['withmpi'].default = False
         options['parser_name'].default = 'dpasse.md'
         spec.inputs['code'].help = 'LAMMPS with the pair style `deepmd`.'

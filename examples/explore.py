@@ -18,4 +18,5 @@ builder = WorkflowFactory('dpasse.explore').get_builder_from_protocol(
 )
 results, node = engine.run_get_node(builder)
 statistics = results['statistics'].get_dict()
-print(f'{node.process_label}<{node.pk}>: ' + ', '.join(f'{statistics[key]} {key}' for key in ('accurate', 'candidate', 'failed')))
+counts = ', '.join(f'{statistics[key]} {key}' for key in ('accurate', 'candidate', 'failed'))
+print(f'{node.process_label}<{node.pk}>: {counts}')

@@ -43,7 +43,7 @@ def codes(localhost, programs) -> dict[str, orm.InstalledCode]:
     """All programs by the names that the work chains give them, one thread each."""
     return {
         name: orm.InstalledCode(
-            computer=localhost, filepath_executable=program.path, label=name, prepend_text=prepend_text(program, threads=1)
+            computer=localhost, filepath_executable=program.path, label=name, prepend_text=prepend_text(program, 1)
         ).store()
         for name, program in programs.items()
     }
@@ -116,10 +116,12 @@ def pair_frames() -> list[FrameSet]:
 
 #: Descriptors of the smallest models that DeePMD-kit trains.
 TINY = {
-    'se_e2_a': {'type': 'se_e2_a', 'rcut': 4.0, 'rcut_smth': 0.5, 'sel': [30, 30, 30], 'neuron': [4, 8], 'axis_neuron': 2},
+    'se_e2_a': {'type': 'se_e2_a', 'rcut': 4.0, 'rcut_smth': 0.5, 'sel': [30, 30, 30], 'neuron': [4, 8]}
+    | {'axis_neuron': 2},
     'dpa2': {
         'type': 'dpa2',
-        'repinit': {'rcut': 4.0, 'rcut_smth': 0.5, 'nsel': 40, 'neuron': [4, 8], 'axis_neuron': 2, 'tebd_input_mode': 'strip'},
+        'repinit': {'rcut': 4.0, 'rcut_smth': 0.5, 'nsel': 40, 'neuron': [4, 8], 'axis_neuron': 2}
+        | {'tebd_input_mode': 'strip'},
         'repformer': {'rcut': 3.0, 'rcut_smth': 0.5, 'nsel': 20, 'nlayers': 1, 'g1_dim': 8, 'g2_dim': 4}
         | {f'attn{index}_{key}': value for index in (1, 2) for key, value in (('hidden', 4), ('nhead', 1))},
     },

@@ -39,6 +39,7 @@ class DriverCalculation(CalcJob):
         super().define(spec)
         options = spec.inputs['metadata']['options']
         options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['resources'].required = False
         options['withmpi'].default = False
         spec.inputs['code'].help = 'Python of the compute machine, with DeePMD-kit and the ASE calculators in use.'
         spec.exit_code(

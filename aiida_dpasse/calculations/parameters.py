@@ -25,8 +25,7 @@ def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | No
         if error['type'] == 'missing':
             return f'`{name}` is missing: give it.'
         if error['type'] == 'extra_forbidden':
-            *parents, key = error['loc']
-            known = _known_names(model, [str(part) for part in parents])
+            known = _known_names(model, [str(part) for part in error['loc'][:-1]])
             return f'`{name}` is no known parameter: take it out or choose one of {", ".join(known)}.'
         text = error['msg'].removeprefix('Input ').removeprefix('Value error, ')
         if error['type'] == 'value_error':

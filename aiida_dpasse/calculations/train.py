@@ -44,6 +44,7 @@ class TrainCalculation(CalcJob):
         super().define(spec)
         options = spec.inputs['metadata']['options']
         options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['resources'].required = False
         options['withmpi'].default = False
         options['parser_name'].default = 'dpasse.train'
         options['input_filename'].default = cls.INPUT

@@ -187,11 +187,15 @@ def sets_to_trajectory(sets: Iterable[FrameSet]) -> orm.TrajectoryData:
     """Return frames of one formula as an AiiDA trajectory; labels become arrays of the same names."""
     joined = concatenate(sets)
     if len(joined) != 1:
-        raise ValueError('A trajectory holds one formula and one kind of labels: select the frames of one formula first.')
+        raise ValueError('A trajectory holds one formula and one kind of labels: select frames of one formula first.')
     frames = joined[0]
     trajectory = orm.TrajectoryData()
     trajectory.set_trajectory(
-        symbols=list(frames.symbols), positions=frames.positions, cells=frames.cells, stepids=frames.steps, pbc=(True,) * 3
+        symbols=list(frames.symbols),
+        positions=frames.positions,
+        cells=frames.cells,
+        stepids=frames.steps,
+        pbc=(True,) * 3,
     )
     for name in ('energies', 'forces', 'virials'):
         if getattr(frames, name) is not None:

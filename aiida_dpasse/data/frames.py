@@ -68,10 +68,11 @@ class FramesData(orm.FolderData):
             self.KEY_ATOMS: sum(len(item) * item.natoms for item in sets),
         }
         if 'energy' in labels:
-            per_atom = np.concatenate([item.energies / item.natoms for item in sets])
+            per_atom = np.concatenate([np.asarray(item.energies) / item.natoms for item in sets])
             attributes[self.KEY_ENERGY_RANGE] = [float(per_atom.min()), float(per_atom.max())]
         if 'force' in labels:
-            attributes[self.KEY_LARGEST_FORCE] = max(float(np.linalg.norm(s.forces, axis=-1).max()) for s in sets)
+            largest = [np.linalg.norm(np.asarray(item.forces), axis=-1).max() for item in sets]
+            attributes[self.KEY_LARGEST_FORCE] = float(max(largest))
         self.base.attributes.set_many(attributes)
 
     def _validate(self) -> bool:
@@ -82,7 +83,7 @@ class FramesData(orm.FolderData):
         except ValueError as exception:
             raise ValidationError(str(exception)) from exception
         if self.base.attributes.get(self.KEY_FRAMES, None) != sum(len(item) for item in sets):
-            raise ValidationError('The attributes do not count the frames of the repository: build it with `from_sets`.')
+            raise ValidationError('The attributes do not count the frames of the files: build it with `from_sets`.')
         return True
 
     # -- construction -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 LABELS = {'energy': (), 'force': (-1, 3), 'virial': (3, 3)}
 _FIELDS = {'energy': 'energies', 'force': 'forces', 'virial': 'virials'}
 _ORIGIN = ('sources', 'steps', 'deviations', 'reasons')
+#: What a field of origin is unless it is given: filled by the number of frames when the set is made.
+NOWHERE: Any = None
 _ORIGIN_FILES = {'sources': 'source', 'steps': 'step', 'deviations': 'deviation', 'reasons': 'reason'}
 
 
@@ -52,10 +54,10 @@ class FrameSet:
     energies: NDArray[np.float64] | None = None
     forces: NDArray[np.float64] | None = None
     virials: NDArray[np.float64] | None = None
-    sources: NDArray[np.str_] = field(default=None)  # type: ignore[assignment]
-    steps: NDArray[np.int64] = field(default=None)  # type: ignore[assignment]
-    deviations: NDArray[np.float64] = field(default=None)  # type: ignore[assignment]
-    reasons: NDArray[np.str_] = field(default=None)  # type: ignore[assignment]
+    sources: NDArray[np.str_] = NOWHERE
+    steps: NDArray[np.int64] = NOWHERE
+    deviations: NDArray[np.float64] = NOWHERE
+    reasons: NDArray[np.str_] = NOWHERE
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
@@ -69,7 +71,8 @@ class FrameSet:
         put('sources', _texts(self.sources, count))
         put('reasons', _texts(self.reasons, count))
         put('steps', np.broadcast_to(-1 if self.steps is None else self.steps, (count,)).astype(np.int64))
-        put('deviations', np.broadcast_to(np.nan if self.deviations is None else self.deviations, (count,)).astype(float))
+        deviations = np.nan if self.deviations is None else self.deviations
+        put('deviations', np.broadcast_to(deviations, (count,)).astype(float))
         self._check()
 
     def _check(self) -> None:
@@ -93,11 +96,11 @@ class FrameSet:
         if n and volumes.min() <= 1e-6:
             frame = int(np.argmin(volumes))
             raise ValueError(
-                f'The cell of frame {frame} of {self.formula} is empty or left-handed (volume {volumes[frame]:.3g} A^3): '
-                'give three right-handed lattice vectors.'
+                f'The cell of frame {frame} of {self.formula} is empty or left-handed (volume {volumes[frame]:.3g} '
+                'A^3): give three right-handed lattice vectors.'
             )
         if self.energies is None and (self.forces is not None or self.virials is not None):
-            raise ValueError(f'The frames of {self.formula} have forces or virials without energies: give the energies.')
+            raise ValueError(f'The frames of {self.formula} have forces or virials without energies: give these.')
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -133,7 +136,9 @@ class FrameSet:
         return np.array(digests, dtype='U16')
 
     @classmethod
-    def sort_atoms(cls, symbols: Sequence[str], cells: Any, positions: Any, forces: Any = None, **rest: Any) -> FrameSet:
+    def sort_atoms(
+        cls, symbols: Sequence[str], cells: Any, positions: Any, forces: Any = None, **rest: Any
+    ) -> FrameSet:
         """Build from atoms in any order: sorted by element, the original order kept within an element."""
         order = np.argsort(np.asarray(symbols), kind='stable')
         return cls(
@@ -149,7 +154,8 @@ class FrameSet:
         names = ('cells', 'positions', *_FIELDS.values(), *_ORIGIN)
         chosen = np.asarray(indices)
         chosen = chosen if chosen.dtype == bool else chosen.astype(int)
-        taken = {name: None if (array := getattr(self, name)) is None else array[chosen] for name in names}
+        arrays = {name: getattr(self, name) for name in names}
+        taken: dict[str, Any] = {name: None if array is None else array[chosen] for name, array in arrays.items()}
         return FrameSet(symbols=self.symbols, **taken)
 
     def with_labels(self, energies: Any = None, forces: Any = None, virials: Any = None) -> FrameSet:
@@ -157,7 +163,7 @@ class FrameSet:
         return replace(self, energies=energies, forces=forces, virials=virials)
 
     def with_origin(self, **origin: Any) -> FrameSet:
-        """Return the same frames with other ``sources``, ``steps``, ``deviations`` or ``reasons`` (arrays or one value)."""
+        """Return the same frames with other ``sources``, ``steps``, ``deviations`` or ``reasons``: arrays or values."""
         return replace(self, **origin)
 
 
@@ -277,12 +283,13 @@ def _read_set(folder: Path, types: NDArray[np.int64], type_map: NDArray[np.str_]
             shape = tuple(atoms if size == -1 else size for size in LABELS[label])
             per_frame[name] = None if values is None else values.reshape(n, *shape)
     except ValueError as exception:
-        raise ValueError(f'`{folder.parent.name}/{folder.name}` holds arrays of the wrong shape: {exception}.') from None
+        where = f'{folder.parent.name}/{folder.name}'
+        raise ValueError(f'`{where}` holds arrays of the wrong shape: {exception}.') from None
     per_frame |= {name: load(file) for name, file in _ORIGIN_FILES.items()}
     real_types = load('real_atom_types')
     rows = np.broadcast_to(types, (n, len(types))) if real_types is None else real_types.reshape(n, -1)
     if rows.shape != (n, atoms) or (rows.size and (rows.min() < 0 or rows.max() >= len(type_map))):
-        raise ValueError(f'The atom types of `{folder.parent.name}/{folder.name}` do not fit its arrays or its type map.')
+        raise ValueError(f'The atom types of `{folder.parent.name}/{folder.name}` do not fit its arrays or type map.')
     found = []
     orders, inverse = np.unique(rows, axis=0, return_inverse=True)
     for index, order in enumerate(orders):

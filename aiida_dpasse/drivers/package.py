@@ -21,7 +21,8 @@ def pack_driver(driver: str, modules: tuple[str, ...]) -> bytes:
     :param modules: further modules to pack, relative to the package, for example ``deepmd.dataset``. The path
         ``aiida_dpasse/...`` is kept, so that our rooms do not shadow the programs of the same names.
     """
-    content = {'__main__.py': f'import sys\nfrom {_PACKAGE}.drivers.{driver} import main\nsys.exit(main(sys.argv[1:]))\n'}
+    start = f'import sys\nfrom {_PACKAGE}.drivers.{driver} import main\nsys.exit(main(sys.argv[1:]))\n'
+    content = {'__main__.py': start}
     for module in ('', *_with_parents((f'drivers.{driver}', *modules))):
         path = module.replace('.', '/')
         source = files(_PACKAGE)

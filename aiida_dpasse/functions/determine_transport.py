@@ -40,7 +40,8 @@ def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Dat
     given = {'hop_length': 2.5, 'transport': {}, **parameters.get_dict()}
     statistics = {key.removeprefix('statistics_'): node for key, node in runs.items() if key.startswith('statistics_')}
     results = {key.removeprefix('results_'): node for key, node in runs.items() if key.startswith('results_')}
-    rows, curves = [], {}
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, Any] = {}
     for index, temperature in enumerate(given['temperatures']):
         started = [key for key in planned['runs'] if key.split('_')[-2] == f'{index:02d}']
         keys = [key for key in started if key in statistics]
@@ -105,9 +106,9 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
         ('nernst_einstein_conductivity', found.tracer, found.tracer_error),
         ('conductivity', found.collective, found.collective_error),
     ):
-        known = diffusivity is not None and error is not None and found.verdict.diffusive
-        row[f'{name}_mS_cm'] = conductivity(diffusivity, ions, volume, temperature, charge) if known else None
-        row[f'{name}_error_mS_cm'] = conductivity(error, ions, volume, temperature, charge) if known else None
+        for key, value in ((name, diffusivity), (f'{name}_error', error)):
+            known = value is not None and found.verdict.diffusive
+            row[f'{key}_mS_cm'] = conductivity(value or 0.0, ions, volume, temperature, charge) if known else None
     return row
 
 

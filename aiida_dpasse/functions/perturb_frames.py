@@ -23,7 +23,7 @@ def perturb_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
     :raises ValueError: if no draw of a frame keeps the atoms apart.
     """
     settings = parameters.get_dict()
-    limits = [settings[name] for name in ('cell_fraction', 'displacement', 'closest')]
+    limits = {name: settings[name] for name in ('cell_fraction', 'displacement', 'closest')}
     sets = []
     for item in frames.sets():
         origin = np.repeat(np.arange(len(item)), settings['number'])
@@ -31,13 +31,13 @@ def perturb_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
         for frame, identity in enumerate(item.ids):
             generator = np.random.default_rng(derive_seed(settings['seed'], 'perturb', str(identity)))
             for _ in range(settings['number']):
-                cell, moved = draw(item.cells[frame], item.positions[frame], 1.0, *limits, generator)
+                cell, moved = draw(item.cells[frame], item.positions[frame], 1.0, generator=generator, **limits)
                 cells.append(cell)
                 positions.append(moved)
         if cells:
             copies = item.with_labels().take(origin)
-            # Its parent's identity leads the lineage on: sources and steps alone do not tell one run's frames from another's.
+            # Its parent's identity leads the lineage on: sources and steps do not tell one run's frames from another's.
             reasons = [f'perturbed from {identity}' for identity in copies.ids]
-            moved_set = type(item)(symbols=item.symbols, cells=cells, positions=positions)
+            moved_set = type(item)(symbols=item.symbols, cells=np.array(cells), positions=np.array(positions))
             sets.append(moved_set.with_origin(sources=copies.sources, steps=copies.steps, reasons=reasons))
     return FramesData.from_sets(sets)

@@ -43,7 +43,8 @@ def judge(
 ) -> Verdict:
     """Return the verdict on a fitted MSD.
 
-    Five things are asked: the framework keeps its place to within `LARGEST_FRAMEWORK_DISPLACEMENT`; the MSD exceeds half the squared hop length early enough to be fitted; at least
+    Five things are asked: the framework keeps its place to within `LARGEST_FRAMEWORK_DISPLACEMENT`; the MSD exceeds
+    half the squared hop length early enough to be fitted; at least
     `FEWEST_HOPS` hops were made (walkers times largest MSD over squared hop length; He et al., npj Comput. Mater. 4,
     18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window
     is within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve

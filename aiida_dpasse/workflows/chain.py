@@ -28,7 +28,7 @@ def validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
     try:
         code.validate_filepath_executable()
     except Exception as exception:  # transports raise whatever they like; every one of them means it cannot be used
-        return f'The code `{code.full_label}` cannot be used ({exception}): run `aiida-dpasse setup` or correct its path.'
+        return f'The code `{code.full_label}` cannot be used ({exception}): correct it, or run `aiida-dpasse setup`.'
     return None
 
 
@@ -68,7 +68,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             valid_type=dict,
             non_db=True,
             default=dict,
-            help='Scheduler options by program: `default`, and over it `train`, `md`, `label`, `evaluate`, `transport`.',
+            help='Scheduler options by program: `default`, and over it `train`, `md`, `label`, `evaluate`, '
+            '`transport`.',
         )
         spec.input(
             'max_concurrent',

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import BaseRestartWorkChain, ExitCode, ProcessBuilder, ProcessHandlerReport, process_handler, while_
+from aiida.engine import (
+    BaseRestartWorkChain,
+    ExitCode,
+    ProcessBuilder,
+    ProcessHandlerReport,
+    WorkChain,
+    process_handler,
+    while_,
+)
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.md import MDCalculation
@@ -100,6 +108,13 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         """Attach the outputs of the whole run."""
         self.attach()
         return None
+
+    def on_terminated(self) -> None:
+        """Keep the working directories, whatever `clean_workdir` says, where a trajectory lies there to be read."""
+        if self.inputs.md.parameters.get_dict().get('trajectory_interval'):
+            WorkChain.on_terminated(self)
+        else:
+            super().on_terminated()
 
     def attach(self) -> None:
         """Attach the last segment's outputs, those of all segments joined, and where the trajectory lies."""

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 
+UNKNOWN = 'is no known parameter: take it out or choose one of'
+
 
 class Inner(Parameters):
     """A child's parameters."""
@@ -30,10 +32,13 @@ class Outer(Parameters):
         ({'steps': 5, 'inner': {'temperature': 300.5}}, None),
         ({'steps': 0}, 'parameters: `steps` should be greater than 0, got 0.'),
         ({}, 'parameters: `steps` is missing: give it.'),
-        ({'steps': 1, 'inner': {'temperature': -5}}, 'parameters: `inner.temperature` should be greater than 0, got -5.'),
-        ({'steps': 1, 'inner': {'temp': 5, 'temperature': 1}}, 'parameters: `inner.temp` is no known parameter: take it out or choose one of temperature.'),
-        ({'steps': 1, 'other': {'temp': 5, 'temperature': 1}}, 'parameters: `other.temp` is no known parameter: take it out or choose one of temperature.'),
-        ({'steps': 1, 'step': 2}, 'parameters: `step` is no known parameter: take it out or choose one of inner, other, steps.'),
+        (
+            {'steps': 1, 'inner': {'temperature': -5}},
+            'parameters: `inner.temperature` should be greater than 0, got -5.',
+        ),
+        ({'steps': 1, 'inner': {'temp': 5, 'temperature': 1}}, f'parameters: `inner.temp` {UNKNOWN} temperature.'),
+        ({'steps': 1, 'other': {'temp': 5, 'temperature': 1}}, f'parameters: `other.temp` {UNKNOWN} temperature.'),
+        ({'steps': 1, 'step': 2}, f'parameters: `step` {UNKNOWN} inner, other, steps.'),
     ],
 )
 def test_messages(value, message):

@@ -23,7 +23,7 @@ def equal(first: FrameSet, second: FrameSet) -> bool:
 def test_round_trip_is_exact(make_frames, tmp_path):
     """What is written is read back bit by bit, in the order of formulas and sets."""
     sets = [
-        make_frames('S Li Li', 4).with_origin(sources='md_000', steps=np.arange(4) * 10, deviations=0.1, reasons='candidate'),
+        make_frames('S Li Li', 4).with_origin(sources='md_0', steps=np.arange(4) * 10, deviations=0.1, reasons='new'),
         make_frames('S Li Li', 2, seed=5),
         make_frames('Br Li', 3, labels=False),
     ]
@@ -110,5 +110,5 @@ def test_bad_datasets_are_refused(make_frames, tmp_path):
     with pytest.raises(ValueError, match=r'lacks `coord.npy` or `box.npy`'):
         read_dataset(tmp_path)
     (tmp_path / 'Li2S1/type_map.raw').unlink()
-    with pytest.raises(ValueError, match='no `type_map.raw`'):
+    with pytest.raises(ValueError, match=r'no `type_map\.raw`'):
         read_dataset(tmp_path)

@@ -215,7 +215,7 @@ def test_too_short_a_run_is_refused_with_a_reason():
 
 
 def test_a_framework_that_moves_is_no_framework():
-    """Where the framework melts or falls apart there is no diffusion of an ion in it, whatever the displacements say."""
+    """Where the framework melts or falls apart nothing diffuses in it, whatever the displacements say."""
     run = statistics(walk(np.random.default_rng(2), 200, 24))
     assert pool([run], hop_length=2.0).verdict.diffusive
     verdict = pool([run, replace(run, framework=2.5)], hop_length=2.0).verdict

@@ -105,7 +105,8 @@ def metals(aiida_profile) -> dict[str, orm.StructureData]:
     """Copper and gold, eight atoms each, and an alloy of both."""
     alloy = bulk('Cu', cubic=True, a=3.8) * (2, 1, 1)
     alloy.symbols[[0, 3, 4]] = 'Au'
-    crystals = {'copper': bulk('Cu', cubic=True) * (2, 1, 1), 'gold': bulk('Au', cubic=True) * (2, 1, 1), 'alloy': alloy}
+    copper, gold = (bulk(name, cubic=True) * (2, 1, 1) for name in ('Cu', 'Au'))
+    crystals = {'copper': copper, 'gold': gold, 'alloy': alloy}
     return {name: orm.StructureData(ase=atoms).store() for name, atoms in crystals.items()}
 
 

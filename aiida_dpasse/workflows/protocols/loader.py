@@ -1,4 +1,4 @@
-"""Reading protocols: the physics of a work chain as YAML, merged with its children's and with what the user overrides."""
+"""Reading protocols: the physics of a work chain as YAML, merged with its children's and the user's overrides."""
 
 from __future__ import annotations
 

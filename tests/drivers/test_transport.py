@@ -68,6 +68,7 @@ def test_statistics_of_two_segments_without_the_drift(tmp_path, monkeypatch, wal
     expected = np.mean((total[5:] - total[:-5]) ** 2, axis=0) / 3
     np.testing.assert_allclose(arrays['collective_A2'][5], expected, atol=1e-8)
     assert result['framework_drift_A'] == pytest.approx(2 * np.linalg.norm([1.0, -0.5, 0.2]))
+    assert result['framework_displacement_A'] == pytest.approx(0, abs=1e-8)
     assert result['volume_A3'] == pytest.approx(8 * 7 * 9)
     assert (result['frames'], result['ions'], result['frames_cut_short']) == (40, 3, 0)
     assert result['duration_ps'] == pytest.approx(0.78)

@@ -25,7 +25,7 @@ SETTINGS = {
 }
 
 
-def run(rate: float, seed: int) -> tuple[orm.ArrayData, orm.Dict]:
+def run(rate: float, seed: int, framework: float = 0.4) -> tuple[orm.ArrayData, orm.Dict]:
     """Return the outputs of a transport job of ions that hop ``rate`` times a frame."""
     rng = np.random.default_rng(seed)
     frames = 301
@@ -38,8 +38,8 @@ def run(rate: float, seed: int) -> tuple[orm.ArrayData, orm.Dict]:
         'msd_A2': mean_square_displacement(positions)[:count],
         'collective_A2': collective_square_displacement(positions, np.ones(IONS))[:count],
     }
-    results = {'frames': frames, 'interval_ps': INTERVAL, 'ions': IONS, 'volume_A3': VOLUME, 'framework_drift_A': 0.1}
-    return orm.ArrayData(arrays), orm.Dict(results)
+    results = {'frames': frames, 'interval_ps': INTERVAL, 'ions': IONS, 'volume_A3': VOLUME}
+    return orm.ArrayData(arrays), orm.Dict({**results, 'framework_drift_A': 0.1, 'framework_displacement_A': framework})
 
 
 def determine(rates, lost=(), **changes):
@@ -93,6 +93,21 @@ def test_ions_at_rest_are_undetermined_with_a_reason(aiida_profile):
     assert (fit['conductivity_mS_cm'], fit['activation_energy_eV'], fit['interval_mS_cm']) == (None, None, None)
     assert fit['reason'].startswith('2 of 3 temperatures are diffusive and 3 are needed. 750 K: ')
     assert fit['temperatures_used_K'] == [600, 900]
+
+
+def test_one_molten_run_spoils_its_temperature(aiida_profile):
+    given = {}
+    for replica, framework in enumerate((0.5, 4.0)):
+        key = f'cell_00_{replica:02d}'
+        given[f'statistics_{key}'], given[f'results_{key}'] = run(0.1, replica, framework)
+    planned = orm.Dict({'runs': ['cell_00_00', 'cell_00_01']})
+    [row] = determine_transport(orm.Dict(SETTINGS | {'temperatures': [900.0]}), planned, **given)['transport'][
+        'temperatures'
+    ]
+    assert not row['diffusive']
+    assert row['framework_displacement_A'] == 4.0
+    assert row['nernst_einstein_conductivity_mS_cm'] is None
+    assert row['reason'].startswith('The framework itself moved by 4 A')
 
 
 def test_lost_runs_are_named(aiida_profile):

@@ -74,7 +74,7 @@ def test_tensorflow(tensorflow_models):
     frozen = read_model_file(tensorflow_models / 'frozen.pb')
     assert (frozen.backend, frozen.form, frozen.descriptor, frozen.cutoff) == ('tensorflow', 'frozen', 'se_e2_a', 4.0)
     assert frozen.type_map == ['Li', 'S', 'Cl']
-    # Nine embedding nets 1-4-8 and three fitting nets 16-8-8-1 (8 x 2 inputs): weights, biases, and the eight time steps
+    # Nine embedding nets 1-4-8 and three fitting nets 16-8-8-1 (8 x 2 inputs): weights, biases, and the time steps
     # of the fitting net's residual layer.
     assert frozen.parameters == 9 * (4 + 4 + 32 + 8) + 3 * (16 * 8 + 8 + 64 + 8 + 8 + 8 + 1)
     assert frozen.training_input['training']['numb_steps'] == 4

@@ -160,9 +160,9 @@ class TrainCalculation(CalcJob):
             restart = self.inputs.restart_folder
             place, path = restart.computer.uuid, restart.get_remote_path()
             # Copies: the former job keeps its checkpoints, and the learning curve is appended to.
-            info.remote_copy_list = [
-                (place, f'{path}/{name}', '.') for name in (f'{self.PREFIX}*', self.LATEST, self.CURVE)
-            ]
+            checkpoint = self._restart_from(parameters)
+            files = (checkpoint if parameters.backend == 'pytorch' else f'{checkpoint}.*', self.LATEST, self.CURVE)
+            info.remote_copy_list = [(place, f'{path}/{name}', '.') for name in files]
         info.codes_info = [
             self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters)),
             *self._after_training(parameters),
@@ -178,7 +178,8 @@ class TrainCalculation(CalcJob):
         ]
         # Models become nodes of their own: they need no second home in the retrieved folder.
         backend = parameters.backend
-        info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend], self.CHECKPOINT]
+        checkpoint = self.CHECKPOINT if backend == 'pytorch' else f'{self.PREFIX}-*.meta'
+        info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend], checkpoint]
         return info
 
     def _sections(self, parameters: TrainParameters) -> dict[str, Any]:
@@ -211,7 +212,7 @@ class TrainCalculation(CalcJob):
 
     def _start(self, parameters: TrainParameters) -> list[str]:
         if 'restart_folder' in self.inputs:
-            return ['--restart', self.CHECKPOINT if parameters.backend == 'pytorch' else self.PREFIX]
+            return ['--restart', self._restart_from(parameters)]
         if parameters.finetune is None:
             return []
         arguments = ['--finetune', self.PRETRAINED]
@@ -220,6 +221,15 @@ class TrainCalculation(CalcJob):
         if parameters.finetune.model_branch is not None:
             arguments += ['--model-branch', parameters.finetune.model_branch]
         return arguments
+
+    def _restart_from(self, parameters: TrainParameters) -> str:
+        if parameters.backend == 'pytorch':
+            return self.CHECKPOINT
+        # TensorFlow's last checkpoint is several links, and a job can be killed between two of them: the parser found
+        # out which of the numbered ones is whole.
+        creator = self.inputs.restart_folder.creator
+        step = creator.outputs.results['checkpoint_step'] if creator and 'results' in creator.outputs else 0
+        return f'{self.PREFIX}-{step}' if step else self.PREFIX
 
     def _after_training(self, parameters: TrainParameters) -> list[CodeInfo]:
         frozen, compressed = self.FROZEN[parameters.backend], self.COMPRESSED[parameters.backend]

@@ -26,6 +26,7 @@ class TrainParser(Parser):
         self.log = parse_training_log(self._text(TrainCalculation.STDOUT))
         steps = int(self.parameters['input']['training']['numb_steps'])
         curve, problem = self._curve()
+        broken = self._attach('checkpoint', TrainCalculation.CHECKPOINT)
         results: dict[str, Any] = {
             'backend': self.parameters['backend'],
             'numb_steps': steps,
@@ -42,7 +43,6 @@ class TrainParser(Parser):
                 array.set_array(name, values)
             self.out('learning_curve', array)
         self.out('results', orm.Dict(results))
-        broken = self._attach('checkpoint', TrainCalculation.CHECKPOINT)
         return self._verdict(curve, problem, results) or broken or self._attach_products()
 
     def _verdict(self, curve: LearningCurve | None, problem: str, results: dict[str, Any]) -> ExitCode | None:
@@ -104,8 +104,13 @@ class TrainParser(Parser):
             return None, str(exception).rstrip('.')
 
     def _checkpoint_step(self) -> int:
-        found = re.findall(r'model\.ckpt-(\d+)', self._text(TrainCalculation.LATEST))
-        return int(found[0]) if found else 0
+        if 'checkpoint' in self.outputs:
+            return int(self.outputs['checkpoint'].step or 0)
+        # TensorFlow writes the graph last: a checkpoint that has one is whole.
+        found = [
+            re.search(r'-(\d+)\.meta$', path.name) for path in self.folder.glob(f'{TrainCalculation.PREFIX}-*.meta')
+        ]
+        return max((int(match.group(1)) for match in found if match), default=0)
 
     def _text(self, name: str) -> str:
         if name not in self.retrieved.base.repository.list_object_names():

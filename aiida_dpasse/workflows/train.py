@@ -121,7 +121,8 @@ class TrainBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         builder.train.training_data = training_data
         builder.train.parameters = orm.Dict(cls.protocol_parameters(protocol, overrides))
         programs = machine(options)
-        builder.train.metadata.options = merge(programs.get('default', {}), programs.get('train', {}))
+        for key, value in merge(programs.get('default', {}), programs.get('train', {})).items():
+            setattr(builder.train.metadata.options, key, value)
         for key, value in inputs.items():
             setattr(builder.train, key, value)
         return builder

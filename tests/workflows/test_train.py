@@ -50,7 +50,7 @@ def test_carried_on(wrapped, frames, tiny_input, tmp_path):
     code = wrapped(
         f'if [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\n'
         '"$dp" "$@" &\n'
-        'until [ -e model.ckpt-100.index ]; do sleep 0.05; done\n'
+        'until [ -e model.ckpt-200.meta ]; do sleep 0.05; done\n'
         f'kill -9 $!; touch {tmp_path}/killed'
     )
     content = tiny_input('se_e2_a', 3000)
@@ -68,7 +68,7 @@ def test_carried_on(wrapped, frames, tiny_input, tmp_path):
 
 def test_learns_slower(dp_code, pair_frames, tiny_input):
     """A loss that is no number: started anew, with a learning rate whose creator is a calcfunction."""
-    wrong = [item.with_labels(item.energies, item.forces * 1e200, item.virials) for item in pair_frames]
+    wrong = [item.with_labels(item.energies, item.forces * 1e153, item.virials) for item in pair_frames]
     node = run(dp_code, FramesData.from_sets(wrong), tiny_input('se_e2_a', 8), iterations=2)
     assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
     trainings = [child for child in node.called if isinstance(child, orm.CalcJobNode)]

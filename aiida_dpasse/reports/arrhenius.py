@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -86,7 +87,9 @@ def plot_arrhenius(
                 [1000 / temperature] * 2, y, color=GREEN, lw=14, alpha=0.3, solid_capstyle='butt', label=EXPERIMENT
             )
         if not points:
-            note(axes, 'no temperature gave a conductivity')
+            axes.set_axis_off()
+            note(axes, fill(f'No temperature gave a conductivity. {remark}', 70))
+            return
         axes.set_xlabel(r'$1000\,/\,T$  (K$^{-1}$)')
         axes.set_ylabel(r'$\sigma T$  (S K cm$^{-1}$)')
         axes.margins(x=0.06, y=0.12)
@@ -100,7 +103,7 @@ def plot_arrhenius(
             )
         if remark:
             axes.text(
-                0.98, 0.97, remark, transform=axes.transAxes, ha='right', va='top', color=GREY, wrap=True, fontsize=9
+                0.98, 0.97, fill(remark, 70), transform=axes.transAxes, ha='right', va='top', color=GREY, fontsize=9
             )
 
 

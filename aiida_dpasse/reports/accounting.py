@@ -21,6 +21,7 @@ class Batch:
     """
 
     pk: int
+    uuid: str
     label: str
     requested: int
     admitted: int
@@ -55,6 +56,7 @@ def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
     named = _ids(account.get('rejected', [])) | _ids(account.get('failed', []))
     return Batch(
         pk=process.pk,
+        uuid=process.uuid,
         label=label,
         requested=int(account['requested']),
         admitted=int(account['admitted']),

@@ -110,7 +110,8 @@ def call_tree(pk: int) -> list[Call]:
             project=_COLUMNS,
             edge_project=['label'],
         )
-        rows = sorted(query.all(), key=lambda row: row[1])
+        # By time, not by key: an archive that is imported counts its nodes anew.
+        rows = sorted(query.all(), key=lambda row: (row[5], row[2]))
         children = [_call(row[1:11], row[0], row[11], depth) for row in rows]
         found += children
         level = [child.pk for child in children]

@@ -145,7 +145,7 @@ def trainings(node: orm.Node) -> list[orm.CalcJobNode]:
         orm.CalcJobNode,
         filters={'id': {'in': list(data_ancestors(starts))}, 'process_type': {'like': f'%:{TRAIN}'}},
     )
-    return sorted(query.all(flat=True), key=lambda job: job.pk)
+    return sorted(query.all(flat=True), key=lambda job: (job.ctime, job.uuid))
 
 
 def trace_dataset(node: orm.Node) -> Iterator[TrainingFrame]:

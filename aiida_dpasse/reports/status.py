@@ -15,7 +15,7 @@ from aiida_dpasse.reports.timing import clock, phase_times
 def latest_iterations(tree: list[Call]) -> dict:
     """Return the newest iteration table that was made below the first process of ``tree``, empty if none was."""
     made = [call for call in tree if call.entry_point == 'tabulate_iterations' and call.ok]
-    return output_dict(orm.load_node(max(made, key=lambda call: call.pk).pk), 'iterations') if made else {}
+    return output_dict(orm.load_node(max(made, key=lambda call: call.ctime).pk), 'iterations') if made else {}
 
 
 def jobs_table(tree: list[Call], now: datetime) -> Table:

@@ -101,10 +101,10 @@ def errors_table(errors: Iterable[tuple[str, Mapping[str, Any]]], title: str = '
 def accounts_table(batches: Iterable[Batch]) -> Table:
     """Return what became of every frame whose label was asked for."""
     rows = [
-        (batch.pk, batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
+        (batch.uuid[:8], batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
         for batch in batches
     ]
-    return Table('Labels', ('pk', 'process', 'requested', 'admitted', 'rejected', 'failed', 'adds up'), rows)
+    return Table('Labels', ('batch', 'process', 'requested', 'admitted', 'rejected', 'failed', 'adds up'), rows)
 
 
 def values_table(title: str, values: Mapping[str, Any]) -> Table:

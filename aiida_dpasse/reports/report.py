@@ -48,7 +48,8 @@ def report_text(process: orm.ProcessNode) -> str:
     tree = call_tree(process.pk)
     top = tree[0]
     ended = top.state if top.exit_status is None else f'{top.state} [{top.exit_status}]'
-    head = [f'{top.name} {top.uuid[:8]}  {ended}  {clock(top.seconds())}', *([top.exit_message] if top.exit_message else [])]
+    head = [f'{top.name} {top.uuid[:8]}  {ended}  {clock(top.seconds())}']
+    head += [top.exit_message] if top.exit_message else []
     tables = [phases_table(phase_times(tree)), *_report(process).tables(process)]
     parts = ['\n'.join(head), *('\n'.join(block) for block in [outcome(process)] if block)]
     return '\n\n'.join([*parts, *(table.render() for table in tables if table.rows)])

@@ -187,11 +187,11 @@ def test_a_committee_of_one_has_no_deviation(inputs):
 
 def test_a_restart_on_another_computer_is_refused(inputs):
     other = orm.Computer(
-        label='elsewhere',
+        label='cluster-of-others',
         hostname='elsewhere',
         workdir='/elsewhere',
         transport_type='core.local',
         scheduler_type='core.direct',
     ).store()
     folder = orm.RemoteData(remote_path='/elsewhere', computer=other)
-    assert 'lies on elsewhere' in refused(inputs() | {'restart_folder': folder})
+    assert 'lies on cluster-of-others' in refused(inputs() | {'restart_folder': folder})

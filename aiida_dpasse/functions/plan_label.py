@@ -12,6 +12,9 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import FrameSet
 from aiida_dpasse.drivers.records import requested_ids
 
+#: Largest number of frames in one job unless the parameters say otherwise.
+BATCH_SIZE = 100
+
 
 @calcfunction
 def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
@@ -38,7 +41,7 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
                 seen.add(identity)
                 places.append((member, frame))
     places.sort(key=lambda place: -sets[place[0]].natoms)
-    count = ceil(len(places) / settings['batch_size'])
+    count = ceil(len(places) / settings.get('batch_size', BATCH_SIZE))
     outputs: dict[str, orm.Data] = {}
     names = {}
     for batch in range(count):

@@ -19,7 +19,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.drivers.records import FAILED
 from aiida_dpasse.functions.merge_accounts import merge_accounts
-from aiida_dpasse.functions.plan_label import plan_label
+from aiida_dpasse.functions.plan_label import BATCH_SIZE, plan_label
 from aiida_dpasse.functions.select_failed import select_failed
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.chain import DpasseWorkChain
@@ -28,7 +28,7 @@ from aiida_dpasse.workflows.chain import DpasseWorkChain
 class LabelParameters(LabelJobParameters):
     """How frames are divided into jobs, what is admitted, and how many may fail."""
 
-    batch_size: int = Field(default=100, gt=0, description='Largest number of frames in one job.')
+    batch_size: int = Field(default=BATCH_SIZE, gt=0, description='Largest number of frames in one job.')
     minimum_success: float = Field(
         default=0.5,
         ge=0,

@@ -115,9 +115,10 @@ def test_every_batch_adds_up_and_a_lost_frame_is_noticed(study, graph, make_fram
 
     from aiida_dpasse.data.frames import FramesData
 
-    asked = FramesData.from_sets([make_frames(frames=3, labels=False)])
+    frames = make_frames(frames=3)
+    asked = FramesData.from_sets([frames.with_labels()])
     counted = orm.Dict({'requested': 3, 'admitted': 2, 'rejected': [], 'failed': []})
-    admitted = FramesData.from_sets([make_frames(frames=3).take([0, 1])])
+    admitted = FramesData.from_sets([frames.take([0, 1])])
     work = graph.work('dpasse.label', inputs={'frames': asked})
     outputs = graph.calc(
         'dpasse.label', 'batch_000', work, {'frames': asked}, outputs={'frames': admitted, 'account': counted}

@@ -16,7 +16,7 @@ pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models']
 
 @pytest.fixture(scope='session')
 def localhost(aiida_profile, tmp_path_factory) -> orm.Computer:
-    """This machine, polled without delay, one thread a program."""
+    """This machine, polled twice a second, one thread a program."""
     computer = orm.Computer(
         label='localhost-programs',
         hostname='localhost',
@@ -25,7 +25,8 @@ def localhost(aiida_profile, tmp_path_factory) -> orm.Computer:
         scheduler_type='core.direct',
     )
     computer.store()
-    computer.set_minimum_job_poll_interval(0)
+    # Not 0: an engine that polls without rest takes the processor from the programs it waits for.
+    computer.set_minimum_job_poll_interval(0.5)
     computer.configure(safe_interval=0, use_login_shell=False)
     return computer
 

@@ -71,7 +71,7 @@ def remote(aiida_profile, sshd, programs: dict[str, Program], tmp_path_factory) 
         transport_type='core.ssh',
         scheduler_type='core.direct',
     ).store()
-    computer.set_minimum_job_poll_interval(0)
+    computer.set_minimum_job_poll_interval(0.5)
     computer.configure(
         username=getpass.getuser(),
         port=port,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from pydantic import model_validator
 
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.plan_finetune import plan_finetune
@@ -13,6 +14,12 @@ from aiida_dpasse.workflows.held_out import HeldOutParameters, HeldOutWorkChain,
 
 class FinetuneParameters(HeldOutParameters):
     """Settings of a fine-tuning."""
+
+    @model_validator(mode='after')
+    def _starts_from_something(self) -> FinetuneParameters:
+        if self.train.finetune is None:
+            raise ValueError('`train.finetune` is missing: give it, or use `dpasse.pretrain` to train from scratch.')
+        return self
 
 
 def validate_finetune(inputs: Any, port: Any) -> str | None:
@@ -26,8 +33,6 @@ def validate_finetune(inputs: Any, port: Any) -> str | None:
                 f'pretrained: its type map lacks {", ".join(missing)}; take a potential that was trained with these '
                 'elements.'
             )
-    if 'parameters' in inputs and not inputs['parameters'].get_dict().get('train', {}).get('finetune'):
-        return 'parameters: `train.finetune` is missing: give it, or use `dpasse.pretrain` to train from scratch.'
     return validate_held_out(inputs, port)
 
 

@@ -85,6 +85,12 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
         if lacking:
             key = f'`input.loss.start_pref_{lacking[0][0]}` and `limit_pref_{lacking[0][0]}`'
             return f'{port}: frames have no {lacking[0]} to train on: label them, or set {key} to 0.'
+    sel = content['input']['model'].get('descriptor', {}).get('sel')
+    if content['backend'] == 'tensorflow' and isinstance(sel, list) and len(sel) != len(known):
+        return (
+            f'parameters: `input.model.descriptor.sel` has {len(sel)} numbers and the type map {" ".join(known)} has '
+            f'{len(known)} elements: give one for each, or `auto`.'
+        )
     return None
 
 

@@ -15,7 +15,6 @@ from aiida_dpasse.workflows.distill import DistillWorkChain
 def recipe(tiny_training) -> dict:
     """The recipe with every number small."""
     train = {**deepcopy(tiny_training), 'compress': True}
-    train['input']['model']['descriptor']['sel'] = [60, 60]
     perturb = {'cell_fraction': 0.01, 'displacement': 0.03}
     md = {'ensemble': 'npt', 'temperature': 300.0, 'pressure': 1e-4, 'timestep': 0.5, 'steps': 20}
     return {

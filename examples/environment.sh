@@ -12,6 +12,9 @@ use_environment() {
         make_environment "$environment"
     fi
     export VIRTUAL_ENV=$environment PATH=$environment/bin:$PATH
+    # uv leaves compiling to the first import. Where its result may not be kept, as in many containers, every job would
+    # compile TensorFlow anew: 20 s a start instead of 6.
+    unset PYTHONDONTWRITEBYTECODE
     if ! "$python" "$root/examples/installed.py" "$root" "$extras" 2>/dev/null; then
         echo "Installing aiida-dpasse[$extras] into $environment (about 6 GB, one to three minutes)"
         install_package "$python" "$root" "$extras"

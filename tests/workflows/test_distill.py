@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
 from aiida_dpasse.workflows.distill import DistillWorkChain
@@ -75,7 +76,7 @@ def test_the_speed(distilled):
     assert speed['ratio'] == pytest.approx(speed['student_katom_steps_per_s'] / speed['teacher_katom_steps_per_s'])
     runs = {
         link.link_label: link.node.inputs.md
-        for link in distilled.base.links.get_outgoing().all()
+        for link in distilled.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
         if link.link_label in ('md_000', 'student')
     }
     for name in ('structure', 'parameters'):

@@ -79,9 +79,7 @@ def test_rooms_without_aiida_do_not_import_it() -> None:
         if path.stem != '__init__'
     ]
     code = (
-        'import importlib, sys\n'
-        'sys.modules["aiida"] = None\n'
-        f'for name in {modules!r}: importlib.import_module(name)\n'
+        f'import importlib, sys\nsys.modules["aiida"] = None\nfor name in {modules!r}: importlib.import_module(name)\n'
     )
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

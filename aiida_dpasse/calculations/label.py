@@ -32,18 +32,14 @@ class DynamicsParameters(Parameters):
     @model_validator(mode='after')
     def _samples(self) -> DynamicsParameters:
         if self.interval > self.steps:
-            raise ValueError(
-                f'`interval` ({self.interval}) should not be greater than `steps` ({self.steps})'
-            )
+            raise ValueError(f'`interval` ({self.interval}) should not be greater than `steps` ({self.steps})')
         return self
 
 
 class LabelJobParameters(Parameters):
     """Which frames and labels are admitted, and whether dynamics is run from each frame."""
 
-    max_force: float = Field(
-        default=20.0, gt=0, description='A frame with a force above this, in eV/A, is rejected.'
-    )
+    max_force: float = Field(default=20.0, gt=0, description='A frame with a force above this, in eV/A, is rejected.')
     minimum_distance: float = Field(
         default=0.8,
         ge=0,
@@ -110,9 +106,7 @@ class LabelCalculation(DriverCalculation):
             validator=validate_calculator,
             help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
         )
-        spec.input(
-            'potential', valid_type=DeepPotentialData, required=False, help='Teacher instead of a calculator.'
-        )
+        spec.input('potential', valid_type=DeepPotentialData, required=False, help='Teacher instead of a calculator.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,
@@ -123,9 +117,7 @@ class LabelCalculation(DriverCalculation):
         )
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.label'
         spec.inputs.validator = validate_labeller
-        spec.output(
-            'frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.'
-        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
         spec.output(
             'account',
             valid_type=orm.Dict,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
@@ -88,10 +89,12 @@ class TransportCalculation(DriverCalculation):
         """Return the job: the linked files, the atoms and the parameters."""
         structure = self.inputs.structure
         masses = {kind.name: kind.mass for kind in structure.kinds}
+        positions = np.array([site.position for site in structure.sites])
         job = {
             **TransportParameters.model_validate(self.inputs.parameters.get_dict()).model_dump(),
             'symbols': symbols_of(structure),
             'masses': [masses[site.kind_name] for site in structure.sites],
+            'sites': (positions @ np.linalg.inv(structure.cell)).tolist(),
             'trajectories': [f'{label}.lammpstrj' for label in sorted(self.inputs.trajectories)],
         }
         return job, []

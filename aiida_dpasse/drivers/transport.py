@@ -24,10 +24,11 @@ FEWEST_FRAMES = 8
 class Tracks:
     """Ways of the mobile ions relative to the framework, thinned out by two whenever they exceed ``limit`` frames.
 
-    They are kept in fractional coordinates: a cell that breathes (NPT) moves no ion.
+    They are kept in fractional coordinates: a cell that breathes (NPT) moves no ion. The framework is compared with the
+    crystal at fractional ``sites`` (natoms, 3), so that one which fell apart while it was equilibrated is told as well.
     """
 
-    def __init__(self, symbols: list[str], masses: list[float], ion: str, limit: int):
+    def __init__(self, symbols: list[str], masses: list[float], ion: str, limit: int, sites: Any):
         self.mobile = np.array(symbols) == ion
         self.weights = framework_weights(masses, ~self.mobile)
         self.limit = max(limit, 2 * FEWEST_FRAMES)
@@ -36,22 +37,24 @@ class Tracks:
         self.ions: list[NDArray[np.float64]] = []
         self.centres: list[NDArray[np.float64]] = []
         self.cells: list[NDArray[np.float64]] = []
-        #: Root mean square displacement of the framework's atoms since the first frame, A.
+        #: Root mean square displacement of the framework's atoms from the crystal's, A.
         self.framework: list[float] = []
-        self.start: NDArray[np.float64] | None = None
+        self.sites = np.asarray(sites, dtype=float)
 
     def add(self, step: int, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
         """Take in one frame."""
         if self.seen % self.stride == 0:
             scaled = positions @ np.linalg.inv(cell)
             centre = self.weights @ scaled
+            if not self.steps:
+                # Whoever wrote the trajectory chose the images.
+                self.sites = self.sites + np.round(scaled - self.sites)
+                self.sites -= self.weights @ self.sites
             self.steps.append(step)
             self.centres.append(centre)
             self.ions.append(scaled[self.mobile] - centre)
             self.cells.append(cell)
-            rigid = scaled[~self.mobile] - centre
-            self.start = rigid if self.start is None else self.start
-            moved = np.sum(((rigid - self.start) @ cell) ** 2, axis=1)
+            moved = np.sum((((scaled - centre - self.sites) @ cell)[~self.mobile]) ** 2, axis=1)
             self.framework.append(float(np.sqrt(moved.mean())) if len(moved) else 0.0)
             if len(self.steps) > self.limit:
                 self.stride *= 2
@@ -65,7 +68,7 @@ def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
 
     :raises ValueError: if the trajectory is one of another structure.
     """
-    tracks = Tracks(job['symbols'], job['masses'], job['ion'], job['max_frames'])
+    tracks = Tracks(job['symbols'], job['masses'], job['ion'], job['max_frames'], job['sites'])
     reader = DumpReader(job['trajectories'])
     for step, cell, positions in reader:
         if len(positions) != len(job['symbols']):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.dataset import concatenate
 
 
 @calcfunction
@@ -14,4 +15,4 @@ def collect_samples(**frames: FramesData) -> FramesData:
     :raises ValueError: if no run sampled a frame after its start.
     """
     sets = [item for label in sorted(frames) for item in frames[label].sets()]
-    return FramesData.from_sets(item.take(item.steps > 0) for item in sets if (item.steps > 0).any())
+    return FramesData.from_sets(concatenate(item.take(item.steps > 0) for item in sets if (item.steps > 0).any()))

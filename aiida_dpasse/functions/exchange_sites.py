@@ -19,6 +19,4 @@ def exchange_sites(structure: orm.StructureData, parameters: orm.Dict) -> orm.St
 
     :raises ValueError: for partial occupancies, or a fraction that is not a whole number of sites.
     """
-    return orm.StructureData(
-        pymatgen=disorder.exchange_sites(structure.get_pymatgen(), **parameters.get_dict())
-    )
+    return orm.StructureData(pymatgen=disorder.exchange_sites(structure.get_pymatgen(), **parameters.get_dict()))

@@ -28,9 +28,7 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
     batches take about equally long.
     """
     settings = parameters.get_dict()
-    calculation = {
-        key: value for key, value in settings.items() if key not in ('batch_size', 'minimum_success')
-    }
+    calculation = {key: value for key, value in settings.items() if key not in ('batch_size', 'minimum_success')}
     sets = frames.sets()
     places, duplicates, seen = [], [], set()
     for member, item in enumerate(sets):
@@ -54,7 +52,5 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
 
 def _gather(sets: list[FrameSet], places: list[tuple[int, int]]) -> list[FrameSet]:
     """The frames at (set, frame), set by set."""
-    chosen = [
-        (item, np.array(sorted(f for m, f in places if m == member))) for member, item in enumerate(sets)
-    ]
+    chosen = [(item, np.array(sorted(f for m, f in places if m == member))) for member, item in enumerate(sets)]
     return [item.take(indices) for item, indices in chosen if len(indices)]

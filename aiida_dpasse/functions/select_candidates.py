@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.dataset import FrameSet, concatenate
 from aiida_dpasse.deepmd.selection import (
     ACCURATE,
     CANDIDATE,
@@ -99,7 +99,7 @@ def _take(samples: list[FrameSet], chosen: np.ndarray, reason: str) -> list[Fram
         start += len(item)
         if len(mine):
             taken.append(item.take(mine).with_origin(reasons=reason))
-    return taken
+    return concatenate(taken)
 
 
 def _summary(deviations: np.ndarray) -> dict[str, float | None]:

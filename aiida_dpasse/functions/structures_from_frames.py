@@ -22,6 +22,4 @@ def structures_from_frames(frames: FramesData, parameters: orm.Dict) -> dict[str
         raise ValueError(f'indices: there are {len(atoms)} frames, counted from 0; take {beyond[0]} out.')
     for item in atoms:
         item.calc = None
-    return {
-        f'frame_{number:04d}': orm.StructureData(ase=atoms[index]) for number, index in enumerate(indices)
-    }
+    return {f'frame_{number:04d}': orm.StructureData(ase=atoms[index]) for number, index in enumerate(indices)}

@@ -54,8 +54,5 @@ def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
         'labelled': account.get('admitted'),
         'rejected': len(account['rejected']) if account else None,
         'label_failed': len(account['failed']) if account else None,
-        **{
-            name: float(np.mean([member[name] for member in errors.values()])) if errors else None
-            for name in ERRORS
-        },
+        **{name: float(np.mean([member[name] for member in errors.values()])) if errors else None for name in ERRORS},
     }

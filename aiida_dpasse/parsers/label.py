@@ -32,9 +32,7 @@ class LabelParser(Parser):
             except (ValueError, KeyError, TypeError) as exception:
                 return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         elif JOURNAL in names:
-            parameters = LabelJobParameters.model_validate(
-                self.node.inputs.parameters.get_dict()
-            ).model_dump()
+            parameters = LabelJobParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
             given = self.node.inputs.frames.sets()
             records = read_journal(self.retrieved.base.repository.get_object_content(JOURNAL))
             sets, account = collect(records, given, requested_ids(given, parameters['dynamics']))
@@ -52,9 +50,7 @@ class LabelParser(Parser):
             return self.exit_codes.ERROR_LABELLER.format(reason=error)
         if not sets:
             reason = [*account[FAILED], *account[REJECTED]][0]['reason']
-            return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(
-                requested=account['requested'], reason=reason
-            )
+            return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(requested=account['requested'], reason=reason)
         return None
 
     def _frames(self) -> list[FrameSet]:

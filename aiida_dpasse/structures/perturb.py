@@ -97,9 +97,7 @@ def draw(
     fractional = positions @ np.linalg.inv(cell)
     for _ in range(ATTEMPTS):
         strained = scale * cell @ strain_matrix(cell_fraction, generator)
-        moved = fractional @ strained + generator.normal(
-            scale=displacement / np.sqrt(3.0), size=fractional.shape
-        )
+        moved = fractional @ strained + generator.normal(scale=displacement / np.sqrt(3.0), size=fractional.shape)
         if minimum_distance(strained, moved) >= closest:
             return strained, moved
     raise ValueError(

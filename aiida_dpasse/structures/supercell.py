@@ -36,16 +36,14 @@ def supercell_matrix(structure: Structure, size: Size) -> NDArray[np.int64]:
         given = np.empty(0)
     if given.shape not in ((3,), (3, 3)) or not np.array_equal(given, np.rint(given)):
         raise ValueError(
-            'supercell: give a distance in A, three whole numbers or a 3x3 matrix of whole numbers, got '
-            f'{size!r}.'
+            f'supercell: give a distance in A, three whole numbers or a 3x3 matrix of whole numbers, got {size!r}.'
         )
     if given.shape == (3,) and given.min() < 1:
         raise ValueError(f'supercell: each of the three repetitions should be 1 or more, got {size!r}.')
     matrix = np.diag(given) if given.shape == (3,) else given
     if np.linalg.det(matrix) < 0.5:
         raise ValueError(
-            'supercell: the determinant of the matrix should be 1 or more (right-handed, not flat), got '
-            f'{size!r}.'
+            f'supercell: the determinant of the matrix should be 1 or more (right-handed, not flat), got {size!r}.'
         )
     return np.rint(matrix).astype(np.int64)
 
@@ -60,8 +58,7 @@ def make_supercell(structure: Structure, size: Size, *, maximum_atoms: int = MAX
     atoms = len(structure) * round(float(np.linalg.det(matrix)))
     if atoms > maximum_atoms:
         raise ValueError(
-            f'supercell: {size!r} makes {atoms} atoms, more than the limit of {maximum_atoms}; ask for a '
-            'smaller cell.'
+            f'supercell: {size!r} makes {atoms} atoms, more than the limit of {maximum_atoms}; ask for a smaller cell.'
         )
     return structure.make_supercell(matrix, in_place=False)
 
@@ -69,16 +66,12 @@ def make_supercell(structure: Structure, size: Size, *, maximum_atoms: int = MAX
 def _matrix_for_distance(structure: Structure, distance: float) -> NDArray[np.int64]:
     """Diagonal matrix of the smallest volume whose shortest lattice vector is at least `distance` A."""
     if not 0 < distance < 1000:
-        raise ValueError(
-            f'supercell: the minimum image distance should be between 0 and 1000 A, got {distance}.'
-        )
+        raise ValueError(f'supercell: the minimum image distance should be between 0 and 1000 A, got {distance}.')
     cell = np.asarray(structure.lattice.matrix)
     # Heights as long as the distance always suffice, so they bound the search from above.
     bounds = np.ceil(distance / cell_heights(cell) - 1e-9).astype(int)
     lower = np.ceil(distance / np.linalg.norm(cell, axis=1) - 1e-9).astype(int)
-    choices = product(
-        *(range(max(1, low), max(1, high) + 1) for low, high in zip(lower, bounds, strict=True))
-    )
+    choices = product(*(range(max(1, low), max(1, high) + 1) for low, high in zip(lower, bounds, strict=True)))
     for repeats in sorted(choices, key=lambda n: (n[0] * n[1] * n[2], n)):
         if shortest_lattice_vector(np.diag(repeats) @ cell) >= distance - 1e-9:
             return np.diag(repeats).astype(np.int64)

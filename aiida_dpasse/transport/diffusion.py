@@ -30,7 +30,7 @@ class Statistics:
     """What one run gives: ``lags`` (m,) ps, ``msd`` and ``collective`` (m, 3) A^2 per axis, and what is behind them.
 
     ``frames`` positions, ``interval`` ps apart, of ``ions`` ions in ``volume`` A^3; ``framework`` is the root mean
-    square displacement of the other atoms since the first frame, in A.
+    square displacement of the other atoms from the crystal's sites, in A.
     """
 
     lags: Array
@@ -227,9 +227,7 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
         haven = tracer / determined[0]
         haven_error = haven * float(np.hypot(tracer_error / tracer, determined[1] / determined[0]))
     d_sigma, d_sigma_error = determined or (None, None)
-    return Diffusion(
-        tracer, tracer_error, d_sigma, d_sigma_error, haven, haven_error, verdict, fit, lags, msd, error
-    )
+    return Diffusion(tracer, tracer_error, d_sigma, d_sigma_error, haven, haven_error, verdict, fit, lags, msd, error)
 
 
 def msd_error(

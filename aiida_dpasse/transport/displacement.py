@@ -60,7 +60,7 @@ def _square_displacement(tracks: Array) -> Array:
     squares = np.concatenate([np.zeros((1, tracks.shape[1])), np.cumsum(centred**2, axis=0)])
     counts = frames - np.arange(frames)
     # Sum over origins of x(t)^2 and of x(t+lag)^2, for each lag.
-    early, late = squares[counts], squares[-1] - squares[: frames][np.arange(frames)]
+    early, late = squares[counts], squares[-1] - squares[:frames][np.arange(frames)]
     return np.asarray((early + late - 2 * correlation) / counts[:, None])
 
 

@@ -51,7 +51,7 @@ def judge(
     counted.
 
     :param msd: (m,) A^2 at ``lags`` (m,) ps, mean over ``walkers`` ions.
-    :param framework: root mean square displacement of the other atoms since the first frame, in A.
+    :param framework: root mean square displacement of the other atoms from the crystal's sites, in A.
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(

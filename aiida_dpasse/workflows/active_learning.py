@@ -150,8 +150,8 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         spec.exit_code(
             610,
             'ERROR_NO_CANDIDATES',
-            message='Two explorations in a row gave no new candidate without convergence: {verdict} Lower '
-            'the trust levels or explore more conditions.',
+            message='Two explorations in a row gave no new labelled frame without convergence: {verdict} Lower '
+            'the trust levels or explore other conditions.',
         )
 
     def setup(self) -> None:
@@ -252,7 +252,7 @@ class ActiveLearningWorkChain(DpasseWorkChain):
                 ['ERROR_ALL_RUNS_FAILED', 'ERROR_ONLY_FAILURES']
             )
             return self.give_up(node, 'ERROR_ONLY_FAILURES' if barren else 'ERROR_EXPLORATION')
-        self.ctx.barren = 0 if self.has_candidates() else self.ctx.barren + 1
+        self.ctx.barren += 1  # until its labels are there
         return None
 
     def label(self) -> None:
@@ -275,13 +275,22 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         if 'account' in node.outputs:
             self.ctx.parts[self.key('account')] = node.outputs.account
         if 'frames' in node.outputs:
+            self.ctx.barren = 0
             self.ctx.labelled[self.key('labelled')] = node.outputs.frames
             self.ctx.training = union_frames(
                 initial=self.ctx.first, **self.ctx.labelled, metadata={'call_link_label': self.key('union')}
             )
-        if not node.is_finished_ok:
+        if not node.is_finished_ok and not self.all_rejected(node):
             return self.give_up(node, 'ERROR_LABELS')
         return None
+
+    def all_rejected(self, node: orm.ProcessNode) -> bool:
+        """Whether the labeller worked and every frame was too far out: that is known now, and the loop goes on."""
+        none_admitted = LabelWorkChain.get_exit_statuses(['ERROR_NO_FRAME_ADMITTED'])
+        if node.exit_status not in none_admitted or node.outputs.account['failed']:
+            return False
+        self.report(f'{node.process_label}<{node.pk}>: {node.exit_message}')
+        return True
 
     def judge(self) -> None:
         """Write the table and decide whether the loop goes on."""

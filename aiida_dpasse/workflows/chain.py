@@ -15,7 +15,7 @@ from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, mer
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 CODE_HELP = {
-    'dp': 'DeePMD-kit\'s `dp`.',
+    'dp': "DeePMD-kit's `dp`.",
     'lmp': 'LAMMPS with the `deepmd` pair style.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
 }

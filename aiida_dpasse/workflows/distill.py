@@ -125,6 +125,13 @@ class DistillWorkChain(DpasseWorkChain):
             validator=validate_labelled,
             help="Frames with reference labels; student and teacher are tested on those of the structures' compounds.",
         )
+        spec.input(
+            'frames',
+            valid_type=FramesData,
+            required=False,
+            help="More frames for the teacher to label: those of the structures' compounds are taken. What an active "
+            'learning collected shows the student where potentials of its kind went astray.',
+        )
         spec.inputs.validator = validate_distill
         spec.outline(
             cls.perturb,
@@ -228,11 +235,30 @@ class DistillWorkChain(DpasseWorkChain):
             perturbed=self.ctx.perturbed,
             samples=samples,
             samples_perturbed=again,
+            **self.further_frames(),
             metadata={'call_link_label': 'union'},
         )
         inputs = {'frames': frames, 'potential': self.inputs.teacher, 'parameters': self.ctx.plan['label']}
         self.run_child('labels', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
         return None
+
+    def further_frames(self) -> dict[str, FramesData]:
+        """Return those frames handed in that are of the structures' compounds, if there are any."""
+        chosen = self.of_compounds('frames')
+        return {} if chosen is None else {'further': chosen}
+
+    def of_compounds(self, port: str) -> FramesData | None:
+        """Return the frames at ``port`` that are of the structures' compounds; None, and a report, if none is."""
+        if port not in self.inputs:
+            return None
+        frames, wanted = self.inputs[port], self.ctx.plan['compounds']
+        known = frames_of(frames.formulas, wanted['compounds'])
+        if known == frames.frames:
+            return frames
+        if not known:
+            self.report(f"none of `{port}` is of the structures' compounds: they are left out")
+            return None
+        return select_compounds(frames, wanted, metadata={'call_link_label': f'select_{port}'})
 
     def train(self) -> ExitCode | None:
         """Hold frames out and train the student on the others."""
@@ -278,19 +304,9 @@ class DistillWorkChain(DpasseWorkChain):
 
     def reference_tests(self) -> list[str]:
         """Return the key of the test against reference labels, if there are any of these compounds."""
-        if 'test_data' not in self.inputs:
+        frames = self.of_compounds('test_data')
+        if frames is None:
             return []
-        frames = self.inputs.test_data
-        known = frames_of(frames.formulas, self.ctx.plan['compounds']['compounds'])
-        if not known:
-            self.report(
-                "none of the test data is of the structures' compounds: student and teacher are not tested on it"
-            )
-            return []
-        if known < frames.frames:
-            frames = select_compounds(
-                frames, self.ctx.plan['compounds'], metadata={'call_link_label': 'select_compounds'}
-            )
         self.ctx.reference_frames = frames
         return ['evaluate_reference']
 

@@ -252,8 +252,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'structures': structures,
             **self.held_out('test_data'),
         }
-        if 'test_data' not in inputs and source in self.ctx:
-            inputs['test_data'] = self.ctx[source].outputs.test_data
+        if source in self.ctx:
+            # What the teacher learned from shows the student where potentials go astray; what it did not, tests both.
+            inputs['frames'] = self.ctx[source].outputs.training_data
+            inputs.setdefault('test_data', self.ctx[source].outputs.test_data)
         return inputs
 
     def conductivity_inputs(self) -> dict[str, Any]:

@@ -25,9 +25,7 @@ class PerturbationParameters(Parameters):
     number: int = Field(gt=0, description='Number of perturbed copies of each structure at each scale.')
     cell_fraction: float = Field(ge=0, lt=0.5, description='Largest relative strain of each component.')
     displacement: float = Field(ge=0, description='Root mean square displacement of an atom in A.')
-    closest: float = Field(
-        default=1.0, ge=0, description='A draw with atoms nearer than this, in A, is drawn again.'
-    )
+    closest: float = Field(default=1.0, ge=0, description='A draw with atoms nearer than this, in A, is drawn again.')
 
 
 class InitialDataParameters(Parameters):
@@ -37,9 +35,7 @@ class InitialDataParameters(Parameters):
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
-    perturbations: PerturbationParameters = Field(
-        description='Perturbed copies of each structure at each scale.'
-    )
+    perturbations: PerturbationParameters = Field(description='Perturbed copies of each structure at each scale.')
     dynamics: DynamicsParameters | None = Field(
         description='Short dynamics with the labeller from each perturbed copy, sampled; its seed is '
         'replaced. Null labels the copies only.'

@@ -81,9 +81,7 @@ class LabelWorkChain(DpasseWorkChain):
             ),
             cls.results,
         )
-        spec.output(
-            'frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.'
-        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
         spec.output(
             'account',
             valid_type=orm.Dict,
@@ -103,9 +101,7 @@ class LabelWorkChain(DpasseWorkChain):
 
     def setup(self) -> None:
         """Divide the frames into batches and queue one job for each."""
-        self.ctx.plan = plan_label(
-            self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
-        )
+        self.ctx.plan = plan_label(self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'})
         self.ctx.batches = {key: node for key, node in self.ctx.plan.items() if key.startswith('batch_')}
         self.enqueue('make_job', sorted(self.ctx.batches))
 

@@ -117,5 +117,3 @@ def test_missing_profile_is_one_sentence(tmp_path: Path) -> None:
         assert result.returncode == 1
         assert 'Traceback' not in result.stderr
         assert 'verdi presto' in result.stderr
-
-

@@ -174,7 +174,5 @@ def test_a_journal_cut_off_by_a_kill_still_gives_what_was_finished(tmp_path, mon
     text = (tmp_path / 'journal.jsonl').read_text()
     sets, account = collect(read_journal(text[: -cut - 1]), [given], requested_ids([given]))
     assert account['admitted'] == 2
-    assert account['failed'] == [
-        {'id': str(given.ids[2]), 'reason': 'the job ended before this frame was done'}
-    ]
+    assert account['failed'] == [{'id': str(given.ids[2]), 'reason': 'the job ended before this frame was done'}]
     assert list(sets[0].ids) == list(given.ids)[:2]

@@ -36,9 +36,7 @@ def lithium_argyrodite() -> FrameSet:
 )
 def test_forces_and_virial_are_derivatives_of_the_energy(maker, name, step, tolerance):
     item = maker()
-    labeller = CalculatorLabeller(
-        make_calculator(name, **({'use_device': 'cpu'} if name == 'chgnet' else {}))
-    )
+    labeller = CalculatorLabeller(make_calculator(name, **({'use_device': 'cpu'} if name == 'chgnet' else {})))
     [(_, labels)] = labeller.evaluate(item, [0])
 
     def energy(cell, positions):
@@ -52,16 +50,12 @@ def test_forces_and_virial_are_derivatives_of_the_energy(maker, name, step, tole
         strain[row, column] = strain[column, row] = step / (1 if row == column else 2)
         up, down = np.eye(3) + strain, np.eye(3) - strain
         slope = (energy(cell @ up, positions @ up) - energy(cell @ down, positions @ down)) / (2 * step)
-        assert labels.virial[row, column] == pytest.approx(
-            -slope, abs=tolerance * max(1, np.abs(labels.virial).max())
-        )
+        assert labels.virial[row, column] == pytest.approx(-slope, abs=tolerance * max(1, np.abs(labels.virial).max()))
     for atom, axis in ((0, 0), (len(positions) - 1, 2)):
         move = np.zeros_like(positions)
         move[atom, axis] = step
         slope = (energy(cell, positions + move) - energy(cell, positions - move)) / (2 * step)
-        assert labels.forces[atom, axis] == pytest.approx(
-            -slope, abs=tolerance * max(1, np.abs(labels.forces).max())
-        )
+        assert labels.forces[atom, axis] == pytest.approx(-slope, abs=tolerance * max(1, np.abs(labels.forces).max()))
 
 
 def test_calculators_by_name_and_by_path():

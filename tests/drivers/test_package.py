@@ -25,7 +25,7 @@ def test_zip_is_deterministic_and_runs_alone(tmp_path):
     archive = tmp_path / 'packed.zip'
     archive.write_bytes(content)
     code = (
-        f"import sys; sys.path.insert(0, {str(archive)!r}); import aiida_dpasse.deepmd.dataset as d; "
+        f'import sys; sys.path.insert(0, {str(archive)!r}); import aiida_dpasse.deepmd.dataset as d; '
         "assert 'packed.zip' in d.__file__; assert not any(name.split('.')[0] == 'aiida' for name in sys.modules); "
         "import deepmd; assert 'packed.zip' not in deepmd.__file__; print('alone')"
     )

@@ -48,7 +48,11 @@ def run(tmp_path, monkeypatch, *segments, **settings):
     for name, segment in zip(names, segments, strict=True):
         dump(tmp_path / name, *segment)
     job = {'trajectories': names, 'symbols': SYMBOLS, 'masses': MASSES, 'ion': 'Li', 'charge': 1.0, 'timestep': 2.0}
-    (tmp_path / 'job.json').write_text(json.dumps({**job, 'max_frames': 4000, **settings}))
+    # By default the crystal is what the trajectory begins with, in images of its own.
+    cells, positions = segments[0][1:]
+    if len(positions):
+        settings.setdefault('sites', ((positions[0] @ np.linalg.inv(cells[0])) % 1.0).tolist())
+    (tmp_path / 'job.json').write_text(json.dumps({'max_frames': 4000, 'sites': [], **job, **settings}))
     assert transport.main(['job.json']) == 0
     result = json.loads((tmp_path / 'output.json').read_text())
     if result['error'] is not None:
@@ -72,6 +76,17 @@ def test_statistics_of_two_segments_without_the_drift(tmp_path, monkeypatch, wal
     assert result['volume_A3'] == pytest.approx(8 * 7 * 9)
     assert (result['frames'], result['ions'], result['frames_cut_short']) == (40, 3, 0)
     assert result['duration_ps'] == pytest.approx(0.78)
+
+
+def test_a_framework_that_fell_apart_before_the_trajectory_begins(tmp_path, monkeypatch, walk):
+    """It is compared with the crystal: two framework atoms 1 A to either side of their sites moved by 1 A."""
+    crystal = walk[0].copy()
+    crystal[[0, 2], 0] += [1.0, -1.0]
+    masses = np.array(MASSES)[[0, 2]]
+    moved = np.array([1.0, -1.0]) - masses @ [1.0, -1.0] / masses.sum()
+    sites = (crystal @ np.linalg.inv(CELL)).tolist()
+    result, _ = run(tmp_path, monkeypatch, (range(40), [CELL] * 40, walk), sites=sites)
+    assert result['framework_displacement_A'] == pytest.approx(np.sqrt(np.mean(moved**2)))
 
 
 def test_a_cell_that_breathes_moves_no_ion(tmp_path, monkeypatch):

@@ -33,9 +33,7 @@ def account(rejected=(), failed=(), requested=0, admitted=0) -> orm.Dict:
     )
 
 
-@pytest.mark.parametrize(
-    ('size', 'batches'), [(100, [9]), (9, [9]), (5, [5, 4]), (3, [3, 3, 3]), (1, [1] * 9)]
-)
+@pytest.mark.parametrize(('size', 'batches'), [(100, [9]), (9, [9]), (5, [5, 4]), (3, [3, 3, 3]), (1, [1] * 9)])
 def test_batches_hold_every_frame_once(make_frames, size, batches):
     frames = FramesData.from_sets([make_frames('Li Li S', 4), make_frames('Li Br', 5, seed=2)]).store()
     outputs = plan_label(frames, orm.Dict({'batch_size': size, 'max_force': 5.0, 'minimum_success': 0.5}))
@@ -72,9 +70,7 @@ def test_dynamics_requests_every_sample(make_frames):
 
 
 def test_accounts_add_up_over_retries():
-    plan = orm.Dict(
-        {'batches': {'batch_000': ['a', 'b', 'c', 'd'], 'batch_001': ['e', 'f']}, 'duplicates': []}
-    )
+    plan = orm.Dict({'batches': {'batch_000': ['a', 'b', 'c', 'd'], 'batch_001': ['e', 'f']}, 'duplicates': []})
     merged = merge_accounts(
         plan,
         batch_000=account(rejected=['b'], failed=['c', 'd']),

@@ -52,9 +52,7 @@ def test_exchange_and_substitute():
     assert exchanged.get_formula() == structure.get_formula()
     again = exchange_sites(structure, orm.Dict({'fraction': 0.5, 'seed': 2}))
     assert exchanged.get_pymatgen() == again.get_pymatgen()
-    doped = substitute_sites(
-        structure, orm.Dict({'species': 'Cl', 'dopant': 'Br', 'fraction': 0.25, 'seed': 1})
-    )
+    doped = substitute_sites(structure, orm.Dict({'species': 'Cl', 'dopant': 'Br', 'fraction': 0.25, 'seed': 1}))
     assert doped.get_composition() == {'Li': 24, 'P': 4, 'S': 20, 'Cl': 3, 'Br': 1}
 
 

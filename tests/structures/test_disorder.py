@@ -36,14 +36,8 @@ def test_exchange_moves_exactly_the_fraction(halogen, fraction, count):
     assert len(from_first) == len(from_second) == count
     changed = exchange_sites(structure, fraction, 11, second=halogen)
     assert changed.composition == structure.composition
-    on_4c = [
-        site
-        for site in changed
-        if site.specie.symbol == halogen and np.allclose(site.frac_coords % 0.5, 0.25)
-    ]
-    on_4a = [
-        site for site in changed if site.specie.symbol == halogen and np.allclose(site.frac_coords % 0.5, 0.0)
-    ]
+    on_4c = [site for site in changed if site.specie.symbol == halogen and np.allclose(site.frac_coords % 0.5, 0.25)]
+    on_4a = [site for site in changed if site.specie.symbol == halogen and np.allclose(site.frac_coords % 0.5, 0.0)]
     assert (len(on_4c), len(on_4a)) == (count, 4 - count)
     assert len(changed.get_neighbors(next(s for s in changed if s.specie.symbol == 'P'), 2.1)) == 4
 

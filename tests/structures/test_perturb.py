@@ -22,9 +22,7 @@ def test_same_seed_same_structures_another_seed_others():
 
 def test_numbers_scales_and_species():
     results = perturb(rock_salt(), 2, cell_fraction=0.0, displacement=0.0, seed=1, scales=(0.96, 1.0, 1.04))
-    assert [(result.scale, result.index) for result in results] == [
-        (s, i) for s in (0.96, 1.0, 1.04) for i in (0, 1)
-    ]
+    assert [(result.scale, result.index) for result in results] == [(s, i) for s in (0.96, 1.0, 1.04) for i in (0, 1)]
     assert [result.structure.lattice.a for result in results] == pytest.approx(
         [5.501 * s for s in (0.96, 0.96, 1, 1, 1.04, 1.04)]
     )
@@ -51,9 +49,7 @@ def test_displacements_have_the_stated_root_mean_square():
 
 
 def test_atoms_are_kept_apart():
-    results = perturb(
-        argyrodite(primitive=True), 20, cell_fraction=0.05, displacement=0.5, seed=2, closest=1.5
-    )
+    results = perturb(argyrodite(primitive=True), 20, cell_fraction=0.05, displacement=0.5, seed=2, closest=1.5)
     assert min(minimum_distance(r.structure.lattice.matrix, r.structure.cart_coords) for r in results) >= 1.5
 
 

@@ -60,13 +60,9 @@ def test_argyrodite_distances():
 
 def test_every_free_sulfur_has_a_cage_of_six_lithium():
     structure = argyrodite('Cl')
-    free = [
-        site for site in structure if site.specie.symbol == 'S' and np.allclose(site.frac_coords % 0.5, 0.25)
-    ]
+    free = [site for site in structure if site.specie.symbol == 'S' and np.allclose(site.frac_coords % 0.5, 0.25)]
     assert len(free) == 4
-    cages = [
-        {n.index for n in structure.get_neighbors(site, 2.6) if n.specie.symbol == 'Li'} for site in free
-    ]
+    cages = [{n.index for n in structure.get_neighbors(site, 2.6) if n.specie.symbol == 'Li'} for site in free]
     assert [len(cage) for cage in cages] == [6, 6, 6, 6]
     assert len(set.union(*cages)) == 24
 
@@ -75,9 +71,7 @@ def test_argyrodite_is_deterministic_and_conventional_equals_four_primitives():
     assert argyrodite('Cl') == argyrodite('Cl')
     structure = argyrodite('Cl')
     assert len(structure.get_primitive_structure()) == 13
-    assert structure.get_primitive_structure().volume == pytest.approx(
-        argyrodite('Cl', primitive=True).volume
-    )
+    assert structure.get_primitive_structure().volume == pytest.approx(argyrodite('Cl', primitive=True).volume)
 
 
 @pytest.mark.parametrize(('anion', 'edge'), [('F', 4.026), ('Cl', 5.130), ('Br', 5.501), ('I', 6.000)])

@@ -11,11 +11,9 @@ from aiida_dpasse.structures.supercell import make_supercell, supercell_matrix
 
 
 def test_three_whole_numbers():
-    assert make_supercell(
-        argyrodite(), [2, 2, 2]
-    ).composition.formula == argyrodite().composition.formula.replace('24', '192').replace(
-        'P4', 'P32'
-    ).replace('S20', 'S160').replace('Cl4', 'Cl32')
+    assert make_supercell(argyrodite(), [2, 2, 2]).composition.formula == argyrodite().composition.formula.replace(
+        '24', '192'
+    ).replace('P4', 'P32').replace('S20', 'S160').replace('Cl4', 'Cl32')
     assert len(make_supercell(rock_salt('Br'), (2, 2, 1))) == 32
 
 

@@ -144,6 +144,14 @@ def test_labels_that_fail_keep_the_frames(inputs):
     assert outputs['frames'].frames == 40
 
 
+def test_labels_that_are_all_rejected_do_not_end_the_study(inputs):
+    label = {'batch_size': 10, 'max_force': 1e-6, 'minimum_distance': 0.5, 'minimum_success': 0.5}
+    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(label=label, max_active_iterations=1))
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status
+    assert len(outputs['account']['rejected']) == outputs['account']['requested'] == 4
+    assert outputs['frames'].frames == 40
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
@@ -193,5 +201,5 @@ def test_protocols_are_complete(name):
         assert parameters['committee']['members'] == 3
         assert parameters['committee']['train']['input']['training']['numb_steps'] == 600
         assert parameters['explore']['runs'] == 6
-        assert parameters['explore']['max_candidates'] == 40
+        assert parameters['explore']['max_candidates'] == 50
         assert parameters['explore']['trust']['mode'] == 'adaptive'

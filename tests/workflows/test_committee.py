@@ -25,9 +25,7 @@ def test_members_differ(copper_committee):
 
 
 def test_too_few_members(localhost, copper_frames, tiny_training):
-    broken = {
-        'dp': InstalledCode(computer=localhost, filepath_executable='/bin/false', label='broken').store()
-    }
+    broken = {'dp': InstalledCode(computer=localhost, filepath_executable='/bin/false', label='broken').store()}
     _, node = run_get_node(CommitteeWorkChain, **inputs(broken, copper_frames, tiny_training))
     assert node.exit_status == CommitteeWorkChain.exit_codes.ERROR_TOO_FEW_MEMBERS.status
     assert 'Only 0 trainings succeeded where 2 are needed' in node.exit_message

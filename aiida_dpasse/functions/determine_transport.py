@@ -134,7 +134,7 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         'temperatures_used_K': [row['temperature_K'] for row in diffusive],
     }
     if len({row['temperature_K'] for row in diffusive}) < FEWEST_TEMPERATURES:
-        others = '; '.join(f'{row["temperature_K"]:g} K: {row["reason"]}' for row in rows if not row['diffusive'])
+        others = ' '.join(f'{row["temperature_K"]:g} K: {row["reason"]}' for row in rows if not row['diffusive'])
         answer['reason'] = (
             f'{len(diffusive)} of {len(rows)} temperatures are diffusive and {FEWEST_TEMPERATURES} are needed. {others}'
         )

@@ -65,7 +65,7 @@ def plot_arrhenius(
 ) -> None:
     """Draw sigma T in S K/cm on a logarithmic axis against 1000/T.
 
-    :param remark: shown where there is no fit, for example why the extrapolation is undetermined.
+    :param remark: written below the picture, for example why the extrapolation is undetermined.
     :param activation_energy: value and standard deviation in eV.
     :param experiment: temperature in K, lowest and highest measured conductivity in mS/cm.
     """
@@ -93,6 +93,7 @@ def plot_arrhenius(
         axes.set_xlabel(r'$1000\,/\,T$  (K$^{-1}$)')
         axes.set_ylabel(r'$\sigma T$  (S K cm$^{-1}$)')
         axes.margins(x=0.06, y=0.12)
+        _span_a_decade(axes)
         _temperature_axis(axes, [point.temperature for point in points], extrapolation)
         if points:
             axes.legend(
@@ -102,9 +103,14 @@ def plot_arrhenius(
                 title_fontproperties={'weight': 'bold', 'size': 10},
             )
         if remark:
-            axes.text(
-                0.98, 0.97, fill(remark, 70), transform=axes.transAxes, ha='right', va='top', color=GREY, fontsize=9
-            )
+            figure.supxlabel(fill(remark, 110), x=0.01, ha='left', color=GREY, fontsize=8)
+
+
+def _span_a_decade(axes: Axes) -> None:
+    """Widen the vertical axis, so that a single point does not fill the picture with its error bar."""
+    low, high = np.log10(axes.get_ylim())
+    missing = max(0.0, 1 - (high - low)) / 2
+    axes.set_ylim(10 ** (low - missing), 10 ** (high + missing))
 
 
 def _draw_line(

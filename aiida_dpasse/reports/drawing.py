@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
+from textwrap import wrap
 
 FONT = 'Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif'
 TITLE, BODY = 14.0, 11.5
@@ -13,6 +14,7 @@ LINE = 16.0
 PAD_X, PAD_Y = 16.0, 11.0
 GAP_X, GAP_Y = 34.0, 40.0
 MARGIN = 26.0
+LONGEST = 64
 INK, SOFT, EDGE = '#262626', '#5c5c5c', '#9a9a9a'
 
 
@@ -35,6 +37,11 @@ FILLS = {
     'potential': ('#d5efe6', '#009E73'),
     'result': ('#fbe9c6', '#E69F00'),
 }
+
+
+def wrapped(item: Item) -> Item:
+    """Return the item with its lines broken at `LONGEST` letters: a sentence should not make its box a beam."""
+    return replace(item, lines=[part for line in item.lines for part in wrap(line, LONGEST)])
 
 
 def _width(item: Item) -> float:
@@ -74,7 +81,7 @@ def draw(items: Sequence[Item], edges: Sequence[tuple[str, str]], heading: str =
 
     :raises ValueError: if the edges form a cycle.
     """
-    by_key = {item.key: item for item in items}
+    by_key = {item.key: wrapped(item) for item in items}
     layer = layers_of(list(by_key), edges)
     chains = _chains(edges, layer)
     rows = _order(by_key, layer, chains)

@@ -40,7 +40,8 @@ def inputs(codes, teacher, structures, recipe, **more):
 def distilled(codes, pretrained_metals, metals, recipe, pure_frames) -> orm.WorkChainNode:
     """A finished distillation for copper, tested on frames of copper and gold."""
     teacher, copper = pretrained_metals.outputs.frozen, {'copper': metals['copper']}
-    _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, recipe, test_data=pure_frames))
+    more = {'frames': pure_frames, 'test_data': pure_frames}
+    _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, recipe, **more))
     assert node.is_finished_ok, node.exit_message
     return node
 
@@ -53,9 +54,9 @@ def test_the_student(distilled):
 
 
 def test_every_frame_is_accounted_for(distilled):
-    """Four perturbed frames, two runs of four samples, each sample perturbed twice: 4 + 8 + 16."""
+    """Four perturbed frames, two runs of four samples, each perturbed twice, and copper's of those given: 4 + 8 + 16 + 15."""
     account = distilled.outputs.account.get_dict()
-    assert account['requested'] == 28
+    assert account['requested'] == 43
     assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
     assert distilled.outputs.frames.frames == account['admitted']
     assert (account['dynamics']['requested'], account['dynamics']['admitted']) == (2, 2)

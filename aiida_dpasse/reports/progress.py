@@ -12,8 +12,8 @@ from aiida_dpasse.reports.graph import Call, below, call_tree, children
 from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.timing import clock
 
-#: Phases of the whole chain in order, and about the seconds each takes in a quickstart on two cores, half of them for what
-#: runs beside another: only their ratio counts.
+#: Phases of the whole chain in order, and about the seconds each takes in a quickstart on two cores, half of them for
+#: what runs beside another: only their ratio counts.
 ELECTROLYTE = {
     'initial_data': 90.0,
     'active_learning': 350.0,

@@ -54,7 +54,7 @@ def test_the_student(distilled):
 
 
 def test_every_frame_is_accounted_for(distilled):
-    """Four perturbed frames, two runs of four samples, each perturbed twice, and copper's of those given: 4 + 8 + 16 + 15."""
+    """Four perturbed frames, two runs of four samples, each perturbed twice, copper's of the given: 4 + 8 + 16 + 15."""
     account = distilled.outputs.account.get_dict()
     assert account['requested'] == 43
     assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])

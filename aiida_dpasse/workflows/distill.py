@@ -231,21 +231,18 @@ class DistillWorkChain(DpasseWorkChain):
         again = perturb_frames(
             samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}
         )
+        chosen = self.of_compounds('frames')
+        further = {} if chosen is None else {'further': chosen}
         frames = union_frames(
             perturbed=self.ctx.perturbed,
             samples=samples,
             samples_perturbed=again,
-            **self.further_frames(),
+            **further,
             metadata={'call_link_label': 'union'},
         )
         inputs = {'frames': frames, 'potential': self.inputs.teacher, 'parameters': self.ctx.plan['label']}
         self.run_child('labels', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
         return None
-
-    def further_frames(self) -> dict[str, FramesData]:
-        """Return those frames handed in that are of the structures' compounds, if there are any."""
-        chosen = self.of_compounds('frames')
-        return {} if chosen is None else {'further': chosen}
 
     def of_compounds(self, port: str) -> FramesData | None:
         """Return the frames at ``port`` that are of the structures' compounds; None, and a report, if none is."""

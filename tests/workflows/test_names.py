@@ -10,7 +10,7 @@ from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 
 #: What a work chain is meant to define anew.
-MEANT = {'define', 'setup', 'results', 'inspect_process', 'submit', 'on_terminated', '_process_class', '_abc_impl'}
+MEANT = {'define', 'setup', 'results', 'inspect_process', 'submit', 'on_terminated'}
 #: What a body of a class defines by `def`.
 BY_DEF = (FunctionType, classmethod, staticmethod, property)
 NAMES = [name for name in get_entry_point_names('aiida.workflows') if name.startswith('dpasse.')]

@@ -19,6 +19,20 @@ from aiida_dpasse.structures.prototypes import argyrodite
 
 DYNAMICS = {'temperature': 300.0, 'steps': 4, 'interval': 2, 'seed': 3}
 
+DEADLY = """
+import os, signal
+from ase.calculators.emt import EMT
+
+class Deadly(EMT):
+    frames = 0
+
+    def calculate(self, *arguments, **options):
+        self.frames += 1
+        if self.frames == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().calculate(*arguments, **options)
+"""
+
 
 def crystal(structure, number: int, displacement: float = 0.1) -> FrameSet:
     """Perturbed frames of a pymatgen structure."""
@@ -115,21 +129,24 @@ def test_a_labeller_that_cannot_start_says_so(python_code):
     assert len(results['account']['failed']) == 2
 
 
-def test_a_killed_job_returns_what_it_finished(localhost, python_code):
-    """The kernel kills the driver after three seconds of computing."""
+def test_a_killed_job_returns_what_it_finished(localhost, python_code, tmp_path):
+    """The driver is killed in its sixth frame, by a calculator that does not survive it."""
+    (tmp_path / 'deadly.py').write_text(DEADLY)
     code = orm.InstalledCode(
         computer=localhost,
         filepath_executable=str(python_code.filepath_executable),
         label='killed-python',
-        prepend_text=f'{python_code.prepend_text}\nulimit -t 3',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}:$PYTHONPATH',
     ).store()
-    given = inputs(code, [copper(2000, repeat=3)], {'name': 'emt'})
+    given = inputs(code, [copper(9)], {'name': 'deadly:Deadly'})
     results, node = run_get_node(LabelCalculation, **given)
     assert node.exit_status == LabelCalculation.exit_codes.ERROR_INTERRUPTED.status
     check(results['account'], results['frames'])
-    assert 0 < results['account']['admitted'] < 2000
-    assert results['account']['failed'][-1]['reason'] == 'the job ended before this frame was done'
-    assert results['frames'].ids() == given['frames'].ids()[: results['frames'].frames]
+    assert results['account']['admitted'] == 5
+    assert [entry['reason'] for entry in results['account']['failed']] == [
+        'the job ended before this frame was done'
+    ] * 4
+    assert results['frames'].ids() == given['frames'].ids()[:5]
 
 
 def test_a_job_that_never_started_has_no_result(localhost):

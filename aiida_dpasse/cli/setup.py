@@ -19,7 +19,7 @@ from aiida_dpasse.cli.programs import Missing, Program, Shell, find_programs, pr
 VERSION = 'dpasse_version'
 VERSIONS = 'dpasse_versions'
 #: Seconds between two looks at the local process table, which costs next to nothing.
-LOCAL_POLL_INTERVAL = 0.5
+LOCAL_POLL_INTERVAL = 1.0
 
 
 @click.command('setup')

@@ -14,6 +14,8 @@ from aiida_dpasse.reports.progress import Progress, progress
 
 #: Seconds between two looks at the process, between two at the daemon, and between two plain lines without news.
 TICK, CARE, HEARTBEAT = 2.0, 5.0, 60.0
+#: A look at a large study takes a while: the programs keep the processor for so many times as long.
+REST = 30.0
 
 
 class Display:
@@ -51,6 +53,7 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
     display = display or Display()
     cared = float('-inf')
     while True:
+        began = time.monotonic()
         state = progress(node)
         display.show(state)
         if state.terminated:
@@ -59,4 +62,4 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
             for sentence in keeper.look():
                 display.note(sentence)
             cared = time.monotonic()
-        time.sleep(TICK)
+        time.sleep(max(TICK, REST * (time.monotonic() - began)))

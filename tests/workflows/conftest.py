@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.workflows.committee import CommitteeWorkChain
 from aiida_dpasse.workflows.pretrain import PretrainWorkChain
+
+
+@pytest.fixture(autouse=True)
+def equal_trainings_run_once():
+    """Many tests begin with the same committee: AiiDA's cache hands it on from the first."""
+    with enable_caching(identifier='aiida.calculations:dpasse.train'):
+        yield
 
 
 @pytest.fixture(scope='session')

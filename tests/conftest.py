@@ -9,7 +9,7 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models']
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.dataset import FrameSet, write_dataset
+from aiida_dpasse.deepmd.dataset import write_dataset
+from aiida_dpasse.deepmd.frameset import FrameSet
 
 TYPE_MAP = ['Li', 'P', 'S', 'Cl']
 SYMBOLS = ['Li'] * 6 + ['P'] + ['S'] * 4 + ['Cl']

@@ -58,7 +58,7 @@ class EvaluateCalculation(DriverCalculation):
     """Predicts with every potential, and compares with the frames' labels where they have some."""
 
     DRIVER = 'evaluate'
-    MODULES = ('deepmd.dataset', 'deepmd.errors')
+    MODULES = ('deepmd.dataset', 'deepmd.errors', 'deepmd.frameset')
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:

@@ -85,6 +85,7 @@ class LabelCalculation(DriverCalculation):
     DRIVER = 'label'
     MODULES = (
         'deepmd.dataset',
+        'deepmd.frameset',
         'drivers.dynamics',
         'drivers.labellers',
         'drivers.records',

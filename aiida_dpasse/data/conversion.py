@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from aiida import orm
 
-from aiida_dpasse.deepmd.dataset import FrameSet, concatenate
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 
 if TYPE_CHECKING:
     import ase

@@ -13,7 +13,8 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 
 from aiida_dpasse.data import conversion
-from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset, write_dataset, write_mixed
+from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset, write_mixed
+from aiida_dpasse.deepmd.frameset import FrameSet
 
 if TYPE_CHECKING:
     import ase
@@ -25,8 +26,8 @@ class FramesData(orm.FolderData):
     """Frames of any number of compositions, each with its identity, its origin and, if labelled, its labels.
 
     The repository holds one directory per formula with ``type.raw``, ``type_map.raw`` and one ``set.NNNN`` per source
-    (see :mod:`aiida_dpasse.deepmd.dataset` for arrays and units): a trainer reads it as it lies. Frames are counted
-    in the order of the directories and sets, sorted by name.
+    (see :class:`~aiida_dpasse.deepmd.frameset.FrameSet` for arrays and units): a trainer reads it as it lies. Frames
+    are counted in the order of the directories and sets, sorted by name.
     """
 
     KEY_FRAMES = 'frames'

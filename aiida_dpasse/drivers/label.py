@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset, write_dataset
+from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.dynamics import sample_dynamics
 from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
 from aiida_dpasse.drivers.labellers import (

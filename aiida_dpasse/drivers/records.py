@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 
 JOURNAL = 'journal.jsonl'
 NOT_REACHED = 'the job ended before this frame was done'

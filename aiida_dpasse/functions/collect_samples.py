@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import concatenate
+from aiida_dpasse.deepmd.frameset import concatenate
 
 
 @calcfunction

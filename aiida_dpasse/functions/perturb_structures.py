@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet, concatenate
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.functions.make_supercell import supercell_of
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.perturb import perturb

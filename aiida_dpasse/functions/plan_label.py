@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.records import requested_ids
 
 #: Largest number of frames in one job unless the parameters say otherwise.

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet, concatenate
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.deepmd.selection import (
     ACCURATE,
     CANDIDATE,

@@ -14,7 +14,8 @@ from aiida.parsers import Parser
 from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT
 from aiida_dpasse.calculations.label import LabelJobParameters
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset
+from aiida_dpasse.deepmd.dataset import read_dataset
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.records import FAILED, JOURNAL, REJECTED, collect, read_journal, requested_ids
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aiida_dpasse.calculations.md import symbols_of
 from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.lammps.datafile import lammps_frame
 from aiida_dpasse.lammps.deviation import deviation_at, parse_deviation
 from aiida_dpasse.lammps.dump import DumpReader

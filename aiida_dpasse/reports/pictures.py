@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, PALETTE, RED, note, picture
 
 CLASSES = {'accurate': GREEN, 'candidate': ORANGE, 'failed': RED}

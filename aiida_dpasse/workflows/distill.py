@@ -7,12 +7,8 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, PositiveFloat, model_validator
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
-from aiida_dpasse.calculations.md import MDParameters
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
-from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.account_distillation import account_distillation
@@ -28,78 +24,11 @@ from aiida_dpasse.functions.structures_from_frames import structures_from_frames
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.committee import best_form, validate_labelled
-from aiida_dpasse.workflows.held_out import SplitParameters
-from aiida_dpasse.workflows.initial_data import PerturbationParameters, validate_structures
-from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
+from aiida_dpasse.workflows.distill_parameters import DistillParameters, validate_distill
+from aiida_dpasse.workflows.initial_data import validate_structures
+from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
-
-
-class TeacherDynamicsParameters(Parameters):
-    """The teacher's molecular dynamics from perturbed structures."""
-
-    starts: int = Field(gt=0, description='Perturbed structures, drawn at random, from which a run starts.')
-    frames: int = Field(gt=0, description='Frames sampled from each run, evenly.')
-    minimum_success: float = Field(
-        default=0.6, gt=0, le=1, description='Fraction of the runs that has to end well; with fewer it stops.'
-    )
-    md: dict[str, Any] = Field(
-        description='Parameters of `dpasse.md` for each run, without `sample_interval` and `seed`.'
-    )
-
-    @model_validator(mode='after')
-    def _run(self) -> TeacherDynamicsParameters:
-        if taken := sorted({'sample_interval', 'seed'} & set(self.md)):
-            raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
-        if message := check_parameters(MDParameters, {**self.md, 'sample_interval': 1, 'seed': 1}):
-            raise ValueError(f'`md`: {message}')
-        if self.frames > self.md['steps']:
-            raise ValueError(f'`frames` ({self.frames}) should not exceed `md.steps` ({self.md["steps"]})')
-        return self
-
-
-class DistillParameters(Parameters):
-    """The recipe, number by number."""
-
-    supercell: float | list[int] | list[list[int]] = Field(
-        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
-    )
-    scales: list[PositiveFloat] = Field(min_length=1, description='Linear scales of the cells.')
-    perturbations: PerturbationParameters = Field(
-        description='Perturbation of each structure at each scale; the starts of the dynamics are drawn from these.'
-    )
-    dynamics: TeacherDynamicsParameters = Field(description="The teacher's dynamics.")
-    sample_perturbations: PerturbationParameters = Field(
-        description='Perturbation of each frame that the dynamics sampled.'
-    )
-    label: LabelParameters = Field(description='What of the labels is admitted: `max_force` among others.')
-    split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
-    train: TrainParameters = Field(description='Training of the student.')
-    seed: int = Field(
-        ge=0,
-        description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',
-    )
-
-
-def validate_distill(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if the teacher cannot run the structures, or there are too few starts to draw from."""
-    if 'parameters' in inputs:
-        recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())
-        perturbed = len(inputs.get('structures', {})) * len(recipe.scales) * recipe.perturbations.number
-        if recipe.dynamics.starts > perturbed:
-            return (
-                f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the {perturbed} perturbed '
-                'structures: raise `perturbations.number`.'
-            )
-    if 'teacher' not in inputs:
-        return None
-    teacher = inputs['teacher']
-    if teacher.form == 'checkpoint':
-        return 'teacher: LAMMPS cannot run a checkpoint; give the frozen potential.'
-    for label, structure in inputs.get('structures', {}).items():
-        if missing := teacher.missing_elements(sorted(structure.get_symbols_set())):
-            return f'structures.{label}: the type map of the teacher lacks {", ".join(missing)}; take another teacher.'
-    return None
 
 
 class DistillWorkChain(DpasseWorkChain):

@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field
 
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.plan_electrolyte import plan_electrolyte
 from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
-from aiida_dpasse.workflows.active_learning import ActiveLearningParameters, ActiveLearningWorkChain
+from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.committee import validate_labelled
-from aiida_dpasse.workflows.conductivity import ConductivityParameters, ConductivityWorkChain
-from aiida_dpasse.workflows.distill import DistillParameters, DistillWorkChain
-from aiida_dpasse.workflows.finetune import FinetuneParameters, FinetuneWorkChain
-from aiida_dpasse.workflows.initial_data import (
-    InitialDataParameters,
-    InitialDataWorkChain,
-    validate_structures,
-)
+from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
+from aiida_dpasse.workflows.distill import DistillWorkChain
+from aiida_dpasse.workflows.finetune import FinetuneWorkChain
+from aiida_dpasse.workflows.initial_data import InitialDataWorkChain, validate_structures
 from aiida_dpasse.workflows.label import define_labeller
-from aiida_dpasse.workflows.pretrain import PretrainParameters, PretrainWorkChain
-from aiida_dpasse.workflows.study import distills_from_finetuned, given, phases_of, validate_study
-
-
-class ElectrolyteParameters(Parameters):
-    """Settings of every phase, and the study's own."""
-
-    initial_data: InitialDataParameters = Field(description='First labelled frames of `structures`.')
-    active_learning: ActiveLearningParameters = Field(description='Exploration of `structures`.')
-    pretrain: PretrainParameters = Field(description='Pre-training on all frames.')
-    finetune_data: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
-    finetune: FinetuneParameters = Field(description='Fine-tuning to `finetune_structures`.')
-    distill: DistillParameters = Field(description='Distillation for `conductor` and `contrast`.')
-    conductivity: ConductivityParameters = Field(description='Molecular dynamics of `conductor` and its transport.')
-    contrast: ConductivityParameters = Field(description='The same for `contrast`.')
-    distill_from: Literal['pretrained', 'finetuned'] = Field(
-        default='pretrained',
-        description='The teacher: `pretrained` where the conductor is among the compounds of the pre-training, '
-        '`finetuned` where it is the compound that the potential was fine-tuned to.',
-    )
-    seed: int = Field(ge=0, description="Seed of the study; every phase's own is derived from it.")
+from aiida_dpasse.workflows.pretrain import PretrainWorkChain
+from aiida_dpasse.workflows.study import (
+    ElectrolyteParameters,
+    distills_from_finetuned,
+    given,
+    phases_of,
+    validate_study,
+)
 
 
 class ElectrolyteWorkChain(DpasseWorkChain):

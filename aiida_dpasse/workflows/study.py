@@ -1,9 +1,19 @@
-"""Which phases a study needs, and what is missing for them: decided from its inputs before anything is submitted."""
+"""Settings of a study, which phases it needs, and what is missing for them: decided before anything is submitted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
+
+from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters
+from aiida_dpasse.workflows.conductivity import ConductivityParameters
+from aiida_dpasse.workflows.distill_parameters import DistillParameters
+from aiida_dpasse.workflows.finetune import FinetuneParameters
+from aiida_dpasse.workflows.initial_data import InitialDataParameters
+from aiida_dpasse.workflows.pretrain import PretrainParameters
 
 #: What each phase starts from, beside the results of the phases before it.
 SOURCES = {
@@ -18,6 +28,25 @@ INSTEAD = {
     'finetune_data': 'finetune_frames',
 }
 LABELLING = ('initial_data', 'active_learning', 'finetune_data')
+
+
+class ElectrolyteParameters(Parameters):
+    """Settings of every phase, and the study's own."""
+
+    initial_data: InitialDataParameters = Field(description='First labelled frames of `structures`.')
+    active_learning: ActiveLearningParameters = Field(description='Exploration of `structures`.')
+    pretrain: PretrainParameters = Field(description='Pre-training on all frames.')
+    finetune_data: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
+    finetune: FinetuneParameters = Field(description='Fine-tuning to `finetune_structures`.')
+    distill: DistillParameters = Field(description='Distillation for `conductor` and `contrast`.')
+    conductivity: ConductivityParameters = Field(description='Molecular dynamics of `conductor` and its transport.')
+    contrast: ConductivityParameters = Field(description='The same for `contrast`.')
+    distill_from: Literal['pretrained', 'finetuned'] = Field(
+        default='pretrained',
+        description='The teacher: `pretrained` where the conductor is among the compounds of the pre-training, '
+        '`finetuned` where it is the compound that the potential was fine-tuned to.',
+    )
+    seed: int = Field(ge=0, description="Seed of the study; every phase's own is derived from it.")
 
 
 def given(inputs: Any, port: str) -> bool:

@@ -13,7 +13,7 @@ from ase.build import bulk
 
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.structures.perturb import perturb
 from aiida_dpasse.structures.prototypes import argyrodite
 

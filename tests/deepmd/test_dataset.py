@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.dataset import FrameSet, concatenate, read_dataset, unique, write_dataset, write_mixed
+from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset, write_mixed
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate, unique
 
 
 def equal(first: FrameSet, second: FrameSet) -> bool:

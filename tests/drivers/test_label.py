@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_dpasse.deepmd.dataset import FrameSet, read_dataset, write_dataset
+from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers import label
 from aiida_dpasse.drivers.dynamics import temperatures
 from aiida_dpasse.drivers.records import collect, read_journal, requested_ids

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.labellers import CalculatorLabeller, make_calculator, one_line
 from aiida_dpasse.structures.perturb import perturb
 from aiida_dpasse.structures.prototypes import argyrodite

@@ -15,7 +15,7 @@ from plumpy.process_states import ProcessState
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.functions.determine_transport import extrapolate
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
 

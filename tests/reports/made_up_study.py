@@ -22,7 +22,7 @@ from made_up_nodes import (
 )
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
 
 

@@ -6,7 +6,7 @@ import pytest
 from aiida.engine import run_get_node
 from aiida.orm import Dict, InstalledCode, StructureData
 
-from aiida_dpasse.deepmd.dataset import concatenate
+from aiida_dpasse.deepmd.frameset import concatenate
 from aiida_dpasse.workflows.explore import ExploreWorkChain
 
 EXIT = ExploreWorkChain.exit_codes

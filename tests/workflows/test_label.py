@@ -9,7 +9,7 @@ from aiida.engine import run_get_node
 from ase.build import bulk
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.dataset import FrameSet
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.workflows.label import LabelWorkChain
 
 FLAKY = '''

@@ -1,0 +1,81 @@
+"""Settings of the distillation, and what they and its inputs have to agree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from aiida_dpasse.calculations.md import MDParameters
+from aiida_dpasse.calculations.parameters import Parameters, check_parameters
+from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.workflows.held_out import SplitParameters
+from aiida_dpasse.workflows.initial_data import PerturbationParameters
+from aiida_dpasse.workflows.label import LabelParameters
+
+
+class TeacherDynamicsParameters(Parameters):
+    """The teacher's molecular dynamics from perturbed structures."""
+
+    starts: int = Field(gt=0, description='Perturbed structures, drawn at random, from which a run starts.')
+    frames: int = Field(gt=0, description='Frames sampled from each run, evenly.')
+    minimum_success: float = Field(
+        default=0.6, gt=0, le=1, description='Fraction of the runs that has to end well; with fewer it stops.'
+    )
+    md: dict[str, Any] = Field(
+        description='Parameters of `dpasse.md` for each run, without `sample_interval` and `seed`.'
+    )
+
+    @model_validator(mode='after')
+    def _run(self) -> TeacherDynamicsParameters:
+        if taken := sorted({'sample_interval', 'seed'} & set(self.md)):
+            raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
+        if message := check_parameters(MDParameters, {**self.md, 'sample_interval': 1, 'seed': 1}):
+            raise ValueError(f'`md`: {message}')
+        if self.frames > self.md['steps']:
+            raise ValueError(f'`frames` ({self.frames}) should not exceed `md.steps` ({self.md["steps"]})')
+        return self
+
+
+class DistillParameters(Parameters):
+    """The recipe, number by number."""
+
+    supercell: float | list[int] | list[list[int]] = Field(
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    scales: list[PositiveFloat] = Field(min_length=1, description='Linear scales of the cells.')
+    perturbations: PerturbationParameters = Field(
+        description='Perturbation of each structure at each scale; the starts of the dynamics are drawn from these.'
+    )
+    dynamics: TeacherDynamicsParameters = Field(description="The teacher's dynamics.")
+    sample_perturbations: PerturbationParameters = Field(
+        description='Perturbation of each frame that the dynamics sampled.'
+    )
+    label: LabelParameters = Field(description='What of the labels is admitted: `max_force` among others.')
+    split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
+    train: TrainParameters = Field(description='Training of the student.')
+    seed: int = Field(
+        ge=0,
+        description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',
+    )
+
+
+def validate_distill(inputs: Any, _: Any) -> str | None:
+    """Return one sentence if the teacher cannot run the structures, or there are too few starts to draw from."""
+    if 'parameters' in inputs:
+        recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())
+        perturbed = len(inputs.get('structures', {})) * len(recipe.scales) * recipe.perturbations.number
+        if recipe.dynamics.starts > perturbed:
+            return (
+                f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the {perturbed} perturbed '
+                'structures: raise `perturbations.number`.'
+            )
+    if 'teacher' not in inputs:
+        return None
+    teacher = inputs['teacher']
+    if teacher.form == 'checkpoint':
+        return 'teacher: LAMMPS cannot run a checkpoint; give the frozen potential.'
+    for label, structure in inputs.get('structures', {}).items():
+        if missing := teacher.missing_elements(sorted(structure.get_symbols_set())):
+            return f'structures.{label}: the type map of the teacher lacks {", ".join(missing)}; take another teacher.'
+    return None

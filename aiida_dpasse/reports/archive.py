@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aiida import orm
+from aiida.common.log import LOG_LEVEL_REPORT, override_log_level
 from aiida.tools.archive import create_archive
 
 #: Everything that led to a result, whatever called it; nothing that others did with it afterwards.
@@ -30,13 +31,15 @@ def export_archive(process: orm.ProcessNode, path: str | Path) -> Path:
         raise ValueError(f'{process.process_label}<{process.pk}> still runs: export it when it has ended.')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    create_archive(
-        [process],
-        filename=path,
-        overwrite=True,
-        include_comments=False,
-        include_logs=True,
-        include_authinfos=False,
-        **TRAVERSAL,
-    )
+    # AiiDA lists forty lines of settings and counts; its warnings still come through.
+    with override_log_level(LOG_LEVEL_REPORT):
+        create_archive(
+            [process],
+            filename=path,
+            overwrite=True,
+            include_comments=False,
+            include_logs=True,
+            include_authinfos=False,
+            **TRAVERSAL,
+        )
     return path

@@ -15,14 +15,14 @@ from aiida_dpasse.reports.timing import clock
 #: Phases of the whole chain in order, and about the seconds each takes in a quickstart on two cores, half of them for
 #: what runs beside another: only their ratio counts.
 ELECTROLYTE = {
-    'initial_data': 90.0,
-    'active_learning': 350.0,
-    'pretrain': 190.0,
-    'finetune_data': 60.0,
+    'initial_data': 75.0,
+    'active_learning': 430.0,
+    'pretrain': 120.0,
+    'finetune_data': 65.0,
     'finetune': 50.0,
-    'distill': 290.0,
-    'conductivity': 190.0,
-    'contrast': 60.0,
+    'distill': 230.0,
+    'conductivity': 150.0,
+    'contrast': 50.0,
 }
 WEIGHTS: dict[str, Mapping[str, float]] = {'dpasse.electrolyte': ELECTROLYTE}
 #: A running phase never counts as done, however long it takes.

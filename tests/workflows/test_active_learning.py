@@ -206,5 +206,5 @@ def test_protocols_are_complete(name):
         assert parameters['committee']['members'] == 3
         assert parameters['committee']['train']['input']['training']['numb_steps'] == 600
         assert parameters['explore']['runs'] == 6
-        assert parameters['explore']['max_candidates'] == 80
+        assert parameters['explore']['max_candidates'] == 60
         assert parameters['explore']['trust']['mode'] == 'adaptive'

@@ -14,8 +14,9 @@ from aiida_dpasse.reports.progress import Progress, progress
 
 #: Seconds between two looks at the process, between two at the daemon, and between two plain lines without news.
 TICK, CARE, HEARTBEAT = 2.0, 5.0, 60.0
-#: A look at a large study takes a while: the programs keep the processor for so many times as long.
-REST = 30.0
+#: A look at a large study takes a while: the programs keep the processor for so many times as long, and at most so many
+#: seconds.
+REST, LONGEST = 30.0, 10.0
 
 
 class Display:
@@ -55,6 +56,7 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
     while True:
         began = time.monotonic()
         state = progress(node)
+        took = time.monotonic() - began
         display.show(state)
         if state.terminated:
             return state
@@ -62,4 +64,4 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
             for sentence in keeper.look():
                 display.note(sentence)
             cared = time.monotonic()
-        time.sleep(max(TICK, REST * (time.monotonic() - began)))
+        time.sleep(min(max(TICK, REST * took), LONGEST))

@@ -45,9 +45,9 @@ def crystal(structure, number: int, displacement: float = 0.1) -> FrameSet:
     )
 
 
-def copper(number: int, repeat: int = 1) -> FrameSet:
+def copper(number: int) -> FrameSet:
     """Rattled copper."""
-    atoms = bulk('Cu', cubic=True) * (repeat, repeat, repeat)
+    atoms = bulk('Cu', cubic=True)
     moves = np.random.default_rng(1).normal(scale=0.05, size=(number, len(atoms), 3))
     cells = np.tile(atoms.cell.array, (number, 1, 1))
     return FrameSet(symbols=('Cu',) * len(atoms), cells=cells, positions=atoms.positions + moves)

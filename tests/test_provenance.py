@@ -9,7 +9,7 @@ from aiida.manage.caching import enable_caching
 from ase.build import bulk
 
 from aiida_dpasse.reports.graph import call_tree, entry_point
-from aiida_dpasse.reports.lineage import trace_frame
+from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
 
@@ -47,10 +47,8 @@ def test_the_second_graph_comes_from_the_cache_and_traces_to_its_own_jobs(chains
     jobs = {call.pk for call in call_tree(second.pk) if call.is_job}
     assert jobs
     assert all(orm.load_node(pk).base.caching.is_created_from_cache for pk in jobs)
-    frames = second.outputs.frames
     inside = {call.pk for call in call_tree(second.pk)}
-    for identity in frames.ids():
-        origin = trace_frame(frames, identity)
+    for origin in trace_frames(second.outputs.frames):
         assert set(origin.path) <= inside
         assert origin.label_job in jobs
         if origin.made_by_name == 'perturb_structures':
@@ -65,8 +63,7 @@ def test_the_second_graph_comes_from_the_cache_and_traces_to_its_own_jobs(chains
 def test_both_graphs_tell_the_same_of_every_frame(chains):
     told = []
     for chain in chains:
-        frames = chain.outputs.frames
-        origins = [trace_frame(frames, identity) for identity in frames.ids()]
+        origins = trace_frames(chain.outputs.frames)
         told.append([(origin.frame_id, origin.made_by_name, origin.step) for origin in origins])
     assert told[0] == told[1]
     assert len(told[0]) == 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from aiida import orm
 from aiida.common.folders import Folder
@@ -13,6 +13,7 @@ from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, limits_of
 from aiida_dpasse.drivers.records import JOURNAL
 
 
@@ -25,9 +26,11 @@ class DynamicsParameters(Parameters):
     )
     steps: int = Field(gt=0, description='Number of steps from each frame.')
     interval: int = Field(gt=0, description='A sample is taken at the start and every so many steps.')
-    timestep: float = Field(default=2.0, gt=0, description='Timestep in fs.')
-    friction: float = Field(default=0.02, gt=0, description='Friction of the Langevin thermostat in 1/fs.')
-    seed: int = Field(default=1, ge=0, description='Seed of the velocities and of the thermostat.')
+    timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
+    friction: float = Field(
+        default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'
+    )
+    seed: int = Field(default=DYNAMICS['seed'], ge=0, description='Seed of the velocities and of the thermostat.')
 
     @model_validator(mode='after')
     def _samples(self) -> DynamicsParameters:
@@ -39,11 +42,34 @@ class DynamicsParameters(Parameters):
 class LabelJobParameters(Parameters):
     """Which frames and labels are admitted, and whether dynamics is run from each frame."""
 
-    max_force: float = Field(default=20.0, gt=0, description='A frame with a force above this, in eV/A, is rejected.')
+    max_force: float = Field(
+        default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
+    )
+    max_stress: float | None = Field(
+        default=None, gt=0, description='A frame with a component of the stress above this, in GPa, is rejected.'
+    )
+    max_energy_deviation: float | None = Field(
+        default=None,
+        gt=0,
+        description='A frame whose energy, in eV an atom, is farther than this from the median of its formula in its '
+        'batch is rejected; batches of fewer than four frames have no outliers.',
+    )
     minimum_distance: float = Field(
-        default=0.8,
+        default=LIMITS['minimum_distance'],
         ge=0,
         description='A frame with two atoms nearer than this, in A, is rejected unlabelled.',
+    )
+    minimum_contact: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description='A frame with two atoms nearer than this fraction of the sum of their covalent radii is rejected '
+        'unlabelled.',
+    )
+    mode: Literal['strict', 'audit'] = Field(
+        default='strict',
+        description='`strict` rejects; `audit` admits whatever is finite and lists in the account what it would have '
+        'rejected.',
     )
     dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
 
@@ -61,21 +87,26 @@ def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
     )
 
 
-def validate_labeller(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence unless exactly one of calculator and potential is given, and it knows all
-    elements."""
+def validate_labelling(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence unless either calculator or potential is given, and it knows all elements."""
     if ('calculator' in inputs) == ('potential' in inputs):
         given = 'both are' if 'calculator' in inputs else 'neither is'
         return f'calculator, potential: give one of them to label with; {given} given.'
-    if 'potential' in inputs:
-        elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
-        for structure in inputs.get('structures', {}).values():
-            elements |= set(structure.get_symbols_set())
-        if missing := inputs['potential'].missing_elements(sorted(elements)):
-            return (
-                f'potential: its type map lacks {", ".join(missing)}; take a potential that was trained with '
-                'these elements.'
-            )
+    return validate_teacher(inputs)
+
+
+def validate_teacher(inputs: Any) -> str | None:
+    """Return one sentence if a potential is to label, and lacks an element of the frames or structures."""
+    if 'potential' not in inputs:
+        return None
+    elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
+    for structure in inputs.get('structures', {}).values():
+        elements |= set(structure.get_symbols_set())
+    if missing := inputs['potential'].missing_elements(sorted(elements)):
+        return (
+            f'potential: its type map lacks {", ".join(missing)}; take a potential that was trained with these '
+            'elements.'
+        )
     return None
 
 
@@ -86,6 +117,7 @@ class LabelCalculation(DriverCalculation):
     MODULES = (
         'deepmd.dataset',
         'deepmd.frameset',
+        'drivers.admission',
         'drivers.dynamics',
         'drivers.labellers',
         'drivers.records',
@@ -117,12 +149,12 @@ class LabelCalculation(DriverCalculation):
             help='What is admitted, and dynamics.',
         )
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.label'
-        spec.inputs.validator = validate_labeller
+        spec.inputs.validator = validate_labelling
         spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
         spec.output(
             'account',
             valid_type=orm.Dict,
-            help='`requested`, `admitted`, and `rejected` and `failed` as lists of `id` and `reason`.',
+            help='`requested`, `admitted`, and `rejected`, `failed` and `objections` as lists of `id` and `reason`.',
         )
         spec.exit_code(
             400,
@@ -148,7 +180,7 @@ class LabelCalculation(DriverCalculation):
         job: dict[str, Any] = {
             'calculator': self.inputs.calculator.get_dict() if 'calculator' in self.inputs else None,
             'potential': None,
-            'parameters': LabelJobParameters.model_validate(self.inputs.parameters.get_dict()).model_dump(),
+            'parameters': limits_of(self.inputs.parameters.get_dict(), self.inputs.frames.elements),
         }
         if 'potential' in self.inputs:
             # The suffix tells DeePMD-kit the backend.

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.admission import Labels
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -20,20 +20,6 @@ if TYPE_CHECKING:
 KNOWN = {'chgnet': 'chgnet.model.dynamics:CHGNetCalculator', 'mace_mp': 'mace.calculators:mace_mp'}
 #: Atoms that a potential evaluates in one call.
 ATOMS_PER_CALL = 8192
-
-
-class Labels(NamedTuple):
-    """Labels of one frame: energy in eV, forces (natoms, 3) in eV/A, virial (3, 3) in eV or None."""
-
-    energy: float
-    forces: NDArray[np.float64]
-    virial: NDArray[np.float64] | None
-
-
-def one_line(error: Exception) -> str:
-    """Name and message of an exception in one short line."""
-    text = ' '.join(str(error).split())
-    return f'{type(error).__name__}: {text}'[:300] if text else type(error).__name__
 
 
 def make_calculator(name: str, **arguments: Any) -> Calculator:

@@ -15,7 +15,7 @@ State = tuple[str, str]
 @calcfunction
 def merge_accounts(plan: orm.Dict, **accounts: orm.Dict) -> orm.Dict:
     """Return the account of all batches: ``requested`` = ``admitted`` + the numbers of ``rejected`` and of
-    ``failed``.
+    ``failed``; ``objections`` name what only an audit admitted.
 
     ``accounts`` holds those of the jobs, by key: ``batch_000``, and ``batch_000_retry`` of its failed frames.
     A frame ends as its
@@ -41,6 +41,13 @@ def merge_accounts(plan: orm.Dict, **accounts: orm.Dict) -> orm.Dict:
     }
     for state in (REJECTED, FAILED):
         merged[state] = [{'id': name, 'reason': reason} for name, (s, reason) in states if s == state]
+    admitted = {name for name, (s, _) in states if s == ADMITTED}
+    merged['objections'] = [
+        entry
+        for account in accounts.values()
+        for entry in account.get_dict().get('objections', [])
+        if entry['id'] in admitted
+    ]
     return orm.Dict({**merged, 'retried': retried})
 
 

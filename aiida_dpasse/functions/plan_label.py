@@ -11,24 +11,35 @@ from aiida.engine import calcfunction
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.records import requested_ids
+from aiida_dpasse.merging import merge
 
 #: Largest number of frames in one job unless the parameters say otherwise.
 BATCH_SIZE = 100
+#: Settings of programs that label other than through our driver.
+PROGRAMS = ('shell', 'cp2k', 'vasp')
 
 
 @calcfunction
 def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
-    """Return ``batch_000``..., frames; ``calculation``, the parameters of a job; and ``plan``, what has to be
-    accounted for.
+    """Return ``batch_000``..., frames; ``calculation``, the parameters of a job of our driver, and
+    ``calculation_<program>`` and ``calculation_<program>_retry``, those of the programs that have settings of their
+    own; and ``plan``, what has to be accounted for.
 
-    ``parameters`` holds ``batch_size`` and what a job takes. No frame is labelled twice: ``plan`` lists as
-    ``duplicates`` the ids that
-    came before, and under ``batches`` the names (see `requested_ids`) of each batch. Large cells are dealt
-    out first, so that the
-    batches take about equally long.
+    ``parameters`` holds ``batch_size`` and what a job takes; a program's ``retry`` is laid over its other settings for
+    frames that failed. No frame is labelled twice: ``plan`` lists as ``duplicates`` the ids that came before, and under
+    ``batches`` the names (see `requested_ids`) of each batch. Large cells are dealt out first, so that the batches take
+    about equally long.
     """
     settings = parameters.get_dict()
-    calculation = {key: value for key, value in settings.items() if key not in ('batch_size', 'minimum_success')}
+    others = ('batch_size', 'minimum_success', *PROGRAMS)
+    common = {key: value for key, value in settings.items() if key not in others}
+    calculations = {'calculation': orm.Dict(common)}
+    for program in PROGRAMS:
+        if own := settings.get(program):
+            first = {key: value for key, value in own.items() if key != 'retry'}
+            again = merge(first, own.get('retry') or {})
+            calculations[f'calculation_{program}'] = orm.Dict({**common, program: first})
+            calculations[f'calculation_{program}_retry'] = orm.Dict({**common, program: again})
     sets = frames.sets()
     places, duplicates, seen = [], [], set()
     for member, item in enumerate(sets):
@@ -47,7 +58,7 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
         outputs[f'batch_{batch:03d}'] = FramesData.from_sets(members)
         names[f'batch_{batch:03d}'] = requested_ids(members, settings.get('dynamics'))
     plan = orm.Dict({'batches': names, 'duplicates': duplicates})
-    return {**outputs, 'calculation': orm.Dict(calculation), 'plan': plan}
+    return {**outputs, **calculations, 'plan': plan}
 
 
 def _gather(sets: list[FrameSet], places: list[tuple[int, int]]) -> list[FrameSet]:

@@ -12,10 +12,10 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT
-from aiida_dpasse.calculations.label import LabelJobParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.admission import limits_of
 from aiida_dpasse.drivers.records import FAILED, JOURNAL, REJECTED, collect, read_journal, requested_ids
 
 
@@ -33,10 +33,10 @@ class LabelParser(Parser):
             except (ValueError, KeyError, TypeError) as exception:
                 return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         elif JOURNAL in names:
-            parameters = LabelJobParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
+            limits = limits_of(self.node.inputs.parameters.get_dict(), self.node.inputs.frames.elements)
             given = self.node.inputs.frames.sets()
             records = read_journal(self.retrieved.base.repository.get_object_content(JOURNAL))
-            sets, account = collect(records, given, requested_ids(given, parameters['dynamics']))
+            sets, account = collect(records, given, requested_ids(given, limits['dynamics']), limits)
             error = None
         else:
             return self.exit_codes.ERROR_NO_RESULT.format(

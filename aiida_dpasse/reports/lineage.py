@@ -137,6 +137,12 @@ def trace_frame(frames: FramesData, frame_id: str) -> FrameOrigin:
     return Tracer().trace(frames, frame_id)
 
 
+def trace_frames(frames: FramesData) -> list[FrameOrigin]:
+    """Return where every frame of ``frames`` comes from, in their order; the graph is read once for all."""
+    tracer = Tracer()
+    return [tracer.trace(frames, str(frame_id)) for frame_id in frames.ids()]
+
+
 def trainings(node: orm.Node) -> list[orm.CalcJobNode]:
     """Return every training that ``node``, or an output of it, stems from along data links, oldest first."""
     starts = {data.pk for _, data in outputs(node)} if isinstance(node, orm.ProcessNode) else {node.pk}

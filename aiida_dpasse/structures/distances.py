@@ -54,3 +54,30 @@ def minimum_distance(cell: ArrayLike, positions: ArrayLike) -> float:
     for shift in product(*(range(-n, n + 1) for n in steps)):
         shortest = min(shortest, float(np.linalg.norm((difference + shift) @ matrix, axis=1).min()))
     return shortest
+
+
+def closest_contact(cell: ArrayLike, positions: ArrayLike, radii: ArrayLike) -> tuple[float, int, int]:
+    """Smallest ratio of a distance to the sum of the two atoms' radii, and the two atoms.
+
+    Ratios above 1 are no contacts: (1.0, 0, 0) is returned if there are no others.
+
+    :param cell: (3, 3) A, rows are lattice vectors.
+    :param positions: (natoms, 3) A.
+    :param radii: (natoms,) A.
+    """
+    matrix = np.asarray(cell, dtype=float)
+    sizes = np.asarray(radii, dtype=float)
+    fractional = np.asarray(positions, dtype=float) @ np.linalg.inv(matrix)
+    difference = fractional[:, None] - fractional[None, :]
+    difference -= np.rint(difference)
+    sums = sizes[:, None] + sizes[None, :]
+    steps = np.floor(float(sums.max()) / cell_heights(matrix) + 0.5).astype(int)
+    best = (1.0, 0, 0)
+    for shift in product(*(range(-n, n + 1) for n in steps)):
+        ratios = np.linalg.norm((difference + shift) @ matrix, axis=-1) / sums
+        if not any(shift):
+            np.fill_diagonal(ratios, np.inf)
+        first, second = np.unravel_index(int(np.argmin(ratios)), ratios.shape)
+        if ratios[first, second] < best[0]:
+            best = (float(ratios[first, second]), int(first), int(second))
+    return best

@@ -17,13 +17,15 @@ from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningPara
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.committee import CommitteeWorkChain, validate_labelled
 from aiida_dpasse.workflows.explore import ExploreWorkChain, validate_structures
-from aiida_dpasse.workflows.label import LabelWorkChain, define_labeller
+from aiida_dpasse.workflows.label import LabelWorkChain
+from aiida_dpasse.workflows.label_sources import BY_CODE, define_labeller, labeller_of
 
 
 class ActiveLearningWorkChain(DpasseWorkChain):
     """Train, explore, label, again: the frames grow where the committee disagrees."""
 
     CODES = ('dp', 'lmp', 'python')
+    OPTIONAL_CODES = tuple(BY_CODE)
     PARAMETERS = ActiveLearningParameters
     PROTOCOL = 'active_learning'
     CHILDREN = {'committee': CommitteeWorkChain, 'explore': ExploreWorkChain, 'label': LabelWorkChain}
@@ -201,12 +203,11 @@ class ActiveLearningWorkChain(DpasseWorkChain):
     def label(self) -> None:
         """Label the candidates."""
         key = self.key('label')
-        source = 'calculator' if 'calculator' in self.inputs else 'potential'
         candidates = self.ctx[self.key('explore')].outputs.candidates
         self.ctx.candidates[self.key('candidates')] = candidates
         inputs = {
             'frames': candidates,
-            source: self.inputs[source],
+            **labeller_of(self.inputs),
             'parameters': self.ctx.plan['label'],
             **self.shared(LabelWorkChain, key),
         }

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.label import validate_labeller
 from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.workflows.committee import CommitteeParameters
 from aiida_dpasse.workflows.explore import ExploreParameters
 from aiida_dpasse.workflows.label import LabelParameters
+from aiida_dpasse.workflows.label_sources import validate_labeller
 
 
 class ConvergenceParameters(Parameters):

@@ -11,13 +11,15 @@ from aiida.engine import ExitCode, Process, ProcessBuilder, WorkChain
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
-from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, merge, protocol
+from aiida_dpasse.merging import merge
+from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
     'lmp': 'LAMMPS with the `deepmd` pair style.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
+    'shell': 'A program of your own that reads extended XYZ and writes it with energies and forces; it labels.',
 }
 
 
@@ -43,6 +45,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     #: Codes that the chain or its children run.
     CODES: ClassVar[tuple[str, ...]] = ()
+    #: Codes of which it may need some, depending on its other inputs.
+    OPTIONAL_CODES: ClassVar[tuple[str, ...]] = ()
     #: Model of the `parameters` input.
     PARAMETERS: ClassVar[type[Parameters]]
     #: Name of the YAML file with the protocols.
@@ -54,8 +58,14 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define the shared ports and exit codes."""
         super().define(spec)
-        for name in cls.CODES:
-            spec.input(f'codes.{name}', valid_type=orm.AbstractCode, validator=validate_code, help=CODE_HELP[name])
+        for name in (*cls.CODES, *cls.OPTIONAL_CODES):
+            spec.input(
+                f'codes.{name}',
+                valid_type=orm.AbstractCode,
+                required=name in cls.CODES,
+                validator=validate_code,
+                help=CODE_HELP[name],
+            )
         spec.input(
             'parameters',
             valid_type=orm.Dict,
@@ -100,11 +110,16 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     def shared(self, child: type[DpasseWorkChain], label: str) -> dict[str, Any]:
         """Return the shared inputs of ``child``, called under the link label ``label``."""
         return {
-            'codes': {name: self.inputs.codes[name] for name in child.CODES},
+            'codes': {name: self.inputs.codes[name] for name in child.known_codes(self.inputs.codes)},
             'options': self.inputs.options,
             'max_concurrent': self.inputs.max_concurrent,
             **self.restart(label),
         }
+
+    @classmethod
+    def known_codes(cls, codes: Mapping[str, Any]) -> list[str]:
+        """Return the names of the codes that the chain takes from ``codes``."""
+        return [*cls.CODES, *(name for name in cls.OPTIONAL_CODES if name in codes)]
 
     def restart(self, label: str) -> dict[str, Any]:
         """Return the shared inputs of one of the base (restarting) chains."""
@@ -187,7 +202,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     ) -> ProcessBuilder:
         """Return a builder that is ready to be submitted.
 
-        :param codes: codes, or their labels, by name: those of ``CODES``; others are passed over.
+        :param codes: codes, or their labels, by name: those of ``CODES``, and of ``OPTIONAL_CODES`` those that are
+            needed; others are passed over.
         :param protocol: name of the protocol, the physics.
         :param overrides: parameters that differ from the protocol's.
         :param options: name of a machine preset, or scheduler options by program.
@@ -198,7 +214,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         if missing:
             raise ValueError(f'The code `{missing[0]}` is missing: {CODE_HELP[missing[0]]} Run `aiida-dpasse setup`.')
         builder = cls.get_builder()
-        for name in cls.CODES:
+        for name in cls.known_codes(codes):
             code = codes[name]
             builder.codes[name] = orm.load_code(code) if isinstance(code, str) else code
         builder.parameters = orm.Dict(cls.protocol_parameters(protocol, overrides))

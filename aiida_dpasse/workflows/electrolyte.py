@@ -21,7 +21,7 @@ from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
 from aiida_dpasse.workflows.distill import DistillWorkChain
 from aiida_dpasse.workflows.finetune import FinetuneWorkChain
 from aiida_dpasse.workflows.initial_data import InitialDataWorkChain, validate_structures
-from aiida_dpasse.workflows.label import define_labeller
+from aiida_dpasse.workflows.label_sources import BY_CODE, define_labeller, labeller_of
 from aiida_dpasse.workflows.pretrain import PretrainWorkChain
 from aiida_dpasse.workflows.study import (
     ElectrolyteParameters,
@@ -43,6 +43,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     """
 
     CODES = ('dp', 'lmp', 'python')
+    OPTIONAL_CODES = tuple(BY_CODE)
     PARAMETERS = ElectrolyteParameters
     PROTOCOL = 'electrolyte'
     PHASES: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {
@@ -174,11 +175,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         """Whether the fine-tuned potential is the teacher."""
         return distills_from_finetuned(self.inputs)
 
-    @property
-    def labeller(self) -> dict[str, orm.Data]:
-        """The calculator or the potential that labels."""
-        return {name: self.inputs[name] for name in ('calculator', 'potential') if name in self.inputs}
-
     def handed_in_or_made(self, port: str, phase: str, output: str) -> Any:
         """Return what was handed in at ``port``, or else the ``output`` of ``phase``."""
         if not given(self.inputs, port):
@@ -194,7 +190,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def initial_data_inputs(self) -> dict[str, Any]:
         """Return the inputs of the initial data."""
-        return {'structures': dict(self.inputs.structures), **self.labeller}
+        return {'structures': dict(self.inputs.structures), **labeller_of(self.inputs)}
 
     def active_learning_inputs(self) -> dict[str, Any]:
         """Return the inputs of the active learning."""
@@ -203,7 +199,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'frames': frames,
             'structures': dict(self.inputs.structures),
             **self.held_out('validation_data'),
-            **self.labeller,
+            **labeller_of(self.inputs),
         }
 
     def pretrain_inputs(self) -> dict[str, Any]:
@@ -213,7 +209,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def finetune_data_inputs(self) -> dict[str, Any]:
         """Return the inputs of the labels of the new compound."""
-        return {'structures': dict(self.inputs.finetune_structures), **self.labeller}
+        return {'structures': dict(self.inputs.finetune_structures), **labeller_of(self.inputs)}
 
     def finetune_inputs(self) -> dict[str, Any]:
         """Return the inputs of the fine-tuning."""

@@ -9,14 +9,15 @@ from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field
 
-from aiida_dpasse.calculations.label import DynamicsParameters, validate_labeller
+from aiida_dpasse.calculations.label import DynamicsParameters
 from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.perturb_structures import perturb_structures
 from aiida_dpasse.functions.plan_initial_data import plan_initial_data
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain, define_labeller
+from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
+from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 
 
 class PerturbationParameters(Parameters):
@@ -58,7 +59,7 @@ class InitialDataWorkChain(DpasseWorkChain):
     """Make supercells, scale and perturb them, run short dynamics with the labeller from each, and label the
     samples."""
 
-    CODES = ('python',)
+    OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = InitialDataParameters
     PROTOCOL = 'initial_data'
     CHILDREN = {'label': LabelWorkChain}
@@ -102,10 +103,9 @@ class InitialDataWorkChain(DpasseWorkChain):
 
     def label(self) -> None:
         """Label them, or the samples of dynamics that start from them."""
-        labeller = 'potential' if 'potential' in self.inputs else 'calculator'
         inputs = {
             'frames': self.ctx.frames,
-            labeller: self.inputs[labeller],
+            **labeller_of(self.inputs),
             'parameters': self.ctx.plan['label'],
             **self.shared(LabelWorkChain, 'label'),
         }

@@ -5,28 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode, Process, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field
 
-from aiida_dpasse.calculations.label import (
-    LabelCalculation,
-    LabelJobParameters,
-    validate_calculator,
-    validate_labeller,
-)
+from aiida_dpasse.calculations.label import LabelCalculation, LabelJobParameters
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.drivers.records import FAILED
 from aiida_dpasse.functions.merge_accounts import merge_accounts
 from aiida_dpasse.functions.plan_label import BATCH_SIZE, plan_label
 from aiida_dpasse.functions.select_failed import select_failed
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
+from aiida_dpasse.workflows.label_shell import ShellParameters
+from aiida_dpasse.workflows.label_sources import (
+    LABEL_CODES,
+    define_labeller,
+    labeller_of,
+    process_of,
+    validate_labeller,
+)
 
 
 class LabelParameters(LabelJobParameters):
-    """How frames are divided into jobs, what is admitted, and how many may fail."""
+    """How frames are divided into jobs, what is admitted, how many may fail, and how each program is run."""
 
     batch_size: int = Field(default=BATCH_SIZE, gt=0, description='Largest number of frames in one job.')
     minimum_success: float = Field(
@@ -35,31 +38,13 @@ class LabelParameters(LabelJobParameters):
         le=1,
         description='Smallest fraction of the frames that has to end without failing.',
     )
-
-
-def define_labeller(spec: WorkChainSpec) -> None:
-    """Define the two inputs of which one labels, alike in every chain that labels."""
-    spec.input(
-        'calculator',
-        valid_type=orm.Dict,
-        required=False,
-        serializer=orm.to_aiida_type,
-        validator=validate_calculator,
-        help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
-    )
-    spec.input(
-        'potential',
-        valid_type=DeepPotentialData,
-        required=False,
-        help='Teacher that labels, instead of a calculator.',
-    )
+    shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
 
 
 class LabelWorkChain(DpasseWorkChain):
-    """Label frames with a calculator or a teacher potential, many in one job; failed frames are tried once
-    more."""
+    """Label frames in batches, with whatever is handed in to label; failed frames are tried once more."""
 
-    CODES = ('python',)
+    OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = LabelParameters
     PROTOCOL = 'label'
 
@@ -105,17 +90,17 @@ class LabelWorkChain(DpasseWorkChain):
         self.ctx.batches = {key: node for key, node in self.ctx.plan.items() if key.startswith('batch_')}
         self.enqueue('make_job', sorted(self.ctx.batches))
 
-    def make_job(self, key: str) -> tuple[type[LabelCalculation], dict[str, Any]]:
-        """Return the job of batch ``key``."""
-        labeller = 'potential' if 'potential' in self.inputs else 'calculator'
-        inputs = {
-            'code': self.inputs.codes.python,
-            'frames': self.ctx.batches[key],
-            labeller: self.inputs[labeller],
-            'parameters': self.ctx.plan['calculation'],
-            'metadata': {'options': self.options_for('label')},
-        }
-        return LabelCalculation, inputs
+    def make_job(self, key: str) -> tuple[type[Process], dict[str, Any]]:
+        """Return the job of batch ``key``, or the chain that sees to it."""
+        source, process = process_of(self.inputs)
+        names = [f'calculation_{source}_retry'] if key.endswith('_retry') else []
+        names = [name for name in (*names, f'calculation_{source}', 'calculation') if name in self.ctx.plan]
+        inputs = {'frames': self.ctx.batches[key], 'parameters': self.ctx.plan[names[0]]}
+        if issubclass(process, BatchLabelWorkChain):
+            return process, {**inputs, **self.shared(process, key)}
+        inputs['code'] = self.inputs.codes.python
+        inputs['metadata'] = {'options': self.options_for('label')}
+        return process, {**inputs, **labeller_of(self.inputs)}
 
     def queue_retries(self) -> None:
         """Queue one more job for each batch with failed frames; a labeller that cannot start is not tried

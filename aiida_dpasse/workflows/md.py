@@ -21,7 +21,8 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.md import MDCalculation
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.merge_segments import merge_segments
-from aiida_dpasse.workflows.protocols.loader import machine, merge, protocol
+from aiida_dpasse.merging import merge
+from aiida_dpasse.workflows.protocols.loader import machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 #: Outputs of a segment that are joined if there are several.

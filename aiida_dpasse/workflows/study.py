@@ -13,6 +13,7 @@ from aiida_dpasse.workflows.conductivity import ConductivityParameters
 from aiida_dpasse.workflows.distill_parameters import DistillParameters
 from aiida_dpasse.workflows.finetune import FinetuneParameters
 from aiida_dpasse.workflows.initial_data import InitialDataParameters
+from aiida_dpasse.workflows.label_sources import sources_of, validate_labeller
 from aiida_dpasse.workflows.pretrain import PretrainParameters
 
 #: What each phase starts from, beside the results of the phases before it.
@@ -102,12 +103,9 @@ def _missing_sources(inputs: Any, phases: Iterable[str]) -> str | None:
         source = SOURCES.get(phase)
         if source and not given(inputs, source):
             return f'{source}: there is none to start `{phase}` from; give at least one, or `{INSTEAD[phase]}` instead.'
-    labellers = [name for name in ('calculator', 'potential') if given(inputs, name)]
-    if len(labellers) > 1:
-        return 'calculator, potential: both are given; give one of them to label with.'
-    for phase in phases:
-        if phase in LABELLING and not labellers:
-            return f'calculator, potential: neither is given to label the frames of `{phase}` with; give one of them.'
+    labelling = next((phase for phase in phases if phase in LABELLING), None)
+    if (labelling or sources_of(inputs)) and (message := validate_labeller(inputs)):
+        return f'{message} `{labelling}` labels its frames.' if labelling else message
     if given(inputs, 'pretrained'):
         teacher = 'distill' in phases and not distills_from_finetuned(inputs)
         for form, needed in (('checkpoint', 'finetune' in phases), ('frozen', teacher)):

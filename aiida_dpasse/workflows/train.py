@@ -13,7 +13,8 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.adjust_training import lower_learning_rate, reduce_batch, smaller_batch
-from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, merge, protocol
+from aiida_dpasse.merging import merge
+from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 

@@ -173,7 +173,7 @@ def test_a_journal_cut_off_by_a_kill_still_gives_what_was_finished(tmp_path, mon
     with label.Journal() as journal:
         label.label_set(given, 0, labeller, LIMITS, journal)
     text = (tmp_path / 'journal.jsonl').read_text()
-    sets, account = collect(read_journal(text[: -cut - 1]), [given], requested_ids([given]))
+    sets, account = collect(read_journal(text[: -cut - 1]), [given], requested_ids([given]), LIMITS)
     assert account['admitted'] == 2
     assert account['failed'] == [{'id': str(given.ids[2]), 'reason': 'the job ended before this frame was done'}]
     assert list(sets[0].ids) == list(given.ids)[:2]

@@ -8,7 +8,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.labellers import CalculatorLabeller, make_calculator, one_line
+from aiida_dpasse.drivers.labellers import CalculatorLabeller, make_calculator
+from aiida_dpasse.drivers.records import one_line
 from aiida_dpasse.structures.perturb import perturb
 from aiida_dpasse.structures.prototypes import argyrodite
 

@@ -82,6 +82,7 @@ def test_accounts_add_up_over_retries():
         'admitted': 4,
         'rejected': [{'id': 'b', 'reason': 'too strong'}],
         'failed': [{'id': 'd', 'reason': 'broke off'}],
+        'objections': [],
         'retried': 2,
     }
 

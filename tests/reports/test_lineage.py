@@ -7,7 +7,7 @@ from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import call_tree, entry_point, output
-from aiida_dpasse.reports.lineage import trace_dataset, trace_frame, trainings
+from aiida_dpasse.reports.lineage import trace_dataset, trace_frame, trace_frames, trainings
 
 
 def test_the_conductivity_rests_on_every_training(study):
@@ -51,8 +51,9 @@ def test_every_frame_leads_to_its_label_job_and_what_made_it(study):
 
 def test_a_chosen_frame_names_who_chose_it(study):
     frames = output(study, 'active_learning__frames')
-    chosen = [trace_frame(frames, identity) for identity in frames.ids()]
-    chosen = [origin for origin in chosen if origin.selected_by is not None]
+    origins = trace_frames(frames)
+    assert [origin.frame_id for origin in origins] == list(frames.ids())
+    chosen = [origin for origin in origins if origin.selected_by is not None]
     assert len(chosen) == 4
     for origin in chosen:
         select = orm.load_node(origin.selected_by)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, merge, protocol
+from aiida_dpasse.merging import merge
+from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 
 
 def test_merge():

@@ -41,6 +41,7 @@ def study(without: tuple[str, ...] = (), distill_from: str = 'pretrained', **mor
         'finetune_structures': {'bromide': crystal('Li', 'Br')},
         'conductor': {'exchanged': crystal('Li', 'Cl')},
         'contrast': crystal('Li', 'Cl'),
+        'codes': {'python': SimpleNamespace()},
         'calculator': SimpleNamespace(get_dict=lambda: {'name': 'chgnet'}),
         'parameters': SimpleNamespace(get_dict=lambda: {'distill_from': distill_from}),
     }
@@ -94,8 +95,11 @@ def test_phases(inputs, phases):
         (study(structures={}), 'give at least one, or `frames` instead'),
         (study(without=('structures',), frames=frames('Li', 'Cl', 'Br')), 'or `active_learning_frames` instead'),
         (study(without=('finetune_structures',), distill_from='finetuned'), 'or `finetune_frames` instead'),
-        (study(without=('calculator',)), 'neither is given to label the frames of `initial_data`'),
-        (study(potential=potential('Li')), 'both are given'),
+        (
+            study(without=('calculator',)),
+            'give one of them to label with. `initial_data` labels its frames.',
+        ),
+        (study(potential=potential('Li')), 'calculator, potential: give one of them to label with, not 2.'),
         (
             study(pretrained={'frozen': POTENTIALS['frozen']}),
             'pretrained.checkpoint: it is needed to fine-tune',

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from aiida_dpasse.merging import merge
+
 PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
 DEFAULT_PROTOCOL = 'moderate'
 
@@ -17,16 +19,6 @@ DEFAULT_PROTOCOL = 'moderate'
 @lru_cache
 def _read(room: str, name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((files('aiida_dpasse.workflows') / room / f'{name}.yaml').read_text()))
-
-
-def merge(base: Any, overrides: Any) -> Any:
-    """Return ``base`` with ``overrides`` laid over it: mappings are merged key by key, everything else is replaced."""
-    if not isinstance(base, Mapping) or not isinstance(overrides, Mapping):
-        return deepcopy(overrides)
-    merged = {key: deepcopy(value) for key, value in base.items()}
-    for key, value in overrides.items():
-        merged[key] = merge(merged[key], value) if key in merged else deepcopy(value)
-    return merged
 
 
 def protocol(chain: str, name: str | None = None) -> dict[str, Any]:

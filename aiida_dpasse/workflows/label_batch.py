@@ -1,0 +1,76 @@
+"""`BatchLabelWorkChain`: one batch of frames through a program that is not our driver, with the same interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+
+
+class BatchLabelWorkChain(DpasseWorkChain):
+    """Base of the chains that label one batch with a foreign program; frames and account are those of
+    `LabelCalculation`.
+
+    A subclass writes the frames for its program (`prepare`, which queues the jobs), says what a job is (`make_job`),
+    and reads the answers (`collect`).
+    """
+
+    PROTOCOL = 'label'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input('frames', valid_type=FramesData, help='Frames to label, or to start dynamics from.')
+        spec.outline(
+            cls.prepare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.results,
+        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
+        spec.output(
+            'account',
+            valid_type=orm.Dict,
+            help='`requested`, `admitted`, and `rejected`, `failed` and `objections` as lists of `id` and `reason`.',
+        )
+        spec.exit_code(
+            410,
+            'ERROR_NO_FRAME_ADMITTED',
+            message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
+        )
+
+    def prepare(self) -> None:
+        """Write the frames for the program and queue its jobs."""
+        raise NotImplementedError
+
+    def make_job(self, key: str) -> tuple[Any, dict[str, Any]]:
+        """Return job ``key``."""
+        raise NotImplementedError
+
+    def job_options(self) -> dict[str, Any]:
+        """Return the scheduler options of a job: one process, unless they say otherwise."""
+        resources = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        return {'resources': resources, **self.options_for('label')}
+
+    def collect(self) -> dict[str, orm.Data]:
+        """Return ``account`` and, if any frame is admitted, ``frames``, both made by a calcfunction."""
+        raise NotImplementedError
+
+    def results(self) -> ExitCode | None:
+        """Attach the labelled frames and the account, whatever the jobs' exit codes."""
+        for key, node in self.unfinished().items():
+            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+        outputs = self.collect()
+        self.out_many(outputs)
+        if 'frames' in outputs:
+            return None
+        account = outputs['account']
+        reason = [*account['failed'], *account['rejected']][0]['reason']
+        return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(requested=account['requested'], reason=reason)

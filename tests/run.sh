@@ -6,9 +6,14 @@ set -uo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
-# The tests reach a second computer through an sshd of their own on loopback.
-if ! command -v sshd >/dev/null && [ ! -x /usr/sbin/sshd ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-server; } >/dev/null || exit 1
+# The tests reach a second computer through an sshd of their own on loopback, and label with CP2K; aiida-cp2k brings
+# a package (regex) that has to be compiled.
+missing=()
+[ -x /usr/sbin/sshd ] || command -v sshd >/dev/null || missing+=(openssh-server)
+command -v cp2k.psmp >/dev/null || command -v cp2k >/dev/null || missing+=(cp2k)
+command -v cc >/dev/null || missing+=(gcc libc6-dev python3-dev)
+if [ "${#missing[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } >/dev/null || exit 1
 fi
 
 # shellcheck source=examples/environment.sh

@@ -28,6 +28,16 @@ LAMMPS_VARIABLES = ('LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD')
 INTRA_THREADS = ('OMP_NUM_THREADS', 'TF_INTRA_OP_PARALLELISM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS')
 INTER_THREADS = ('TF_INTER_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
 
+#: Finds CP2K and its data files, whose place Debian's build does not know; prints both.
+_CP2K = """
+path=$(command -v cp2k.psmp || command -v cp2k.popt || command -v cp2k) || exit 1
+share=$(dirname "$(readlink -f "$path")")/../share/cp2k
+for data in "$CP2K_DATA_DIR" "$share/data" "$share" /usr/share/cp2k; do
+    [ -f "$data/BASIS_MOLOPT" ] && echo "$path" && readlink -f "$data" && exit 0
+done
+exit 1
+"""
+
 _MARK = 'aiida-dpasse:'
 _VERSIONS = f"""
 import importlib.metadata as metadata, json
@@ -98,11 +108,25 @@ def find_programs(prefix: str, shell: Shell = local_shell) -> list[Program | Mis
     ]
 
 
+def find_cp2k(shell: Shell = local_shell) -> Program | None:
+    """Return CP2K if it is installed and starts: it labels where there is no other density-functional theory."""
+    status, output, _ = shell(_CP2K)
+    if status:
+        return None
+    path, data = output.split()
+    status, output, _ = shell(f'{shlex.quote(path)} --version')
+    release = re.search(r'CP2K version (\S+)', output)
+    if status or release is None:
+        return None
+    return Program('cp2k', path, release[1], {'cp2k': release[1]}, {'CP2K_DATA_DIR': data})
+
+
 def prepend_text(program: Program, threads: int = 1) -> str:
     """Return the lines of shell that a job runs before the program: its threads and its variables."""
     lines = [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]
     for name, value in program.environment.items():
-        lines.append(f'export {name}={shlex.quote(value)}"${{{name}:+:${name}}}"')
+        rest = f'"${{{name}:+:${name}}}"' if name in LAMMPS_VARIABLES else ''
+        lines.append(f'export {name}={shlex.quote(value)}{rest}')
     return '\n'.join(lines)
 
 

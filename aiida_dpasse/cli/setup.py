@@ -14,7 +14,15 @@ import click
 from aiida.orm import Computer, InstalledCode, QueryBuilder
 
 from aiida_dpasse.cli.profile import with_profile
-from aiida_dpasse.cli.programs import Missing, Program, Shell, find_programs, prepend_text
+from aiida_dpasse.cli.programs import (
+    Missing,
+    Program,
+    Shell,
+    find_cp2k,
+    find_programs,
+    local_shell,
+    prepend_text,
+)
 
 VERSION = 'dpasse_version'
 VERSIONS = 'dpasse_versions'
@@ -28,15 +36,15 @@ LOCAL_POLL_INTERVAL = 1.0
 @click.option('--prefix', help='Environment with the programs, on that computer.  [default: the running environment]')
 @with_profile
 def setup(label: str, threads: int, prefix: str | None) -> None:
-    """Find dp, lmp and python on a computer, see that they start, and register them as codes."""
+    """Find dp, lmp and python on a computer, and CP2K if it is there, see that they start, and register them."""
     computer, created = local_computer(label)
     if computer.transport_type == 'core.local':
-        found = find_programs(prefix or sys.prefix)
+        found = _find(prefix or sys.prefix, local_shell)
     elif prefix is None:
         raise click.UsageError(f'--prefix is needed: where is the environment with the programs on `{label}`?')
     else:
         with computer.get_transport() as transport:
-            found = find_programs(prefix, transport_shell(transport))
+            found = _find(prefix, transport_shell(transport))
 
     rows = [('computer', label, 'created' if created else 'kept', computer.transport_type)]
     missing = [program for program in found if isinstance(program, Missing)]
@@ -51,6 +59,12 @@ def setup(label: str, threads: int, prefix: str | None) -> None:
         click.echo(f'\nTo mend it, run on `{label}`, then this command again:\n  {command}')
     if missing:
         raise SystemExit(1)
+
+
+def _find(prefix: str, shell: Shell) -> list[Program | Missing]:
+    """Return the programs of an environment, and CP2K where there is one."""
+    cp2k = find_cp2k(shell)
+    return [*find_programs(prefix, shell), *([cp2k] if cp2k else [])]
 
 
 def local_computer(label: str) -> tuple[Computer, bool]:

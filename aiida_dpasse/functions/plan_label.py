@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
+from typing import Any
 
 import numpy as np
 from aiida import orm
@@ -31,15 +33,11 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
     about equally long.
     """
     settings = parameters.get_dict()
-    others = ('batch_size', 'minimum_success', *PROGRAMS)
-    common = {key: value for key, value in settings.items() if key not in others}
-    calculations = {'calculation': orm.Dict(common)}
+    calculations = {'calculation': orm.Dict(job_parameters(settings))}
     for program in PROGRAMS:
-        if own := settings.get(program):
-            first = {key: value for key, value in own.items() if key != 'retry'}
-            again = merge(first, own.get('retry') or {})
-            calculations[f'calculation_{program}'] = orm.Dict({**common, program: first})
-            calculations[f'calculation_{program}_retry'] = orm.Dict({**common, program: again})
+        if settings.get(program):
+            calculations[f'calculation_{program}'] = orm.Dict(job_parameters(settings, program))
+            calculations[f'calculation_{program}_retry'] = orm.Dict(job_parameters(settings, program, retry=True))
     sets = frames.sets()
     places, duplicates, seen = [], [], set()
     for member, item in enumerate(sets):
@@ -59,6 +57,17 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
         names[f'batch_{batch:03d}'] = requested_ids(members, settings.get('dynamics'))
     plan = orm.Dict({'batches': names, 'duplicates': duplicates})
     return {**outputs, **calculations, 'plan': plan}
+
+
+def job_parameters(settings: Mapping[str, Any], program: str | None = None, retry: bool = False) -> dict[str, Any]:
+    """Return the parameters of a job of ``program``, or of our driver, from those of a labelling."""
+    others = ('batch_size', 'minimum_success', *PROGRAMS)
+    common = {key: value for key, value in settings.items() if key not in others}
+    own = settings.get(program) if program else None
+    if not own:
+        return common
+    first = {key: value for key, value in own.items() if key != 'retry'}
+    return {**common, str(program): merge(first, own.get('retry') or {}) if retry else first}
 
 
 def _gather(sets: list[FrameSet], places: list[tuple[int, int]]) -> list[FrameSet]:

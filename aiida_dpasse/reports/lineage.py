@@ -25,23 +25,37 @@ class Record(NamedTuple):
     step: int
     reason: str
     labelled: bool
+    formula: str
 
 
 class Maker(NamedTuple):
-    """A process that made frames: its pk, its entry point, and the frames it was given by link label."""
+    """A process that made frames: its pk, its entry point, the frames it was given by link label, and, if it read what
+    other jobs left, those jobs' pk and entry point by link label."""
 
     pk: int
     name: str
     given: dict[str, FramesData]
+    jobs: dict[str, tuple[int, str]]
+
+    def job(self, frame_id: str, record: Record) -> tuple[int, str] | None:
+        """Return the job that made or labelled a frame, itself or one whose answer it read: named by the frame, by
+        the frame's source or formula, or the only one."""
+        if self.name in (MD, LABEL):
+            return self.pk, self.name
+        named = (f'frame_{frame_id}', record.source, f'frames_{record.formula}')
+        only = list(self.jobs.values())[:1] if len(self.jobs) == 1 else []
+        return next((self.jobs[name] for name in named if name in self.jobs), only[0] if only else None)
 
 
 @dataclass(frozen=True)
 class FrameOrigin:
     """The way of one frame, from the node where it was asked for back to the process that made it.
 
-    ``made_by`` is the process whose output holds the frame and whose inputs do not, ``step`` its molecular dynamics
-    step (-1 if none). ``label_job`` gave the labels, ``selected_by`` chose it, from the input link ``source``.
-    ``parent`` is the frame it was displaced from, if ``made_by`` displaced frames. All processes are given by pk.
+    ``made_by`` is the process whose output holds the frame and whose inputs do not, or the job whose answer it read
+    (``by_job``), ``step`` its molecular dynamics step (-1 if none). ``label_job`` gave the labels,
+    ``selected_by`` chose it, from the input link ``source``. ``parent`` is the frame it was displaced from, if
+    ``made_by`` displaced frames.
+    All processes are given by pk.
     """
 
     frame_id: str
@@ -50,6 +64,7 @@ class FrameOrigin:
     source: str = ''
     made_by: int | None = None
     made_by_name: str = ''
+    by_job: bool = False
     step: int = -1
     path: tuple[int, ...] = ()
     parent: FrameOrigin | None = None
@@ -57,7 +72,7 @@ class FrameOrigin:
     @property
     def md(self) -> tuple[int, int] | None:
         """Job and step of the molecular or labelling dynamics, of the frame or the one it was displaced from."""
-        if self.made_by_name in (MD, LABEL) and self.made_by is not None and self.step >= 0:
+        if self.by_job and self.made_by is not None and self.step >= 0:
             return self.made_by, self.step
         return None if self.parent is None else self.parent.md
 
@@ -81,7 +96,8 @@ class Tracer:
         """Return who made ``frames`` and from which frames, None for imported ones."""
         if frames.pk not in self._makers:
             creator = frames.creator
-            made = creator and Maker(creator.pk, entry_point(creator), dict(inputs(creator, FramesData)))
+            given = dict(inputs(creator, FramesData)) if creator else {}
+            made = creator and Maker(creator.pk, entry_point(creator), given, _jobs(creator))
             self._makers[frames.pk] = made
         return self._makers[frames.pk]
 
@@ -89,7 +105,7 @@ class Tracer:
         """Return what ``frames`` says of each frame, by its identity."""
         if frames.pk not in self._records:
             self._records[frames.pk] = {
-                str(identity): Record(str(source), int(step), str(reason), item.labelled)
+                str(identity): Record(str(source), int(step), str(reason), item.labelled, item.formula)
                 for item in frames.sets()
                 for identity, source, step, reason in zip(item.ids, item.sources, item.steps, item.reasons, strict=True)
             }
@@ -108,15 +124,19 @@ class Tracer:
             record = self.records(node)[frame_id]
             holders = {label: data for label, data in maker.given.items() if frame_id in self.records(data)}
             origin = replace(origin, path=(*origin.path, maker.pk))
-            if maker.name == LABEL and record.labelled and origin.label_job is None:
-                origin = replace(origin, label_job=maker.pk)
+            job = maker.job(frame_id, record)
+            had_labels = maker.name != LABEL and any(self.records(data)[frame_id].labelled for data in holders.values())
+            if job and job[1] != MD and record.labelled and not had_labels and origin.label_job is None:
+                origin = replace(origin, label_job=job[0])
             chosen = holders.get(record.source)
             # Who chose the frame wrote its source; those that handed it on left the source as it was.
             if chosen is not None and self.records(chosen)[frame_id].source != record.source:
                 origin = replace(origin, selected_by=maker.pk, source=record.source)
             if not holders:
-                parent = None if maker.name in (MD, LABEL) else self._parent(maker.given, record)
-                return replace(origin, made_by=maker.pk, made_by_name=maker.name, step=record.step, parent=parent)
+                parent = None if job else self._parent(maker.given, record)
+                pk, name = job or (maker.pk, maker.name)
+                origin = replace(origin, made_by=pk, made_by_name=name, by_job=job is not None)
+                return replace(origin, step=record.step, parent=parent)
             node = holders.get(record.source, next(iter(holders.values())))
         return origin
 
@@ -127,6 +147,14 @@ class Tracer:
             if named:
                 return self.trace(node, named[0])
         return None
+
+
+def _jobs(process: orm.ProcessNode) -> dict[str, tuple[int, str]]:
+    """The jobs whose answers a calcfunction read, by the link label of the answer."""
+    if isinstance(process, orm.CalcJobNode):
+        return {}
+    answers = [(label, data.creator) for label, data in inputs(process, orm.Data) if not isinstance(data, FramesData)]
+    return {label: (job.pk, entry_point(job)) for label, job in answers if isinstance(job, orm.CalcJobNode)}
 
 
 def trace_frame(frames: FramesData, frame_id: str) -> FrameOrigin:

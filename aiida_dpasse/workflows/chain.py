@@ -19,6 +19,7 @@ CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
     'lmp': 'LAMMPS with the `deepmd` pair style.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
+    'cp2k': 'CP2K: density-functional theory that anyone can run; it labels.',
     'shell': 'A program of your own that reads extended XYZ and writes it with energies and forces; it labels.',
 }
 

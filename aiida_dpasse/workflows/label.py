@@ -18,6 +18,7 @@ from aiida_dpasse.functions.select_failed import select_failed
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
+from aiida_dpasse.workflows.label_cp2k import Cp2kParameters
 from aiida_dpasse.workflows.label_shell import ShellParameters
 from aiida_dpasse.workflows.label_sources import (
     LABEL_CODES,
@@ -38,6 +39,7 @@ class LabelParameters(LabelJobParameters):
         le=1,
         description='Smallest fraction of the frames that has to end without failing.',
     )
+    cp2k: Cp2kParameters | None = Field(default=None, description="CP2K's settings.")
     shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.calculations.parameters import check_parameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 
@@ -27,6 +29,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         spec.input('frames', valid_type=FramesData, help='Frames to label, or to start dynamics from.')
+        spec.inputs.validator = cls._validate
         spec.outline(
             cls.prepare,
             while_(cls.queue_left)(
@@ -46,6 +49,21 @@ class BatchLabelWorkChain(DpasseWorkChain):
             message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
         )
 
+    @classmethod
+    def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
+        """Return one sentence if frames of ``elements`` cannot be labelled with ``parameters``, those of a batch.
+
+        Every chain that labels asks it before it is submitted.
+        """
+        message = check_parameters(cls.PARAMETERS, dict(parameters))
+        return f'parameters: {message}' if message else None
+
+    @classmethod
+    def _validate(cls, inputs: Any, _: Any = None) -> str | None:
+        if 'parameters' not in inputs or 'frames' not in inputs:
+            return None  # their own ports say so
+        return cls.objection(inputs['parameters'].get_dict(), inputs['frames'].elements)
+
     def prepare(self) -> None:
         """Write the frames for the program and queue its jobs."""
         raise NotImplementedError
@@ -57,7 +75,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
     def job_options(self) -> dict[str, Any]:
         """Return the scheduler options of a job: one process, unless they say otherwise."""
         resources = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-        return {'resources': resources, **self.options_for('label')}
+        return {'resources': resources, 'withmpi': False, **self.options_for('label')}
 
     def collect(self) -> dict[str, orm.Data]:
         """Return ``account`` and, if any frame is admitted, ``frames``, both made by a calcfunction."""

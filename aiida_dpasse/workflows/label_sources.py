@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiida import orm
@@ -11,12 +11,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.label import LabelCalculation, validate_calculator, validate_teacher
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.plan_label import job_parameters
+from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
+from aiida_dpasse.workflows.label_cp2k import Cp2kLabelWorkChain
 from aiida_dpasse.workflows.label_shell import ShellLabelWorkChain
 
 #: Inputs that label through our own driver, which needs the code `python`.
 DRIVEN = ('calculator', 'potential')
 #: Process that labels a batch, by the code that labels.
-BY_CODE: dict[str, type[Process]] = {'shell': ShellLabelWorkChain}
+BY_CODE: dict[str, type[BatchLabelWorkChain]] = {'cp2k': Cp2kLabelWorkChain, 'shell': ShellLabelWorkChain}
 #: Codes of which a labelling may need one.
 LABEL_CODES = ('python', *BY_CODE)
 
@@ -66,4 +69,30 @@ def validate_labeller(inputs: Any, _: Any = None) -> str | None:
         return f'{", ".join(sources)}: give one of them to label with, not {len(sources)}.'
     if sources[0] in DRIVEN and 'python' not in inputs.get('codes', {}):
         return f'codes.python: it is missing; `{sources[0]}` labels with it.'
-    return validate_teacher(inputs)
+    return validate_program(inputs) or validate_teacher(inputs)
+
+
+def validate_program(inputs: Any) -> str | None:
+    """Return one sentence if the program that labels cannot, with its parameters, label the frames or structures."""
+    name = sources_of(inputs)[0].removeprefix('codes.')
+    if name not in BY_CODE or 'parameters' not in inputs:
+        return None
+    elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
+    for port in ('structures', 'finetune_structures'):
+        for structure in inputs.get(port, {}).values():
+            elements |= set(structure.get_symbols_set())
+    parameters = inputs['parameters'].get_dict()
+    for settings in list(label_sections(parameters)) or [parameters]:
+        if message := BY_CODE[name].objection(job_parameters(settings, name), elements):
+            return message
+    return None
+
+
+def label_sections(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of every labelling in those of a chain, with the dynamics that initial data adds to them."""
+    if isinstance(own := parameters.get('label'), Mapping):
+        dynamics = parameters.get('dynamics')
+        yield {**own, 'dynamics': dynamics} if dynamics else dict(own)
+    for value in parameters.values():
+        if isinstance(value, Mapping):
+            yield from label_sections(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from aiida_dpasse.cli.programs import (
     Missing,
     Program,
     Shell,
+    find_cp2k,
     find_programs,
     local_shell,
     prepend_text,
@@ -48,6 +50,38 @@ def test_prepend_text_sets_threads_and_keeps_what_is_there(programs: dict[str, P
         script = f'export LD_LIBRARY_PATH={before}\nunset LD_PRELOAD\n{text}\nunset LD_PRELOAD\n{show}'
         output = subprocess.run(['bash', '-c', script], capture_output=True, text=True, check=True).stdout
         assert output.split() == ['2', '1', ours + after]
+
+
+@pytest.mark.skipif(find_cp2k() is None, reason='CP2K is not installed: apt-get install cp2k')
+def test_cp2k_is_found_with_its_data_files() -> None:
+    """As Debian installs it, with or without a hint from the environment."""
+    cp2k = find_cp2k()
+    assert cp2k is not None
+    assert re.fullmatch(r'\d{4}\.\d', cp2k.version)
+    data = Path(cp2k.environment['CP2K_DATA_DIR'])
+    assert all((data / name).is_file() for name in ('BASIS_MOLOPT', 'GTH_POTENTIALS'))
+
+
+@pytest.mark.parametrize(
+    'answers',
+    [
+        {'command -v': (1, '', '')},
+        {'--version': (127, '', 'libgfortran.so.5: cannot open shared object file')},
+        {'--version': (0, 'something else', '')},
+    ],
+)
+def test_a_cp2k_that_is_not_there_or_does_not_start_is_none(answers: dict[str, tuple[int, str, str]]) -> None:
+    """CP2K is one of many labellers: without it nothing is missing."""
+    known = {
+        'command -v': (0, '/usr/bin/cp2k.psmp\n/usr/share/cp2k\n', ''),
+        '--version': (0, 'CP2K version 2023.1', ''),
+    }
+    shell = lambda line: next(answer for key, answer in {**known, **answers}.items() if key in line)  # noqa: E731
+    assert find_cp2k(shell) is None
+    found = find_cp2k(lambda line: next(answer for key, answer in known.items() if key in line))
+    assert found == Program(
+        'cp2k', '/usr/bin/cp2k.psmp', '2023.1', {'cp2k': '2023.1'}, {'CP2K_DATA_DIR': '/usr/share/cp2k'}
+    )
 
 
 def test_no_python(tmp_path: Path) -> None:

@@ -15,6 +15,12 @@ from aiida_dpasse.cli.main import LazyGroup, cli
 from aiida_dpasse.cli.programs import Program
 
 
+@pytest.fixture(autouse=True)
+def no_cp2k(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same result with and without CP2K on this machine, unless a test has one."""
+    monkeypatch.setattr(command, 'find_cp2k', lambda *_: None)
+
+
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch, programs: dict[str, Program]) -> dict[str, Program]:
     """Spares each test the 8 s in which the wrapper is imported: the programs were found and started by the fixture."""
@@ -51,6 +57,19 @@ def test_setup_registers_and_is_idempotent(found: dict[str, Program]) -> None:
     assert 'OMP_NUM_THREADS=2' in orm.load_code('lmp@here').prepend_text
     assert orm.load_code(code.pk).is_hidden
     assert orm.load_code(code.pk).label == f'lmp-{code.pk}'
+
+
+@pytest.mark.usefixtures('aiida_profile', 'found')
+def test_setup_registers_cp2k_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the folder of its data files, which is no list of folders."""
+    cp2k = Program('cp2k', '/usr/bin/cp2k.psmp', '2023.1', {'cp2k': '2023.1'}, {'CP2K_DATA_DIR': '/usr/share/cp2k'})
+    monkeypatch.setattr(command, 'find_cp2k', lambda *_: cp2k)
+    result = CliRunner().invoke(cli, ['setup', '--computer', 'dft'], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert 'cp2k@dft' in result.output
+    code = orm.load_code('cp2k@dft')
+    assert code.prepend_text.splitlines()[-1] == 'export CP2K_DATA_DIR=/usr/share/cp2k'
+    assert code.base.extras.get('dpasse_versions') == {'cp2k': '2023.1'}
 
 
 @pytest.mark.usefixtures('aiida_profile')

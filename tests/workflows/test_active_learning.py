@@ -186,7 +186,7 @@ def test_impossible_loops_are_refused(inputs, changes, message):
 def test_one_labeller_is_asked_for(inputs):
     given = inputs()
     del given['calculator']
-    with pytest.raises(ValueError, match='calculator, potential: give one of them'):
+    with pytest.raises(ValueError, match='none is given; give one of them to label with'):
         run_get_node(ActiveLearningWorkChain, **given)
 
 
@@ -206,5 +206,5 @@ def test_protocols_are_complete(name):
         assert parameters['committee']['members'] == 3
         assert parameters['committee']['train']['input']['training']['numb_steps'] == 600
         assert parameters['explore']['runs'] == 6
-        assert parameters['explore']['max_candidates'] == 60
+        assert parameters['explore']['max_candidates'] == 100
         assert parameters['explore']['trust']['mode'] == 'adaptive'

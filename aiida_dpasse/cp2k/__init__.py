@@ -1,0 +1,1 @@
+"""CP2K's files: input of labelling jobs, and what they write."""

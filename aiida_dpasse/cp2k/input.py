@@ -1,0 +1,214 @@
+"""CP2K input: energies, forces and stress of given frames in one run, or of short molecular dynamics.
+
+Sections and keywords are CP2K's own (manual.cp2k.org), as nested mappings. Given frames are run as a molecular dynamics
+that follows a reference trajectory: one start of CP2K for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aiida_dpasse.merging import merge
+
+#: Parametrizations of CP2K's section `PBE`, by the name of the functional.
+FUNCTIONALS = {'PBESOL': 'PBESOL', 'PBE': 'ORIG', 'REVPBE': 'REVPBE'}
+#: Files that aiida-cp2k writes.
+REFERENCE, REFERENCE_CELLS = 'aiida-reftraj.xyz', 'aiida-reftraj.cell'
+#: Self-consistency unless the settings say otherwise, and everything else.
+SCF: dict[str, Any] = {
+    'solver': 'diagonalization',
+    'eps': 1e-6,
+    'steps': 50,
+    'mixing': {},
+    'ot': {},
+    'smearing': None,
+    'added_orbitals': 0,
+}
+DEFAULTS: dict[str, Any] = {
+    'functional': 'PBESOL',
+    'eps_default': 1e-12,
+    'kpoints': None,
+    'scf': SCF,
+    'input': {},
+}
+#: With OT the preconditioner is renewed after so many steps.
+INNER_STEPS = 20
+
+
+def missing_kinds(elements: Iterable[str], kinds: Mapping[str, Any]) -> list[str]:
+    """Return the elements without a basis set or pseudopotential."""
+    return [name for name in elements if not {'BASIS_SET', 'POTENTIAL'} <= set(kinds.get(name, {}))]
+
+
+def kpoint_mesh(cells: ArrayLike, kpoints: Mapping[str, Any] | None) -> tuple[int, int, int]:
+    """Return the mesh of k-points for cells of one run.
+
+    :param cells: lattice vectors as rows in A, (n, 3, 3).
+    :param kpoints: ``mesh``, or ``spacing`` in 1/A as VASP's KSPACING: n_i = max(1, ceil(|b_i| / spacing)), with
+        b_i holding 2 pi; the cell that needs most decides. None is the Gamma point.
+    """
+    if kpoints is None:
+        return 1, 1, 1
+    if kpoints.get('mesh') is not None:
+        first, second, third = (int(number) for number in kpoints['mesh'])
+        return first, second, third
+    reciprocal = 2 * np.pi * np.linalg.inv(np.asarray(cells, dtype=float)).transpose(0, 2, 1)
+    lengths = np.linalg.norm(reciprocal, axis=-1).max(axis=0)
+    # A length that is a whole number of spacings up to rounding should not get one point more.
+    first, second, third = (max(1, ceil(length / kpoints['spacing'] - 1e-6)) for length in lengths)
+    return first, second, third
+
+
+def label_input(
+    elements: Iterable[str],
+    settings: Mapping[str, Any],
+    mesh: tuple[int, int, int] = (1, 1, 1),
+    frames: int | None = None,
+    dynamics: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the input of a job that labels ``frames`` given frames, or those of ``dynamics``.
+
+    :param elements: those of the frames.
+    :param settings: ``functional`` (None if ``input`` has it), ``cutoff`` and ``rel_cutoff`` (Ry), ``eps_default``,
+        ``scf`` (see :func:`scf_section`), ``kinds`` (the keywords of `KIND` by element) and ``input`` (sections laid
+        over these); those of ``DEFAULTS`` may be missing.
+    :param mesh: k-points; (1, 1, 1) is the Gamma point.
+    :param dynamics: see :func:`dynamics_motion`.
+    :raises ValueError: if an element has no basis set or pseudopotential, or neither or both of ``frames`` and
+        ``dynamics`` are given.
+    """
+    settings = merge(DEFAULTS, settings)
+    names = list(elements)
+    if missing := missing_kinds(names, settings['kinds']):
+        raise ValueError(f'kinds: {missing[0]} has no BASIS_SET and POTENTIAL; give them as CP2K names them.')
+    if (frames is None) == (dynamics is None):
+        raise ValueError('Give either the number of frames or the dynamics to run.')
+    gamma = tuple(mesh) == (1, 1, 1)
+    density: dict[str, Any] = {
+        'BASIS_SET_FILE_NAME': 'BASIS_MOLOPT',
+        'POTENTIAL_FILE_NAME': 'GTH_POTENTIALS',
+        'MGRID': {'CUTOFF': settings['cutoff'], 'REL_CUTOFF': settings['rel_cutoff'], 'NGRIDS': 5},
+        'QS': {
+            'METHOD': 'GPW',
+            'EPS_DEFAULT': settings['eps_default'],
+            'EXTRAPOLATION': _extrapolation(gamma, dynamics is not None),
+        },
+        'SCF': scf_section(settings['scf']),
+    }
+    if settings['functional'] is not None:
+        density['XC'] = {'XC_FUNCTIONAL': {'PBE': {'PARAMETRIZATION': FUNCTIONALS[settings['functional']]}}}
+    if not gamma:
+        scheme = f'MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}'
+        density['KPOINTS'] = {'SCHEME': scheme, 'SYMMETRY': '.FALSE.', 'FULL_GRID': '.FALSE.'}
+    given = merge({'FORCE_EVAL': {'METHOD': 'QS', 'DFT': density}}, settings['input'])
+    motion = dynamics_motion(dynamics) if dynamics is not None else reference_motion(frames or 0)
+    every_step = {'_': 'ON', 'EACH': {'MD': 1}}
+    ours = {
+        'GLOBAL': {'RUN_TYPE': 'MD', 'PRINT_LEVEL': 'LOW'},
+        'FORCE_EVAL': {
+            # The file of MOTION's stress holds zeros for given frames and the ions' motion in dynamics: the log has
+            # the stress of the electrons and ions at rest, the label.
+            'STRESS_TENSOR': 'ANALYTICAL',
+            'PRINT': {'STRESS_TENSOR': every_step},
+            'SUBSYS': {'KIND': [{'_': name, **settings['kinds'][name]} for name in names]},
+        },
+        'MOTION': {
+            'MD': motion,
+            'PRINT': {
+                'TRAJECTORY': {'FORMAT': 'XYZ', 'UNIT': 'angstrom', 'EACH': {'MD': 1}},
+                'FORCES': every_step,
+                'CELL': every_step,
+                'RESTART': {'_': 'OFF'},
+                'RESTART_HISTORY': {'_': 'OFF'},
+            },
+        },
+    }
+    return dict(merge(given, ours))
+
+
+def scf_section(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `SCF`.
+
+    :param settings: ``solver`` ('ot' or 'diagonalization'), ``eps``, ``steps`` (of all loops together), ``mixing`` and
+        ``ot`` (keywords of `MIXING`, for diagonalization, and of `OT`), ``smearing`` (K, Fermi and Dirac's, or None),
+        ``added_orbitals``.
+    """
+    steps = int(settings['steps'])
+    section: dict[str, Any] = {
+        'SCF_GUESS': 'ATOMIC',
+        'EPS_SCF': settings['eps'],
+        'MAX_SCF': steps,
+        'PRINT': {'RESTART': {'_': 'OFF'}},
+    }
+    if settings['solver'] == 'ot':
+        section['OT'] = {'MINIMIZER': 'CG', 'PRECONDITIONER': 'FULL_SINGLE_INVERSE', **settings['ot']}
+        if steps > INNER_STEPS:
+            section['MAX_SCF'] = INNER_STEPS
+            section['OUTER_SCF'] = {'EPS_SCF': settings['eps'], 'MAX_SCF': ceil(steps / INNER_STEPS) - 1}
+        return section
+    section['DIAGONALIZATION'] = {'ALGORITHM': 'STANDARD'}
+    section['MIXING'] = {'METHOD': 'BROYDEN_MIXING', 'ALPHA': 0.4, 'NBROYDEN': 8, **settings['mixing']}
+    section['ADDED_MOS'] = settings['added_orbitals']
+    if settings['smearing']:
+        section['SMEAR'] = {'_': 'ON', 'METHOD': 'FERMI_DIRAC', 'ELECTRONIC_TEMPERATURE': settings['smearing']}
+    return section
+
+
+def reference_motion(frames: int) -> dict[str, Any]:
+    """Return the section `MD` that evaluates ``frames`` given frames, each in its own cell."""
+    return {
+        'ENSEMBLE': 'REFTRAJ',
+        'STEPS': frames,
+        'TIMESTEP': 0.5,
+        'REFTRAJ': {
+            'TRAJ_FILE_NAME': REFERENCE,
+            'CELL_FILE_NAME': REFERENCE_CELLS,
+            'VARIABLE_VOLUME': '.TRUE.',
+            'EVAL_ENERGY_FORCES': '.TRUE.',
+            # Without it CP2K 2023.1 writes zeros for forces.
+            'EVAL_FORCES': '.TRUE.',
+            'FIRST_SNAPSHOT': 1,
+            'LAST_SNAPSHOT': frames,
+            'STRIDE': 1,
+        },
+    }
+
+
+def dynamics_motion(dynamics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `MD` of Langevin dynamics at constant volume.
+
+    :param dynamics: ``temperature`` and, unless it stays, ``final_temperature`` (K), ``steps``, ``timestep`` (fs),
+        ``friction`` (1/fs).
+    """
+    motion = {
+        'ENSEMBLE': 'LANGEVIN',
+        'STEPS': dynamics['steps'],
+        'TIMESTEP': dynamics['timestep'],
+        'TEMPERATURE': dynamics['temperature'],
+        'LANGEVIN': {'GAMMA': dynamics['friction']},
+    }
+    if dynamics.get('final_temperature'):
+        motion['TEMPERATURE_ANNEALING'] = _growth(dynamics)
+    return motion
+
+
+def temperature_at(step: int, dynamics: Mapping[str, Any]) -> float:
+    """Return the temperature in K of a step: CP2K raises it by the same factor at each."""
+    return float(dynamics['temperature'] * _growth(dynamics) ** step)
+
+
+def _growth(dynamics: Mapping[str, Any]) -> float:
+    final = dynamics.get('final_temperature') or dynamics['temperature']
+    return float((final / dynamics['temperature']) ** (1 / dynamics['steps']))
+
+
+def _extrapolation(gamma: bool, dynamics: bool) -> str:
+    """Given frames start from the atoms, so that a label depends on no other frame; dynamics goes on from before."""
+    if not dynamics:
+        return 'USE_GUESS'
+    return 'ASPC' if gamma else 'USE_PREV_P'

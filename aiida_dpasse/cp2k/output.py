@@ -1,0 +1,142 @@
+"""What CP2K writes of a molecular dynamics run: frames with their labels, and whether each converged.
+
+CP2K's units are Ha, Ha/bohr and GPa (or bar). The energy is that of `ENERGY| Total FORCE_EVAL`: under smearing it holds
+the electronic entropy term -TS (a Mermin free energy), and it is the one whose derivatives the forces and stress are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: CODATA 2018: eV a Ha, A a bohr.
+HARTREE, BOHR = 27.211386245988, 0.529177210903
+#: eV/A^3 of the units that CP2K prints stress in.
+STRESS_UNITS = {'GPa': 6.241509074e-3, 'bar': 6.241509074e-7}
+#: Largest difference in Ha between the energies of one frame in log and trajectory, which has ten decimals.
+SAME_ENERGY = 1e-8
+
+_CONVERGED = re.compile(r'SCF run converged in|outer SCF loop converged in')
+_NOT_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to converge')
+_ENERGY = re.compile(r'ENERGY\| Total FORCE_EVAL.*:\s+(\S+)\s*$')
+_STRESS = re.compile(r'STRESS\| Analytical stress tensor \[(\w+)\]')
+_STRESS_ROW = re.compile(r'STRESS\|\s+[xyz]\s+(\S+)\s+(\S+)\s+(\S+)\s*$')
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: cell (3, 3) and positions (natoms, 3) in A, energy in eV, forces (natoms, 3) in eV/A, virial (3, 3)
+    in eV; ``converged`` as CP2K says it of the electrons."""
+
+    symbols: tuple[str, ...]
+    cell: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    energy: float
+    forces: NDArray[np.float64]
+    virial: NDArray[np.float64]
+    converged: bool
+
+
+class Evaluation(NamedTuple):
+    """What the log says of one evaluation: energy in Ha, stress (3, 3) in eV/A^3 as CP2K signs it."""
+
+    energy: float
+    stress: NDArray[np.float64]
+    converged: bool
+
+
+class _Block(NamedTuple):
+    symbols: tuple[str, ...]
+    energy: float
+    numbers: NDArray[np.float64]
+
+
+def read_frames(positions: str, forces: str, cells: str, output: str) -> list[Frame]:
+    """Return the frames of a run from the text of its files; those cut off by a kill are left out.
+
+    :param positions: ``-pos-1.xyz``, with the energies.
+    :param forces: ``-frc-1.xyz``.
+    :param cells: ``-1.cell``.
+    :param output: CP2K's log, with the stress, which says of each frame whether its electrons converged.
+    :raises ValueError: if log and trajectory disagree on the energy of a frame, or a unit of stress is unknown.
+
+    Rows are counted, not named: a reference trajectory numbers every step 1.
+    """
+    frames = []
+    rows = zip(_blocks(positions), _blocks(forces), _cells(cells), evaluations(output), strict=False)
+    for number, (places, pulls, cell, evaluation) in enumerate(rows):
+        if abs(places.energy - evaluation.energy) > SAME_ENERGY:
+            raise ValueError(f'Log and trajectory of CP2K disagree on the energy of frame {number}.')
+        frames.append(
+            Frame(
+                symbols=places.symbols,
+                cell=cell,
+                positions=places.numbers,
+                energy=evaluation.energy * HARTREE,
+                forces=pulls.numbers * (HARTREE / BOHR),
+                # The virial is minus the stress times the volume, and so is what CP2K prints: a pressure tensor.
+                virial=evaluation.stress * abs(float(np.linalg.det(cell))),
+                converged=evaluation.converged,
+            )
+        )
+    return frames
+
+
+def evaluations(output: str) -> list[Evaluation]:
+    """Return what the log says of each evaluation that ends with its stress.
+
+    Convergence is what CP2K says last of the SCF before it prints the energy; an evaluation of which it says nothing is
+    not converged.
+    """
+    found: list[Evaluation] = []
+    converged, energy = False, None
+    unit: str | None = None
+    rows: list[list[float]] = []
+    for line in _whole_lines(output):
+        if _NOT_CONVERGED.search(line):
+            converged = False
+        elif _CONVERGED.search(line):
+            converged = True
+        elif match := _ENERGY.search(line):
+            energy = float(match[1])
+        elif match := _STRESS.search(line):
+            unit, rows = match[1], []
+            if unit not in STRESS_UNITS:
+                raise ValueError(f'CP2K prints stress in {unit}, not in {" or ".join(STRESS_UNITS)}.')
+        elif unit and energy is not None and (match := _STRESS_ROW.search(line)):
+            rows.append([float(number) for number in match.groups()])
+            if len(rows) == 3:
+                found.append(Evaluation(energy, np.array(rows) * STRESS_UNITS[unit], converged))
+                converged, energy, unit = False, None, None
+    return found
+
+
+def _whole_lines(text: str) -> list[str]:
+    """The lines that were written to their end: of a number that was cut off nobody can tell."""
+    return text[: text.rfind('\n') + 1].splitlines()
+
+
+def _cells(text: str) -> list[NDArray[np.float64]]:
+    """The lattice vectors of every row of a cell file: step, time, nine components, volume."""
+    fields = [line.split() for line in _whole_lines(text) if not line.startswith('#')]
+    return [np.array(row[2:11], dtype=float).reshape(3, 3) for row in fields if len(row) == 12]
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    """Every whole block of an XYZ file, with its energy in Ha."""
+    lines = _whole_lines(text)
+    start = 0
+    while start + 1 < len(lines) and lines[start].strip().isdigit():
+        atoms = int(lines[start])
+        rows = [line.split() for line in lines[start + 2 : start + 2 + atoms]]
+        match = re.search(r'E =\s*(\S+)', lines[start + 1])
+        if len(rows) < atoms or match is None:
+            return
+        numbers = np.array([row[1:4] for row in rows], dtype=float)
+        yield _Block(tuple(row[0] for row in rows), float(match[1]), numbers)
+        start += 2 + atoms

@@ -1,0 +1,52 @@
+"""Write the frames of a batch for CP2K: one job per formula, or one per frame that dynamics starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.cp2k.input import kpoint_mesh, label_input
+from aiida_dpasse.data.conversion import sets_to_ase, sets_to_trajectory
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.drivers.admission import limits_of
+from aiida_dpasse.drivers.records import sound_frames
+from aiida_dpasse.merging import merge
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_cp2k_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
+    """Return, for each job of :func:`cp2k_jobs`, ``structure_<job>``, ``parameters_<job>`` and, unless dynamics is run,
+    ``trajectory_<job>``. Frames that are not worth labelling are in no job; if none is left, ``jobs`` says so.
+    """
+    given = parameters.get_dict()
+    settings, limits = given['cp2k'], limits_of(given, frames.elements)
+    dynamics = limits['dynamics']
+    jobs = cp2k_jobs(frames.sets(), limits)
+    plan: dict[str, orm.Data] = {'jobs': orm.List(list(jobs))}
+    for job, item in jobs.items():
+        elements, mesh = sorted(set(item.symbols)), kpoint_mesh(item.cells, settings.get('kpoints'))
+        plan[f'structure_{job}'] = orm.StructureData(ase=sets_to_ase([item.take([0])])[0])
+        if dynamics is None:
+            text = label_input(elements, settings, mesh, frames=len(item))
+            plan[f'trajectory_{job}'] = sets_to_trajectory([item.with_origin(steps=range(len(item)))])
+        else:
+            seed = derive_seed(dynamics['seed'], 'dynamics', str(item.ids[0]))
+            text = merge(label_input(elements, settings, mesh, dynamics=dynamics), {'GLOBAL': {'SEED': seed}})
+        plan[f'parameters_{job}'] = orm.Dict(text)
+    return plan
+
+
+def cp2k_jobs(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[str, FrameSet]:
+    """Return the frames of each job, without labels, by the job's name: ``frames_<formula>``, or ``frame_<id>`` with
+    dynamics from that frame."""
+    sound = concatenate(item.take(sound_frames(item, limits)).with_labels() for item in sets)
+    sound = [item for item in sound if len(item)]
+    if limits['dynamics'] is None:
+        return {f'frames_{item.formula}': item for item in sound}
+    starts = [item.take([index]) for item in sound for index in range(len(item))]
+    return {f'frame_{start.ids[0]}': start for start in starts}

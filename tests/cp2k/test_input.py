@@ -1,0 +1,114 @@
+"""CP2K's input: what labelling needs is always there, and the user's sections are laid over the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aiida_dpasse.cp2k.input import dynamics_motion, kpoint_mesh, label_input, missing_kinds, temperature_at
+
+KINDS = {
+    'Li': {'BASIS_SET': 'DZVP-MOLOPT-SR-GTH', 'POTENTIAL': 'GTH-PBE-q3'},
+    'S': {'BASIS_SET': 'DZVP-MOLOPT-SR-GTH', 'POTENTIAL': 'GTH-PBE-q6'},
+}
+SETTINGS = {'cutoff': 500, 'rel_cutoff': 60, 'kinds': KINDS}
+DYNAMICS = {'temperature': 300.0, 'steps': 20, 'interval': 5, 'timestep': 1.0, 'friction': 0.02}
+
+
+def test_given_frames_follow_a_trajectory_each_from_its_own_guess():
+    given = label_input(['Li', 'S'], SETTINGS, frames=7)
+    motion = given['MOTION']['MD']
+    assert (motion['ENSEMBLE'], motion['STEPS'], motion['REFTRAJ']['LAST_SNAPSHOT']) == ('REFTRAJ', 7, 7)
+    # Without the second, CP2K 2023.1 writes zeros.
+    assert motion['REFTRAJ']['EVAL_ENERGY_FORCES'] == motion['REFTRAJ']['EVAL_FORCES'] == '.TRUE.'
+    force = given['FORCE_EVAL']
+    assert force['STRESS_TENSOR'] == 'ANALYTICAL'
+    assert force['PRINT']['STRESS_TENSOR']['_'] == 'ON'
+    assert force['DFT']['QS']['EXTRAPOLATION'] == 'USE_GUESS'
+    assert force['DFT']['XC']['XC_FUNCTIONAL']['PBE']['PARAMETRIZATION'] == 'PBESOL'
+    assert force['SUBSYS']['KIND'] == [{'_': 'Li', **KINDS['Li']}, {'_': 'S', **KINDS['S']}]
+    assert 'KPOINTS' not in force['DFT']
+
+
+def test_own_sections_are_laid_over_all_but_what_labelling_needs():
+    own = {
+        'FORCE_EVAL': {'STRESS_TENSOR': 'NONE', 'DFT': {'UKS': '.TRUE.', 'MGRID': {'NGRIDS': 4}}},
+        'GLOBAL': {'PREFERRED_DIAG_LIBRARY': 'SL', 'RUN_TYPE': 'ENERGY'},
+    }
+    given = label_input(['Li'], {**SETTINGS, 'input': own}, frames=1)
+    assert given['FORCE_EVAL']['DFT']['UKS'] == '.TRUE.'
+    assert given['FORCE_EVAL']['DFT']['MGRID'] == {'CUTOFF': 500, 'REL_CUTOFF': 60, 'NGRIDS': 4}
+    assert given['FORCE_EVAL']['STRESS_TENSOR'] == 'ANALYTICAL'
+    assert given['GLOBAL'] == {'PREFERRED_DIAG_LIBRARY': 'SL', 'RUN_TYPE': 'MD', 'PRINT_LEVEL': 'LOW'}
+
+
+def test_another_functional_is_ones_own_section():
+    own = {'FORCE_EVAL': {'DFT': {'XC': {'XC_FUNCTIONAL': {'_': 'PADE'}}}}}
+    given = label_input(['Li'], {**SETTINGS, 'functional': None, 'input': own}, frames=1)
+    assert given['FORCE_EVAL']['DFT']['XC'] == {'XC_FUNCTIONAL': {'_': 'PADE'}}
+
+
+def test_kpoints_smearing_and_mixing():
+    scf = {'steps': 90, 'mixing': {'ALPHA': 0.1}, 'smearing': 1000.0, 'added_orbitals': 12}
+    given = label_input(['Li'], {**SETTINGS, 'scf': scf}, mesh=(2, 3, 1), frames=1)['FORCE_EVAL']['DFT']
+    assert given['KPOINTS']['SCHEME'] == 'MONKHORST-PACK 2 3 1'
+    assert given['SCF']['SMEAR'] == {'_': 'ON', 'METHOD': 'FERMI_DIRAC', 'ELECTRONIC_TEMPERATURE': 1000.0}
+    assert given['SCF']['MIXING'] == {'METHOD': 'BROYDEN_MIXING', 'ALPHA': 0.1, 'NBROYDEN': 8}
+    assert (given['SCF']['MAX_SCF'], given['SCF']['ADDED_MOS'], given['SCF']['EPS_SCF']) == (90, 12, 1e-6)
+    assert 'OT' not in given['SCF']
+
+
+@pytest.mark.parametrize(('steps', 'inner', 'outer'), [(15, 15, None), (20, 20, None), (21, 20, 1), (60, 20, 2)])
+def test_orbital_transformation_counts_the_steps_of_both_loops(steps, inner, outer):
+    scf = {'solver': 'ot', 'steps': steps, 'mixing': {'ALPHA': 0.1}, 'ot': {'MINIMIZER': 'DIIS'}}
+    section = label_input(['Li'], {**SETTINGS, 'scf': scf}, frames=1)['FORCE_EVAL']['DFT']['SCF']
+    # The outer loop's MAX_SCF counts its repetitions after the first.
+    assert (section['MAX_SCF'], section.get('OUTER_SCF', {}).get('MAX_SCF')) == (inner, outer)
+    assert section['OT'] == {'MINIMIZER': 'DIIS', 'PRECONDITIONER': 'FULL_SINGLE_INVERSE'}
+    assert 'MIXING' not in section
+    assert 'DIAGONALIZATION' not in section
+
+
+def test_dynamics_is_heated_by_the_same_factor_at_each_step():
+    assert 'TEMPERATURE_ANNEALING' not in dynamics_motion(DYNAMICS)
+    heated = {**DYNAMICS, 'final_temperature': 1200.0}
+    motion = label_input(['Li'], SETTINGS, dynamics=heated)['MOTION']['MD']
+    assert (motion['ENSEMBLE'], motion['LANGEVIN']['GAMMA']) == ('LANGEVIN', 0.02)
+    assert motion['TEMPERATURE'] * motion['TEMPERATURE_ANNEALING'] ** 20 == pytest.approx(1200.0)
+    assert [temperature_at(step, heated) for step in (0, 10, 20)] == pytest.approx([300, 600, 1200])
+    assert temperature_at(13, DYNAMICS) == 300
+
+
+@pytest.mark.parametrize(('gamma', 'extrapolation'), [((1, 1, 1), 'ASPC'), ((2, 1, 1), 'USE_PREV_P')])
+def test_dynamics_goes_on_from_the_step_before(gamma, extrapolation):
+    given = label_input(['Li'], SETTINGS, mesh=gamma, dynamics=DYNAMICS)
+    assert given['FORCE_EVAL']['DFT']['QS']['EXTRAPOLATION'] == extrapolation
+
+
+def test_the_mesh_is_that_of_vasp():
+    cubic = np.eye(3) * 10.0
+    # |b| = 2 pi / 10 = 0.628 1/A.
+    for spacing, number in ((0.7, 1), (0.63, 1), (0.62, 2), (0.3, 3), (2 * np.pi / 40, 4)):
+        assert kpoint_mesh([cubic], {'spacing': spacing}) == (number,) * 3
+    # The primitive cell of a fcc crystal of 10 A: |b| = 2 pi sqrt(3) / 10.
+    primitive = np.array([[0, 5, 5], [5, 0, 5], [5, 5, 0.0]])
+    assert kpoint_mesh([primitive], {'spacing': 0.6}) == (2, 2, 2)
+    long = np.diag([5.0, 10.0, 20.0])
+    assert kpoint_mesh([long], {'spacing': 0.3, 'mesh': None}) == (5, 3, 2)
+    # The cell of a run that needs most decides.
+    assert kpoint_mesh([long, cubic], {'spacing': 0.3}) == (5, 3, 3)
+    assert kpoint_mesh([cubic], {'mesh': [3, 1, 2]}) == (3, 1, 2)
+    assert kpoint_mesh([cubic], None) == (1, 1, 1)
+
+
+def test_an_element_without_basis_or_pseudopotential_is_named():
+    kinds = {'Li': KINDS['Li'], 'S': {'BASIS_SET': 'DZVP'}, 'P': {}}
+    assert missing_kinds(['Li', 'P', 'S', 'Cl'], kinds) == ['P', 'S', 'Cl']
+    with pytest.raises(ValueError, match='kinds: Cl has no BASIS_SET and POTENTIAL'):
+        label_input(['Cl', 'Li'], SETTINGS, frames=1)
+
+
+@pytest.mark.parametrize('work', [{}, {'frames': 1, 'dynamics': DYNAMICS}])
+def test_either_frames_or_dynamics(work):
+    with pytest.raises(ValueError, match='either the number of frames or the dynamics'):
+        label_input(['Li'], SETTINGS, **work)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module, metadata
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,16 @@ def test_one_version() -> None:
 
 @pytest.mark.parametrize(('group', 'name', 'target'), ENTRY_POINTS, ids=[f'{g}:{n}' for g, n, _ in ENTRY_POINTS])
 def test_entry_point_loads(group: str, name: str, target: str) -> None:
-    """Each names a class of the right kind, and carries the project's prefix."""
+    """Each names a class of the right kind, or a monitor, and carries the project's prefix."""
     assert name.startswith('dpasse.')
     module, attribute = target.split(':')
-    base_module, base = CLASSES[group].split(':')
-    assert issubclass(getattr(import_module(module), attribute), getattr(import_module(base_module), base))
+    loaded = getattr(import_module(module), attribute)
+    if group in CLASSES:
+        base_module, base = CLASSES[group].split(':')
+        assert issubclass(loaded, getattr(import_module(base_module), base))
+    else:
+        assert group == 'aiida.calculations.monitors'
+        assert list(signature(loaded).parameters)[:2] == ['node', 'transport']
     assert metadata.entry_points(group=group)[name].value == target
 
 
@@ -71,7 +77,7 @@ def test_environment_is_consistent() -> None:
 
 def test_rooms_without_aiida_do_not_import_it() -> None:
     """Structures, file formats, transport and drivers serve people who have no AiiDA."""
-    rooms = ('structures', 'deepmd', 'lammps', 'cp2k', 'transport', 'drivers')
+    rooms = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'transport', 'drivers')
     modules = [
         f'aiida_dpasse.{room}.{path.stem}'
         for room in rooms

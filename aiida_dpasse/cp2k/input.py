@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from aiida_dpasse.merging import merge
 
 #: Parametrizations of CP2K's section `PBE`, by the name of the functional.
@@ -43,25 +40,6 @@ INNER_STEPS = 20
 def missing_kinds(elements: Iterable[str], kinds: Mapping[str, Any]) -> list[str]:
     """Return the elements without a basis set or pseudopotential."""
     return [name for name in elements if not {'BASIS_SET', 'POTENTIAL'} <= set(kinds.get(name, {}))]
-
-
-def kpoint_mesh(cells: ArrayLike, kpoints: Mapping[str, Any] | None) -> tuple[int, int, int]:
-    """Return the mesh of k-points for cells of one run.
-
-    :param cells: lattice vectors as rows in A, (n, 3, 3).
-    :param kpoints: ``mesh``, or ``spacing`` in 1/A as VASP's KSPACING: n_i = max(1, ceil(|b_i| / spacing)), with
-        b_i holding 2 pi; the cell that needs most decides. None is the Gamma point.
-    """
-    if kpoints is None:
-        return 1, 1, 1
-    if kpoints.get('mesh') is not None:
-        first, second, third = (int(number) for number in kpoints['mesh'])
-        return first, second, third
-    reciprocal = 2 * np.pi * np.linalg.inv(np.asarray(cells, dtype=float)).transpose(0, 2, 1)
-    lengths = np.linalg.norm(reciprocal, axis=-1).max(axis=0)
-    # A length that is a whole number of spacings up to rounding should not get one point more.
-    first, second, third = (max(1, ceil(length / kpoints['spacing'] - 1e-6)) for length in lengths)
-    return first, second, third
 
 
 def label_input(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aiida_dpasse.structures.calculated import CalculatedFrame
 
 #: CODATA 2018: eV a Ha, A a bohr.
 HARTREE, BOHR = 27.211386245988, 0.529177210903
@@ -26,20 +27,6 @@ _NOT_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to con
 _ENERGY = re.compile(r'ENERGY\| Total FORCE_EVAL.*:\s+(\S+)\s*$')
 _STRESS = re.compile(r'STRESS\| Analytical stress tensor \[(\w+)\]')
 _STRESS_ROW = re.compile(r'STRESS\|\s+[xyz]\s+(\S+)\s+(\S+)\s+(\S+)\s*$')
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame: cell (3, 3) and positions (natoms, 3) in A, energy in eV, forces (natoms, 3) in eV/A, virial (3, 3)
-    in eV; ``converged`` as CP2K says it of the electrons."""
-
-    symbols: tuple[str, ...]
-    cell: NDArray[np.float64]
-    positions: NDArray[np.float64]
-    energy: float
-    forces: NDArray[np.float64]
-    virial: NDArray[np.float64]
-    converged: bool
 
 
 class Evaluation(NamedTuple):
@@ -56,7 +43,7 @@ class _Block(NamedTuple):
     numbers: NDArray[np.float64]
 
 
-def read_frames(positions: str, forces: str, cells: str, output: str) -> list[Frame]:
+def read_frames(positions: str, forces: str, cells: str, output: str) -> list[CalculatedFrame]:
     """Return the frames of a run from the text of its files; those cut off by a kill are left out.
 
     :param positions: ``-pos-1.xyz``, with the energies.
@@ -73,7 +60,7 @@ def read_frames(positions: str, forces: str, cells: str, output: str) -> list[Fr
         if abs(places.energy - evaluation.energy) > SAME_ENERGY:
             raise ValueError(f'Log and trajectory of CP2K disagree on the energy of frame {number}.')
         frames.append(
-            Frame(
+            CalculatedFrame(
                 symbols=places.symbols,
                 cell=cell,
                 positions=places.numbers,

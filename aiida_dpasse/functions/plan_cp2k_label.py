@@ -8,14 +8,15 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.cp2k.input import kpoint_mesh, label_input
+from aiida_dpasse.cp2k.input import label_input
 from aiida_dpasse.data.conversion import sets_to_ase, sets_to_trajectory
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.admission import limits_of
-from aiida_dpasse.drivers.records import sound_frames
+from aiida_dpasse.drivers.answers import jobs_by_formula, jobs_by_frame
 from aiida_dpasse.merging import merge
 from aiida_dpasse.seeds import derive_seed
+from aiida_dpasse.structures.kpoints import kpoint_mesh
 
 
 @calcfunction
@@ -44,9 +45,5 @@ def plan_cp2k_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.D
 def cp2k_jobs(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[str, FrameSet]:
     """Return the frames of each job, without labels, by the job's name: ``frames_<formula>``, or ``frame_<id>`` with
     dynamics from that frame."""
-    sound = concatenate(item.take(sound_frames(item, limits)).with_labels() for item in sets)
-    sound = [item for item in sound if len(item)]
-    if limits['dynamics'] is None:
-        return {f'frames_{item.formula}': item for item in sound}
-    starts = [item.take([index]) for item in sound for index in range(len(item))]
-    return {f'frame_{start.ids[0]}': start for start in starts}
+    by_frame = limits['dynamics'] is not None
+    return jobs_by_frame(sets, limits) if by_frame else jobs_by_formula(sets, limits)

@@ -18,7 +18,7 @@ from aiida_dpasse.merging import merge
 #: Largest number of frames in one job unless the parameters say otherwise.
 BATCH_SIZE = 100
 #: Settings of programs that label other than through our driver.
-PROGRAMS = ('shell', 'cp2k', 'vasp')
+PROGRAMS = ('vasp', 'cp2k', 'shell')
 
 
 @calcfunction

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.reports.graph import call_tree, inputs, output, output_dict
+from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
 
+#: The label job, the chain of the same name, and those of the programs, `dpasse.label.<program>`.
 LABEL = 'dpasse.label'
 
 
@@ -36,6 +37,10 @@ class Batch:
         """Whether the account adds up and agrees with the nodes."""
         adds_up = self.requested == self.admitted + self.rejected + self.failed
         return adds_up and self.admitted == self.returned and not self.lost
+
+
+def _labels(call: Call) -> bool:
+    return call.entry_point == LABEL or call.entry_point.startswith(f'{LABEL}.')
 
 
 def _ids(entries: list) -> set[str]:
@@ -70,7 +75,7 @@ def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
 
 def batches(process: orm.ProcessNode) -> list[Batch]:
     """Return the account of every label job and label work chain of ``process``."""
-    calls = [call for call in call_tree(process.pk) if call.entry_point == LABEL]
+    calls = [call for call in call_tree(process.pk) if _labels(call)]
     found = (account_of(orm.load_node(call.pk), call.label) for call in calls)
     return [batch for batch in found if batch is not None]
 
@@ -79,7 +84,7 @@ def unaccounted(process: orm.ProcessNode) -> list[str]:
     """Return one sentence for every label process of ``process`` whose account is missing or does not add up."""
     faults = []
     for call in call_tree(process.pk):
-        if call.entry_point != LABEL:
+        if not _labels(call):
             continue
         batch = account_of(orm.load_node(call.pk), call.label)
         if batch is None:

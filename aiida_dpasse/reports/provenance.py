@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiida import orm
 from aiida.common.links import LinkType
+from aiida_vasp.data.potcar import PotcarData
 
 from aiida_dpasse.reports.graph import call_tree
 
@@ -11,11 +12,12 @@ CONSUMERS = (LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value)
 PRODUCTS = (LinkType.CREATE.value, LinkType.RETURN.value)
 
 #: Nodes of plain type that other plugins make for their own processes, by the entry point of the process that uses
-#: them: aiida-shell stores the arguments of a command, aiida-vasp its k-points and settings.
+#: them: aiida-shell stores the arguments of a command, aiida-vasp the settings of its handlers and
+#: two switches; it takes the POTCARs from a family that an input names.
 EXEMPT: dict[str, tuple[type[orm.Data], ...]] = {
     'core.shell': (orm.List,),
-    'vasp.vasp': (orm.KpointsData, orm.Dict),
-    'vasp.v2.vasp': (orm.KpointsData, orm.Dict),
+    'vasp.vasp': (orm.KpointsData, orm.Dict, orm.Bool, PotcarData),
+    'vasp.v2.vasp': (orm.KpointsData, orm.Dict, orm.Bool, PotcarData),
 }
 
 

@@ -27,6 +27,7 @@ from aiida_dpasse.reports.tables import (
     errors_table,
     iterations_table,
     phases_table,
+    refused_table,
     values_table,
 )
 from aiida_dpasse.reports.timing import clock, phase_times
@@ -87,9 +88,7 @@ def no_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 def label_tables(process: orm.ProcessNode) -> list[Table]:
     """Return the accounts, and why frames were refused."""
-    account = output_dict(process, 'account')
-    refused = [(state, e['id'], e['reason']) for state in ('rejected', 'failed') for e in account.get(state, [])]
-    return [accounts_table(batches(process)), Table('Refused frames', ('state', 'frame', 'reason'), refused[:20])]
+    return [accounts_table(batches(process)), refused_table(output_dict(process, 'account'))]
 
 
 def label_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
@@ -120,8 +119,8 @@ def evaluation_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def active_learning_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the iterations and the accounts."""
-    return [iterations_table(latest_iterations(call_tree(process.pk))), accounts_table(batches(process))]
+    """Return the iterations, the accounts, and why frames were refused."""
+    return [iterations_table(latest_iterations(call_tree(process.pk))), *label_tables(process)]
 
 
 def active_learning_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
@@ -209,6 +208,9 @@ REPORTS: dict[str, Report] = {
     'dpasse.finetune': Report(error_tables, learning_plots),
     'dpasse.initial_data': Report(label_tables, label_plots),
     'dpasse.label': Report(label_tables, label_plots),
+    'dpasse.label.cp2k': Report(label_tables, label_plots),
+    'dpasse.label.shell': Report(label_tables, label_plots),
+    'dpasse.label.vasp': Report(label_tables, label_plots),
     'dpasse.md': Report(no_tables, dynamics_plots),
     'dpasse.md.base': Report(no_tables, dynamics_plots),
     'dpasse.pretrain': Report(error_tables, learning_plots),

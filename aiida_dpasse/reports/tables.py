@@ -107,6 +107,15 @@ def accounts_table(batches: Iterable[Batch]) -> Table:
     return Table('Labels', ('batch', 'process', 'requested', 'admitted', 'rejected', 'failed', 'adds up'), rows)
 
 
+def refused_table(account: Mapping[str, Any]) -> Table:
+    """Return what became of each frame that got no label, and why.
+
+    :param account: the output of that name of a chain that labels.
+    """
+    rows = [(e['id'], state, e['reason']) for state in ('rejected', 'failed') for e in account.get(state, [])]
+    return Table('Frames without a label', ('frame', 'state', 'reason'), rows)
+
+
 def values_table(title: str, values: Mapping[str, Any]) -> Table:
     """Return the plain entries of a `Dict`, nested names joined by dots; lists are given by their length."""
     return Table(title, ('quantity', 'value'), list(_flat(values)))

@@ -19,6 +19,7 @@ CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
     'lmp': 'LAMMPS with the `deepmd` pair style.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
+    'vasp': 'VASP, through aiida-vasp; it labels.',
     'cp2k': 'CP2K: density-functional theory that anyone can run; it labels.',
     'shell': 'A program of your own that reads extended XYZ and writes it with energies and forces; it labels.',
 }
@@ -80,7 +81,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             non_db=True,
             default=dict,
             help='Scheduler options by program: `default`, and over it `train`, `md`, `label`, `evaluate`, '
-            '`transport`.',
+            '`transport`; a program that labels takes those of `label` and, over them, those of its code.',
         )
         spec.input(
             'max_concurrent',

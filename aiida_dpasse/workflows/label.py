@@ -27,6 +27,7 @@ from aiida_dpasse.workflows.label_sources import (
     process_of,
     validate_labeller,
 )
+from aiida_dpasse.workflows.label_vasp import VaspParameters
 
 
 class LabelParameters(LabelJobParameters):
@@ -39,6 +40,7 @@ class LabelParameters(LabelJobParameters):
         le=1,
         description='Smallest fraction of the frames that has to end without failing.',
     )
+    vasp: VaspParameters | None = Field(default=None, description="VASP's settings.")
     cp2k: Cp2kParameters | None = Field(default=None, description="CP2K's settings.")
     shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
 

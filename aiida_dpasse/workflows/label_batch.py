@@ -8,10 +8,29 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import check_parameters
+from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.merging import merge
 from aiida_dpasse.workflows.chain import DpasseWorkChain
+
+
+class KpointsParameters(Parameters):
+    """A mesh of k-points, or how dense it is."""
+
+    mesh: tuple[int, int, int] | None = Field(default=None, description='Numbers of points of the Monkhorst-Pack mesh.')
+    spacing: float | None = Field(
+        default=None, gt=0, description="Largest distance between points in 1/A, as VASP's KSPACING; null for a mesh."
+    )
+
+    @model_validator(mode='after')
+    def _one(self) -> KpointsParameters:
+        if (self.mesh is None) == (self.spacing is None):
+            raise ValueError('give either `mesh` or `spacing`, the other null')
+        if self.mesh is not None and min(self.mesh) < 1:
+            raise ValueError(f'`mesh` should hold numbers of at least 1, got {self.mesh}')
+        return self
 
 
 class BatchLabelWorkChain(DpasseWorkChain):
@@ -73,9 +92,11 @@ class BatchLabelWorkChain(DpasseWorkChain):
         raise NotImplementedError
 
     def job_options(self) -> dict[str, Any]:
-        """Return the scheduler options of a job: one process, unless they say otherwise."""
+        """Return the scheduler options of a job: one process, unless those of `label`, or over them those of the
+        program, say otherwise."""
         resources = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-        return {'resources': resources, 'withmpi': False, **self.options_for('label')}
+        own = merge(self.options_for('label'), self.inputs.options.get(self.CODES[0], {}))
+        return {'resources': resources, 'withmpi': False, **own}
 
     def collect(self) -> dict[str, orm.Data]:
         """Return ``account`` and, if any frame is admitted, ``frames``, both made by a calcfunction."""

@@ -15,11 +15,16 @@ from aiida_dpasse.functions.plan_label import job_parameters
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
 from aiida_dpasse.workflows.label_cp2k import Cp2kLabelWorkChain
 from aiida_dpasse.workflows.label_shell import ShellLabelWorkChain
+from aiida_dpasse.workflows.label_vasp import VaspLabelWorkChain
 
 #: Inputs that label through our own driver, which needs the code `python`.
 DRIVEN = ('calculator', 'potential')
 #: Process that labels a batch, by the code that labels.
-BY_CODE: dict[str, type[BatchLabelWorkChain]] = {'cp2k': Cp2kLabelWorkChain, 'shell': ShellLabelWorkChain}
+BY_CODE: dict[str, type[BatchLabelWorkChain]] = {
+    'vasp': VaspLabelWorkChain,
+    'cp2k': Cp2kLabelWorkChain,
+    'shell': ShellLabelWorkChain,
+}
 #: Codes of which a labelling may need one.
 LABEL_CODES = ('python', *BY_CODE)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from aiida_dpasse.cp2k.input import dynamics_motion, kpoint_mesh, label_input, missing_kinds, temperature_at
+from aiida_dpasse.cp2k.input import dynamics_motion, label_input, missing_kinds, temperature_at
 
 KINDS = {
     'Li': {'BASIS_SET': 'DZVP-MOLOPT-SR-GTH', 'POTENTIAL': 'GTH-PBE-q3'},
@@ -83,22 +82,6 @@ def test_dynamics_is_heated_by_the_same_factor_at_each_step():
 def test_dynamics_goes_on_from_the_step_before(gamma, extrapolation):
     given = label_input(['Li'], SETTINGS, mesh=gamma, dynamics=DYNAMICS)
     assert given['FORCE_EVAL']['DFT']['QS']['EXTRAPOLATION'] == extrapolation
-
-
-def test_the_mesh_is_that_of_vasp():
-    cubic = np.eye(3) * 10.0
-    # |b| = 2 pi / 10 = 0.628 1/A.
-    for spacing, number in ((0.7, 1), (0.63, 1), (0.62, 2), (0.3, 3), (2 * np.pi / 40, 4)):
-        assert kpoint_mesh([cubic], {'spacing': spacing}) == (number,) * 3
-    # The primitive cell of a fcc crystal of 10 A: |b| = 2 pi sqrt(3) / 10.
-    primitive = np.array([[0, 5, 5], [5, 0, 5], [5, 5, 0.0]])
-    assert kpoint_mesh([primitive], {'spacing': 0.6}) == (2, 2, 2)
-    long = np.diag([5.0, 10.0, 20.0])
-    assert kpoint_mesh([long], {'spacing': 0.3, 'mesh': None}) == (5, 3, 2)
-    # The cell of a run that needs most decides.
-    assert kpoint_mesh([long, cubic], {'spacing': 0.3}) == (5, 3, 3)
-    assert kpoint_mesh([cubic], {'mesh': [3, 1, 2]}) == (3, 1, 2)
-    assert kpoint_mesh([cubic], None) == (1, 1, 1)
 
 
 def test_an_element_without_basis_or_pseudopotential_is_named():

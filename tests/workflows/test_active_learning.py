@@ -6,7 +6,13 @@ import pytest
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from aiida.orm import Dict, InstalledCode, StructureData
+from ase import Atoms
+from ase.calculators.emt import EMT
+from vasp_family import FAMILY, runs, upload_family, vasp_code
 
+from aiida_dpasse.reports.accounting import unaccounted
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text
 from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 
 EXIT = ActiveLearningWorkChain.exit_codes
@@ -155,6 +161,41 @@ def test_labels_that_are_all_rejected_do_not_end_the_study(inputs):
     assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status
     assert len(outputs['account']['rejected']) == outputs['account']['requested'] == 4
     assert outputs['frames'].frames == 40
+
+
+@pytest.mark.slow
+def test_the_loop_through_aiida_vasp_when_three_frames_in_ten_fail(inputs, localhost, tmp_path):
+    upload_family(tmp_path, ['Cu_pv'])
+    faults = {'unconverged': 0.1, 'missing_outcar': 0.1, 'truncated': 0.05, 'killed': 0.05}
+    code, log = vasp_code(localhost, tmp_path, faults=faults, transient=['killed'])
+    vasp = {'incar': {'ENCUT': 300}, 'kpoints': {'spacing': 1.0}, 'potential_family': FAMILY}
+    vasp |= {'potential_mapping': {'Cu': 'Cu_pv'}}
+    label = {'batch_size': 100, 'max_force': 50.0, 'minimum_distance': 0.5, 'minimum_success': 0.2, 'vasp': vasp}
+    given = inputs(label=label, explore=EXPLORE | {'max_candidates': 5})
+    del given['calculator']
+    given['codes']['vasp'] = code
+    outputs, node = run_get_node(ActiveLearningWorkChain, **given, max_iterations=2, max_concurrent=4)
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status, node.exit_message
+
+    done, account = runs(log), outputs['account'].get_dict()
+    met = {entry['frame']: entry['fault'] for entry in reversed(done)}
+    hopeless = sum(fault in ('unconverged', 'missing_outcar', 'truncated') for fault in met.values())
+    assert hopeless > 0
+    # The account adds up, and each frame that failed is named with the reason.
+    assert (account['requested'], account['admitted']) == (10, 10 - hopeless) == (len(met), 10 - hopeless)
+    assert len(account['failed']) == hopeless
+    assert all(entry['reason'] for entry in account['failed'])
+    assert unaccounted(node) == orphans(node) == []
+    text = report_text(node)
+    assert all(entry['id'] in text and entry['reason'] in text for entry in account['failed'])
+    # Nothing that was labelled was labelled again, and nothing that did not converge is among the labels.
+    good = [entry['frame'] for entry in done if entry['good']]
+    assert len(set(good)) == len(good) == 10 - hopeless
+    assert outputs['frames'].frames == 40 + 10 - hopeless
+    for item in outputs['frames'].sets():
+        for frame in range(len(item)):
+            atoms = Atoms(item.symbols, item.positions[frame], cell=item.cells[frame], pbc=True, calculator=EMT())
+            assert item.energies[frame] == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_frame_that_did_not_converge_is_no_label_and_is_tried_with_other_setti
 def test_without_other_settings_it_fails(cp2k_code):
     results, node = label(cp2k_code, [hydrogen(0.0)], HASTY, minimum_distance=0.5)
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
-    assert [entry['reason'] for entry in results['account']['failed']] == ['CP2K says: SCF run NOT converged']
+    assert [entry['reason'] for entry in results['account']['failed']] == ['CP2K says: the electrons did not converge']
     assert results['account']['retried'] == 1
     assert 'frames' not in results
 

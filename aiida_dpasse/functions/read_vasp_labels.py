@@ -1,0 +1,63 @@
+"""Read the labels of the frames of a batch from VASP's files."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.admission import Labels, limits_of
+from aiida_dpasse.drivers.answers import job_outcomes, jobs_by_frame
+from aiida_dpasse.drivers.records import settle
+from aiida_dpasse.structures.calculated import CalculatedFrame
+from aiida_dpasse.vasp.incar import temperature_at
+from aiida_dpasse.vasp.output import read_frames
+
+OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
+
+
+@calcfunction
+def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.FolderData) -> dict[str, orm.Data]:
+    """Return ``account`` and, if any frame is admitted, ``frames``.
+
+    ``answers`` holds what the last calculation of each job of `jobs_by_frame` left. A frame whose electrons did not
+    converge, by VASP's own statement, has failed; so have the steps that dynamics did not come to.
+    """
+    sets = frames.sets()
+    limits = limits_of(parameters.get_dict(), frames.elements)
+    outcomes: dict[str, Labels | str] = {}
+    samples: dict[str, FrameSet] = {}
+    for job, item in jobs_by_frame(sets, limits).items():
+        done, end = _read(answers.get(job))
+        reached, stepped = job_outcomes(item, done, end, 'VASP', limits['dynamics'], temperature_at)
+        outcomes |= reached
+        samples |= stepped
+    admitted, account = settle(sets, outcomes, limits, 'it was in no job', samples)
+    outputs: dict[str, orm.Data] = {'account': orm.Dict(account)}
+    if admitted:
+        outputs['frames'] = FramesData.from_sets(admitted)
+    return outputs
+
+
+def _read(folder: orm.FolderData | None) -> tuple[list[CalculatedFrame], str]:
+    """The frames that a job left, and why there are no more."""
+    if folder is None:
+        return [], 'VASP left no files'
+    status = '' if folder.creator is None else _status(folder.creator)
+    repository = folder.base.repository
+    names = repository.list_object_names()
+    if missing := [name for name in (OUTCAR, VASPRUN) if name not in names]:
+        return [], f'VASP left no {missing[0]}{status}'
+    try:
+        with repository.as_path(VASPRUN) as path:
+            done = read_frames(path, repository.get_object_content(OUTCAR))
+    except ValueError as error:
+        return [], f'its files cannot be read: {error}'
+    return done, f'VASP ended before this frame{status}'
+
+
+def _status(job: orm.CalcJobNode) -> str:
+    if job.exit_status is None:  # aiida-vasp's parser met what it does not expect, or somebody killed the job
+        return f' (the job was {job.process_state.value})'
+    return f' (exit code {job.exit_status}: {job.exit_message})'

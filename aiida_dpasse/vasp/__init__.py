@@ -1,0 +1,1 @@
+"""VASP's settings and output."""

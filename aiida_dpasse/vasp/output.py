@@ -1,0 +1,89 @@
+"""What VASP writes: the frames of `vasprun.xml`, and of each what OUTCAR says of its electrons.
+
+The energy is `e_fr_energy`, the free energy, whose derivatives the forces and the stress are. Whether the electrons
+converged is VASP's own statement: a count of steps below NELM is none, since the loop also ends early when it is
+stopped, and at NELM when it converged in the last step. VASP 5, however, says of a loop that used up NELM that EDIFF is
+reached even where it is not: there the last changes of the energy have to be below EDIFF as well.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from aiida_dpasse.structures.calculated import CalculatedFrame
+
+#: kB in eV/A^3.
+KILOBAR = 6.241509074e-4
+
+_STEP = re.compile(r'Iteration\s+(\d+)\(\s*(\d+)\)')
+_NELM = re.compile(r'^\s+NELM\s*=\s*(\d+);')
+_EDIFF = re.compile(r'^\s+EDIFF\s*=\s*(\S+)\s+stopping-criterion')
+#: Change of the energy, and in brackets that of the eigenvalues, in eV.
+_CHANGE = re.compile(r'total energy-change \(2\. order\)\s*:\s*(\S+)\s*\(\s*(\S+)\)')
+_REACHED = 'aborting loop because EDIFF is reached'
+
+
+def converged_steps(outcar: str) -> list[bool]:
+    """Return whether the electrons of each ionic step converged, by the statement in the text of OUTCAR.
+
+    A step of which VASP says nothing, as when it was stopped or killed, is not converged.
+    """
+    found: list[bool] = []
+    limit, ediff, cycle, change = 0, 0.0, 0, 0.0
+    for line in outcar.splitlines():
+        if match := _STEP.search(line):
+            found += [False] * (int(match[1]) - len(found))
+            cycle, change = int(match[2]), np.inf
+        elif match := _CHANGE.search(line):
+            change = max(abs(float(number)) for number in match.groups())
+        elif found and _REACHED in line:
+            found[-1] = cycle < limit or change < ediff
+        elif match := _NELM.search(line):
+            limit = int(match[1])
+        elif match := _EDIFF.search(line):
+            ediff = float(match[1])
+    return found
+
+
+def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
+    """Return the frames of a run; those cut off by a kill are left out.
+
+    :param vasprun: ``vasprun.xml``, which may be cut off.
+    :param outcar: the text of OUTCAR.
+    :raises ValueError: if ``vasprun.xml`` cannot be read at all.
+    """
+    from pymatgen.io.vasp import Vasprun
+
+    try:
+        with warnings.catch_warnings():
+            # That a file is cut off, or that the electrons did not converge, is told of each frame.
+            warnings.simplefilter('ignore')
+            run = Vasprun(
+                vasprun, parse_dos=False, parse_eigen=False, parse_potcar_file=False, exception_on_bad_xml=False
+            )
+    except Exception as error:  # pymatgen raises whatever a broken file makes it raise
+        raise ValueError(f'vasprun.xml is cut off or broken ({" ".join(str(error).split())})') from error
+    frames = []
+    for step, converged in zip(run.ionic_steps, converged_steps(outcar), strict=False):
+        if not {'e_fr_energy', 'forces', 'structure'} <= set(step):
+            break
+        structure = step['structure']
+        stress = step.get('stress')
+        # VASP's stress is positive under compression, so that the virial is the stress times the volume.
+        virial = None if stress is None else np.asarray(stress, dtype=float) * structure.volume * KILOBAR
+        frames.append(
+            CalculatedFrame(
+                symbols=tuple(run.atomic_symbols),
+                cell=np.asarray(structure.lattice.matrix, dtype=float),
+                positions=np.asarray(structure.cart_coords, dtype=float),
+                energy=float(step['e_fr_energy']),
+                forces=np.asarray(step['forces'], dtype=float),
+                virial=virial,
+                converged=converged,
+            )
+        )
+    return frames

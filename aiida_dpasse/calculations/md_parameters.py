@@ -58,6 +58,17 @@ class MDParameters(Parameters):
         gt=0,
         description='Steps between restart files, rounded up to tens; by default twenty files in a run at most.',
     )
+    relative_deviation: float | None = Field(
+        default=DEFAULTS['relative_deviation'],
+        gt=0,
+        description='The deviation of a force is divided by its size plus this level, in eV/A, and has no unit then; '
+        'null leaves it in eV/A.',
+    )
+    stop_force: float | None = Field(
+        default=DEFAULTS['stop_force'],
+        gt=0,
+        description='The run stops when the force on an atom is larger, in eV/A: it has exploded. Null lets it run.',
+    )
     temperature_damping: float = Field(
         default=DEFAULTS['temperature_damping'], gt=0, description='Relaxation time of the thermostat in fs.'
     )

@@ -1,4 +1,4 @@
-"""When active learning may stop: the committee agrees, and held-out frames agree with it."""
+"""When active learning may stop: the committee agrees in the last stage, and held-out frames agree with it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tuple[bool, str]:
     """Return whether the last exploration among ``rows`` is converged, and a sentence that says why.
 
-    A row holds ``accurate_fraction`` (None if nothing was sampled) and ``force_rmse_meV_A``, the error on the
-    held-out frames averaged over the committee. ``criteria`` holds ``accurate_fraction``, the least fraction
-    of accurate frames; and ``maximum_force_rmse`` (eV/A) and ``maximum_force_change`` (relative change of the
-    error since the row before), of which each that is not None has to hold as well. A committee can agree on
-    wrong forces: its agreement alone never converges.
+    A row holds ``accurate_fraction`` (None if nothing was sampled), ``force_rmse_meV_A``, the error on the
+    held-out frames averaged over the committee, and, if the exploration grows, ``stage``. ``criteria`` holds
+    ``accurate_fraction``, the least fraction of accurate frames, which has to hold in ``stable_iterations`` (1)
+    explorations of the last of ``stages`` (1) in a row; and ``maximum_force_rmse`` (eV/A) and
+    ``maximum_force_change`` (relative change of the error since the row before), of which each that is not None has
+    to hold as well. A committee can agree on wrong forces: its agreement alone never converges.
     """
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     if not explored:
@@ -24,6 +25,13 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
             f'The accurate fraction {fraction:.3f} is below {criteria["accurate_fraction"]:.3f}: '
             'the committee still disagrees on frames that it visits.'
         )
+    stages, stable = criteria.get('stages', 1), criteria.get('stable_iterations', 1)
+    stage = explored[-1].get('stage') or 0
+    if stage < stages - 1:
+        return False, f'Stage {stage + 1} of {stages} is known: the next one is explored.'
+    agreed = agreements(explored, criteria)
+    if agreed < stable:
+        return False, f'The accurate fraction has held in {agreed} of {stable} explorations in a row.'
     limit, largest_change = criteria['maximum_force_rmse'], criteria['maximum_force_change']
     if limit is not None and error > 1000 * limit:
         return False, f'The held-out force error {error:.1f} meV/A is above {1000 * limit:.1f} meV/A.'
@@ -38,3 +46,34 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
                 f'more than {largest_change:.1%}.'
             )
     return True, f'The accurate fraction is {fraction:.3f} and the held-out force error {error:.1f} meV/A.'
+
+
+def agreements(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> int:
+    """Return in how many of the last explorations in a row, all of one stage, enough frames were accurate."""
+    count = 0
+    for row in reversed(rows):
+        if row.get('stage') != rows[-1].get('stage') or row['accurate_fraction'] < criteria['accurate_fraction']:
+            break
+        count += 1
+    return count
+
+
+def next_stage(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> int:
+    """Return the stage, from 0, of the exploration that follows ``rows``.
+
+    A stage is done, and the next one begins, when enough frames were accurate in one exploration of it.
+    """
+    explored = [row for row in rows if row.get('accurate_fraction') is not None]
+    if not explored:
+        return 0
+    stage = int(explored[-1].get('stage') or 0)
+    return min(stage + (agreements(explored, criteria) > 0), criteria.get('stages', 1) - 1)
+
+
+def pending(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> bool:
+    """Return whether the committee agrees and nothing but more explorations is asked for: another stage, or the same
+    agreement once more. An exploration without candidates is then no sign that the loop is stuck."""
+    explored = [row for row in rows if row.get('accurate_fraction') is not None]
+    agreed = agreements(explored, criteria) if explored else 0
+    last = not explored or (explored[-1].get('stage') or 0) == criteria.get('stages', 1) - 1
+    return agreed > 0 and (not last or agreed < criteria.get('stable_iterations', 1))

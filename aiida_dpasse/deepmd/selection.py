@@ -16,30 +16,56 @@ from numpy.typing import NDArray
 
 ACCURATE, CANDIDATE, FAILED = 'accurate', 'candidate', 'failed'
 CLASSES = (ACCURATE, CANDIDATE, FAILED)
+MODES = ('fixed', 'adaptive', 'calibrated')
+#: With fewer labelled frames than this nothing is calibrated.
+FEWEST_KNOWN = 10
 
 
-def trust_levels(deviations: Any, trust: Mapping[str, Any]) -> tuple[float, float]:
+def trust_levels(
+    deviations: Any, trust: Mapping[str, Any], known: tuple[Any, Any] | None = None
+) -> tuple[float, float]:
     """Return the lower and upper trust level in eV/A for frames with these ``deviations`` (n,).
 
     ``trust`` holds ``mode``, ``low``, ``high``, ``quantile`` and ``explosion``. Mode ``fixed`` returns
     ``low`` and ``high``. Mode ``adaptive`` multiplies both by the same factor s = max(1, Q / low), with Q the
     quantile ``quantile`` of the deviations below ``explosion``: while the committee is crude, that fraction
     of the frames counts as accurate and the next worse ones are learned first; as it improves the levels
-    fall, but never below ``low`` and ``high``, which stay the goal. In both modes no level exceeds
-    ``explosion``, and the result depends on nothing but the arguments.
+    fall, but never below ``low`` and ``high``, which stay the goal. Mode ``calibrated`` takes ``low`` and ``high``
+    for errors and divides both by :func:`error_per_deviation`. In all modes no level exceeds ``explosion``, and the
+    result depends on nothing but the arguments.
 
+    :param known: deviations and true errors of frames labelled before, in eV/A, for the mode ``calibrated``.
     :raises ValueError: for an unknown mode.
     """
     low, high, explosion = (float(trust[name]) for name in ('low', 'high', 'explosion'))
-    if trust['mode'] not in ('fixed', 'adaptive'):
-        raise ValueError(f'`trust.mode` should be fixed or adaptive, got {trust["mode"]!r}.')
+    if trust['mode'] not in MODES:
+        raise ValueError(f'`trust.mode` should be one of {", ".join(MODES)}, got {trust["mode"]!r}.')
     if trust['mode'] == 'adaptive':
         values = np.asarray(deviations, dtype=float)
         sound = values[np.isfinite(values) & (values < explosion)]
         if len(sound):
             factor = max(1.0, float(np.quantile(sound, trust['quantile'])) / low)
             low, high = factor * low, factor * high
+    if trust['mode'] == 'calibrated' and known is not None:
+        ratio = error_per_deviation(*known)
+        if ratio is not None:
+            low, high = low / ratio, high / ratio
     return min(low, explosion), min(high, explosion)
+
+
+def error_per_deviation(deviations: Any, errors: Any) -> float | None:
+    """Return the median of error over deviation, both (n,) in eV/A, or None for fewer than FEWEST_KNOWN frames.
+
+    A committee that learned from the same frames is too sure of itself: its deviation is smaller than its error, by a
+    factor that differs from potential to potential. A frame of which one is not finite, or without deviation, is left
+    out.
+    """
+    spread, truth = np.asarray(deviations, dtype=float), np.asarray(errors, dtype=float)
+    sound = np.isfinite(spread) & np.isfinite(truth) & (spread > 0)
+    if np.count_nonzero(sound) < FEWEST_KNOWN:
+        return None
+    ratio = float(np.median(truth[sound] / spread[sound]))
+    return ratio if ratio > 0 else None
 
 
 def classify(deviations: Any, low: float, high: float) -> NDArray[np.str_]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.drivers.admission import Labels
-from aiida_dpasse.drivers.records import requested_ids, sound_frames
+from aiida_dpasse.drivers.records import requested_ids, settle, sound_frames
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
 #: Largest distance in A between an atom as it was given and as the program had it: their files have eight decimals.
@@ -27,6 +27,32 @@ def jobs_by_frame(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[s
     items = jobs_by_formula(sets, limits).values()
     starts = [item.take([index]) for item in items for index in range(len(item))]
     return {f'frame_{start.ids[0]}': start for start in starts}
+
+
+def settle_jobs(
+    sets: Sequence[FrameSet],
+    jobs: Mapping[str, FrameSet],
+    read: Callable[[str], tuple[list[CalculatedFrame], str]],
+    program: str,
+    limits: Mapping[str, Any],
+    temperature: Callable[..., float],
+) -> tuple[list[FrameSet], dict[str, Any]]:
+    """Return the labelled sets and the account of `settle` for the frames of ``sets``.
+
+    :param jobs: the frames of each job, by its name.
+    :param read: gives, for the name of a job, what it answered and why it answered no more.
+    :param program: its name.
+    :param limits: what is admitted, and ``dynamics``.
+    :param temperature: gives the temperature (K) of a step of the dynamics.
+    """
+    outcomes: dict[str, Labels | str] = {}
+    samples: dict[str, FrameSet] = {}
+    for job, item in jobs.items():
+        done, end = read(job)
+        reached, stepped = job_outcomes(item, done, end, program, limits['dynamics'], temperature)
+        outcomes |= reached
+        samples |= stepped
+    return settle(sets, outcomes, limits, 'it was in no job', samples)
 
 
 def job_outcomes(

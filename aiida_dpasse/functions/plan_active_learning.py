@@ -13,8 +13,9 @@ from aiida_dpasse.seeds import derive_seed
 
 
 @calcfunction
-def plan_active_learning(parameters: orm.Dict, frames: FramesData) -> dict[str, orm.Dict]:
-    """Return ``split``, ``evaluate``, ``label``, ``convergence``, ``committee_000``..., ``explore_000``...
+def plan_active_learning(parameters: orm.Dict, frames: FramesData) -> dict[str, orm.Data]:
+    """Return ``split``, ``evaluate``, ``label``, ``convergence``, ``committee_000``..., ``explore_000``..., and
+    ``stages`` if the exploration grows.
 
     One committee more than explorations, for the final training. Each has a seed of its own, derived from
     ``seed``, and a type map, by default the elements of ``frames``, which stays the same in all iterations.
@@ -37,4 +38,8 @@ def plan_active_learning(parameters: orm.Dict, frames: FramesData) -> dict[str, 
     for index in range(iterations):
         key = f'explore_{index:03d}'
         plan[key] = {**settings['explore'], 'seed': derive_seed(seed, key)}
-    return {key: orm.Dict(value) for key, value in plan.items()}
+    stages = settings.get('stages')
+    if stages:
+        plan['convergence'] = {**plan['convergence'], 'stages': len(stages)}
+    lists = {'stages': orm.List(stages)} if stages else {}
+    return {key: orm.Dict(value) for key, value in plan.items()} | lists

@@ -36,6 +36,8 @@ def plan_explore(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
         plan[key] = orm.Dict({**settings['md'], **condition, 'seed': derive_seed(seed, key)})
         runs[key] = {'structure': structure, **condition, 'steps': settings['md']['steps']}
     selection = {name: settings[name] for name in ('trust', 'max_candidates', 'max_per_structure')}
+    selection['choice'] = settings.get('choice', 'random')
+    selection['relative_deviation'] = settings['md'].get('relative_deviation')
     plan['selection'] = orm.Dict({**selection, 'seed': derive_seed(seed, 'selection'), 'runs': runs})
     plan['supercell'] = orm.Dict({'supercell': settings['supercell']})
     return plan

@@ -8,10 +8,8 @@ from aiida.engine import calcfunction
 from aiida_dpasse.cp2k.input import temperature_at
 from aiida_dpasse.cp2k.output import read_frames
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.admission import Labels, limits_of
-from aiida_dpasse.drivers.answers import job_outcomes
-from aiida_dpasse.drivers.records import settle
+from aiida_dpasse.drivers.admission import limits_of
+from aiida_dpasse.drivers.answers import settle_jobs
 from aiida_dpasse.functions.plan_cp2k_label import cp2k_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
@@ -28,14 +26,9 @@ def read_cp2k_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Fo
     """
     sets = frames.sets()
     limits = limits_of(parameters.get_dict(), frames.elements)
-    outcomes: dict[str, Labels | str] = {}
-    samples: dict[str, FrameSet] = {}
-    for job, item in cp2k_jobs(sets, limits).items():
-        done, end = _read(answers.get(job))
-        reached, stepped = job_outcomes(item, done, end, 'CP2K', limits['dynamics'], temperature_at)
-        outcomes |= reached
-        samples |= stepped
-    admitted, account = settle(sets, outcomes, limits, 'it was in no job', samples)
+    admitted, account = settle_jobs(
+        sets, cp2k_jobs(sets, limits), lambda job: _read(answers.get(job)), 'CP2K', limits, temperature_at
+    )
     outputs: dict[str, orm.Data] = {'account': orm.Dict(account)}
     if admitted:
         outputs['frames'] = FramesData.from_sets(admitted)

@@ -6,10 +6,8 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.admission import Labels, limits_of
-from aiida_dpasse.drivers.answers import job_outcomes, jobs_by_frame
-from aiida_dpasse.drivers.records import settle
+from aiida_dpasse.drivers.admission import limits_of
+from aiida_dpasse.drivers.answers import jobs_by_frame, settle_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
 from aiida_dpasse.vasp.incar import temperature_at
 from aiida_dpasse.vasp.output import read_frames
@@ -26,14 +24,9 @@ def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Fo
     """
     sets = frames.sets()
     limits = limits_of(parameters.get_dict(), frames.elements)
-    outcomes: dict[str, Labels | str] = {}
-    samples: dict[str, FrameSet] = {}
-    for job, item in jobs_by_frame(sets, limits).items():
-        done, end = _read(answers.get(job))
-        reached, stepped = job_outcomes(item, done, end, 'VASP', limits['dynamics'], temperature_at)
-        outcomes |= reached
-        samples |= stepped
-    admitted, account = settle(sets, outcomes, limits, 'it was in no job', samples)
+    admitted, account = settle_jobs(
+        sets, jobs_by_frame(sets, limits), lambda job: _read(answers.get(job)), 'VASP', limits, temperature_at
+    )
     outputs: dict[str, orm.Data] = {'account': orm.Dict(account)}
     if admitted:
         outputs['frames'] = FramesData.from_sets(admitted)

@@ -16,29 +16,34 @@ from aiida_dpasse.deepmd.selection import (
     choose,
     classify,
     count_classes,
+    error_per_deviation,
     first_of_each,
     trust_levels,
 )
+from aiida_dpasse.structures.diversity import farthest_points, radial_descriptor
 
-KNOWN = 'known_'
+KNOWN, CALIBRATION = 'known_', 'calibration_'
 
 
 @calcfunction
-def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, orm.Data]:
+def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.Data]:
     """Return ``statistics`` and, if there are any, ``candidates``.
 
-    ``frames`` are what the runs sampled, by the run's name, with their deviations; those named ``known_...``
-    hold frames that were labelled, or requested and refused, before: they are never chosen again.
-    ``parameters`` holds ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``seed``
-    and ``runs``: {name: {structure, steps, ...}} of every run that was started, those that gave no frame
-    included.
+    ``nodes`` are the frames that the runs sampled, by the run's name, with their deviations; those named
+    ``known_...`` hold frames that were labelled, or requested and refused, before: they are never chosen again; those
+    named ``calibration_...`` hold deviations and errors (see `compare_to_labels`) of frames labelled before.
+    ``parameters`` holds ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``choice``
+    ('random' or 'diverse'), ``relative_deviation`` (eV/A, or None if deviations are in eV/A), ``seed`` and ``runs``:
+    {name: {structure, steps, ...}} of every run that was started, those that gave no frame included.
 
     The candidates' ``sources`` are the names of the runs, their steps and deviations are the samples' own.
     Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs``
     the same per run; ``only_failures`` says that there is no candidate and no accurate frame but starts.
     """
     settings = parameters.get_dict()
+    frames = {label: node for label, node in nodes.items() if isinstance(node, FramesData)}
     known = {i for label, node in frames.items() if label.startswith(KNOWN) for i in node.ids()}
+    pairs = [node for label, node in sorted(nodes.items()) if label.startswith(CALIBRATION)]
     samples = [
         item.with_origin(sources=label)
         for label in sorted(settings['runs'])
@@ -48,14 +53,19 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
     sources = _join([item.sources for item in samples], str)
     deviations = _join([item.deviations for item in samples], float)
     steps = _join([item.steps for item in samples], int)
-    low, high = trust_levels(deviations, settings['trust'])
+    truth = _joined(pairs, 'deviations_eV_A'), _joined(pairs, 'errors_eV_A')
+    low, high = trust_levels(deviations, settings['trust'], truth)
     classes = classify(deviations, low, high)
 
     candidates = np.flatnonzero(classes == CANDIDATE)
     ids = _join([item.ids for item in samples], str)[candidates]
     new = candidates[first_of_each(ids, known)]
     structures = [settings['runs'][source]['structure'] for source in sources[new]]
-    chosen = new[choose(structures, settings['seed'], settings['max_candidates'], settings['max_per_structure'])]
+    limits = (settings['seed'], settings['max_candidates'], settings['max_per_structure'])
+    if settings.get('choice') == 'diverse':
+        chosen = new[farthest_points(_descriptors(samples, new), structures, *limits)]
+    else:
+        chosen = new[choose(structures, *limits)]
 
     runs = {}
     for label, run in settings['runs'].items():
@@ -72,6 +82,7 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
         'chosen': len(chosen),
         'known': len(candidates) - len(new),
         'left_over': len(new) - len(chosen),
+        'error_per_deviation': error_per_deviation(*truth),
         'trust_low': low,
         'trust_high': high,
         **_summary(deviations),
@@ -83,9 +94,26 @@ def select_candidates(parameters: orm.Dict, **frames: FramesData) -> dict[str, o
     statistics['only_failures'] = not len(candidates) and not bool(trusted.any())
     outputs: dict[str, orm.Data] = {'statistics': orm.Dict(statistics)}
     if len(chosen):
-        reason = f'deviation between {low:.4g} and {high:.4g} eV/A'
+        unit = '' if settings.get('relative_deviation') else ' eV/A'
+        reason = f'deviation between {low:.4g} and {high:.4g}{unit}'
         outputs['candidates'] = FramesData.from_sets(_take(samples, chosen, reason))
     return outputs
+
+
+def _joined(pairs: list[orm.Data], name: str) -> list[float]:
+    return [value for node in pairs if isinstance(node, orm.Dict) for value in node[name]]
+
+
+def _descriptors(samples: list[FrameSet], wanted: np.ndarray) -> np.ndarray:
+    """The descriptors (n, m) of the frames ``wanted`` (n,), counted over all samples."""
+    elements = sorted({symbol for item in samples for symbol in item.symbols})
+    starts = np.concatenate([[0], np.cumsum([len(item) for item in samples])]).astype(int)
+    found = []
+    for index in wanted:
+        member = int(np.searchsorted(starts, index, side='right')) - 1
+        item, frame = samples[member], int(index - starts[member])
+        found.append(radial_descriptor(item.symbols, item.cells[frame], item.positions[frame], elements))
+    return np.array(found).reshape(len(found), -1)
 
 
 def _join(arrays: list[Any], kind: type) -> np.ndarray:
@@ -105,5 +133,5 @@ def _take(samples: list[FrameSet], chosen: np.ndarray, reason: str) -> list[Fram
 def _summary(deviations: np.ndarray) -> dict[str, float | None]:
     finite = deviations[np.isfinite(deviations)]
     if not len(finite):
-        return {'deviation_median_eV_A': None, 'deviation_maximum_eV_A': None}
-    return {'deviation_median_eV_A': float(np.median(finite)), 'deviation_maximum_eV_A': float(finite.max())}
+        return {'deviation_median': None, 'deviation_maximum': None}
+    return {'deviation_median': float(np.median(finite)), 'deviation_maximum': float(finite.max())}

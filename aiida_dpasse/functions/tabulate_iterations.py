@@ -9,7 +9,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.deepmd.convergence import judge
+from aiida_dpasse.deepmd.convergence import judge, next_stage, pending
 
 ERRORS = ('energy_mae_meV_atom', 'energy_rmse_meV_atom', 'force_mae_meV_A', 'force_rmse_meV_A')
 
@@ -20,11 +20,13 @@ def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, o
 
     ``parts`` holds, by kind and iteration: ``frames_000`` the frames that the committee was trained on,
     ``errors_000`` its errors on the held-out set by member, ``statistics_000`` of the exploration,
-    ``account_000`` of the labels. What an iteration did not come to is absent, and None in its row.
+    ``account_000`` of the labels, ``stage_000`` of an exploration that grows. What an iteration did not come to is
+    absent, and None in its row.
     """
     numbers = sorted({int(label.rpartition('_')[2]) for label in parts})
     rows = [_row(index, {kind: parts.get(f'{kind}_{index:03d}') for kind in KINDS}) for index in numbers]
-    converged, verdict = judge(rows, convergence.get_dict())
+    criteria = convergence.get_dict()
+    converged, verdict = judge(rows, criteria)
     account: dict[str, Any] = {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
     for index in numbers:
         node = parts.get(f'account_{index:03d}')
@@ -33,11 +35,17 @@ def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, o
                 account[key] += node[key]
             for key in ('rejected', 'failed'):
                 account[key] += [{**entry, 'iteration': index} for entry in node[key]]
-    table = {'iterations': rows, 'converged': converged, 'verdict': verdict}
+    table = {
+        'iterations': rows,
+        'converged': converged,
+        'verdict': verdict,
+        'pending': pending(rows, criteria),
+        'next_stage': next_stage(rows, criteria),
+    }
     return {'iterations': orm.Dict(table), 'account': orm.Dict(account)}
 
 
-KINDS = ('frames', 'errors', 'statistics', 'account')
+KINDS = ('frames', 'errors', 'statistics', 'account', 'stage')
 
 
 def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +56,7 @@ def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
     names = ('sampled', 'accurate', 'candidate', 'failed', 'chosen', 'trust_low', 'trust_high')
     return {
         'iteration': index,
+        'stage': None if nodes['stage'] is None else nodes['stage']['stage'],
         'frames': None if nodes['frames'] is None else nodes['frames'].frames,
         **{name: statistics.get(name) for name in names},
         'accurate_fraction': statistics['accurate'] / sampled if sampled else None,

@@ -30,6 +30,8 @@ _LOOP = re.compile(r'^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d
 _START = re.compile(r'^\s*Current step\s*: (\d+)')
 _WALL = re.compile(r'^Total wall time: (\d+):(\d+):(\d+)')
 _ERROR = re.compile(r'^ERROR.*?: (.*?)(?:\s*\(\S+?:\d+\))?$')
+#: What a fix says that stops a run because a force is too large.
+_HALT = re.compile(r'Fix halt condition for fix-id \S+ met on step (\d+) with value (\S+)')
 #: What LAMMPS says when atoms have flown apart.
 _EXPLOSION = re.compile(
     r'lost atoms|non-numeric|atoms? (?:out of range|missing)|out of range atoms|simulation unstable'
@@ -56,6 +58,8 @@ class Log:
     error: str | None = None
     #: Whether LAMMPS stopped because its time was over.
     timed_out: bool = False
+    #: The largest force in eV/A, if LAMMPS stopped because of it.
+    stopped_at_force: float | None = None
 
     @property
     def katom_steps_per_s(self) -> float | None:
@@ -70,7 +74,9 @@ class Log:
 
     @property
     def exploded(self) -> bool:
-        """Whether atoms were lost or numbers stopped being numbers."""
+        """Whether atoms were lost, a force became too large or numbers stopped being numbers."""
+        if self.stopped_at_force is not None:
+            return True
         if self.error and _EXPLOSION.search(self.error):
             return True
         return any(not np.isfinite(values).all() for values in self.thermo.values())
@@ -103,6 +109,8 @@ def parse_log(text: str) -> Log:
         elif match := _ERROR.match(line):
             columns = []
             log.error = log.error or match[1]
+        elif match := _HALT.search(line):
+            log.stopped_at_force = float(match[2])
         elif 'Wall time limit reached' in line:
             log.timed_out = True
         elif columns and len(fields) == len(columns) and index < len(lines) - 1:

@@ -20,6 +20,8 @@ DEFAULTS: dict[str, Any] = {
     'deviation_interval': None,
     'trajectory_interval': None,
     'restart_interval': None,
+    'relative_deviation': None,
+    'stop_force': None,
     'temperature_damping': 100.0,
     'pressure_damping': 1000.0,
 }
@@ -37,6 +39,8 @@ BAR_PER_GPA = 1e4
 #: Steps between looks at the clock; the average cell is sampled at the same steps, so that a stop falls on a sample.
 STRIDE = 10
 _RESTART_FILES = 'md.*'
+#: The fix that stops a run in which a force is too large; the log names it.
+HALT_FIX = 'explosion'
 _AVERAGE_FILE = 'average.lammps'
 #: Written as a stage begins, so that a segment can be continued from the moment it runs. Never before the integrator is
 #: there: LAMMPS would then forget the state of the thermostat that it has just read.
@@ -77,7 +81,8 @@ def build_script(
     :param parameters: ``ensemble`` ('nve', 'nvt', 'npt'), ``temperature`` (K), ``steps``, ``seed`` and those of
         :data:`DEFAULTS`: ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
         ('iso', 'aniso', 'tri'; by default 'aniso' for an orthogonal cell and 'tri' for any other), intervals in
-        steps, dampings in fs.
+        steps, dampings in fs; ``relative_deviation`` (eV/A, see `_setup`), ``stop_force`` (eV/A: the run ends when the
+        force on an atom is larger).
     :param models: file names of the potentials; the first drives, all give the deviation.
     :param elements: element of atom type 1, 2, ...
     :param continued: whether to go on from the latest restart file in :data:`PREVIOUS_FOLDER`.
@@ -110,6 +115,9 @@ def _setup(
     values: Mapping[str, Any], models: Sequence[str], elements: Sequence[str], continued: bool, walltime_s: float | None
 ) -> list[str]:
     several = f' out_file {DEVIATION_FILE} out_freq {deviation_interval(values)}' if len(models) > 1 else ''
+    if several and values['relative_deviation']:
+        # The deviation of an atom's force is divided by the size of the force plus this level.
+        several += f' relative {values["relative_deviation"]:.10g}'
     lines = [
         'units metal',
         'boundary p p p',
@@ -131,6 +139,13 @@ def _setup(
         lines.append(
             f'velocity all create {values["temperature"]:.10g} {values["seed"]} mom yes rot no dist gaussian loop all'
         )
+    if values['stop_force']:
+        lines += [
+            'variable force_squared atom fx*fx+fy*fy+fz*fz',
+            'compute largest_force all reduce max v_force_squared',
+            'variable largest_force equal sqrt(c_largest_force)',
+            f'fix {HALT_FIX} all halt {STRIDE} v_largest_force > {values["stop_force"]:.10g} error soft message yes',
+        ]
     if walltime_s is not None:
         lines.append(f'timer timeout {_clock(walltime_s)} every {STRIDE}')
     lines += [

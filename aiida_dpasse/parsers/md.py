@@ -51,7 +51,7 @@ class MDParser(Parser):
         step = max([done for done in (log.last_step, end) if done is not None], default=0)
         self.out('results', orm.Dict(self._results(log, step, middle, total, frames, dropped)))
         if log.exploded:
-            return self.exit_codes.ERROR_EXPLODED.format(step=step, reason=log.error or 'a quantity is not a number')
+            return self.exit_codes.ERROR_EXPLODED.format(step=step, reason=_explosion(log))
         if log.error is not None:
             return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=self._reason(log))
         if step < total or last is None:
@@ -116,6 +116,12 @@ class MDParser(Parser):
             'katom_steps_per_s': log.katom_steps_per_s,
             **production_means(log.thermo, middle),
         }
+
+
+def _explosion(log: Log) -> str:
+    if log.stopped_at_force is not None:
+        return f'a force became {log.stopped_at_force:.3g} eV/A'
+    return log.error or 'a quantity is not a number'
 
 
 def array_data(table: dict[str, Array]) -> orm.ArrayData:

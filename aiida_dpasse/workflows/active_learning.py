@@ -9,8 +9,10 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.compare_to_labels import compare_to_labels
 from aiida_dpasse.functions.plan_active_learning import plan_active_learning
 from aiida_dpasse.functions.split_frames import split_frames
+from aiida_dpasse.functions.stage_exploration import stage_exploration
 from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters, validate_active_learning
@@ -68,6 +70,10 @@ class ActiveLearningWorkChain(DpasseWorkChain):
                     if_(cls.has_candidates)(
                         cls.label,
                         cls.inspect_labels,
+                        if_(cls.calibrates)(
+                            cls.evaluate_labels,
+                            cls.calibrate,
+                        ),
                     ),
                 ),
                 cls.judge,
@@ -119,6 +125,7 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         self.ctx.candidates = {}
         self.ctx.committee = {}
         self.ctx.parts = {}
+        self.ctx.calibration = {}
 
     def goes_on(self) -> bool:
         """Whether there is another iteration."""
@@ -182,10 +189,21 @@ class ActiveLearningWorkChain(DpasseWorkChain):
             'structures': dict(self.inputs.structures),
             'potentials': self.ctx.committee,
             'known': {'frames': self.inputs.frames, 'held_out': self.ctx.held_out, **self.ctx.candidates},
-            'parameters': self.ctx.plan[key],
+            'calibration': self.ctx.calibration,
+            'parameters': self.conditions(key),
             **self.shared(ExploreWorkChain, key),
         }
         self.run_child(key, ExploreWorkChain, inputs)
+
+    def conditions(self, key: str) -> orm.Dict:
+        """Return the parameters of the exploration, those of its stage if there are stages."""
+        if 'stages' not in self.ctx.plan:
+            return self.ctx.plan[key]
+        tables = {'iterations': self.ctx.tables['iterations']} if self.ctx.iteration else {}
+        metadata = {'call_link_label': self.key('conditions')}
+        staged = stage_exploration(self.ctx.plan[key], self.ctx.plan['stages'], **tables, metadata=metadata)
+        self.ctx.parts[self.key('stage')] = staged['stage']
+        return staged['parameters']
 
     def inspect_exploration(self) -> ExitCode | None:
         """Take the statistics; give up if the exploration failed or found only failures."""
@@ -236,9 +254,36 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         self.report(f'{node.process_label}<{node.pk}>: {node.exit_message}')
         return True
 
+    def calibrates(self) -> bool:
+        """Whether the trust levels follow the errors of what was labelled, and something was."""
+        trust = self.ctx.plan[self.key('explore')]['trust']
+        return bool(trust['mode'] == 'calibrated' and self.key('labelled') in self.ctx.labelled)
+
+    def evaluate_labels(self) -> None:
+        """Let the committee that chose the frames predict them, now that their labels are known."""
+        inputs = {
+            'code': self.inputs.codes.python,
+            'potentials': self.ctx.committee,
+            'frames': self.ctx.labelled[self.key('labelled')],
+            'parameters': self.ctx.plan['evaluate'],
+            'metadata': {'options': self.options_for('evaluate')},
+        }
+        self.run_child(self.key('truth'), EvaluateCalculation, inputs)
+
+    def calibrate(self) -> None:
+        """Compare errors and deviations; without them the levels stay as they were."""
+        node = self.ctx[self.key('truth')]
+        if not node.is_finished_ok:
+            self.report(f'{node.process_label}<{node.pk}> says: {node.exit_message} The trust levels stay.')
+            return
+        frames, metadata = self.ctx.labelled[self.key('labelled')], {'call_link_label': self.key('compare')}
+        self.ctx.calibration[self.key('pairs')] = compare_to_labels(frames, node.outputs.predictions, metadata=metadata)
+
     def judge(self) -> None:
         """Write the table and decide whether the loop goes on."""
         self.tabulate()
+        if self.ctx.tables['iterations']['pending']:
+            self.ctx.barren = 0
         self.ctx.iteration += 1
         last = self.ctx.final or self.ctx.converged or self.ctx.barren == 2
         last = last or self.ctx.iteration == self.inputs.parameters['max_active_iterations']

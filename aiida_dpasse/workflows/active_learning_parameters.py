@@ -6,17 +6,28 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.workflows.committee import CommitteeParameters
 from aiida_dpasse.workflows.explore import ExploreParameters
 from aiida_dpasse.workflows.label import LabelParameters
 from aiida_dpasse.workflows.label_sources import validate_labeller
 
 
+class StageParameters(Parameters):
+    """What is explored until the committee knows it; what is null stays as `explore` has it."""
+
+    temperatures: list[float] | None = Field(default=None, min_length=1, description='Temperatures in K.')
+    pressures: list[float] | None = Field(default=None, min_length=1, description='Pressures in GPa.')
+    steps: int | None = Field(default=None, gt=0, description='Number of steps of each run.')
+
+
 class ConvergenceParameters(Parameters):
     """When the loop may stop."""
 
     accurate_fraction: float = Field(gt=0, le=1, description='Least fraction of the sampled frames that are accurate.')
+    stable_iterations: int = Field(
+        default=1, gt=0, description='In so many explorations in a row that fraction has to hold.'
+    )
     maximum_force_rmse: float | None = Field(
         gt=0, description='Largest RMSE of the forces on the held-out frames, in eV/A, mean of the committee.'
     )
@@ -42,11 +53,28 @@ class ActiveLearningParameters(Parameters):
         gt=0,
         description='Number, or fraction below 1, of `frames` held out if no `validation_data` is given.',
     )
+    stages: list[StageParameters] | None = Field(
+        default=None,
+        min_length=1,
+        description='What is explored, one stage after the other: the next begins when `accurate_fraction` is reached, '
+        'and the loop is converged in the last one only. Null explores all of `explore` from the start.',
+    )
     convergence: ConvergenceParameters = Field(description='When the loop may stop.')
     committee: CommitteeParameters = Field(description='Training of the committee.')
     explore: ExploreParameters = Field(description='Exploration with the committee.')
     label: LabelParameters = Field(description='Labels of the candidates.')
     seed: int = Field(ge=0, description='Seed of every random choice.')
+
+    @model_validator(mode='after')
+    def _stages(self) -> ActiveLearningParameters:
+        explore = self.explore.model_dump()
+        for number, stage in enumerate(self.stages or []):
+            own = {name: value for name, value in stage.model_dump().items() if value is not None}
+            steps = own.pop('steps', explore['md'].get('steps'))
+            staged = {**explore, **own, 'md': {**explore['md'], 'steps': steps}}
+            if message := check_parameters(ExploreParameters, staged):
+                raise ValueError(f'stage {number} of `stages` is not possible: {message}')
+        return self
 
     @model_validator(mode='after')
     def _labels(self) -> ActiveLearningParameters:

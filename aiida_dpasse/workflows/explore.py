@@ -22,14 +22,19 @@ from aiida_dpasse.workflows.md import MDBaseWorkChain
 
 
 class TrustParameters(Parameters):
-    """Which deviations of the committee's forces are accurate, candidates or failed."""
+    """Which deviations of the committee's forces are accurate, candidates or failed; without unit where the dynamics
+    writes relative ones."""
 
-    mode: Literal['fixed', 'adaptive'] = Field(
+    mode: Literal['fixed', 'adaptive', 'calibrated'] = Field(
         description='`fixed`: the levels as they are; `adaptive`: both are multiplied by the factor, 1 at '
-        'least, that makes the fraction `quantile` of the frames accurate.'
+        'least, that makes the fraction `quantile` of the frames accurate; `calibrated`: they are errors, and both are '
+        'divided by the median of error over deviation of the frames that were labelled before, ten at least.'
     )
-    low: float = Field(gt=0, description='Deviation in eV/A below which a frame is accurate.')
-    high: float = Field(gt=0, description='Deviation in eV/A from which a frame is failed: too far out to be labelled.')
+    low: float = Field(gt=0, description='Deviation (calibrated: error) in eV/A below which a frame is accurate.')
+    high: float = Field(
+        gt=0,
+        description='Deviation (calibrated: error) in eV/A from which a frame is failed: too far out to be labelled.',
+    )
     quantile: float = Field(gt=0, lt=1, description='Fraction of the frames that adaptive levels make accurate.')
     explosion: float = Field(
         gt=0, description='Deviation in eV/A from which a frame has exploded: failed whatever the levels are.'
@@ -61,7 +66,12 @@ class ExploreParameters(Parameters):
         description='Parameters of `dpasse.md` for each run, without `temperature`, `pressure` and `seed`.'
     )
     trust: TrustParameters = Field(description='Trust levels.')
-    max_candidates: int = Field(gt=0, description='At most so many frames are chosen, at random.')
+    max_candidates: int = Field(gt=0, description='At most so many frames are chosen.')
+    choice: Literal['random', 'diverse'] = Field(
+        default='random',
+        description='How they are chosen among the candidates: at random, or those that differ most from each other by '
+        'their radial distributions.',
+    )
     max_per_structure: int | None = Field(gt=0, description='At most so many of one structure; null sets no limit.')
     seed: int = Field(
         ge=0,
@@ -74,6 +84,8 @@ class ExploreParameters(Parameters):
             raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
         if self.md.get('sample_interval') is None:
             raise ValueError('`md.sample_interval` is missing: give the number of steps between two sampled frames')
+        if self.trust.mode == 'calibrated' and self.md.get('relative_deviation'):
+            raise ValueError('`md.relative_deviation` should be null with `trust.mode` calibrated: errors are in eV/A')
         for temperature in self.temperatures:
             for pressure in self.pressures:
                 run = {**self.md, 'temperature': temperature, 'pressure': pressure, 'seed': 1}
@@ -137,6 +149,12 @@ class ExploreWorkChain(DpasseWorkChain):
         )
         spec.input_namespace(
             'known', valid_type=FramesData, required=False, help='Frames that are not to be chosen again.'
+        )
+        spec.input_namespace(
+            'calibration',
+            valid_type=orm.Dict,
+            required=False,
+            help='Deviations and errors of frames labelled before, for trust levels that are calibrated.',
         )
         spec.inputs.validator = validate_elements
         spec.outline(
@@ -203,7 +221,11 @@ class ExploreWorkChain(DpasseWorkChain):
         samples = {key: node.outputs.frames for key, node in self.ctx.done.items() if 'frames' in node.outputs}
         known = {f'known_{label}': frames for label, frames in self.inputs.get('known', {}).items()}
         outputs = select_candidates(
-            self.ctx.plan['selection'], **samples, **known, metadata={'call_link_label': 'select'}
+            self.ctx.plan['selection'],
+            **samples,
+            **known,
+            **{f'calibration_{label}': pairs for label, pairs in self.inputs.get('calibration', {}).items()},
+            metadata={'call_link_label': 'select'},
         )
         statistics = outputs['statistics']
         self.out('statistics', statistics)

@@ -120,6 +120,31 @@ def test_an_explosion_keeps_the_frames_before_it(inputs):
     assert 'structure' not in outputs
 
 
+def test_a_force_that_is_too_large_stops_the_run(inputs):
+    undisturbed, _ = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5))
+    outputs, node = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5, stop_force=1e-3))
+    assert node.exit_status == EXIT.ERROR_EXPLODED.status
+    assert 'a force became ' in node.exit_message
+    assert 'after step 10 (' in node.exit_message or 'after step 0 (' in node.exit_message
+    assert outputs['results']['step'] in (0, 10)
+    # The frames before are those of a run that is not stopped, and a limit that is not reached changes nothing.
+    assert outputs['frames'].ids() == undisturbed['frames'].ids()[: outputs['frames'].frames]
+    free, node = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5, stop_force=1e6))
+    assert node.is_finished_ok, node.exit_message
+    assert free['frames'].ids() == undisturbed['frames'].ids()
+
+
+def test_a_relative_deviation_is_divided_by_the_force(inputs):
+    plain, _ = run_get_node(MDCalculation, **inputs(members=2, steps=1, sample_interval=1))
+    relative, node = run_get_node(
+        MDCalculation, **inputs(members=2, steps=1, sample_interval=1, relative_deviation=1e6)
+    )
+    assert node.is_finished_ok, node.exit_message
+    # Beside so large a level no force counts: the deviation is divided by the level.
+    [first], [second] = plain['frames'].sets(), relative['frames'].sets()
+    np.testing.assert_allclose(second.deviations * 1e6, first.deviations, rtol=1e-3)
+
+
 def test_a_lammps_error_is_reported(inputs):
     # A trajectory cannot be carried on from a folder that holds no restart file.
     folder = orm.RemoteData(remote_path='/nowhere', computer=inputs()['code'].computer)

@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.convergence import judge
-from aiida_dpasse.deepmd.selection import choose, classify, count_classes, first_of_each, trust_levels
+from aiida_dpasse.deepmd.convergence import judge, next_stage, pending
+from aiida_dpasse.deepmd.selection import (
+    choose,
+    classify,
+    count_classes,
+    error_per_deviation,
+    first_of_each,
+    trust_levels,
+)
 
 TRUST = {'mode': 'adaptive', 'low': 0.1, 'high': 0.3, 'quantile': 0.5, 'explosion': 5.0}
 
@@ -36,8 +43,25 @@ def test_no_level_exceeds_the_explosion():
 
 
 def test_unknown_mode_is_refused():
-    with pytest.raises(ValueError, match='fixed or adaptive'):
+    with pytest.raises(ValueError, match='one of fixed, adaptive, calibrated'):
         trust_levels([1.0], {**TRUST, 'mode': 'magic'})
+
+
+def test_calibrated_levels_are_errors():
+    calibrated = {**TRUST, 'mode': 'calibrated'}
+    spread = np.linspace(0.1, 1.0, 11)
+    # The errors are twice the deviations, but for a few that are far off.
+    errors = 2 * spread
+    errors[[2, 7]] = [9.0, 0.0]
+    assert error_per_deviation(spread, errors) == pytest.approx(2.0)
+    low, high = trust_levels([7.0], calibrated, (spread, errors))
+    assert (low, high) == (pytest.approx(0.05), pytest.approx(0.15))
+    assert trust_levels([7.0], calibrated, (spread, 0.01 * spread)) == (5.0, 5.0)  # no level exceeds the explosion
+    # With fewer than ten frames nothing is known, nor from frames without deviation or error.
+    assert trust_levels([7.0], calibrated, (spread[:9], errors[:9])) == (0.1, 0.3)
+    assert error_per_deviation([np.nan, 0.0, *spread[:9]], [1.0, 1.0, *errors[:9]]) is None
+    assert trust_levels([7.0], calibrated) == (0.1, 0.3)
+    assert trust_levels([7.0], {**TRUST, 'mode': 'fixed'}, (spread, errors)) == (0.1, 0.3)
 
 
 def test_classes_include_their_lower_bound():
@@ -110,3 +134,39 @@ def test_stability_needs_two_iterations():
     converged, verdict = judge([row(0.5, 100.0), row(1.0, 80.0)], criteria)
     assert not converged
     assert '20.0%' in verdict
+
+
+def test_agreement_has_to_last():
+    criteria = {**CRITERIA, 'stable_iterations': 3}
+    rows = [row(1.0, 50.0), row(0.5, 50.0), row(1.0, 50.0), row(0.95, 50.0)]
+    converged, verdict = judge(rows, criteria)
+    assert not converged
+    assert verdict == 'The accurate fraction has held in 2 of 3 explorations in a row.'
+    assert pending(rows, criteria)
+    assert judge([*rows, row(None, None), row(0.9, 50.0)], criteria)[0]
+    assert not pending([*rows, row(0.9, 50.0)], criteria)
+    assert not pending([row(0.5, 50.0)], criteria)
+    assert not pending([], criteria)
+
+
+def test_stages_follow_each_other_and_the_last_one_converges():
+    criteria = {**CRITERIA, 'stages': 2}
+
+    def staged(fraction, stage):
+        return {**row(fraction, 50.0), 'stage': stage}
+
+    assert next_stage([], criteria) == 0
+    first = [staged(0.4, 0)]
+    assert next_stage(first, criteria) == 0
+    known = [*first, staged(0.95, 0)]
+    assert next_stage(known, criteria) == 1
+    assert pending(known, criteria)
+    converged, verdict = judge(known, criteria)
+    assert not converged
+    assert verdict == 'Stage 1 of 2 is known: the next one is explored.'
+    # What was known at one stage says nothing of the next.
+    assert next_stage([*known, staged(0.2, 1)], criteria) == 1
+    last = [*known, staged(0.95, 1)]
+    assert judge(last, criteria)[0]
+    assert next_stage(last, criteria) == 1
+    assert not judge(last, {**criteria, 'stable_iterations': 2})[0]

@@ -7,10 +7,13 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.functions.compare_to_labels import compare_to_labels
 from aiida_dpasse.functions.plan_active_learning import plan_active_learning
 from aiida_dpasse.functions.plan_committee import plan_committee
 from aiida_dpasse.functions.plan_explore import plan_explore
 from aiida_dpasse.functions.select_candidates import select_candidates
+from aiida_dpasse.functions.stage_exploration import stage_exploration
 from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')
@@ -142,7 +145,7 @@ def test_every_sampled_frame_is_counted(samples):
         **{'chosen': 0, 'last_step': 18},
     }
     assert sum(run['chosen'] for run in statistics['runs'].values()) == 4
-    assert statistics['deviation_median_eV_A'] == pytest.approx(0.2)
+    assert statistics['deviation_median'] == pytest.approx(0.2)
 
 
 def test_candidates_remember_where_they_come_from(samples):
@@ -185,6 +188,48 @@ def test_structures_are_capped(samples):
     assert outputs['candidates'].formulas == {'Cl1Li1': 3, 'Li2S1': 3}
 
 
+def test_a_diverse_choice_takes_what_differs(make_frames):
+    # Nine copies of nearly the same frame, and one that is another.
+    alike = make_frames('Li Li S', 1, seed=1, labels=False)
+    rng = np.random.default_rng(3)
+    shaken = [alike.positions[0] + rng.normal(0, 1e-3, (3, 3)) for _ in range(9)]
+    other = make_frames('Li Li S', 1, seed=9, labels=False)
+    positions, cells = [*shaken, other.positions[0]], [*[alike.cells[0]] * 9, other.cells[0]]
+    run = FrameSet(alike.symbols, cells, positions, deviations=[0.2] * 10, steps=np.arange(10))
+    for seed in range(4):
+        chosen = select_candidates(selection(choice='diverse', max_candidates=2, seed=seed), **nodes({'md_000': run}))
+        assert 9 in chosen['candidates'].sets()[0].steps
+
+
+def test_errors_of_labelled_frames_set_the_levels(samples, make_frames):
+    labelled = make_frames('Li Li S', 12, seed=4).with_origin(deviations=np.linspace(0.1, 0.5, 12))
+    forces, shift = np.asarray(labelled.forces), np.zeros((12, 3, 3))
+    # The mean of two members is off by four times the deviation, on one atom.
+    shift[:, 1, 2] = 4 * labelled.deviations
+    predictions = orm.ArrayData()
+    predictions.set_array('natoms', np.full(12, 3))
+    predictions.set_array('member_00_force', (forces + shift + 1).reshape(-1, 3))
+    predictions.set_array('member_01_force', (forces + shift - 1).reshape(-1, 3))
+    pairs = compare_to_labels(FramesData.from_sets([labelled]), predictions)
+    assert pairs['errors_eV_A'] == pytest.approx(4 * labelled.deviations)
+    calibrated = {**TRUST, 'mode': 'calibrated', 'low': 0.4, 'high': 1.0}
+    outputs = select_candidates(selection(trust=calibrated), calibration_000=pairs, **nodes(samples))
+    statistics = outputs['statistics'].get_dict()
+    assert statistics['error_per_deviation'] == pytest.approx(4.0)
+    assert (statistics['trust_low'], statistics['trust_high']) == (pytest.approx(0.1), pytest.approx(0.25))
+
+
+def test_each_stage_has_its_conditions():
+    stages = orm.List([{'temperatures': [300], 'pressures': None, 'steps': None}, {'temperatures': [900], 'steps': 50}])
+    first = stage_exploration(orm.Dict(EXPLORE), stages)
+    assert first['stage'].get_dict() == {'stage': 0}
+    assert first['parameters'].get_dict() == {**EXPLORE, 'temperatures': [300]}
+    second = stage_exploration(orm.Dict(EXPLORE), stages, iterations=orm.Dict({'next_stage': 1}))
+    assert second['stage'].get_dict() == {'stage': 1}
+    expected = {**EXPLORE, 'temperatures': [900], 'md': {**EXPLORE['md'], 'steps': 50}}
+    assert second['parameters'].get_dict() == expected
+
+
 def test_no_candidates_is_an_answer(samples):
     accurate = samples['md_000'].with_origin(deviations=0.01)
     outputs = select_candidates(selection(), **nodes({'md_000': accurate}))
@@ -192,7 +237,7 @@ def test_no_candidates_is_an_answer(samples):
     assert outputs['statistics']['accurate'] == 10
     nothing = select_candidates(selection())
     assert nothing['statistics']['sampled'] == 0
-    assert nothing['statistics']['deviation_median_eV_A'] is None
+    assert nothing['statistics']['deviation_median'] is None
     assert nothing['statistics']['only_failures']
 
 

@@ -112,9 +112,15 @@ def test_agreement_converges_only_if_the_held_out_error_agrees(inputs):
     assert len(outputs['iterations']['iterations']) == 2
     assert sorted(outputs['potentials']) == ['member_00', 'member_01']
 
-    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING, convergence=stable))
+    # An exploration without candidates is no dead end while another stage is left.
+    stages = [{'temperatures': [300]}, {'temperatures': [600], 'steps': 10}]
+    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING, convergence=stable, stages=stages))
     assert node.is_finished_ok, node.exit_message
-    assert len(outputs['iterations']['iterations']) == 2
+    assert [row['stage'] for row in outputs['iterations']['iterations']] == [0, 1]
+    explorations = [child.outputs.statistics for child in node.called if child.process_label == 'ExploreWorkChain']
+    conditions = [{(run['temperature'], run['steps']) for run in done['runs'].values()} for done in explorations]
+    assert conditions == [{(300, 20)}, {(600, 10)}]
+    assert orphans(node) == []
 
 
 @pytest.mark.slow
@@ -127,6 +133,21 @@ def test_a_final_committee_learns_from_the_last_labels(inputs):
     assert final['force_rmse_meV_A'] > 0
     last = [child for child in node.called if child.process_label == 'CommitteeWorkChain'][-1]
     assert outputs['potentials']['member_00'].uuid == last.outputs.potentials['member_00'].uuid
+
+
+@pytest.mark.slow
+def test_levels_are_calibrated_by_what_was_labelled(inputs):
+    trust = {'mode': 'calibrated', 'low': 0.001, 'high': 45.0, 'quantile': 0.3, 'explosion': 50.0}
+    explore = EXPLORE | {'trust': trust, 'max_candidates': 12, 'choice': 'diverse'}
+    _, node = run_get_node(ActiveLearningWorkChain, **inputs(explore=explore))
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status, node.exit_message
+    first, second = (child.outputs.statistics for child in node.called if child.process_label == 'ExploreWorkChain')
+    assert first['error_per_deviation'] is None
+    assert (first['trust_low'], first['trust_high']) == (0.001, 45.0)
+    ratio = second['error_per_deviation']
+    assert ratio > 0
+    assert (second['trust_low'], second['trust_high']) == pytest.approx((0.001 / ratio, min(45.0 / ratio, 50.0)))
+    assert orphans(node) == []
 
 
 def test_only_failures_end_the_loop_with_what_there_is(inputs):
@@ -213,6 +234,7 @@ def test_the_loop_through_aiida_vasp_when_three_frames_in_ten_fail(inputs, local
             'agreement can be wrong',
         ),
         ({'explore': EXPLORE | {'temperatures': [-5]}}, '`temperature` should be greater than 0'),
+        ({'stages': [{'temperatures': [300]}, {'temperatures': [0]}]}, 'stage 1 of `stages` is not possible'),
         (
             {'label': {'dynamics': {'temperature': 300, 'steps': 10, 'interval': 5}}},
             '`label.dynamics` should be null',

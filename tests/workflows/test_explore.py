@@ -106,6 +106,10 @@ def test_a_cell_that_cannot_be_repeated(inputs):
         ({'md': MD | {'temperature': 300}}, '`md.temperature` is set for each run'),
         ({'md': {key: MD[key] for key in ('ensemble', 'steps')}}, '`md.sample_interval` is missing'),
         ({'trust': TRUST | {'high': 0.0005}}, '`low` \\(0.001\\) should be below `high`'),
+        (
+            {'md': MD | {'relative_deviation': 1.0}, 'trust': TRUST | {'mode': 'calibrated'}},
+            '`md.relative_deviation` should be null with `trust.mode` calibrated',
+        ),
         ({'max_candidates': 0}, '`max_candidates` should be greater than 0'),
     ],
 )

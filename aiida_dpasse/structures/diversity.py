@@ -1,0 +1,92 @@
+"""How different configurations are, and the choice of those that differ most.
+
+A configuration is described by smoothed radial distributions of its pairs of elements: a vector that neither turning,
+moving, repeating the cell nor renaming atoms of one element changes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from ase.neighborlist import primitive_neighbor_list
+from numpy.typing import ArrayLike, NDArray
+
+#: A; beyond it atoms do not count.
+CUTOFF = 6.0
+#: Number of Gaussians between 0 and the cutoff; their width is their distance.
+BINS = 24
+
+
+def pair_names(elements: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the unordered pairs of ``elements``, alike ones included, in their order."""
+    return list(combinations_with_replacement(sorted(set(elements)), 2))
+
+
+def radial_descriptor(
+    symbols: Sequence[str], cell: ArrayLike, positions: ArrayLike, elements: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the descriptor of one configuration, (pairs of ``elements`` * BINS,).
+
+    Each block holds, for a pair of elements a and b, the sum over their pairs of atoms of Gaussians at the distance r,
+    weighted by (1 + cos(pi r / CUTOFF)) / 2 and divided by the square root of the number of atoms a times b.
+
+    :param symbols: element of each atom.
+    :param cell: (3, 3) A, rows are lattice vectors.
+    :param positions: (natoms, 3) A.
+    :param elements: all elements that the descriptors to compare should tell apart.
+    """
+    names = pair_names(elements)
+    place = {pair: index for index, pair in enumerate(names)}
+    first, second, distances = primitive_neighbor_list(
+        'ijd', [True] * 3, np.asarray(cell, dtype=float), np.asarray(positions, dtype=float), CUTOFF
+    )
+    kinds = np.array(sorted(set(symbols)))
+    codes = np.searchsorted(kinds, np.asarray(symbols))
+    counts = np.bincount(codes, minlength=len(kinds))
+    centers = CUTOFF * (np.arange(BINS) + 0.5) / BINS
+    descriptor = np.zeros((len(names), BINS))
+    for a, b in combinations_with_replacement(range(len(kinds)), 2):
+        mine = (codes[first] == a) & (codes[second] == b)  # each pair of different elements once
+        r = distances[mine]
+        weights = 0.5 * (1 + np.cos(np.pi * r / CUTOFF)) / np.sqrt(counts[a] * counts[b])
+        peaks = np.exp(-0.5 * ((r[:, None] - centers) / (CUTOFF / BINS)) ** 2)
+        descriptor[place[str(kinds[a]), str(kinds[b])]] = weights @ peaks
+    return descriptor.ravel()
+
+
+def farthest_points(
+    descriptors: ArrayLike,
+    groups: Sequence[Any],
+    seed: int,
+    maximum: int,
+    maximum_per_group: int | None = None,
+) -> NDArray[np.int64]:
+    """Return the sorted indices of at most ``maximum`` points, each the farthest from those chosen before it.
+
+    The first is drawn by ``seed``; of points that are equally far the first counts. Only distances to the last chosen
+    point are in memory at once.
+
+    :param descriptors: (n, m).
+    :param groups: the structure of each point (n,); none gives more than ``maximum_per_group``.
+    """
+    points = np.asarray(descriptors, dtype=float)
+    chosen: list[int] = []
+    counts: Counter[Any] = Counter()
+    nearest = np.full(len(points), np.inf)
+    open_ = np.ones(len(points), dtype=bool)
+    while open_.any() and len(chosen) < maximum:
+        if chosen:
+            index = int(np.argmax(np.where(open_, nearest, -np.inf)))
+        else:
+            index = int(np.random.default_rng(seed).integers(len(points)))
+        chosen.append(index)
+        counts[groups[index]] += 1
+        open_[index] = False
+        if counts[groups[index]] == maximum_per_group:
+            open_ &= np.array([group != groups[index] for group in groups])
+        nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
+    return np.array(sorted(chosen), dtype=np.int64)

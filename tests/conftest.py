@@ -7,11 +7,23 @@ import sys
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.manage import get_manager
 
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
 from aiida_dpasse.deepmd.frameset import FrameSet
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models']
+
+
+@pytest.fixture(scope='session')
+def aiida_profile(aiida_profile):
+    """The private profile, whose engine looks five times a second whether a child has ended.
+
+    For the profiles of tests AiiDA asks the database without rest, and takes a core from the programs it waits for.
+    """
+    manager = get_manager()
+    manager.set_runner(manager.create_runner(poll_interval=0.2))
+    return aiida_profile
 
 
 @pytest.fixture(scope='session')

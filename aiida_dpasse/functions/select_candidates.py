@@ -20,7 +20,7 @@ from aiida_dpasse.deepmd.selection import (
     first_of_each,
     trust_levels,
 )
-from aiida_dpasse.structures.diversity import farthest_points, radial_descriptor
+from aiida_dpasse.structures.diversity import describe_sets, farthest_points
 
 KNOWN, CALIBRATION = 'known_', 'calibration_'
 
@@ -63,7 +63,7 @@ def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.
     structures = [settings['runs'][source]['structure'] for source in sources[new]]
     limits = (settings['seed'], settings['max_candidates'], settings['max_per_structure'])
     if settings.get('choice') == 'diverse':
-        chosen = new[farthest_points(_descriptors(samples, new), structures, *limits)]
+        chosen = new[farthest_points(describe_sets(samples, new), structures, *limits)]
     else:
         chosen = new[choose(structures, *limits)]
 
@@ -102,18 +102,6 @@ def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.
 
 def _joined(pairs: list[orm.Data], name: str) -> list[float]:
     return [value for node in pairs if isinstance(node, orm.Dict) for value in node[name]]
-
-
-def _descriptors(samples: list[FrameSet], wanted: np.ndarray) -> np.ndarray:
-    """The descriptors (n, m) of the frames ``wanted`` (n,), counted over all samples."""
-    elements = sorted({symbol for item in samples for symbol in item.symbols})
-    starts = np.concatenate([[0], np.cumsum([len(item) for item in samples])]).astype(int)
-    found = []
-    for index in wanted:
-        member = int(np.searchsorted(starts, index, side='right')) - 1
-        item, frame = samples[member], int(index - starts[member])
-        found.append(radial_descriptor(item.symbols, item.cells[frame], item.positions[frame], elements))
-    return np.array(found).reshape(len(found), -1)
 
 
 def _join(arrays: list[Any], kind: type) -> np.ndarray:

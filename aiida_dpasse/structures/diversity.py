@@ -90,3 +90,16 @@ def farthest_points(
             open_ &= np.array([group != groups[index] for group in groups])
         nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
     return np.array(sorted(chosen), dtype=np.int64)
+
+
+def describe_sets(sets: Sequence[Any], wanted: ArrayLike) -> NDArray[np.float64]:
+    """Return the descriptors (n, m) of the frames ``wanted`` (n,), counted over all ``sets`` of `FrameSet`."""
+    elements = sorted({symbol for item in sets for symbol in item.symbols})
+    starts = np.concatenate([[0], np.cumsum([len(item) for item in sets])]).astype(int)
+    numbers = np.asarray(wanted, dtype=int)
+    found = np.zeros((len(numbers), len(pair_names(elements)) * BINS))
+    for row, index in enumerate(numbers):
+        member = int(np.searchsorted(starts, index, side='right')) - 1
+        item, frame = sets[member], int(index - starts[member])
+        found[row] = radial_descriptor(item.symbols, item.cells[frame], item.positions[frame], elements)
+    return found

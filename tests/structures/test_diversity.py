@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.structures.diversity import BINS, CUTOFF, farthest_points, pair_names, radial_descriptor
+from aiida_dpasse.structures.diversity import (
+    BINS,
+    CUTOFF,
+    describe_sets,
+    farthest_points,
+    pair_names,
+    radial_descriptor,
+)
 
 CELL = np.array([[5.0, 0, 0], [0.7, 5.5, 0], [0.2, 0.4, 6.0]])
 SYMBOLS = ['Li', 'S', 'Li', 'Cl']
@@ -52,6 +59,15 @@ def test_a_pair_by_hand():
     assert width == 0.25
     alike = radial_descriptor(['Li', 'Li'], cell, [[0, 0, 0], [3.0, 0, 0]], ['Li']).reshape(1, BINS)
     assert alike[0] == pytest.approx(block[1])
+
+
+def test_frames_are_counted_over_all_sets(make_frames):
+    sets = [make_frames('Li Li S', 3, seed=1), make_frames('Cl Li', 2, seed=2)]
+    rows = describe_sets(sets, [4, 0])
+    assert rows.shape == (2, 6 * BINS)
+    last = radial_descriptor(sets[1].symbols, sets[1].cells[1], sets[1].positions[1], ELEMENTS)
+    assert rows[0] == pytest.approx(last)
+    assert describe_sets(sets, []).shape == (0, 6 * BINS)
 
 
 def test_one_of_each_cluster_is_chosen():

@@ -36,8 +36,6 @@ def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
 def expand_presets(tree: Any) -> Any:
     """Replace every mapping with a ``preset`` by that training preset of ``train.yaml``, the rest laid over it.
 
-    A preset that is null leaves the rest alone: an override with a whole training input of its own.
-
     :raises ValueError: if there is no such preset.
     """
     if not isinstance(tree, Mapping):
@@ -45,11 +43,11 @@ def expand_presets(tree: Any) -> Any:
     if 'preset' in tree:
         presets = _read('protocols', 'train')['presets']
         name = tree['preset']
-        if name is not None and name not in presets:
+        if name not in presets:
             raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')
         rest = {key: value for key, value in tree.items() if key != 'preset'}
         # Merged first, so that an override can name another preset for a part of this one.
-        return expand_presets(rest if name is None else merge(presets[name], rest))
+        return expand_presets(merge(presets[name], rest))
     return {key: expand_presets(value) for key, value in tree.items()}
 
 

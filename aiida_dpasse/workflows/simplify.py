@@ -1,0 +1,198 @@
+"""`SimplifyWorkChain`: of a large labelled dataset, the part that is worth training on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from pydantic import Field, model_validator
+
+from aiida_dpasse.calculations.evaluate import EvaluateCalculation
+from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.plan_simplify import plan_simplify
+from aiida_dpasse.functions.select_informative import select_informative
+from aiida_dpasse.functions.split_frames import split_frames
+from aiida_dpasse.functions.tabulate_simplify import tabulate_simplify
+from aiida_dpasse.functions.union_frames import union_frames
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.committee import CommitteeParameters, CommitteeWorkChain, validate_labelled
+
+
+class SimplifyParameters(Parameters):
+    """How a dataset is made smaller."""
+
+    initial: float = Field(gt=0, description='Number of frames, or fraction below 1, to start from.')
+    max_simplify_iterations: int = Field(gt=0, description='At most so many iterations.')
+    accurate_fraction: float = Field(
+        gt=0, le=1, description='The rest is known when this fraction of it is accurate: the choice ends.'
+    )
+    low: float = Field(gt=0, description='Deviation of the committee in eV/A below which a frame is known.')
+    high: float | None = Field(
+        gt=0, description='Deviation in eV/A from which a frame is not trusted; null trusts all labels.'
+    )
+    max_candidates: int = Field(gt=0, description='At most so many frames are added in an iteration.')
+    choice: Literal['random', 'diverse'] = Field(
+        default='random', description='How they are chosen among those that are not known.'
+    )
+    committee: CommitteeParameters = Field(description='Training of the committee.')
+    seed: int = Field(ge=0, description='Seed of every random choice.')
+
+    @model_validator(mode='after')
+    def _levels(self) -> SimplifyParameters:
+        if self.high is not None and self.high <= self.low:
+            raise ValueError(f'`high` ({self.high}) should be above `low` ({self.low}), or null')
+        return self
+
+
+def validate_size(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if the first frames would be all."""
+    if 'frames' not in inputs or 'parameters' not in inputs:
+        return None
+    initial, total = inputs['parameters'].get_dict().get('initial', 1), inputs['frames'].frames
+    first = round(initial * total) if initial < 1 else int(initial)
+    if not 0 < first < total:
+        return f'parameters: `initial` takes {first} of {total} frames; it should leave some to choose from.'
+    return None
+
+
+class SimplifyWorkChain(DpasseWorkChain):
+    """Train a committee on few frames, add those that it does not know, again, until it knows the rest."""
+
+    CODES = ('dp', 'python')
+    PARAMETERS = SimplifyParameters
+    PROTOCOL = 'simplify'
+    CHILDREN = {'committee': CommitteeWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to choose from.')
+        spec.inputs.validator = validate_size
+        spec.outline(
+            cls.setup,
+            while_(cls.goes_on)(
+                cls.train_committee,
+                cls.inspect_committee,
+                cls.evaluate_rest,
+                cls.inspect_rest,
+            ),
+            cls.results,
+        )
+        spec.output('frames', valid_type=FramesData, help='The frames worth training on, with their labels.')
+        spec.output('rest', valid_type=FramesData, required=False, help='The frames that the last committee knows.')
+        spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
+        spec.output(
+            'iterations',
+            valid_type=orm.Dict,
+            help='Table: frames trained on, and of the rest those that are accurate, candidate, failed, chosen.',
+        )
+        spec.exit_code(410, 'ERROR_COMMITTEE', message='The committee of iteration {index} failed: {reason}')
+        spec.exit_code(411, 'ERROR_EVALUATION', message='The deviations of iteration {index} failed: {reason}')
+        spec.exit_code(
+            600,
+            'ERROR_NOT_CONVERGED',
+            message='After {count} iterations {fraction:.3f} of the rest is accurate, below {wanted:.3f}: go on with '
+            'more iterations, more frames in each, or accept the outputs.',
+        )
+
+    def setup(self) -> None:
+        """Plan all iterations and draw the first frames."""
+        self.ctx.plan = plan_simplify(self.inputs.parameters, self.inputs.frames, metadata={'call_link_label': 'plan'})
+        parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
+        self.ctx.chosen = {'initial': parts['validation']}
+        self.ctx.training, self.ctx.rest = parts['validation'], parts['training']
+        self.ctx.iteration, self.ctx.over = 0, False
+        self.ctx.parts, self.ctx.committee = {}, {}
+
+    def goes_on(self) -> bool:
+        """Whether there is another iteration."""
+        return not self.ctx.over
+
+    def key(self, step: str) -> str:
+        """Return the link label of ``step`` in this iteration."""
+        return f'{step}_{self.ctx.iteration:03d}'
+
+    def train_committee(self) -> None:
+        """Train a committee on the frames chosen so far."""
+        key = self.key('committee')
+        inputs = {
+            'training_data': self.ctx.training,
+            'parameters': self.ctx.plan[key],
+            **self.shared(CommitteeWorkChain, key),
+        }
+        self.run_child(key, CommitteeWorkChain, inputs)
+
+    def inspect_committee(self) -> ExitCode | None:
+        """Take the committee, or give up."""
+        node = self.ctx[self.key('committee')]
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_COMMITTEE')
+        self.ctx.committee = dict(node.outputs.potentials)
+        return None
+
+    def evaluate_rest(self) -> None:
+        """Find the committee's deviation on all other frames."""
+        inputs = {
+            'code': self.inputs.codes.python,
+            'potentials': self.ctx.committee,
+            'frames': self.ctx.rest,
+            'parameters': self.ctx.plan['evaluate'],
+            'metadata': {'options': self.options_for('evaluate')},
+        }
+        self.run_child(self.key('evaluate'), EvaluateCalculation, inputs)
+
+    def inspect_rest(self) -> ExitCode | None:
+        """Add the frames that the committee does not know, unless it knows enough."""
+        node = self.ctx[self.key('evaluate')]
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_EVALUATION')
+        selected = select_informative(
+            self.ctx.rest,
+            node.outputs.deviation,
+            self.ctx.plan[self.key('select')],
+            metadata={'call_link_label': self.key('select')},
+        )
+        statistics = selected['statistics']
+        self.ctx.parts |= {self.key('frames'): self.ctx.training, self.key('statistics'): statistics}
+        self.ctx.fraction = statistics['accurate'] / statistics['sampled']
+        self.report(f'iteration {self.ctx.iteration}: {self.ctx.fraction:.3f} of the rest is accurate.')
+        enough = self.ctx.fraction >= self.inputs.parameters['accurate_fraction']
+        self.ctx.iteration += 1
+        last = self.ctx.iteration == self.inputs.parameters['max_simplify_iterations']
+        self.ctx.over = enough or last or 'chosen' not in selected or 'rest' not in selected
+        if not enough and 'chosen' in selected:
+            self.ctx.chosen[f'chosen_{self.ctx.iteration:03d}'] = selected['chosen']
+            self.ctx.training = union_frames(
+                **self.ctx.chosen, metadata={'call_link_label': f'union_{self.ctx.iteration:03d}'}
+            )
+            self.ctx.rest = selected.get('rest')
+        return None
+
+    def attach(self) -> None:
+        """Attach what was chosen so far, and the table."""
+        self.out('frames', self.ctx.training)
+        if self.ctx.rest is not None:
+            self.out('rest', self.ctx.rest)
+        self.out('potentials', self.ctx.committee)
+        self.out('iterations', tabulate_simplify(**self.ctx.parts, metadata={'call_link_label': 'table'}))
+
+    def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
+        """Attach what there is and return the exit code ``name`` with the reason why ``node`` failed."""
+        self.attach()
+        reason = f'{node.process_label}<{node.pk}> says: {node.exit_message}'
+        return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason))
+
+    def results(self) -> ExitCode | None:
+        """Attach the outputs, converged or not."""
+        self.attach()
+        wanted = self.inputs.parameters['accurate_fraction']
+        if self.ctx.fraction >= wanted or self.ctx.rest is None:
+            return None
+        return self.exit_codes.ERROR_NOT_CONVERGED.format(
+            count=self.ctx.iteration, fraction=self.ctx.fraction, wanted=wanted
+        )

@@ -1,0 +1,156 @@
+"""The commands for those who move over from DP-GEN, and the builder that their files make."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dpdata
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from click.testing import CliRunner
+
+from aiida_dpasse.cli.dpgen import collect, convert
+from aiida_dpasse.cli.main import cli
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.workflows.dpgen import builder_from_dpgen, read_frames, read_structures
+
+FIXTURES = Path(__file__).parents[1] / 'dpgen' / 'fixtures'
+PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'
+
+pytestmark = pytest.mark.usefixtures('aiida_profile')
+
+
+@pytest.fixture
+def stand_ins(localhost) -> dict[str, orm.InstalledCode]:
+    """Codes that are never run."""
+    return {
+        name: orm.InstalledCode(computer=localhost, filepath_executable='/bin/true', label=name).store()
+        for name in ('dp', 'lmp', 'python')
+    }
+
+
+def invoke(command, *arguments):
+    """Run a command and return its exit code and output."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def builder_of(script: str, codes: dict[str, orm.InstalledCode]):
+    """Run a script up to its submission and return its builder."""
+    text = script.partition('node = submit(builder)')[0]
+    start, end = text.index('CODES = '), text.index('# Laid over')
+    names = {'codes': codes}
+    exec(compile(f'{text[:start]}CODES = codes\n{text[end:]}', 'script', 'exec'), names)
+    return names['builder']
+
+
+def test_script_builds_what_the_files_say(stand_ins, tmp_path):
+    """The script that is written makes the same builder as the function, whole and accepted but for what labels."""
+    script = tmp_path / 'study.py'
+    result = invoke(convert, PARAM, MACHINE, '-o', script)
+    assert result.exit_code == 0, result.output
+    assert f'wrote {script}\n28 settings have no counterpart.' in result.output
+    assert '\n  my_own_key = 7\n' in result.output
+    builder = builder_of(script.read_text(), stand_ins)
+    expected, unmatched = builder_from_dpgen(PARAM, stand_ins, MACHINE)
+    assert len(unmatched) == 28
+    family = {'potential_family': 'PBE.54'}
+    parameters = expected.parameters.get_dict()
+    parameters['label']['vasp'] |= family
+    assert builder.parameters.get_dict() == parameters
+    assert builder.options == expected.options
+    assert builder.frames.ids() == expected.frames.ids()
+    assert sorted(builder.structures) == ['sys_000_0000', 'sys_001_0000', 'sys_001_0001']
+    assert builder.clean_workdir.value is True
+
+
+def test_script_on_the_standard_output(tmp_path):
+    """The list goes elsewhere, so that the script can be redirected; a preset of DeePMD-kit's past is told."""
+    content = json.loads(PARAM.read_text())
+    content['default_training_param']['model']['fitting_net']['coord_norm'] = True
+    path = tmp_path / 'param.json'
+    path.write_text(json.dumps(content))
+    result = invoke(convert, path)
+    assert result.exit_code == 0
+    compile(result.stdout, 'script', 'exec')
+    assert 'To be corrected before it can run: `committee.train`' in result.stderr
+    assert 'settings have no counterpart' in result.stderr
+
+
+def test_what_cannot_be_converted_is_one_sentence(tmp_path):
+    path = tmp_path / 'param.json'
+    path.write_text('{}')
+    for arguments, sentence in (
+        ((path,), '`numb_models` is missing'),
+        ((PARAM, '--protocol', 'slow'), 'no protocol `slow`'),
+    ):
+        result = invoke(convert, *arguments)
+        assert result.exit_code == 1
+        assert result.output.startswith('Error: ')
+        assert sentence in result.output
+
+
+def test_builder_is_accepted(stand_ins):
+    """With something that labels nothing is missing."""
+    builder, unmatched = builder_from_dpgen(
+        PARAM, stand_ins, protocol='fast', overrides={'seed': 7}, calculator={'name': 'emt'}
+    )
+    assert ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None
+    assert 'my_own_key' in {entry.key for entry in unmatched}
+    assert builder.parameters['seed'] == 7
+    assert builder.parameters['committee']['train']['input']['model']['descriptor']['neuron'] == [10, 20]
+    assert builder.frames.frames == 4
+
+
+def test_what_is_not_here_is_asked_for(stand_ins, tmp_path):
+    """Files that are elsewhere can be handed in instead."""
+    path = tmp_path / 'param.json'
+    path.write_text(PARAM.read_text())
+    structures = {'one': orm.StructureData(cell=[[4, 0, 0], [0, 4, 0], [0, 0, 4]])}
+    structures['one'].append_atom(position=(0, 0, 0), symbols='Li')
+    with pytest.raises(ValueError, match='hand in `structures`'):
+        builder_from_dpgen(path, stand_ins)
+    with pytest.raises(ValueError, match='hand in `frames`'):
+        builder_from_dpgen(path, stand_ins, structures=structures)
+    frames = read_frames([FIXTURES / 'data' / 'first'])
+    builder, _ = builder_from_dpgen(path, stand_ins, structures=structures, frames=frames, options='slurm-gpu')
+    assert list(builder.structures) == ['one']
+    assert 'transport' in builder.options
+
+
+def test_structures_are_those_of_the_files():
+    """Cell and atoms of a POSCAR, the atoms sorted by element."""
+    path = FIXTURES / 'systems' / 'a' / 'POSCAR'
+    structure = read_structures({'a': path}, 'vasp/poscar', ['Li', 'S'])['a']
+    assert structure.get_ase().get_chemical_symbols() == ['Li', 'Li', 'S']
+    np.testing.assert_allclose(structure.cell, [[4, 0, 0], [0, 4, 0], [0.5, 0, 4]], atol=1e-12)
+    np.testing.assert_allclose(structure.sites[2].position, [2.25, 0, 2], atol=1e-12)
+    with pytest.raises(ValueError, match='cannot be read as vasp/poscar'):
+        read_structures({'a': FIXTURES / 'INCAR'}, 'vasp/poscar', ['Li', 'S'])
+
+
+def test_collect(make_frames, tmp_path):
+    """Of a node, or of a process with the output `frames`."""
+    frames = FramesData.from_sets([make_frames('Li Li S', 4)]).store()
+    process = orm.WorkChainNode().store()
+    frames.base.links.add_incoming(process, LinkType.RETURN, 'frames')
+    for number, node in enumerate((frames, process)):
+        directory = tmp_path / str(number)
+        result = invoke(collect, node.pk, directory, '--type-map', 'S Li')
+        assert result.exit_code == 0, result.output
+        assert result.output == f'wrote {directory}/sys.S1Li2\n'
+        system = dpdata.LabeledSystem(str(directory / 'sys.S1Li2'), fmt='deepmd/npy')
+        np.testing.assert_array_equal(system['forces'], frames.sets()[0].forces)
+    again = invoke(collect, frames.pk, tmp_path / '0')
+    assert again.exit_code == 0, again.output  # another type map, another name
+    assert 'is there already' in invoke(collect, frames.pk, tmp_path / '0').output
+    assert 'holds no frames' in invoke(collect, orm.Int(1).store().pk, tmp_path / '2').output
+
+
+def test_commands_are_found():
+    """The group is one of `aiida-dpasse`."""
+    assert invoke(cli, 'dpgen', '--help').exit_code == 0
+    assert 'convert' in invoke(cli, 'dpgen', '--help').output

@@ -17,7 +17,7 @@ from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.drivers.package import pack_driver
 
 PACKAGE = Path(aiida_dpasse.__file__).parent
-SCIENCE = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'transport', 'drivers')
+SCIENCE = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'dpgen', 'transport', 'drivers')
 #: Ground floor first; rooms of one entry may use each other.
 FLOORS = (*((room,) for room in SCIENCE), ('data',), ('functions',), ('calculations', 'parsers'), ('workflows',))
 ORDER = {room: level for level, floor in enumerate((*FLOORS, ('reports',), ('cli',))) for room in floor}

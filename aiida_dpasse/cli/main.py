@@ -18,6 +18,7 @@ class LazyGroup(click.Group):
         'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer and register them.'),
         'status': ('aiida_dpasse.cli.status:status', 'Show where a process stands: phase, iterations, jobs.'),
         'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),
+        'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Read DP-GEN's input, write its datasets."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

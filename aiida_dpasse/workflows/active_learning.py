@@ -143,6 +143,17 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         """Return the link label of ``step`` in this iteration."""
         return f'{step}_{self.ctx.iteration:03d}'
 
+    def predict(self, step: str, frames: FramesData) -> None:
+        """Let the committee predict labelled frames, which gives its errors."""
+        inputs = {
+            'code': self.inputs.codes.python,
+            'potentials': self.ctx.committee,
+            'frames': frames,
+            'parameters': self.ctx.plan['evaluate'],
+            'metadata': {'options': self.options_for('evaluate')},
+        }
+        self.run_child(self.key(step), EvaluateCalculation, inputs)
+
     def train_committee(self) -> None:
         """Train a committee on all frames so far."""
         key = self.key('committee')
@@ -165,14 +176,7 @@ class ActiveLearningWorkChain(DpasseWorkChain):
 
     def validate_committee(self) -> None:
         """Measure the errors of the committee on the held-out frames."""
-        inputs = {
-            'code': self.inputs.codes.python,
-            'potentials': self.ctx.committee,
-            'frames': self.ctx.held_out,
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
-        self.run_child(self.key('evaluate'), EvaluateCalculation, inputs)
+        self.predict('evaluate', self.ctx.held_out)
 
     def inspect_validation(self) -> ExitCode | None:
         """Take the errors, or give up."""
@@ -261,14 +265,7 @@ class ActiveLearningWorkChain(DpasseWorkChain):
 
     def evaluate_labels(self) -> None:
         """Let the committee that chose the frames predict them, now that their labels are known."""
-        inputs = {
-            'code': self.inputs.codes.python,
-            'potentials': self.ctx.committee,
-            'frames': self.ctx.labelled[self.key('labelled')],
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
-        self.run_child(self.key('truth'), EvaluateCalculation, inputs)
+        self.predict('truth', self.ctx.labelled[self.key('labelled')])
 
     def calibrate(self) -> None:
         """Compare errors and deviations; without them the levels stay as they were."""

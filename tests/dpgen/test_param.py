@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from aiida_dpasse.calculations.parameters import check_parameters
-from aiida_dpasse.dpgen.cp2k import functional, kinds_of, settings
-from aiida_dpasse.dpgen.exploration import expanded
-from aiida_dpasse.dpgen.keys import Keys, Ledger
-from aiida_dpasse.dpgen.labels import OF_VASP, electrons, old_incar, parse_incar
-from aiida_dpasse.dpgen.machine import read_machine, seconds
-from aiida_dpasse.dpgen.param import Conversion, describe, read_dpgen, replace_sections
+from aiida_dpasse.dpgen.counterparts import KEYS as COUNTERPARTS
+from aiida_dpasse.dpgen.exploration import JOB_KEYS, expanded
+from aiida_dpasse.dpgen.labels import OF_PROGRAMS
+from aiida_dpasse.dpgen.param import describe, read_dpgen, replace_sections
 from aiida_dpasse.dpgen.script import literal
 from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.workflows.label_vasp import _objection_to_tags
 from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
 
 FIXTURES = Path(__file__).parent / 'fixtures'
 PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'
-
-
-@pytest.fixture
-def changed(tmp_path):
-    """Return a reader of the fixture with other values; None takes a key out."""
-
-    def read(**changes) -> Conversion:
-        shutil.copytree(FIXTURES, tmp_path, dirs_exist_ok=True)
-        content = {**json.loads(PARAM.read_text()), **changes}
-        path = tmp_path / 'changed.json'
-        path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
-        return read_dpgen(path)
-
-    return read
 
 
 def jobs(**changes) -> list[dict]:
@@ -95,38 +77,42 @@ def test_committee_and_training():
     }
 
 
-def test_vasp_labels():
-    """The INCAR's tags, VASP's own defaults where it is silent, KSPACING and POTCARs by name."""
-    found = read_dpgen(PARAM, MACHINE)
-    assert found.labeller == 'vasp'
-    assert found.overrides['label'] == {
-        'minimum_success': 0.8,
-        'batch_size': 20,
-        'vasp': {
-            'incar': {
-                **OF_VASP,
-                'PREC': 'A',
-                'ENCUT': 520,
-                'EDIFF': 1e-6,
-                'ALGO': 'F',
-                'LREAL': False,
-                'LWAVE': False,
-                'ISMEAR': 0,
-                'SIGMA': 0.05,
-                'NELM': 120,
-                'MAGMOM': '4*0.6',
-            },
-            'kpoints': {'spacing': 0.25, 'mesh': None},
-            'potential_mapping': {'Li': 'Li_sv', 'S': 'S'},
-        },
+def test_training_inputs_of_old(changed):
+    """What DeePMD-kit no longer takes, or has by other names; what is left out with a meaning is told."""
+    given = json.loads(PARAM.read_text())['default_training_param']
+    given['training'] = {
+        **{'stop_batch': 100, 'systems': ['a'], 'set_prefix': 'part', 'batch_size': 2, 'numb_test': 10},
+        **{'auto_prob_style': 'prob_sys_size', 'validation_data': {'systems': ['b'], 'batch_size': 1}},
     }
-    assert _objection_to_tags(found.overrides['label']['vasp']['incar']) is None
+    found = changed(default_training_param=given)
+    assert found.sections['committee.train.input']['training'] == {
+        'numb_steps': 100,
+        'training_data': {'batch_size': 4},
+        'validation_data': {'batch_size': 1},
+    }
+    assert sorted(entry.key for entry in found.unmatched if entry.key.startswith('default')) == [
+        'default_training_param.auto_prob_style',
+        'default_training_param.numb_test',
+        'default_training_param.training.set_prefix',
+        'default_training_param.training.validation_data.systems',
+    ]
 
 
-def test_no_tag_of_a_protocol_shines_through():
-    """A functional or cutoff that the INCAR does not name is that of the POTCAR, not the protocol's."""
-    own = ActiveLearningWorkChain.protocol_parameters('moderate')['label']['vasp']['incar']
-    assert set(own) - {'LWAVE', 'LCHARG'} == set(OF_VASP)
+def test_batch_sizes(changed):
+    """One for all: DP-GEN's if they agree, `auto` otherwise or if it names none; mixed batches stay."""
+
+    def size(**changes):
+        found = changed(**changes)
+        told = {entry.key for entry in found.unmatched}
+        value = found.sections['committee.train.input']['training']['training_data']['batch_size']
+        return value, 'sys_batch_size' in told
+
+    assert size(init_batch_size=[4, 8]) == ('auto', True)
+    assert size(init_batch_size=None, sys_batch_size=None) == ('auto', False)
+    assert size(init_batch_size='auto', sys_batch_size=['auto']) == ('auto', False)
+    given = json.loads(PARAM.read_text())['default_training_param']
+    given['training']['training_data']['batch_size'] = 'mixed:32'
+    assert size(default_training_param=given) == ('mixed:32', True)
 
 
 def test_structures_and_frames():
@@ -181,70 +167,6 @@ def test_what_has_no_counterpart_is_told():
     assert describe([]) == 'Everything has a counterpart.'
 
 
-def test_machines():
-    """One process with threads unless the command starts several; walltime, GPU, queue and shell lines."""
-    options = read_dpgen(PARAM, MACHINE).options
-    assert options == {
-        'train': {
-            'withmpi': False,
-            'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1, 'num_cores_per_mpiproc': 8},
-            'queue_name': 'gpu',
-            'max_wallclock_seconds': 95400,
-            'custom_scheduler_commands': '#SBATCH --mem=32G\n#SBATCH --gres=gpu:1',
-            'prepend_text': 'module purge\nmodule load deepmd/3.2\nsource /opt/env.sh\nexport OMP_NUM_THREADS=4\n'
-            'ulimit -s unlimited',
-            'append_text': 'date',
-        },
-        'md': {
-            'withmpi': False,
-            'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1, 'num_cores_per_mpiproc': 4},
-            'queue_name': 'gpu',
-            'custom_scheduler_commands': '#SBATCH --gpus=a100:1',
-        },
-        'vasp': {
-            'withmpi': True,
-            'resources': {'tot_num_mpiprocs': 64},
-            'queue_name': 'cpu',
-            'max_wallclock_seconds': 45000,
-        },
-        'evaluate': options['train'],
-    }
-
-
-@pytest.mark.parametrize('batch_type', ['Slurm', 'PBS', 'Torque', 'SGE', 'LSF', 'Shell'])
-@pytest.mark.parametrize('command', ['mpirun -n 4 vasp_std', 'dp'])
-def test_resources_are_those_of_the_scheduler(batch_type, command):
-    """AiiDA's own scheduler takes them."""
-    from aiida.plugins import SchedulerFactory
-
-    from aiida_dpasse.dpgen.machine import SCHEDULERS
-
-    content = {'fp': {'command': command, 'machine': {'batch_type': batch_type}, 'resources': {'cpu_per_node': 4}}}
-    options, batch = read_machine(content, None, Ledger())
-    assert batch is None
-    resources = options['label']['resources']
-    created = SchedulerFactory(SCHEDULERS[batch_type.lower()]).create_job_resource(**resources)
-    assert created.get_tot_num_mpiprocs() == (4 if command != 'dp' or 'tot_num_mpiprocs' in resources else 1)
-
-
-@pytest.mark.parametrize(
-    ('text', 'scheduler', 'expected'),
-    [
-        ('90', 'core.slurm', 5400),
-        ('90:30', 'core.slurm', 5430),
-        ('96:0:0', 'core.slurm', 345600),
-        ('2-12', 'core.slurm', 216000),
-        ('1-00:30', 'core.slurm', 88200),
-        ('30', 'core.lsf', 1800),
-        ('12:30', 'core.lsf', 45000),
-        ('01:00:30', 'core.pbspro', 3630),
-        ('3600', 'core.sge', 3600),
-    ],
-)
-def test_walltimes(text, scheduler, expected):
-    assert seconds(text, scheduler) == expected
-
-
 @pytest.mark.parametrize('protocol', PROTOCOLS)
 def test_parameters_are_those_of_the_active_learning(protocol):
     """Laid over any protocol, with and without the whole sections, they are accepted."""
@@ -256,105 +178,6 @@ def test_parameters_are_those_of_the_active_learning(protocol):
     assert whole['committee']['train']['input'] == found.sections['committee.train.input']
     with pytest.raises(ValueError, match=r'no place `seed\.deeper`'):
         replace_sections(parameters, {'seed.deeper': {}})
-
-
-@pytest.mark.parametrize('protocol', PROTOCOLS)
-def test_cp2k_labels(changed, protocol):
-    """Names of our own for what has one, the other sections as they are."""
-    content = json.loads((FIXTURES / 'cp2k.json').read_text())
-    found = changed(fp_style='cp2k', fp_incar=None, cvasp=None, fp_pp_files=None, fp_pp_path=None, **content)
-    assert found.labeller == 'cp2k'
-    assert found.overrides['label']['cp2k'] == {
-        'functional': 'PBESOL',
-        'cutoff': 600,
-        'rel_cutoff': 50,
-        'eps_default': 1e-13,
-        'kpoints': None,
-        'scf': {'solver': 'ot', 'eps': 1e-7, 'steps': 100, 'ot': {'MINIMIZER': 'DIIS'}},
-        'kinds': {
-            'Li': {'POTENTIAL': 'GTH-PBE-q3', 'BASIS_SET': 'DZVP-MOLOPT-SR-GTH'},
-            'S': {'POTENTIAL': 'GTH-PBE-q6', 'BASIS_SET': 'TZVP-MOLOPT-GTH'},
-        },
-        'input': {
-            'FORCE_EVAL': {
-                'METHOD': 'QS',
-                'DFT': {
-                    'CHARGE': 0,
-                    'MGRID': {'NGRIDS': 5},
-                    'XC': {'VDW_POTENTIAL': {'POTENTIAL_TYPE': 'PAIR_POTENTIAL'}},
-                },
-            }
-        },
-    }
-    assert sorted(entry.key for entry in found.unmatched if entry.key.startswith('user_fp_params')) == [
-        'user_fp_params.FORCE_EVAL.DFT.BASIS_SET_FILE_NAME',
-        'user_fp_params.FORCE_EVAL.STRESS_TENSOR',
-        'user_fp_params.FORCE_EVAL.SUBSYS.CELL',
-        'user_fp_params.GLOBAL.PROJECT',
-    ]
-    chain = ActiveLearningWorkChain
-    parameters = found.complete(chain.protocol_parameters(protocol, found.overrides))
-    assert check_parameters(chain.PARAMETERS, parameters) is None
-
-
-def test_other_sections_of_cp2k():
-    """Diagonalization, a mesh of k-points, and a functional without a name of ours."""
-    given = {
-        'FORCE_EVAL': {
-            'DFT': {
-                'KPOINTS': {'SCHEME': 'MONKHORST-PACK 2 2 1'},
-                'SCF': {'MIXING': {'ALPHA': 0.2}, 'ADDED_MOS': 20},
-                'XC': {'XC_FUNCTIONAL': {'_': 'BLYP'}},
-            },
-            'SUBSYS': {'KIND': {'_': 'Li', 'POTENTIAL': 'GTH-PBE-q3', 'BASIS_SET': 'DZVP-MOLOPT-SR-GTH'}},
-        }
-    }
-    found = settings(given, 'user_fp_params', Ledger())
-    assert found['kpoints'] == {'mesh': [2, 2, 1], 'spacing': None}
-    assert found['scf'] == {
-        'solver': 'diagonalization',
-        'eps': 1e-6,
-        'steps': 50,
-        'mixing': {'ALPHA': 0.2},
-        'added_orbitals': 20,
-    }
-    assert found['functional'] is None
-    assert found['input']['FORCE_EVAL']['DFT']['XC'] == {'XC_FUNCTIONAL': {'_': 'BLYP'}}
-    assert functional({'_': 'PBE'}) == functional({'PBE': {}}) == 'PBE'
-    with pytest.raises(ValueError, match='should name elements'):
-        kinds_of(None, 'user_fp_params')
-    with pytest.raises(ValueError, match='one entry for each of 2 elements'):
-        kinds_of({'_': ['Li', 'S'], 'POTENTIAL': ['GTH-PBE-q3']}, 'user_fp_params')
-
-
-def test_other_programs_that_label(changed):
-    """They are told, with their settings; the rest is converted."""
-    found = changed(fp_style='gaussian', fp_params={'keywords': 'force b3lyp/6-31g**', 'nproc': 4})
-    assert found.labeller is None
-    assert found.overrides['label'] == {'minimum_success': 0.8}
-    assert {'fp_style', 'fp_params', 'fp_incar'} <= {entry.key for entry in found.unmatched}
-
-
-def test_few_settings_of_vasp():
-    """`fp_params` are made into the tags that DP-GEN makes of them."""
-    ledger = Ledger()
-    given = {'ecut': 400, 'ediff': 1e-6, 'npar': 4, 'kpar': 1, 'kspacing': 0.5, 'smearing': 'mp:2', 'sigma': 0.1}
-    tags = old_incar(Keys({**given, 'metagga': 'SCAN'}, ledger, 'fp_params.'))
-    assert tags['KSPACING'] == 0.5
-    assert (tags['ENCUT'], tags['ISMEAR'], tags['SIGMA'], tags['METAGGA'], tags['LASPH']) == (400, 2, 0.1, 'SCAN', True)
-    assert ledger.unmatched == []
-    with pytest.raises(ValueError, match=r'`fp_params\.ecut` is missing'):
-        old_incar(Keys({}, ledger, 'fp_params.'))
-
-
-def test_incar():
-    text = 'ENCUT = 600 # eV\nLORBIT=11;LASPH= .TRUE.\nGGA = PS\n! NSW = 3\nALGO = T\nROPT = 1E-3 1d-3\nIVDW = 12\n'
-    assert parse_incar(text) == {
-        **{'ENCUT': 600, 'LORBIT': 11, 'LASPH': True, 'GGA': 'PS', 'ALGO': 'T', 'ROPT': [1e-3, 1e-3], 'IVDW': 12}
-    }
-    ledger = Ledger()
-    assert electrons({'NSW': 0, 'IBRION': 2, 'ENCUT': 600}, 'fp_incar', ledger) == {'ENCUT': 600}
-    assert [entry.key for entry in ledger.unmatched] == ['fp_incar.IBRION']
 
 
 def test_files_that_are_not_there(changed):
@@ -434,6 +257,9 @@ def test_what_asks_for_nothing_is_not_told(changed):
         ({'fp_accurate_threshold': 1.5}, 'at most 1'),
         ({'ratio_failed': 2}, 'between 0 and 1'),
         ({'fp_task_max': 2.5}, r'should be a whole number, got 2\.5\.'),
+        ({'init_batch_size': [{}]}, '`init_batch_size` should be a list of numbers'),
+        ({'default_training_param': 3}, 'should be a mapping of names to values, got 3'),
+        ({'fp_style': 'cp2k', 'user_fp_params': {'FORCE_EVAL': 3}}, '`FORCE_EVAL` should be a mapping'),
     ],
 )
 def test_wrong_values_are_refused_in_one_sentence(changed, changes, sentence):
@@ -459,3 +285,10 @@ def test_literals_are_python():
     value = {'a': [1, None, True], 'b': {'c': 'x' * 90, 'd': [{'e': 1.5}] * 20}}
     assert eval(literal(value)) == value
     assert max(len(line) for line in literal(value).splitlines()) < 120
+
+
+def test_documentation_names_every_key():
+    """What has no counterpart is in the page for those who move over."""
+    page = (Path(__file__).parents[2] / 'docs' / 'dpgen.md').read_text()
+    assert [name for name in (*COUNTERPARTS, *JOB_KEYS, *OF_PROGRAMS) if f'`{name}`' not in page] == []
+    assert [key for key in json.loads(PARAM.read_text()) if f'`{key}`' not in page] == ['_comment', 'my_own_key']

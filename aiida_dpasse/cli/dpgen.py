@@ -1,0 +1,75 @@
+"""`aiida-dpasse dpgen`: for those who move over from DP-GEN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from aiida.cmdline.params.arguments import NODE
+from aiida.cmdline.utils.decorators import with_dbenv
+
+FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
+
+
+@click.group()
+def dpgen() -> None:
+    """Read DP-GEN's input, write its datasets."""
+
+
+@dpgen.command()
+@click.argument('param', type=FILE)
+@click.argument('machine', type=FILE, required=False)
+@click.option('-o', '--output', type=click.Path(dir_okay=False, path_type=Path), help='Script to write.')
+@click.option(
+    '--protocol', default='moderate', show_default=True, help="Protocol that is laid under DP-GEN's settings."
+)
+def convert(param: Path, machine: Path | None, output: Path | None, protocol: str) -> None:
+    """Write the script that runs the active learning of PARAM, on machines as in MACHINE, and list what has no
+    counterpart.
+
+    PARAM and MACHINE are the files of `dpgen run`, in JSON. Without --output the script goes to the standard output and
+    the list to the standard error.
+    """
+    from aiida_dpasse.dpgen.param import describe, read_dpgen
+    from aiida_dpasse.dpgen.script import script
+    from aiida_dpasse.workflows.dpgen import objection
+
+    try:
+        conversion = read_dpgen(param, machine)
+        message = objection(conversion, protocol)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    text = script(conversion, param.name, output.name if output else 'SCRIPT', protocol)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(text)
+        click.echo(f'wrote {output}')
+    click.echo(describe(conversion.unmatched), err=output is None)
+    if message:
+        click.echo(f'\nTo be corrected before it can run: {message}', err=True)
+
+
+@dpgen.command()
+@NODE()
+@click.argument('directory', type=click.Path(file_okay=False, path_type=Path))
+@click.option('-t', '--type-map', metavar='ELEMENTS', help='Elements in the order of the types, as "Li P S Cl".')
+@with_dbenv()
+def collect(node, directory: Path, type_map: str | None) -> None:  # type: ignore[no-untyped-def]
+    """Write the labelled frames of NODE, frames or a process that has them as output, to DIRECTORY, as `dpgen collect
+    --merge` does."""
+    from aiida import orm
+
+    from aiida_dpasse.data.frames import FramesData
+    from aiida_dpasse.dpgen.collect import collect as write
+
+    if isinstance(node, orm.ProcessNode) and 'frames' in node.outputs:
+        node = node.outputs.frames
+    if not isinstance(node, FramesData):
+        raise click.ClickException(f'{node} holds no frames: give a FramesData, or a process with the output `frames`.')
+    try:
+        written = write(node.sets(), directory, type_map.split() if type_map else None)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for path in written:
+        click.echo(f'wrote {path}')

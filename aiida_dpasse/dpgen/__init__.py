@@ -1,0 +1,1 @@
+"""DP-GEN's files: what its parameters are here, and data as it collects them."""

@@ -1,0 +1,224 @@
+"""DP-GEN's exploration and choice: the jobs of all iterations, the trust levels, and how many frames are labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened, whole
+
+JOBS = 'model_devi_jobs'
+BAR_PER_GPA = 1e4
+FS_PER_PS = 1e3
+#: How the cell follows the pressure, by DP-GEN's ensemble.
+COUPLINGS = {'npt': 'iso', 'npt-i': 'iso', 'npt-iso': 'iso', 'npt-a': 'aniso', 'npt-aniso': 'aniso'}
+COUPLINGS |= {'npt-t': 'tri', 'npt-tri': 'tri'}
+#: Largest trust level that the protocols allow without raising `trust.explosion`, in eV/A.
+EXPLOSION = 10.0
+_TEMPLATE = 'the LAMMPS script is written here: give its settings in `explore.md`'
+#: Keys of a job without counterpart: why, and values that ask for nothing.
+JOB_KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    'template': (_TEMPLATE, ()),
+    'rev_mat': (_TEMPLATE, ()),
+    'sys_rev_mat': (_TEMPLATE, ()),
+    'nbeads': ('no path integrals are run: atoms are classical', (None, 1)),
+    'neidelay': ('neighbours are looked for whenever an atom has moved far enough', ()),
+    'taut': ('DP-GEN does not read it in a job: set `explore.md.temperature_damping` (fs)', ()),
+    'taup': ('DP-GEN does not read it in a job: set `explore.md.pressure_damping` (fs)', ()),
+    'dt': ('all runs have one timestep: set `explore.md.timestep` (fs)', (None,)),
+    'pka_e': ('no run starts with a fast atom', (None,)),
+    'task_min': ('candidates are labelled however few they are', (-1, 0, 1)),
+    'model_devi_v_trust_lo': ('frames are chosen by the deviation of the forces only', (1e10,)),
+    'model_devi_v_trust_hi': ('frames are chosen by the deviation of the forces only', (1e10,)),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One iteration: systems by index, temperatures in K, pressures in GPa; empty or None where a template says it."""
+
+    systems: tuple[int, ...]
+    interval: int
+    ensemble: str | None
+    temperatures: tuple[float, ...]
+    pressures: tuple[float, ...]
+    steps: int | None
+    levels: tuple[Any, Any]
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What a stage holds."""
+        return {'temperatures': list(self.temperatures), 'pressures': list(self.pressures), 'steps': self.steps}
+
+
+def read_jobs(keys: Keys, systems: int) -> list[Job]:
+    """Return the jobs of all iterations, the last at the end, for ``systems`` systems.
+
+    :raises ValueError: if a job lacks something, or a value is none that DP-GEN takes.
+    """
+    entries = listed(keys.need(JOBS, 'max_active_iterations, stages, explore'), JOBS)
+    if not entries:
+        raise ValueError(f'`{JOBS}` is empty: give at least one iteration.')
+    return [_job(Keys(entry, keys.ledger, f'{JOBS}[].'), systems) for entry in entries]
+
+
+def _job(keys: Keys, systems: int) -> Job:
+    indices = tuple(expanded(keys.need('sys_idx', 'structures'), systems))
+    ensemble = keys.take(('ensemble', 'ens'), 'explore.md.ensemble')
+    if ensemble is not None and ensemble not in ('nvt', 'nve', *COUPLINGS):
+        raise ValueError(f'`{keys.where}ensemble` is unknown: {shortened(ensemble)}.')
+    temperatures = listed(keys.take(('temps', 'Ts'), 'explore.temperatures, stages', []), f'{keys.where}temps')
+    steps = keys.take('nsteps', 'explore.md.steps, stages')
+    if 'template' not in keys and (ensemble is None or not temperatures or steps is None):
+        raise ValueError(f'A job of `{JOBS}` lacks `ensemble`, `temps` or `nsteps`: give them.')
+    interval = keys.take(('trj_freq', 't_freq', 'traj_freq'), 'explore.md.sample_interval')
+    low = keys.take('model_devi_f_trust_lo', 'explore.trust.low')
+    high = keys.take('model_devi_f_trust_hi', 'explore.trust.high')
+    job = Job(
+        systems=indices,
+        interval=whole(interval, f'{keys.where}trj_freq'),
+        ensemble=ensemble,
+        temperatures=tuple(number(value, f'{keys.where}temps', above=0) for value in temperatures),
+        pressures=_pressures(keys, ensemble),
+        steps=None if steps is None else whole(steps, f'{keys.where}nsteps'),
+        levels=(low, high),
+    )
+    for name in ('skip_train', 'skip_training', 's_t', 'sk_tr'):
+        keys.leave(name, 'every iteration trains', (False,))
+    for name, (why, off) in JOB_KEYS.items():
+        keys.leave(name, why, off)
+    keys.leave_rest()
+    return job
+
+
+def _pressures(keys: Keys, ensemble: str | None) -> tuple[float, ...]:
+    """Pressures in GPa of DP-GEN's in bar; constant volume needs none, whatever the file says."""
+    if ensemble not in COUPLINGS:
+        keys.take(('press', 'Ps'), 'nothing: the volume is constant')
+        return (0.0,)
+    name = f'{keys.where}press'
+    values = [number(value, name) for value in listed(keys.take(('press', 'Ps'), 'explore.pressures, stages'), name)]
+    if not values:
+        raise ValueError(f'`{name}` should be a list of pressures in bar.')
+    if tension := [value for value in values if value < 0]:
+        keys.ledger.leave(name, tension, 'pressures below 0 are not run, and were left out')
+    return tuple(value / BAR_PER_GPA for value in values if value >= 0) or (0.0,)
+
+
+def expanded(indices: Any, systems: int) -> list[int]:
+    """Return the indices of DP-GEN's list of numbers and ranges, `first-end:step` without the end.
+
+    :raises ValueError: if it is no such list, or names a system that is not there.
+    """
+    found: list[int] = []
+    for item in listed(indices, f'{JOBS}[].sys_idx'):
+        span, _, step = str(item).partition(':')
+        first, _, end = span.partition('-')
+        try:
+            found += range(int(first), int(end), int(step or 1)) if end else [int(first)]
+        except ValueError:
+            raise ValueError(f'`{JOBS}[].sys_idx` should hold indices, got {shortened(item)}.') from None
+    if beyond := [index for index in found if not 0 <= index < systems]:
+        raise ValueError(f'`{JOBS}[].sys_idx` names system {beyond[0]}, and `sys_configs` has {systems}.')
+    return found
+
+
+def explore_parameters(keys: Keys, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return ``max_active_iterations``, ``final_committee``, ``stages`` and ``explore`` of our parameters."""
+    timestep = FS_PER_PS * number(keys.need('model_devi_dt', 'explore.md.timestep'), 'model_devi_dt', above=0)
+    md: dict[str, Any] = {'timestep': timestep, 'sample_interval': min(job.interval for job in jobs)}
+    # DP-GEN's own defaults, in ps.
+    for name, ours, usual in (('taut', 'temperature_damping', 0.1), ('taup', 'pressure_damping', 0.5)):
+        value = keys.take(f'model_devi_{name}', f'explore.md.{ours}', usual)
+        md[ours] = FS_PER_PS * number(value, f'model_devi_{name}', above=0)
+    if keys.take('use_relative', 'explore.md.relative_deviation', False):
+        md['relative_deviation'] = number(keys.need('epsilon', 'explore.md.relative_deviation'), 'epsilon', above=0)
+    else:
+        keys.leave('epsilon', 'it counts only with `use_relative`')
+    explore = {'supercell': [1, 1, 1], 'replicas': 1, 'runs': None, 'md': md, 'trust': trust(keys, jobs)}
+    stages = _conditions(md, explore, [job for job in jobs if job.ensemble], keys.ledger)
+    _tell_differences(jobs, keys.ledger)
+    # DP-GEN trains once more after its last labels.
+    return {'max_active_iterations': len(jobs), 'final_committee': True, 'stages': stages, 'explore': explore}
+
+
+def _conditions(md: dict[str, Any], explore: dict[str, Any], jobs: Sequence[Job], ledger: Ledger) -> Any:
+    """Write what the runs share into ``md`` and ``explore``; return the stages, or None if the jobs are alike."""
+    if not jobs:
+        return None
+    ensemble = next((job.ensemble for job in jobs if job.ensemble in COUPLINGS), jobs[0].ensemble) or ''
+    md |= {'ensemble': ensemble.partition('-')[0], 'coupling': COUPLINGS.get(ensemble)}
+    md['steps'] = max(job.steps or 1 for job in jobs)
+    explore['temperatures'] = sorted({value for job in jobs for value in job.temperatures})
+    explore['pressures'] = sorted({value for job in jobs for value in job.pressures})
+    if others := sorted({str(job.ensemble) for job in jobs} - {ensemble}):
+        ledger.leave(f'{JOBS}[].ensemble', others, f'all runs have one ensemble, and {ensemble} was taken')
+    stages = [job.conditions for index, job in enumerate(jobs) if not index or not _alike(job, jobs[index - 1])]
+    if len(stages) == 1:
+        return None
+    why = (
+        'an iteration each in DP-GEN; here a stage is explored until `convergence.accurate_fraction` is reached: '
+        'raise `max_active_iterations` if they are too few'
+    )
+    ledger.leave(JOBS, f'{len(jobs)} jobs, {len(stages)} stages', why)
+    return stages
+
+
+def _alike(job: Job, other: Job) -> bool:
+    return job.conditions == other.conditions
+
+
+def _tell_differences(jobs: Sequence[Job], ledger: Ledger) -> None:
+    """Note what differs between jobs and is one for all runs here."""
+    if len(intervals := sorted({job.interval for job in jobs})) > 1:
+        ledger.leave(f'{JOBS}[].trj_freq', intervals, 'all runs are sampled alike, and the shortest was taken')
+    if len({frozenset(job.systems) for job in jobs}) > 1:
+        why = (
+            'every iteration explores all structures: to explore them in turn, run one active learning after the '
+            'other, each going on from the `frames` of the one before'
+        )
+        ledger.leave(f'{JOBS}[].sys_idx', [list(job.systems) for job in jobs], why)
+
+
+def trust(keys: Keys, jobs: Iterable[Job]) -> dict[str, Any]:
+    """Return the trust levels: one pair for all systems and iterations, the smallest of each.
+
+    :raises ValueError: if there is none for a system, or the lower level is not the smaller one.
+    """
+    names = ('model_devi_f_trust_lo', 'model_devi_f_trust_hi')
+    common = [keys.take(name, f'explore.trust.{ours}') for name, ours in zip(names, ('low', 'high'), strict=True)]
+    pairs = set()
+    for job in jobs:
+        own = [given if mine is None else mine for mine, given in zip(job.levels, common, strict=True)]
+        for index in job.systems:
+            low, high = (_level(value, index, name) for value, name in zip(own, names, strict=True))
+            if not low < high:
+                raise ValueError(f'`{names[0]}` ({low}) should be below `{names[1]}` ({high}).')
+            pairs.add((low, high))
+    low, high = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+    if len(pairs) > 1:
+        why = 'one pair holds for all structures and iterations, and the smallest of each level was taken'
+        keys.ledger.leave(' and '.join(names), sorted(pairs), why)
+    return {'mode': 'fixed', 'low': low, 'high': high, 'explosion': max(EXPLOSION, high)}
+
+
+def _level(value: Any, index: int, name: str) -> float:
+    """The level of one system: a number for all, or a list or mapping by its index."""
+    if isinstance(value, list):
+        value = value[index] if index < len(value) else None
+    elif isinstance(value, Mapping):
+        value = value.get(str(index))
+    if value is None:
+        raise ValueError(f'`{name}` is missing for system {index}: give it.')
+    return number(value, name, above=0)
+
+
+def choice(keys: Keys, jobs: Sequence[Job], single: bool) -> dict[str, Any]:
+    """Return how many candidates are labelled: DP-GEN's limit is that of a system, ours that of an iteration.
+
+    :param single: whether each system is one structure.
+    """
+    limit = whole(keys.need('fp_task_max', 'explore.max_candidates'), 'fp_task_max')
+    systems = max(len(job.systems) for job in jobs)
+    return {'max_candidates': limit * systems, 'max_per_structure': limit if single else None}

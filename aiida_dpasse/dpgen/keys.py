@@ -1,0 +1,149 @@
+"""Reading DP-GEN's JSON so that no key is lost: each is taken to ours, or left with a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+#: Where a key went whose value asks for nothing else than what is done here anyway.
+AS_HERE = 'nothing: it is so here'
+UNKNOWN = 'it is none of the keys that DP-GEN documents: nothing was made of it'
+
+
+class Unmatched(NamedTuple):
+    """A key without counterpart, its value, and why, or what to do instead."""
+
+    key: str
+    value: Any
+    why: str
+
+
+class Ledger:
+    """What became of every key: ``mapped`` to the name of ours, or ``unmatched``."""
+
+    def __init__(self) -> None:
+        self.mapped: dict[str, str] = {}
+        self.unmatched: list[Unmatched] = []
+
+    def leave(self, key: str, value: Any, why: str) -> None:
+        """Note that ``key`` has no counterpart; the same note is kept once."""
+        entry = Unmatched(key, value, why)
+        if entry not in self.unmatched:
+            self.unmatched.append(entry)
+
+
+class Keys:
+    """The keys of one mapping, whose names in the ledger start with ``where``.
+
+    Names that start with ``_`` are comments, as they are to DP-GEN.
+
+    :raises ValueError: if ``content`` is no mapping.
+    """
+
+    def __init__(self, content: Any, ledger: Ledger, where: str = '') -> None:
+        given = mapping(content, where.rstrip('.') or 'the file')
+        self.content = {name: value for name, value in given.items() if not name.startswith('_')}
+        self.ledger, self.where = ledger, where
+        self._open = set(self.content)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.content
+
+    def take(self, names: str | tuple[str, ...], to: str, default: Any = None) -> Any:
+        """Return the value of the first of ``names`` that is there, which is ``to`` here, or ``default``."""
+        for name in (names,) if isinstance(names, str) else names:
+            if name in self.content:
+                self._open.discard(name)
+                self.ledger.mapped[self.where + name] = to
+                return self.content[name]
+        return default
+
+    def need(self, name: str, to: str) -> Any:
+        """Return the value of ``name``.
+
+        :raises ValueError: if it is missing.
+        """
+        if name not in self.content:
+            raise ValueError(f'`{self.where}{name}` is missing: give it, DP-GEN needs it too.')
+        return self.take(name, to)
+
+    def leave(self, name: str, why: str, off: tuple[Any, ...] = ()) -> None:
+        """Leave ``name``, if it is there, unless its value is one of ``off``, which ask for nothing."""
+        if name not in self.content:
+            return
+        self._open.discard(name)
+        if self.content[name] in off:
+            self.ledger.mapped[self.where + name] = AS_HERE
+        else:
+            self.ledger.mapped.pop(self.where + name, None)
+            self.ledger.leave(self.where + name, self.content[name], why)
+
+    def leave_rest(self, why: str = UNKNOWN) -> None:
+        """Leave everything that was neither taken nor left so far."""
+        for name in self.content:
+            if name in self._open:
+                self.leave(name, why)
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file.
+
+    :raises ValueError: if it is not there or no JSON.
+    """
+    file = Path(path)
+    try:
+        return json.loads(file.read_text())
+    except OSError as error:
+        raise ValueError(f'`{file}` cannot be read ({error.strerror}): give a JSON file of DP-GEN.') from None
+    except ValueError as error:
+        raise ValueError(f'`{file}` is no JSON ({error}): convert it, or correct it.') from None
+
+
+def number(value: Any, name: str, above: float | None = None) -> float:
+    """Return ``value`` as it is.
+
+    :raises ValueError: if it is no number, or not greater than ``above``.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f'`{name}` should be a number, got {shortened(value)}.')
+    if above is not None and not value > above:
+        raise ValueError(f'`{name}` should be greater than {above:g}, got {value}.')
+    return value
+
+
+def whole(value: Any, name: str, least: int = 1) -> int:
+    """Return ``value``, a whole number, as an integer.
+
+    :raises ValueError: if it is none, or smaller than ``least``.
+    """
+    if number(value, name, least - 1) != int(value):
+        raise ValueError(f'`{name}` should be a whole number, got {value}.')
+    return int(value)
+
+
+def listed(value: Any, name: str) -> list[Any]:
+    """Return ``value``, a list.
+
+    :raises ValueError: if it is none.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f'`{name}` should be a list, got {shortened(value)}.')
+    return value
+
+
+def mapping(value: Any, name: str) -> dict[str, Any]:
+    """Return a copy of ``value``, a mapping of names.
+
+    :raises ValueError: if it is none.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError(f'`{name}` should be a mapping of names to values, got {shortened(value)}.')
+    return dict(value)
+
+
+def shortened(value: Any, length: int = 60) -> str:
+    """Return ``value`` as JSON, cut to ``length`` characters."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= length else text[: length - 4] + ' ...'

@@ -1,0 +1,187 @@
+"""DP-GEN's labels: which program, its settings, and how many of them may fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiida_dpasse.dpgen.cp2k import cp2k_parameters
+from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened
+from aiida_dpasse.vasp.incar import OURS
+
+INCAR = 'label.vasp.incar'
+#: What labelling writes itself, and the values that say the same.
+_SAME = {'NSW': (0,), 'IBRION': (-1,), 'ISIF': (2,)}
+#: Tags of which a letter is a name, not a truth value.
+_NAMES = ('ALGO', 'PREC', 'GGA', 'METAGGA', 'SYSTEM')
+#: What VASP takes for the tags that our protocols set, where an INCAR is silent; null leaves it to VASP: the functional
+#: is that of the POTCAR, and so is the cutoff.
+OF_VASP: dict[str, Any] = {
+    'GGA': None,
+    'ENCUT': None,
+    'PREC': 'Normal',
+    'EDIFF': 1.0e-4,
+    'NELM': 60,
+    'ALGO': 'Normal',
+    'ISMEAR': 1,
+    'SIGMA': 0.2,
+    'LREAL': False,
+    'LASPH': False,
+    'ISYM': None,
+}
+_TRUTH = {'T': True, 'F': False, 'TRUE': True, 'FALSE': False}
+_TITEL = re.compile(r'TITEL\s*=\s*\S+\s+(\S+)')
+_NEEDED = 'the POTCARs were not read: name that of each element in `label.vasp.potential_mapping`'
+_UPLOAD = 'upload the POTCARs (`aiida-vasp potcar uploadfamily`) and name the family in `label.vasp.potential_family`'
+#: Keys of programs that label in DP-GEN and not here.
+OF_PROGRAMS = (
+    'fp_params',
+    'user_fp_params',
+    'fp_pp_path',
+    'fp_pp_files',
+    'fp_orb_files',
+    'fp_incar',
+    'fp_kpt_file',
+    'fp_dpks_descriptor',
+    'k_points',
+    'external_input_path',
+    'high_level',
+)
+
+
+def read_labels(keys: Keys, folder: Path) -> tuple[str | None, dict[str, Any]]:
+    """Return what labels (`vasp`, `cp2k` or None), and the parameters of `label`.
+
+    :param folder: where relative paths start.
+    :raises ValueError: if a value is none that DP-GEN takes.
+    """
+    parameters: dict[str, Any] = {}
+    if 'ratio_failed' in keys:
+        ratio = number(keys.take('ratio_failed', 'label.minimum_success'), 'ratio_failed')
+        if not 0 <= ratio <= 1:
+            raise ValueError(f'`ratio_failed` should be between 0 and 1, got {ratio}.')
+        parameters['minimum_success'] = 1 - ratio
+    style = keys.need('fp_style', 'codes')
+    if style == 'vasp':
+        parameters['vasp'] = _vasp(keys, folder)
+    elif style == 'cp2k':
+        parameters |= cp2k_parameters(keys)
+    else:
+        why = 'hand in an ASE calculator (`calculator`) or a program of your own (code `shell`) that labels'
+        for name in ('fp_style', *OF_PROGRAMS):
+            keys.leave(name, why)
+    return style if style in ('vasp', 'cp2k') else None, parameters
+
+
+def _vasp(keys: Keys, folder: Path) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    if (tags := _tags(keys, folder)) is not None:
+        name, given = tags
+        if (spacing := given.pop('KSPACING', None)) is not None:
+            value = number(spacing, f'{name}.KSPACING', above=0)
+            parameters['kpoints'] = {'spacing': value, 'mesh': None}
+        if given.pop('KGAMMA', True) is False:
+            keys.ledger.leave(f'{name}.KGAMMA', False, 'meshes are centred at Gamma')
+        parameters['incar'] = {**OF_VASP, **electrons(given, name, keys.ledger)}
+    keys.leave('fp_aniso_kspacing', 'k-points are equally dense in all directions: set `label.vasp.kpoints.mesh`')
+    keys.leave('cvasp', "the handlers of aiida-vasp do what Custodian's do", (False,))
+    keys.leave('fp_nbands_esti_data', 'VASP chooses the number of bands: set NBANDS in `label.vasp.incar`')
+    if mapping := potcar_names(keys, folder):
+        parameters['potential_mapping'] = mapping
+    return parameters
+
+
+def _tags(keys: Keys, folder: Path) -> tuple[str, dict[str, Any]] | None:
+    """The tags, in capitals, and the key they are of; DP-GEN takes the first of these that is there."""
+    if 'fp_incar' in keys:
+        for name in ('user_fp_params', 'fp_params'):
+            keys.leave(name, 'DP-GEN takes `fp_incar` instead')
+        path = folder / str(keys.take('fp_incar', INCAR))
+        if path.is_file():
+            return 'fp_incar', parse_incar(path.read_text(errors='replace'))
+        keys.leave('fp_incar', "the file is not there, and the protocol's tags stay: give yours in `label.vasp.incar`")
+        return None
+    if 'user_fp_params' in keys:
+        keys.leave('fp_params', 'DP-GEN takes `user_fp_params` instead')
+        given = Keys(keys.take('user_fp_params', INCAR), keys.ledger, 'user_fp_params.').content
+        return 'user_fp_params', {tag.upper(): value for tag, value in given.items()}
+    return 'fp_params', old_incar(Keys(keys.need('fp_params', INCAR), keys.ledger, 'fp_params.'))
+
+
+def parse_incar(text: str) -> dict[str, Any]:
+    """Return the tags of an INCAR, in capitals, as truth values, numbers, lists of numbers, or text."""
+    tags = {}
+    for line in text.splitlines():
+        for part in re.split('[#!]', line)[0].split(';'):
+            tag, sign, value = part.partition('=')
+            if sign:
+                tags[tag.strip().upper()] = _parsed(tag.strip().upper(), value.strip())
+    return tags
+
+
+def _parsed(tag: str, text: str) -> Any:
+    if tag in _NAMES:
+        return text
+    if (letters := text.upper().strip('.')) in _TRUTH:
+        return _TRUTH[letters]
+    try:
+        numbers = [_number(word) for word in text.split()]
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _number(word: str) -> float:
+    return int(word) if re.fullmatch(r'[+-]?\d+', word) else float(word.upper().replace('D', 'E'))
+
+
+def electrons(tags: Mapping[str, Any], name: str, ledger: Ledger) -> dict[str, Any]:
+    """Return the tags of the electrons: how the ions move is written by labelling, and a title has no meaning."""
+    kept = {}
+    for tag, value in tags.items():
+        if tag in OURS:
+            if value not in _SAME.get(tag, ()):
+                ledger.leave(f'{name}.{tag}', value, 'labelling writes it: the frame is computed as it is')
+        elif tag == 'SYSTEM':
+            ledger.leave(f'{name}.{tag}', value, 'it is a title')
+        else:
+            kept[tag] = value
+    return kept
+
+
+def old_incar(keys: Keys) -> dict[str, Any]:
+    """Return the tags that DP-GEN makes of the few settings of `fp_params`."""
+    tags: dict[str, Any] = {'PREC': 'A', 'ISYM': 0, 'ALGO': 'fast', 'LREAL': 'A', 'NELMIN': 4}
+    tags |= {'LWAVE': False, 'LCHARG': False}
+    for name, tag in (('ecut', 'ENCUT'), ('ediff', 'EDIFF'), ('npar', 'NPAR'), ('kpar', 'KPAR')):
+        tags[tag] = keys.need(name, f'{INCAR}.{tag}')
+    tags['KSPACING'] = keys.need('kspacing', 'label.vasp.kpoints.spacing')
+    kind, _, order = str(keys.take('smearing', f'{INCAR}.ISMEAR', '')).lower().partition(':')
+    if kind and kind not in ('mp', 'gauss', 'fd'):
+        raise ValueError(f'`fp_params.smearing` should be gauss, mp:N or fd, got {shortened(kind)}.')
+    if kind:
+        tags['ISMEAR'] = {'gauss': 0, 'fd': -1}.get(kind, int(order) if order.isdigit() else 1)
+    if 'sigma' in keys:
+        tags['SIGMA'] = keys.take('sigma', f'{INCAR}.SIGMA')
+    if (metagga := keys.take('metagga', f'{INCAR}.METAGGA')) not in (None, 'NONE'):
+        tags |= {'METAGGA': metagga, 'LASPH': True}
+    own = keys.take('user_vasp_params', INCAR, {})
+    keys.leave_rest()
+    return {**tags, **{tag.upper(): value for tag, value in own.items()}}
+
+
+def potcar_names(keys: Keys, folder: Path) -> dict[str, str]:
+    """Return the name of the POTCAR of each element, as `Li_sv`, read from the files; empty if one is not there."""
+    place = folder / str(keys.take('fp_pp_path', 'label.vasp.potential_family', ''))
+    names = listed(keys.take('fp_pp_files', 'label.vasp.potential_mapping', []), 'fp_pp_files')
+    keys.leave('fp_pp_path', _UPLOAD)
+    files = [place / str(name) for name in names]
+    if not all(file.is_file() for file in files):
+        keys.leave('fp_pp_files', _NEEDED)
+        return {}
+    titles = [title for file in files for title in _TITEL.findall(file.read_text(errors='replace'))]
+    if not titles:
+        keys.leave('fp_pp_files', _NEEDED)
+    return {title.split('_')[0]: title for title in titles}

@@ -15,14 +15,14 @@ from aiida_dpasse.reports.timing import clock
 #: Phases of the whole chain in order, and about the seconds each takes in a quickstart on two cores, half of them for
 #: what runs beside another: only their ratio counts.
 ELECTROLYTE = {
-    'initial_data': 75.0,
-    'active_learning': 430.0,
-    'pretrain': 120.0,
-    'finetune_data': 65.0,
-    'finetune': 50.0,
-    'distill': 230.0,
-    'conductivity': 150.0,
-    'contrast': 50.0,
+    'initial_data': 60.0,
+    'active_learning': 295.0,
+    'pretrain': 75.0,
+    'finetune_data': 35.0,
+    'finetune': 40.0,
+    'distill': 155.0,
+    'conductivity': 105.0,
+    'contrast': 35.0,
 }
 WEIGHTS: dict[str, Mapping[str, float]] = {'dpasse.electrolyte': ELECTROLYTE}
 #: A running phase never counts as done, however long it takes.

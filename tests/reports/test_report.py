@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from aiida_dpasse.reports.accounting import batches, unaccounted
 from aiida_dpasse.reports.electrolyte import KEYS, summarize
 from aiida_dpasse.reports.graph import call_tree, output
-from aiida_dpasse.reports.progress import progress
+from aiida_dpasse.reports.progress import ELECTROLYTE, progress
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.reports.status import status_text
@@ -158,8 +158,9 @@ def test_progress_of_a_running_study(graph):
     assert (now.phase, now.phases_done, now.phases_total) == ('active_learning', 1, 8)
     assert (now.jobs_done, now.jobs_running, now.jobs_failed) == (2, 1, 1)
     assert now.elapsed_s == pytest.approx(60)
-    # The first phase took at least twice its share: all that is left is thought to take twice as long as planned.
-    assert now.eta_s > 1.9 * (865 - 45 - 210)
+    # What is left is thought to take as long, beside what was planned, as the first phase took.
+    planned = ELECTROLYTE['initial_data']
+    assert now.eta_s == pytest.approx(90 / planned * (sum(ELECTROLYTE.values()) - planned) - 20, rel=0.02)
     assert 'active learning: 1 of 8 phases; 2 jobs done, 1 running, 1 failed' in now.headline()
     text = status_text(top)
     assert 'failed [310]' in text

@@ -13,7 +13,7 @@ from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, limits_of
+from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, RELAXATION, limits_of
 from aiida_dpasse.drivers.records import JOURNAL
 
 
@@ -39,8 +39,22 @@ class DynamicsParameters(Parameters):
         return self
 
 
+class RelaxationParameters(Parameters):
+    """Relaxation of every frame, which is labelled when it is done."""
+
+    max_force: float = Field(
+        default=RELAXATION['max_force'], gt=0, description='Largest force when it is done, in eV/A.'
+    )
+    steps: int = Field(
+        default=RELAXATION['steps'], gt=0, description='A frame that is not relaxed after so many steps has failed.'
+    )
+    cell: bool = Field(
+        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at no pressure.'
+    )
+
+
 class LabelJobParameters(Parameters):
-    """Which frames and labels are admitted, and whether dynamics is run from each frame."""
+    """Which frames and labels are admitted, and whether dynamics is run from each frame, or it is relaxed."""
 
     max_force: float = Field(
         default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
@@ -72,6 +86,15 @@ class LabelJobParameters(Parameters):
         'rejected.',
     )
     dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
+    relaxation: RelaxationParameters | None = Field(
+        default=None, description='Relax each frame; with a calculator or a potential.'
+    )
+
+    @model_validator(mode='after')
+    def _one(self) -> LabelJobParameters:
+        if self.dynamics is not None and self.relaxation is not None:
+            raise ValueError('`dynamics` and `relaxation` exclude each other: set one of them to null')
+        return self
 
 
 def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
@@ -121,6 +144,7 @@ class LabelCalculation(DriverCalculation):
         'drivers.dynamics',
         'drivers.labellers',
         'drivers.records',
+        'drivers.relaxation',
         'seeds',
         'structures.distances',
     )

@@ -24,9 +24,12 @@ LIMITS: dict[str, Any] = {
     'minimum_contact': None,
     'mode': 'strict',
     'dynamics': None,
+    'relaxation': None,
 }
 #: Dynamics, the same way.
 DYNAMICS: dict[str, Any] = {'final_temperature': None, 'timestep': 2.0, 'friction': 0.02, 'seed': 1}
+#: Relaxation, the same way.
+RELAXATION: dict[str, Any] = {'max_force': 0.01, 'steps': 500, 'cell': True}
 
 
 class Labels(NamedTuple):
@@ -45,6 +48,8 @@ def limits_of(parameters: Mapping[str, Any], elements: Iterable[str]) -> dict[st
     limits = {name: parameters.get(name, default) for name, default in LIMITS.items()}
     if limits['dynamics'] is not None:
         limits['dynamics'] = {**DYNAMICS, **limits['dynamics']}
+    if limits['relaxation'] is not None:
+        limits['relaxation'] = {**RELAXATION, **limits['relaxation']}
     if limits['minimum_contact']:
         # The compute machine is handed the numbers: a teacher's needs no ASE.
         from ase.data import atomic_numbers, covalent_radii

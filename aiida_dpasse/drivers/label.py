@@ -25,6 +25,7 @@ from aiida_dpasse.drivers.records import (
     requested_ids,
     sound_frames,
 )
+from aiida_dpasse.drivers.relaxation import relax
 
 
 def label_set(
@@ -72,6 +73,26 @@ def run_set(
             journal.discard(name, FAILED, end)
 
 
+def relax_set(
+    item: FrameSet,
+    member: int,
+    labeller: CalculatorLabeller | PotentialLabeller,
+    limits: dict[str, Any],
+    journal: Journal,
+) -> None:
+    """Relax all frames of one set; what is recorded under a frame's name is the relaxed one, with its labels."""
+    sampler = CalculatorLabeller(labeller.calculator)
+    for frame in range(len(item)):
+        start = item.take([frame])
+        try:
+            relaxed, outcome = relax(start, sampler, limits['relaxation'])
+        except Exception as error:  # the calculator broke off: this frame failed, the next one starts
+            sampler.calculator.reset()
+            journal.discard(str(start.ids[0]), FAILED, one_line(error))
+        else:
+            journal.judge(str(start.ids[0]), member, relaxed, outcome, limits)
+
+
 def main(arguments: list[str]) -> int:
     """Label what lies in ``frames/``; write ``output/frames/`` and ``output.json`` with the account."""
     job = read_job(arguments)
@@ -90,6 +111,7 @@ def main(arguments: list[str]) -> int:
                 journal.discard(identity, FAILED, f'the labeller did not start ({error})')
         else:
             act = label_set if limits['dynamics'] is None else run_set
+            act = relax_set if limits.get('relaxation') else act
             for member, item in enumerate(sets):
                 act(item, member, labeller, limits, journal)
     records = read_journal(Path(JOURNAL).read_text())

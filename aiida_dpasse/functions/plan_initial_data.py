@@ -10,11 +10,13 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return ``perturb``, what the perturbation takes, and ``label``, what the labelling chain takes."""
+    """Return ``perturb``, what the perturbation takes, ``label`` and, if asked for, ``relax``, what the labelling chain
+    takes."""
     settings = parameters.get_dict()
     seed = settings['seed']
     perturb = {name: settings[name] for name in ('supercell', 'scales', 'perturbations')}
     label = dict(settings['label'])
     if settings['dynamics'] is not None:
         label['dynamics'] = {**settings['dynamics'], 'seed': derive_seed(seed, 'dynamics')}
-    return {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')}), 'label': orm.Dict(label)}
+    relax = {'relax': orm.Dict({**settings['label'], 'relaxation': settings['relax']})} if settings.get('relax') else {}
+    return relax | {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')}), 'label': orm.Dict(label)}

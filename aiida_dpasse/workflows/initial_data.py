@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode
+from aiida.engine import ExitCode, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field
 
-from aiida_dpasse.calculations.label import DynamicsParameters
+from aiida_dpasse.calculations.label import DynamicsParameters, RelaxationParameters
 from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.functions.frames_from_structures import frames_from_structures
 from aiida_dpasse.functions.perturb_structures import perturb_structures
 from aiida_dpasse.functions.plan_initial_data import plan_initial_data
+from aiida_dpasse.functions.relaxed_structures import relaxed_structures
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
 from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
@@ -34,6 +36,11 @@ class InitialDataParameters(Parameters):
 
     supercell: float | list[int] | list[list[int]] = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    relax: RelaxationParameters | None = Field(
+        default=None,
+        description='Relax the structures first, with the calculator or potential that labels. Null takes them as they '
+        'are.',
     )
     scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
     perturbations: PerturbationParameters = Field(description='Perturbed copies of each structure at each scale.')
@@ -56,8 +63,8 @@ def validate_structures(structures: Any, _: Any) -> str | None:
 
 
 class InitialDataWorkChain(DpasseWorkChain):
-    """Make supercells, scale and perturb them, run short dynamics with the labeller from each, and label the
-    samples."""
+    """Relax the crystals (optional), make supercells, scale and perturb them, run short dynamics with the labeller from
+    each, and label the samples."""
 
     OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = InitialDataParameters
@@ -78,11 +85,21 @@ class InitialDataWorkChain(DpasseWorkChain):
         spec.inputs.validator = validate_labeller
         spec.outline(
             cls.setup,
+            if_(cls.relaxes)(
+                cls.relax,
+                cls.inspect_relaxation,
+            ),
+            cls.perturb,
             cls.label,
             cls.results,
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
         spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame.')
+        spec.exit_code(
+            412,
+            'ERROR_RELAXATION',
+            message='A structure did not relax ({reason}): allow more `relax.steps`, or start from a better one.',
+        )
         spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures could not be perturbed. {reason}')
         spec.exit_code(
             410,
@@ -90,30 +107,58 @@ class InitialDataWorkChain(DpasseWorkChain):
             message='The labelling failed, with the good labels attached: {reason}',
         )
 
-    def setup(self) -> ExitCode | None:
-        """Make the perturbed copies."""
+    def setup(self) -> None:
+        """Plan the steps."""
         self.ctx.plan = plan_initial_data(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        self.ctx.structures = dict(self.inputs.structures)
+
+    def relaxes(self) -> bool:
+        """Whether the structures are relaxed first."""
+        return 'relax' in self.ctx.plan
+
+    def relax(self) -> None:
+        """Relax the structures with what labels."""
+        frames = frames_from_structures(**self.inputs.structures, metadata={'call_link_label': 'structures'})
+        self.run_labels('relax', frames)
+
+    def inspect_relaxation(self) -> ExitCode | None:
+        """Take the relaxed structures; all of them are needed."""
+        account = self.ctx.relax.outputs.account.get_dict() if 'account' in self.ctx.relax.outputs else {}
+        if not self.ctx.relax.is_finished_ok or account['admitted'] < account['requested']:
+            reasons = [entry['reason'] for state in ('rejected', 'failed') for entry in account.get(state, [])]
+            reason = reasons[0] if reasons else self.ctx.relax.exit_message
+            return self.exit_codes.ERROR_RELAXATION.format(reason=reason)
+        relaxed = relaxed_structures(self.ctx.relax.outputs.frames, metadata={'call_link_label': 'relaxed'})
+        self.ctx.structures = dict(relaxed)
+        return None
+
+    def perturb(self) -> ExitCode | None:
+        """Make the perturbed copies."""
         try:
             self.ctx.frames = perturb_structures(
-                self.ctx.plan['perturb'], **self.inputs.structures, metadata={'call_link_label': 'perturb'}
+                self.ctx.plan['perturb'], **self.ctx.structures, metadata={'call_link_label': 'perturb'}
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
         return None
 
+    def run_labels(self, step: str, frames: FramesData) -> None:
+        """Hand ``frames`` to the labeller under the link label ``step``, with that step's parameters."""
+        inputs = {
+            'frames': frames,
+            **labeller_of(self.inputs),
+            'parameters': self.ctx.plan[step],
+            **self.shared(LabelWorkChain, step),
+        }
+        self.run_child(step, LabelWorkChain, inputs)
+
     def label(self) -> None:
         """Label them, or the samples of dynamics that start from them."""
-        inputs = {
-            'frames': self.ctx.frames,
-            **labeller_of(self.inputs),
-            'parameters': self.ctx.plan['label'],
-            **self.shared(LabelWorkChain, 'label'),
-        }
-        self.run_child('labelling', LabelWorkChain, inputs)
+        self.run_labels('label', self.ctx.frames)
 
     def results(self) -> ExitCode | None:
         """Attach the labelled frames and the account, also of a labelling that failed."""
-        node = self.ctx.labelling
+        node = self.ctx.label
         for name in ('frames', 'account'):
             if name in node.outputs:
                 self.out(name, node.outputs[name])

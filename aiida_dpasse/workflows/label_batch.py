@@ -74,8 +74,11 @@ class BatchLabelWorkChain(DpasseWorkChain):
 
         Every chain that labels asks it before it is submitted.
         """
-        message = check_parameters(cls.PARAMETERS, dict(parameters))
-        return f'parameters: {message}' if message else None
+        if message := check_parameters(cls.PARAMETERS, dict(parameters)):
+            return f'parameters: {message}'
+        if parameters.get('relaxation') is not None:
+            return f'parameters: `relaxation` needs a calculator or a potential; with `{cls.CODES[0]}` set it to null.'
+        return None
 
     @classmethod
     def _validate(cls, inputs: Any, _: Any = None) -> str | None:

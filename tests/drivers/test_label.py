@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from scipy.optimize import brentq
 
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
@@ -177,3 +179,31 @@ def test_a_journal_cut_off_by_a_kill_still_gives_what_was_finished(tmp_path, mon
     assert account['admitted'] == 2
     assert account['failed'] == [{'id': str(given.ids[2]), 'reason': 'the job ended before this frame was done'}]
     assert list(sets[0].ids) == list(given.ids)[:2]
+
+
+def test_relaxation_ends_at_the_minimum(tmp_path, monkeypatch):
+    def pressure(edge: float) -> float:
+        atoms = bulk('Cu', cubic=True, a=edge)
+        atoms.calc = EMT()
+        return float(atoms.get_stress()[:3].mean())
+
+    edge = brentq(pressure, 3.4, 3.8)
+    relaxation = {'max_force': 1e-3, 'steps': 300, 'cell': True}
+    given = copper(frames=2)
+    result, [item] = run(tmp_path, monkeypatch, [given], {'name': 'emt'}, relaxation=relaxation)
+    assert (result['account']['requested'], result['account']['admitted']) == (2, 2)
+    for frame in range(2):
+        assert np.linalg.det(item.cells[frame]) == pytest.approx(edge**3, rel=1e-3)
+        assert np.linalg.norm(item.forces[frame], axis=1).max() < 1e-3
+        assert np.abs(item.virials[frame]).max() < 5e-3
+    assert item.reasons.tolist() == [f'relaxed from {identity}' for identity in given.ids]
+    assert set(item.sources) == {'structures__cu'}
+
+
+def test_a_frame_that_does_not_relax_has_failed(tmp_path, monkeypatch):
+    relaxation = {'max_force': 1e-3, 'steps': 2, 'cell': False}
+    result, sets = run(tmp_path, monkeypatch, [copper(1), strange()], {'name': 'emt'}, relaxation=relaxation)
+    assert sets == []
+    first, second = (entry['reason'] for entry in result['account']['failed'])
+    assert first.startswith('not relaxed in 2 steps: the largest force is ')
+    assert 'U' in second

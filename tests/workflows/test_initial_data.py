@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from ase.build import bulk
 from pymatgen.core import Lattice, Structure
 
+from aiida_dpasse.reports.accounting import unaccounted
+from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
 from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
 
@@ -49,6 +52,27 @@ def test_emt_in_two_jobs_and_the_same_again(python_code):
         runs.append(results['frames'].ids())
     assert runs[0] == runs[1]
     assert not set(runs[0]) & set(runs[2])
+
+
+def test_structures_are_relaxed_first(python_code):
+    # Five per cent too large: the copies are those of the calculator's own crystal.
+    large = orm.StructureData(ase=bulk('Cu', cubic=True, a=3.77))
+    results, node = initial_data(
+        python_code, {'cu': large}, {'name': 'emt'}, relax={'max_force': 0.005}, dynamics=None, scales=[1.0]
+    )
+    assert node.is_finished_ok, node.exit_message
+    assert unaccounted(node) == orphans(node) == []
+    for item in results['frames'].sets():
+        # EMT's copper has 3.59 A; strains of a per cent are laid over it.
+        assert np.cbrt(np.linalg.det(item.cells)) == pytest.approx(3.59, rel=0.02)
+        assert set(item.sources) == {'cu'}
+
+
+def test_a_structure_that_does_not_relax_is_told(python_code):
+    large = orm.StructureData(ase=bulk('Cu', cubic=True, a=3.77))
+    _, node = initial_data(python_code, {'cu': large}, {'name': 'emt'}, relax={'steps': 1}, dynamics=None)
+    assert node.exit_status == InitialDataWorkChain.exit_codes.ERROR_RELAXATION.status
+    assert 'A structure did not relax (not relaxed in 1 steps: the largest force' in node.exit_message
 
 
 def test_without_dynamics_the_copies_themselves_are_labelled(python_code):

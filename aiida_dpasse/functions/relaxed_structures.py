@@ -1,0 +1,20 @@
+"""Turn relaxed frames into the structures that perturbation starts from."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.conversion import sets_to_ase
+from aiida_dpasse.data.frames import FramesData
+
+
+@calcfunction
+def relaxed_structures(frames: FramesData) -> dict[str, orm.StructureData]:
+    """Return the structure of each frame under its source, the label of the structure that it was relaxed from."""
+    structures = {}
+    for item in frames.sets():
+        for frame, source in enumerate(item.sources):
+            [atoms] = sets_to_ase([item.take([frame]).with_labels()])
+            structures[str(source)] = orm.StructureData(ase=atoms)
+    return structures

@@ -18,5 +18,9 @@ def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
     label = dict(settings['label'])
     if settings['dynamics'] is not None:
         label['dynamics'] = {**settings['dynamics'], 'seed': derive_seed(seed, 'dynamics')}
-    relax = {'relax': orm.Dict({**settings['label'], 'relaxation': settings['relax']})} if settings.get('relax') else {}
+    relax = (
+        {'relax': orm.Dict({**settings['label'], 'relaxation': settings['relax']})}
+        if settings.get('relax') is not None
+        else {}
+    )
     return relax | {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')}), 'label': orm.Dict(label)}

@@ -45,6 +45,15 @@ class LabelParameters(LabelJobParameters):
     shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
 
 
+def share_of(limit: int, chains: int) -> int:
+    """Return how many jobs each of ``chains`` may have at once, where as many of them run as ``limit`` allows.
+
+    >>> share_of(20, 1), share_of(20, 3), share_of(2, 5)
+    (20, 6, 1)
+    """
+    return max(1, limit // min(limit, chains))
+
+
 class LabelWorkChain(DpasseWorkChain):
     """Label frames in batches, with whatever is handed in to label; failed frames are tried once more."""
 
@@ -101,7 +110,10 @@ class LabelWorkChain(DpasseWorkChain):
         names = [name for name in (*names, f'calculation_{source}', 'calculation') if name in self.ctx.plan]
         inputs = {'frames': self.ctx.batches[key], 'parameters': self.ctx.plan[names[0]]}
         if issubclass(process, BatchLabelWorkChain):
-            return process, {**inputs, **self.shared(process, key)}
+            retries = key.endswith('_retry')
+            beside = sum(other.endswith('_retry') is retries for other in self.ctx.batches)
+            share = share_of(self.inputs.max_concurrent, beside)
+            return process, {**inputs, **self.shared(process, key), 'max_concurrent': share}
         inputs['code'] = self.inputs.codes.python
         inputs['metadata'] = {'options': self.options_for('label')}
         return process, {**inputs, **labeller_of(self.inputs)}

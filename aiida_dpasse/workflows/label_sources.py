@@ -94,8 +94,10 @@ def validate_program(inputs: Any) -> str | None:
 
 
 def label_sections(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of every labelling in those of a chain, with the dynamics that initial data adds to them."""
+    """Yield the parameters of every labelling in those of a chain, with what initial data adds to them."""
     if isinstance(own := parameters.get('label'), Mapping):
+        if parameters.get('relax') is not None:
+            yield {**own, 'relaxation': parameters['relax']}
         dynamics = parameters.get('dynamics')
         yield {**own, 'dynamics': dynamics} if dynamics else dict(own)
     for value in parameters.values():

@@ -10,7 +10,7 @@ from ase.build import bulk
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.workflows.label import LabelWorkChain
+from aiida_dpasse.workflows.label import LabelWorkChain, share_of
 
 FLAKY = '''
 import hashlib
@@ -155,3 +155,13 @@ def test_every_node_has_a_creator(python_code):
 def test_refusals(python_code, overrides, sentence):
     with pytest.raises(ValueError, match=sentence):
         label(python_code, [copper(1)], **overrides)
+
+
+def test_chains_beside_each_other_share_the_limit():
+    for limit in range(1, 30):
+        for chains in range(1, 30):
+            share = share_of(limit, chains)
+            assert share >= 1
+            # As many chains as the limit allows run at once.
+            assert share * min(limit, chains) <= limit
+    assert share_of(20, 3) == 6

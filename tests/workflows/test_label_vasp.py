@@ -14,6 +14,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 from aiida.tools.archive import create_archive
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.emt import EMT
 from vasp_family import FAMILY, SECRET, runs, upload_family, vasp_code
 
@@ -193,6 +194,21 @@ def test_an_element_without_potential_is_refused(stand_in):
     code, _ = stand_in()
     with pytest.raises(ValueError, match=r'`vasp\.potential_mapping` has no POTCAR for U; give its name'):
         label(code, [FrameSet(('U',), [np.eye(3) * 5], [[[0, 0, 0]]])])
+
+
+def test_a_relaxation_by_vasp_is_refused_by_every_chain(stand_in):
+    code, log = stand_in()
+    sentence = 'parameters: `relaxation` needs a calculator or a potential; with `vasp` set it to null'
+    with pytest.raises(ValueError, match=sentence):
+        label(code, [alloy(1)], relaxation={})
+    builder = InitialDataWorkChain.get_builder_from_protocol(
+        {'vasp': code},
+        overrides={'label': {'vasp': VASP}, 'relax': {}},
+        structures={'copper': orm.StructureData(ase=bulk('Cu', cubic=True))},
+    )
+    with pytest.raises(ValueError, match=sentence):
+        run_get_node(builder)
+    assert runs(log) == []
 
 
 def test_the_example_is_complete_but_for_its_names(stand_in, codes, make_frames, tmp_path):

@@ -15,14 +15,24 @@ from aiida_dpasse.deepmd.frameset import FrameSet
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models']
 
 
+#: Files that take minutes, in the order of their time: they begin first, so that both workers end together.
+LONGEST = ('test_active_learning', 'test_electrolyte', 'test_distill', 'test_train', 'test_daemon', 'test_label_vasp')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; needs `--no-loadscope-reorder`."""
+    places = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope='session')
 def aiida_profile(aiida_profile):
-    """The private profile, whose engine looks five times a second whether a child has ended.
+    """The private profile, whose engine looks twice a second whether a child has ended.
 
     For the profiles of tests AiiDA asks the database without rest, and takes a core from the programs it waits for.
     """
     manager = get_manager()
-    manager.set_runner(manager.create_runner(poll_interval=0.2))
+    manager.set_runner(manager.create_runner(poll_interval=0.5))
     return aiida_profile
 
 

@@ -29,6 +29,6 @@ status=0
 ruff check aiida_dpasse tests examples docs || status=1
 mypy || status=1
 # The last line of the output is pytest's own; what failed before it is told by the exit status.
-pytest -n 2 --dist loadfile --durations=40 --cov --cov-report=term --cov-report=xml "$@" || status=$?
+pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 --cov --cov-report=term --cov-report=xml "$@" || status=$?
 [ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
 exit "$status"

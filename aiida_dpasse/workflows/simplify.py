@@ -96,7 +96,7 @@ class SimplifyWorkChain(DpasseWorkChain):
         spec.exit_code(
             600,
             'ERROR_NOT_CONVERGED',
-            message='After {count} iterations {fraction:.3f} of the rest is accurate, below {wanted:.3f}: go on with '
+            message='After {count} iterations, {fraction:.3f} of the rest is accurate, below {wanted:.3f}: go on with '
             'more iterations, more frames in each, or accept the outputs.',
         )
 

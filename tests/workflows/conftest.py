@@ -17,8 +17,11 @@ from aiida_dpasse.workflows.pretrain import PretrainWorkChain
 
 @pytest.fixture(autouse=True)
 def equal_trainings_run_once():
-    """Many tests begin with the same committee: AiiDA's cache hands it on from the first."""
-    with enable_caching(identifier='aiida.calculations:dpasse.train'):
+    """Many tests begin with the same committee, and measure it: AiiDA's cache hands both on from the first."""
+    with (
+        enable_caching(identifier='aiida.calculations:dpasse.train'),
+        enable_caching(identifier='aiida.calculations:dpasse.evaluate'),
+    ):
         yield
 
 

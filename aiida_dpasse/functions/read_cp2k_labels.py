@@ -10,6 +10,7 @@ from aiida_dpasse.cp2k.output import read_frames
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.admission import limits_of
 from aiida_dpasse.drivers.answers import settle_jobs
+from aiida_dpasse.functions.label_outputs import label_outputs
 from aiida_dpasse.functions.plan_cp2k_label import cp2k_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
@@ -29,10 +30,7 @@ def read_cp2k_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Fo
     admitted, account = settle_jobs(
         sets, cp2k_jobs(sets, limits), lambda job: _read(answers.get(job)), 'CP2K', limits, temperature_at
     )
-    outputs: dict[str, orm.Data] = {'account': orm.Dict(account)}
-    if admitted:
-        outputs['frames'] = FramesData.from_sets(admitted)
-    return outputs
+    return label_outputs(admitted, account)
 
 
 def _read(folder: orm.FolderData | None) -> tuple[list[CalculatedFrame], str]:

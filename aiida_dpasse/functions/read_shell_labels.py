@@ -16,6 +16,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.admission import Labels, limits_of
 from aiida_dpasse.drivers.records import settle, sound_frames
+from aiida_dpasse.functions.label_outputs import label_outputs
 from aiida_dpasse.functions.plan_shell_label import ANSWER, NAME
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ def read_shell_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.S
         images, missing = _read(answer.get_content())
         outcomes |= _match(images, asked)
     admitted, account = settle(sets, outcomes, limits, missing)
-    outputs: dict[str, orm.Data] = {'account': orm.Dict(account)}
-    if admitted:
-        outputs['frames'] = FramesData.from_sets(admitted)
-    return outputs
+    return label_outputs(admitted, account)
 
 
 def _read(text: str) -> tuple[list[Atoms], str]:

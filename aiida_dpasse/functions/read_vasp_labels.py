@@ -8,6 +8,7 @@ from aiida.engine import calcfunction
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.admission import limits_of
 from aiida_dpasse.drivers.answers import jobs_by_frame, settle_jobs
+from aiida_dpasse.functions.label_outputs import label_outputs
 from aiida_dpasse.structures.calculated import CalculatedFrame
 from aiida_dpasse.vasp.incar import temperature_at
 from aiida_dpasse.vasp.output import read_frames
@@ -27,10 +28,7 @@ def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Fo
     admitted, account = settle_jobs(
         sets, jobs_by_frame(sets, limits), lambda job: _read(answers.get(job)), 'VASP', limits, temperature_at
     )
-    outputs: dict[str, orm.Data] = {'account': orm.Dict(account)}
-    if admitted:
-        outputs['frames'] = FramesData.from_sets(admitted)
-    return outputs
+    return label_outputs(admitted, account)
 
 
 def _read(folder: orm.FolderData | None) -> tuple[list[CalculatedFrame], str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import ExitCode, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.compare_to_labels import compare_to_labels
@@ -16,14 +17,14 @@ from aiida_dpasse.functions.stage_exploration import stage_exploration
 from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters, validate_active_learning
-from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.committee import CommitteeWorkChain, validate_labelled
+from aiida_dpasse.workflows.committee_loop import CommitteeLoopWorkChain
 from aiida_dpasse.workflows.explore import ExploreWorkChain, validate_structures
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.label_sources import BY_CODE, define_labeller, labeller_of
 
 
-class ActiveLearningWorkChain(DpasseWorkChain):
+class ActiveLearningWorkChain(CommitteeLoopWorkChain):
     """Train, explore, label, again: the frames grow where the committee disagrees."""
 
     CODES = ('dp', 'lmp', 'python')
@@ -127,10 +128,6 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         self.ctx.parts = {}
         self.ctx.calibration = {}
 
-    def goes_on(self) -> bool:
-        """Whether there is another iteration."""
-        return not self.ctx.over
-
     def explores(self) -> bool:
         """Whether this iteration explores: all but the final training do."""
         return not self.ctx.final
@@ -139,40 +136,16 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         """Whether the exploration chose frames to label."""
         return 'candidates' in self.ctx[self.key('explore')].outputs
 
-    def key(self, step: str) -> str:
-        """Return the link label of ``step`` in this iteration."""
-        return f'{step}_{self.ctx.iteration:03d}'
-
-    def predict(self, step: str, frames: FramesData) -> None:
-        """Let the committee predict labelled frames, which gives its errors."""
-        inputs = {
-            'code': self.inputs.codes.python,
-            'potentials': self.ctx.committee,
-            'frames': frames,
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
-        self.run_child(self.key(step), EvaluateCalculation, inputs)
-
-    def train_committee(self) -> None:
-        """Train a committee on all frames so far."""
-        key = self.key('committee')
-        inputs = {
-            'training_data': self.ctx.training,
-            'validation_data': self.ctx.held_out,
-            'parameters': self.ctx.plan[key],
-            **self.shared(CommitteeWorkChain, key),
-        }
-        self.run_child(key, CommitteeWorkChain, inputs)
+    def committee_data(self) -> dict[str, Any]:
+        """Return what is learned from, and what is held out."""
+        return {'training_data': self.ctx.training, 'validation_data': self.ctx.held_out}
 
     def inspect_committee(self) -> ExitCode | None:
         """Take the committee, or give up."""
-        node = self.ctx[self.key('committee')]
-        if not node.is_finished_ok:
-            return self.give_up(node, 'ERROR_COMMITTEE')
-        self.ctx.committee = dict(node.outputs.potentials)
-        self.ctx.parts[self.key('frames')] = self.ctx.training
-        return None
+        code = super().inspect_committee()
+        if code is None:
+            self.ctx.parts[self.key('frames')] = self.ctx.training
+        return code
 
     def validate_committee(self) -> None:
         """Measure the errors of the committee on the held-out frames."""
@@ -309,11 +282,9 @@ class ActiveLearningWorkChain(DpasseWorkChain):
         self.out_many(self.ctx.tables)
 
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
-        """Attach what there is and return the exit code ``name`` with the reason why ``node`` failed."""
+        """Make the table of what there is, attach it, and return the exit code ``name``."""
         self.tabulate()
-        self.attach()
-        reason = f'{node.process_label}<{node.pk}> says: {node.exit_message}'
-        return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason))
+        return super().give_up(node, name)
 
     def results(self) -> ExitCode | None:
         """Attach the outputs, converged or not."""

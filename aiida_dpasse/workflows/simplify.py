@@ -9,7 +9,6 @@ from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
@@ -18,8 +17,8 @@ from aiida_dpasse.functions.select_informative import select_informative
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.functions.tabulate_simplify import tabulate_simplify
 from aiida_dpasse.functions.union_frames import union_frames
-from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.committee import CommitteeParameters, CommitteeWorkChain, validate_labelled
+from aiida_dpasse.workflows.committee_loop import CommitteeLoopWorkChain
 
 
 class SimplifyParameters(Parameters):
@@ -59,7 +58,7 @@ def validate_size(inputs: Any, _: Any = None) -> str | None:
     return None
 
 
-class SimplifyWorkChain(DpasseWorkChain):
+class SimplifyWorkChain(CommitteeLoopWorkChain):
     """Train a committee on few frames, add those that it does not know, again, until it knows the rest."""
 
     CODES = ('dp', 'python')
@@ -109,42 +108,9 @@ class SimplifyWorkChain(DpasseWorkChain):
         self.ctx.iteration, self.ctx.over = 0, False
         self.ctx.parts, self.ctx.committee = {}, {}
 
-    def goes_on(self) -> bool:
-        """Whether there is another iteration."""
-        return not self.ctx.over
-
-    def key(self, step: str) -> str:
-        """Return the link label of ``step`` in this iteration."""
-        return f'{step}_{self.ctx.iteration:03d}'
-
-    def train_committee(self) -> None:
-        """Train a committee on the frames chosen so far."""
-        key = self.key('committee')
-        inputs = {
-            'training_data': self.ctx.training,
-            'parameters': self.ctx.plan[key],
-            **self.shared(CommitteeWorkChain, key),
-        }
-        self.run_child(key, CommitteeWorkChain, inputs)
-
-    def inspect_committee(self) -> ExitCode | None:
-        """Take the committee, or give up."""
-        node = self.ctx[self.key('committee')]
-        if not node.is_finished_ok:
-            return self.give_up(node, 'ERROR_COMMITTEE')
-        self.ctx.committee = dict(node.outputs.potentials)
-        return None
-
     def evaluate_rest(self) -> None:
         """Find the committee's deviation on all other frames."""
-        inputs = {
-            'code': self.inputs.codes.python,
-            'potentials': self.ctx.committee,
-            'frames': self.ctx.rest,
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
-        self.run_child(self.key('evaluate'), EvaluateCalculation, inputs)
+        self.predict('evaluate', self.ctx.rest)
 
     def inspect_rest(self) -> ExitCode | None:
         """Add the frames that the committee does not know, unless it knows enough."""
@@ -180,12 +146,6 @@ class SimplifyWorkChain(DpasseWorkChain):
             self.out('rest', self.ctx.rest)
         self.out('potentials', self.ctx.committee)
         self.out('iterations', tabulate_simplify(**self.ctx.parts, metadata={'call_link_label': 'table'}))
-
-    def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
-        """Attach what there is and return the exit code ``name`` with the reason why ``node`` failed."""
-        self.attach()
-        reason = f'{node.process_label}<{node.pk}> says: {node.exit_message}'
-        return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason))
 
     def results(self) -> ExitCode | None:
         """Attach the outputs, converged or not."""

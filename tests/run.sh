@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All checks: ruff, mypy, and the tests with coverage. Needs Python 3.11 or later, and apt with root for what is missing.
-#   bash tests/run.sh [pytest arguments]
+# All checks: ruff, mypy, and the tests. Needs Python 3.11 or later, and apt with root for what is missing.
+#   bash tests/run.sh [pytest arguments]     e.g. --cov --cov-report=term, which makes them half as long again
 set -uo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -29,6 +29,6 @@ status=0
 ruff check aiida_dpasse tests examples docs || status=1
 mypy || status=1
 # The last line of the output is pytest's own; what failed before it is told by the exit status.
-pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 --cov --cov-report=term --cov-report=xml "$@" || status=$?
+pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 "$@" || status=$?
 [ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
 exit "$status"

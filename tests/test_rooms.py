@@ -13,11 +13,12 @@ import aiida_dpasse
 from aiida_dpasse.calculations.driver import DriverCalculation
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.calculations.label import LabelCalculation
+from aiida_dpasse.calculations.md_ase import AseMDCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.drivers.package import pack_driver
 
 PACKAGE = Path(aiida_dpasse.__file__).parent
-SCIENCE = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'dpgen', 'transport', 'drivers')
+SCIENCE = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'dpgen', 'transport', 'landscape', 'drivers')
 #: Ground floor first; rooms of one entry may use each other.
 FLOORS = (*((room,) for room in SCIENCE), ('data',), ('functions',), ('calculations', 'parsers'), ('workflows',))
 ORDER = {room: level for level, floor in enumerate((*FLOORS, ('reports',), ('cli',))) for room in floor}
@@ -58,7 +59,7 @@ def test_science_is_importable_without_aiida():
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
 
 
-@pytest.mark.parametrize('process', [EvaluateCalculation, LabelCalculation, TransportCalculation])
+@pytest.mark.parametrize('process', [AseMDCalculation, EvaluateCalculation, LabelCalculation, TransportCalculation])
 def test_drivers_start_with_what_they_carry(process: type[DriverCalculation], tmp_path):
     """A driver's zip holds all of our modules that it needs: this package and AiiDA are not there."""
     (tmp_path / 'driver.zip').write_bytes(pack_driver(process.DRIVER, process.MODULES))

@@ -23,6 +23,9 @@ class EvaluateParameters(Parameters):
     heads: dict[str, str] = Field(
         default_factory=dict, description='Head to use of each multi-task potential, by label of the potential.'
     )
+    descriptors: bool = Field(
+        default=False, description="Whether the potentials' descriptors of each frame are wanted too."
+    )
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
@@ -95,6 +98,12 @@ class EvaluateCalculation(DriverCalculation):
             help='Deviation of each frame among two or more potentials: `max_devi_f`, `min_devi_f`, `avg_devi_f` '
             '(eV/A), `max_devi_v`, `min_devi_v`, `avg_devi_v` (eV an atom).',
         )
+        spec.output(
+            'descriptors',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='By label: the descriptor of each frame, the mean over its atoms, if it was asked for.',
+        )
         spec.default_output_node = 'results'
         spec.exit_code(
             420,
@@ -113,4 +122,4 @@ class EvaluateCalculation(DriverCalculation):
             target = f'potentials/{label}{PurePosixPath(potential.filename).suffix}'
             potentials[label] = {'file': target, 'head': parameters.heads.get(label)}
             copies.append((potential.uuid, potential.filename, target))
-        return {'potentials': potentials}, copies
+        return {'potentials': potentials, 'descriptors': parameters.descriptors}, copies

@@ -87,7 +87,7 @@ class LabelJobParameters(Parameters):
     )
     dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
     relaxation: RelaxationParameters | None = Field(
-        default=None, description='Relax each frame; with a calculator or a potential.'
+        default=None, description='Relax each frame; a program of your own cannot.'
     )
 
     @model_validator(mode='after')

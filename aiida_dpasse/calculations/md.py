@@ -15,12 +15,13 @@ from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
 from aiida_dpasse.calculations.md_parameters import MDParameters
+from aiida_dpasse.calculations.md_stops import define_stops
 from aiida_dpasse.calculations.parameters import parameters_validator
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.lammps import datafile, script
+from aiida_dpasse.lammps import datafile, fixed, script, watch
 from aiida_dpasse.lammps.script import (
     DEVIATION_FILE,
     LAST_FILE,
@@ -50,6 +51,17 @@ def validate_structure(structure: orm.StructureData | None, _: Any) -> str | Non
     return None
 
 
+def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
+    """Return one sentence if ``sites`` cannot be held in a structure of so many atoms."""
+    if not sites:
+        return None
+    if max(sites) >= atoms:
+        return f'parameters: `fixed` names site {max(sites)}, and the last of the structure is {atoms - 1}: correct it.'
+    if len(set(sites)) == atoms:
+        return 'parameters: `fixed` names every site, and nothing is left to move: take some out.'
+    return None
+
+
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     """Return one sentence if structure, potentials, parameters and code do not go together."""
     potentials = inputs.get('potentials') or {}
@@ -66,10 +78,17 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
         version = code.base.extras.get('dpasse_version', None) if code is not None else None
         if message := potential.check_usable_with(version or None):
             return f'potentials.{label}: {message}'
+    if message := check_fixed(parameters.get_dict().get('fixed'), len(structure.sites)):
+        return message
     if len(potentials) < 2 and parameters.get_dict().get('deviation_interval'):
         return (
             'potentials: `deviation_interval` asks for the deviation of a committee, and there is one potential: give '
             'at least two, or leave it out.'
+        )
+    if len(potentials) < 2 and (parameters.get_dict().get('watch') or {}).get('deviation'):
+        return (
+            'potentials: `watch.deviation` watches a committee, and there is one potential: give at least two, or set '
+            'it to null.'
         )
     restart = inputs.get('restart_folder')
     if restart is not None and code is not None and restart.computer.pk != code.computer.pk:
@@ -86,7 +105,7 @@ class MDCalculation(LammpsRawCalculation):
     MODEL: ClassVar[str] = 'potential_{label}'
     #: The script and the data file are outside the inputs' hash: without this a changed writer would hit old caches.
     CACHE_VERSION = int.from_bytes(
-        hashlib.sha256((inspect.getsource(script) + inspect.getsource(datafile)).encode()).digest()[:6], 'big'
+        hashlib.sha256(''.join(map(inspect.getsource, (script, datafile, fixed, watch))).encode()).digest()[:6], 'big'
     )
 
     @classmethod
@@ -158,7 +177,11 @@ class MDCalculation(LammpsRawCalculation):
             required=False,
             help='The last configuration; atoms are not wrapped.',
         )
-        spec.outputs['results'].help = 'Steps done, speed, means and spreads of the production.'
+        spec.outputs[
+            'results'
+        ].help = (
+            'Steps done, `verdict` and its `reason`, speed, density and its drift, means and spreads of the production.'
+        )
         spec.default_output_node = 'results'
 
     @classmethod
@@ -184,12 +207,7 @@ class MDCalculation(LammpsRawCalculation):
             '`restart_folder`.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            410,
-            'ERROR_EXPLODED',
-            message='The atoms flew apart after step {step} ({reason}): shorten the timestep, lower the temperature, '
-            'or train the potential on such configurations. The frames before it are attached.',
-        )
+        define_stops(spec)
         spec.exit_code(
             430,
             'ERROR_LAMMPS_FAILED',

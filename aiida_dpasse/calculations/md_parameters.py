@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.lammps.script import DEFAULTS
 from aiida_dpasse.seeds import LARGEST_SEED
 
@@ -21,11 +22,68 @@ class EquilibrationParameters(Parameters):
     steps: int = Field(gt=0, description='Number of steps.')
 
 
+class DeviationLimit(Parameters):
+    """When a run has left the committee's trust, and which of its frames are worth a label."""
+
+    limit: float = Field(
+        gt=0,
+        description='Frames whose largest deviation of a force is larger, in eV/A (without unit where it is relative), '
+        'are candidates for labelling.',
+    )
+    rows: int = Field(
+        default=3,
+        gt=0,
+        description='The run is stopped when so many evaluations of the committee in a row are above the limit.',
+    )
+    high: float = Field(default=10.0, gt=0, description='Frames that deviate by more are too far out to be labelled.')
+    max_candidates: int = Field(default=100, gt=0, description='At most so many frames are chosen.')
+
+    @model_validator(mode='after')
+    def _order(self) -> DeviationLimit:
+        if self.high <= self.limit:
+            raise ValueError(f'`high` ({self.high}) should be above `limit` ({self.limit})')
+        return self
+
+
+class WatchParameters(Parameters):
+    """Limits that stop a run; one that is null is not watched."""
+
+    mobile: list[str] = Field(
+        default=[], description='Elements that may leave their sites; all others are the framework.'
+    )
+    framework_displacement: float | None = Field(
+        default=None,
+        gt=0,
+        description='Root mean square displacement of the framework from the sites of the structure, in A, drift taken '
+        'off: beyond it the crystal has melted.',
+    )
+    heating: float | None = Field(
+        default=None,
+        gt=0,
+        description='By which part the temperature of a production may exceed that of the parameters, of two the '
+        'higher; that of N atoms fluctuates by sqrt(2/3N).',
+    )
+    energy_drift: float | None = Field(
+        default=None,
+        gt=0,
+        description='Largest drift of the conserved energy since production began, in meV an atom and ps.',
+    )
+    deviation: DeviationLimit | None = Field(
+        default=None, description='Largest deviation of the committee during production.'
+    )
+
+
 class MDParameters(Parameters):
     """Settings of one molecular dynamics."""
 
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble of the production.')
     temperature: float = Field(gt=0, description='Temperature in K, of the thermostat and of the first velocities.')
+    final_temperature: float | None = Field(
+        default=DEFAULTS['final_temperature'],
+        gt=0,
+        description='Temperature in K of the thermostat at the end of the production, reached evenly from '
+        '`temperature`, at which it begins; null keeps that.',
+    )
     pressure: float = Field(default=DEFAULTS['pressure'], ge=0, description='Pressure in GPa, for `npt`.')
     timestep: float = Field(default=DEFAULTS['timestep'], gt=0, description='Time step in fs.')
     steps: int = Field(gt=0, description='Number of steps of the production.')
@@ -36,6 +94,11 @@ class MDParameters(Parameters):
         default=DEFAULTS['coupling'],
         description='How the cell follows the pressure: its volume, its lengths, or lengths and angles. By default '
         '`aniso` for an orthogonal cell and `tri` for any other.',
+    )
+    fixed: list[NonNegativeInt] | None = Field(
+        default=DEFAULTS['fixed'],
+        description='Sites of the structure, counted from 0, whose atoms do not move; the temperature is that of the '
+        'others. Not with `npt`. Null lets all move.',
     )
     thermo_interval: int = Field(
         default=DEFAULTS['thermo_interval'], gt=0, description='Steps between rows of the thermodynamic table.'
@@ -69,6 +132,9 @@ class MDParameters(Parameters):
         gt=0,
         description='The run stops when the force on an atom is larger, in eV/A: it has exploded. Null lets it run.',
     )
+    watch: WatchParameters | None = Field(
+        default=DEFAULTS['watch'], description='Limits that stop the run when they are crossed; null lets it run.'
+    )
     temperature_damping: float = Field(
         default=DEFAULTS['temperature_damping'], gt=0, description='Relaxation time of the thermostat in fs.'
     )
@@ -85,3 +151,47 @@ class MDParameters(Parameters):
                 f'({self.deviation_interval}), or frames come home without their deviation'
             )
         return self
+
+    @model_validator(mode='after')
+    def _held(self) -> MDParameters:
+        if not self.fixed:
+            return self
+        if len(set(self.fixed)) < len(self.fixed):
+            raise ValueError('`fixed` should name each site once')
+        for name, stage in (('ensemble', self), ('equilibration.ensemble', self.equilibration)):
+            if stage is not None and stage.ensemble == 'npt':
+                raise ValueError(f'`fixed` atoms would move with a cell that changes: set `{name}` to nvt')
+        return self
+
+    @model_validator(mode='after')
+    def _heating(self) -> MDParameters:
+        if self.final_temperature is None:
+            return self
+        if self.ensemble == 'nve':
+            raise ValueError('`final_temperature` asks for a thermostat: set `ensemble` to nvt or npt, or leave it out')
+        if self.watch is not None and self.watch.energy_drift is not None:
+            raise ValueError(
+                'nothing conserves its energy on the way to `final_temperature`: set `watch.energy_drift` to null'
+            )
+        return self
+
+
+def refuse_what_is_set(md: Mapping[str, Any], names: Iterable[str], where: str = 'md') -> None:
+    """Refuse parameters of a dynamics that a chain gives to each of its runs itself.
+
+    :raises ValueError: if one of ``names`` is among those of ``md``, which are called ``where``.
+    """
+    if taken := sorted(set(names) & set(md)):
+        raise ValueError(f'`{where}.{taken[0]}` is set for each run: take it out')
+
+
+def check_transport_run(md: Mapping[str, Any], **each: Any) -> None:
+    """Refuse parameters of a dynamics whose transport is wanted.
+
+    :param each: what every run is given, besides ``md``.
+    :raises ValueError: if they are wrong together, or the temperature changes.
+    """
+    if message := check_parameters(MDParameters, {**md, **each}):
+        raise ValueError(f'`md`: {message}')
+    if md.get('final_temperature') is not None:
+        raise ValueError('`md.final_temperature` should be null: transport is that of one temperature')

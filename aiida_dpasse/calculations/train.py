@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
@@ -12,10 +12,15 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_dpasse.calculations.parameters import parameters_validator
-from aiida_dpasse.calculations.train_parameters import TrainParameters, validate_inputs
+from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
+from aiida_dpasse.calculations.train_inputs import validate_inputs
+from aiida_dpasse.calculations.train_parameters import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd.training_input import complete_input, single_model, type_map_of
+from aiida_dpasse.deepmd import early_stop
+from aiida_dpasse.deepmd.early_stop import early_stop_script
+from aiida_dpasse.deepmd.restart import LATEST, PREFIX, REPORT, restart_argument, restart_script
+from aiida_dpasse.deepmd.training_input import has_automatic_sel
 
 
 class TrainCalculation(CalcJob):
@@ -26,12 +31,7 @@ class TrainCalculation(CalcJob):
     FREEZE_STDOUT: ClassVar[str] = 'freeze.out'
     COMPRESS_STDOUT: ClassVar[str] = 'compress.out'
     CURVE: ClassVar[str] = 'lcurve.out'
-    #: Text file of DeePMD-kit that names the last checkpoint.
-    LATEST: ClassVar[str] = 'checkpoint'
-    PREFIX: ClassVar[str] = 'model.ckpt'
     PRETRAINED: ClassVar[str] = 'pretrained.pt'
-    TRAINING: ClassVar[str] = 'training'
-    VALIDATION: ClassVar[str] = 'validation'
     FLAGS: ClassVar[dict[str, str]] = {'pytorch': '--pt', 'tensorflow': '--tf'}
     #: Frozen and compressed model by backend; a checkpoint of TensorFlow is several files and stays on the machine.
     FROZEN: ClassVar[dict[str, str]] = {'pytorch': 'frozen.pth', 'tensorflow': 'frozen.pb'}
@@ -50,13 +50,26 @@ class TrainCalculation(CalcJob):
         options['input_filename'].default = cls.INPUT
         options['output_filename'].default = cls.STDOUT
         spec.inputs['code'].help = "DeePMD-kit's `dp`."
-        spec.input('training_data', valid_type=FramesData, help='Labelled frames to learn from.')
         spec.input(
-            'validation_data',
+            TRAINING,
+            valid_type=FramesData,
+            required=False,
+            help='Labelled frames to learn from; for several heads `head_training_data` instead.',
+        )
+        spec.input(
+            VALIDATION,
             valid_type=FramesData,
             required=False,
             help='Labelled frames whose errors are written to the learning curve.',
         )
+        for port in (TRAINING, VALIDATION):
+            spec.input_namespace(
+                f'head_{port}',
+                valid_type=FramesData,
+                dynamic=True,
+                required=False,
+                help=f'`{port}` by head, for a model with several heads (`model_dict`).',
+            )
         spec.input(
             'parameters',
             valid_type=orm.Dict,
@@ -71,7 +84,21 @@ class TrainCalculation(CalcJob):
             'restart_folder',
             valid_type=orm.RemoteData,
             required=False,
-            help='Working directory of an interrupted training with the same parameters, which is carried on.',
+            help='Working directory of an interrupted training of the same model and number of steps, which is carried '
+            'on from its newest whole checkpoint.',
+        )
+        spec.input(
+            'restart_step',
+            valid_type=orm.Int,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help='Go on from a checkpoint of at most this step: the later ones are of a training that diverged.',
+        )
+        spec.input(
+            'torchrun',
+            valid_type=orm.AbstractCode,
+            required=False,
+            help="PyTorch's `torchrun` beside `dp`, which starts a training in several `processes`.",
         )
         spec.inputs.validator = validate_inputs
         potential = {'valid_type': DeepPotentialData, 'required': False}
@@ -82,12 +109,12 @@ class TrainCalculation(CalcJob):
             'learning_curve',
             valid_type=orm.ArrayData,
             required=False,
-            help="Columns by DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
+            help="Columns of this job by DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
         )
         spec.output(
             'results',
             valid_type=orm.Dict,
-            help='Steps done, last losses, seconds per step, version of DeePMD-kit.',
+            help='Steps done, step that it was carried on from, last losses, seconds per step, version of DeePMD-kit.',
         )
         spec.default_output_node = 'results'
         cls._define_exit_codes(spec)
@@ -121,7 +148,8 @@ class TrainCalculation(CalcJob):
         spec.exit_code(
             410,
             'ERROR_DIVERGED',
-            message='The loss is not a number from step {step} on: lower `learning_rate.start_lr` or mend the labels.',
+            message='The loss is not finite or has exploded from step {step} on: lower `learning_rate.start_lr` and '
+            'carry it on from an earlier checkpoint (`restart_step`), or mend the labels.',
         )
         spec.exit_code(
             420,
@@ -135,6 +163,19 @@ class TrainCalculation(CalcJob):
             message='DeePMD-kit stopped with an error ({reason}): see `train.out` in the retrieved folder.',
             invalidates_cache=True,
         )
+        spec.exit_code(
+            440,
+            'ERROR_NO_WHOLE_CHECKPOINT',
+            message='No checkpoint in `restart_folder` is whole and early enough: give an earlier folder, or none.',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            441,
+            'ERROR_BROKEN_CHECKPOINT',
+            message='The last checkpoint, of step {step}, is broken ({reason}): carry it on from its remote folder, '
+            'which takes the one before.',
+            invalidates_cache=True,
+        )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the input, lay down the frames, and chain the three programs."""
@@ -142,29 +183,24 @@ class TrainCalculation(CalcJob):
         info = CalcInfo()
         info.local_copy_list = []
         info.provenance_exclude_list = []
-        systems = {}
-        for port, directory in (('training_data', self.TRAINING), ('validation_data', self.VALIDATION)):
-            systems[port] = self._lay_down(info, folder, port, directory, parameters) if port in self.inputs else []
-        content = complete_input(
-            self._sections(parameters),
-            training_systems=systems['training_data'],
-            validation_systems=systems['validation_data'],
-            type_map=self._type_map(),
-            seed=parameters.seed,
-        )
+        content = whole_input(self.inputs, parameters, lay_down_frames(self.inputs, parameters, info, folder))
         folder.create_file_from_filelike(io.StringIO(json.dumps(content, indent=1)), self.INPUT, mode='w')
         if 'pretrained' in self.inputs and 'restart_folder' not in self.inputs:
             pretrained = self.inputs.pretrained
             info.local_copy_list.append((pretrained.uuid, pretrained.filename, self.PRETRAINED))
         if 'restart_folder' in self.inputs:
             restart = self.inputs.restart_folder
-            place, path = restart.computer.uuid, restart.get_remote_path()
-            # Copies: the former job keeps its checkpoints, and the learning curve is appended to.
-            checkpoint = self._restart_from(parameters)
-            files = (checkpoint if parameters.backend == 'pytorch' else f'{checkpoint}.*', self.LATEST, self.CURVE)
-            info.remote_copy_list = [(place, f'{path}/{name}', '.') for name in files]
+            # Copies: the former job keeps its checkpoints, and this one removes those that it cannot use.
+            info.remote_copy_list = [
+                (restart.computer.uuid, f'{restart.get_remote_path()}/{name}', '.') for name in (f'{PREFIX}-*',)
+            ]
+            limit = self.inputs.restart_step.value if 'restart_step' in self.inputs else None
+            info.prepend_text = restart_script(parameters.backend, self.STDOUT, limit)
+        if (stop := parameters.early_stop) is not None:
+            script = early_stop_script(stop.error, stop.window, stop.improvement, self.CURVE)
+            info.prepend_text = f'{info.get("prepend_text") or ""}\n{script}'
         info.codes_info = [
-            self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters)),
+            self._training(parameters),
             *self._after_training(parameters),
         ]
         info.codes_run_mode = CodeRunMode.SERIAL
@@ -173,46 +209,34 @@ class TrainCalculation(CalcJob):
             self.FREEZE_STDOUT,
             self.COMPRESS_STDOUT,
             self.CURVE,
-            self.LATEST,
+            LATEST,
+            REPORT,
+            early_stop.REPORT,
             'out.json',
         ]
         # Models become nodes of their own: they need no second home in the retrieved folder.
         backend = parameters.backend
-        checkpoint = self.CHECKPOINT if backend == 'pytorch' else f'{self.PREFIX}-*.meta'
-        info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend], checkpoint]
+        info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend]]
+        if backend == 'pytorch':
+            info.retrieve_temporary_list.append(self.CHECKPOINT)
         return info
 
-    def _sections(self, parameters: TrainParameters) -> dict[str, Any]:
-        if 'restart_folder' not in self.inputs or parameters.finetune is None:
-            return parameters.input
-        # A restart has no `--use-pretrain-script`: what that took over is written out.
-        taken = single_model(self.inputs.pretrained.training_input['model'], parameters.finetune.model_branch)
-        own = {key: value for key, value in parameters.input['model'].items() if value}
-        kept = taken if parameters.finetune.use_pretrain_script else {}
-        return {**parameters.input, 'model': {**own, **kept}}
-
-    def _type_map(self) -> list[str]:
-        source = self.inputs.pretrained.type_map if 'pretrained' in self.inputs else self.inputs.training_data.elements
-        return list(source)
-
-    def _lay_down(
-        self, info: CalcInfo, folder: Folder, port: str, directory: str, parameters: TrainParameters
-    ) -> list[str]:
-        frames = self.inputs[port]
-        if not parameters.mixed:
-            info.local_copy_list.append((frames.uuid, '.', directory))
-            return [f'{directory}/{formula}' for formula in frames.formulas]
-        target = folder.get_subfolder(directory, create=True)
-        written = frames.write(
-            target.abspath, mixed=True, type_map=type_map_of(parameters.input['model']) or self._type_map()
-        )
-        # The frames are an input already: a second copy in this node would say nothing new.
-        info.provenance_exclude_list.append(directory)
-        return [f'{directory}/{path.relative_to(target.abspath)}' for path in written]
+    def _training(self, parameters: TrainParameters) -> CodeInfo:
+        program = self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters))
+        if parameters.processes > 1:
+            # DeePMD-kit's distributed mode is one that `torchrun` starts: as many `dp` as GPUs.
+            launcher = ['--standalone', f'--nproc_per_node={parameters.processes}', '--no-python']
+            program.cmdline_params = [*launcher, str(self.inputs.code.get_executable()), *program.cmdline_params]
+            program.code_uuid = self.inputs.torchrun.uuid
+        return program
 
     def _start(self, parameters: TrainParameters) -> list[str]:
         if 'restart_folder' in self.inputs:
-            return ['--restart', self._restart_from(parameters)]
+            arguments = ['--restart', restart_argument(parameters.backend)]
+            # PyTorch's checkpoint holds what the statistics of neighbours are for; TensorFlow needs them once more.
+            if parameters.backend == 'pytorch' and not has_automatic_sel(parameters.input['model']):
+                arguments.append('--skip-neighbor-stat')
+            return arguments
         if parameters.finetune is None:
             return []
         arguments = ['--finetune', self.PRETRAINED]
@@ -222,20 +246,12 @@ class TrainCalculation(CalcJob):
             arguments += ['--model-branch', parameters.finetune.model_branch]
         return arguments
 
-    def _restart_from(self, parameters: TrainParameters) -> str:
-        if parameters.backend == 'pytorch':
-            return self.CHECKPOINT
-        # TensorFlow's last checkpoint is several links, and a job can be killed between two of them: the parser found
-        # out which of the numbered ones is whole.
-        creator = self.inputs.restart_folder.creator
-        step = creator.outputs.results['checkpoint_step'] if creator and 'results' in creator.outputs else 0
-        return f'{self.PREFIX}-{step}' if step else self.PREFIX
-
     def _after_training(self, parameters: TrainParameters) -> list[CodeInfo]:
         frozen, compressed = self.FROZEN[parameters.backend], self.COMPRESSED[parameters.backend]
         programs = []
         if parameters.freeze:
-            programs.append(self._program(self.FREEZE_STDOUT, 'freeze', '-o', frozen))
+            head = [] if parameters.head is None else ['--head', parameters.head]
+            programs.append(self._program(self.FREEZE_STDOUT, 'freeze', '-o', frozen, *head))
         if parameters.compress:
             programs.append(self._program(self.COMPRESS_STDOUT, 'compress', '-i', frozen, '-o', compressed))
         return programs

@@ -15,6 +15,9 @@ from aiida_dpasse.calculations.md import symbols_of
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.lammps.script import TRAJECTORY_FILE
 
+#: Some three shells of neighbours of a lithium ion, A.
+VAN_HOVE_RANGE = 8.0
+
 
 class TransportParameters(Parameters):
     """Which ion moves, and how its trajectory is read."""
@@ -24,6 +27,12 @@ class TransportParameters(Parameters):
     timestep: float = Field(gt=0, description='Timestep of the dynamics in fs.')
     max_frames: int = Field(
         default=4000, gt=15, description='Frames held in memory; a longer trajectory is thinned out, evenly, to fewer.'
+    )
+    last_step: int | None = Field(
+        default=None, gt=0, description='Frames of later steps are left out; null reads the whole run.'
+    )
+    van_hove_range: float | None = Field(
+        default=VAN_HOVE_RANGE, ge=0.2, description='Largest distance in A of the van Hove maps; null makes none.'
     )
 
 
@@ -52,7 +61,15 @@ class TransportCalculation(DriverCalculation):
     """Reads the segments of one run, in the order of their labels, and brings home its displacement statistics."""
 
     DRIVER: ClassVar[str] = 'transport'
-    MODULES: ClassVar[tuple[str, ...]] = ('lammps.dump', 'transport.displacement')
+    MODULES: ClassVar[tuple[str, ...]] = (
+        'lammps.dump',
+        'transport.displacement',
+        'transport.maps',
+        'transport.moments',
+        'transport.neighbours',
+        'transport.tracks',
+        'transport.vanhove',
+    )
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -77,7 +94,8 @@ class TransportCalculation(DriverCalculation):
         spec.output(
             'statistics',
             valid_type=orm.ArrayData,
-            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins.',
+            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins; van Hove '
+            'maps `self_per_A` and `distinct`, by `map_lag_ps` and `self_r_A`, `distinct_r_A`.',
         )
         spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
         spec.default_output_node = 'results'

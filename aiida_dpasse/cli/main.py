@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import ClassVar
 
@@ -18,6 +19,9 @@ class LazyGroup(click.Group):
         'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer and register them.'),
         'status': ('aiida_dpasse.cli.status:status', 'Show where a process stands: phase, iterations, jobs.'),
         'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),
+        'transport': ('aiida_dpasse.cli.transport:transport', 'Diffusion and conductivity of any trajectory file.'),
+        'arrhenius': ('aiida_dpasse.cli.arrhenius:arrhenius', 'Activation energy and extrapolation from a table.'),
+        'potential': ('aiida_dpasse.cli.potential:potential', 'Look at a model file, import it, migrate an old one.'),
         'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Read DP-GEN's input, write its datasets."),
     }
 
@@ -53,9 +57,11 @@ def cli(profile: str | None) -> None:
 
 def main() -> None:
     """Run the command; a missing or unknown profile is one sentence, not a traceback."""
-    from aiida.common.exceptions import ConfigurationError
-
     try:
         cli()
-    except ConfigurationError as exception:
+    except Exception as exception:
+        # Not imported here: commands that need no profile start without AiiDA.
+        aiida = sys.modules.get('aiida.common.exceptions')
+        if aiida is None or not isinstance(exception, aiida.ConfigurationError):
+            raise
         raise SystemExit(f'Error: {exception}. Make a profile with `verdi presto`.') from exception

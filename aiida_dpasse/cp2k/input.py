@@ -1,4 +1,4 @@
-"""CP2K input: energies, forces and stress of given frames in one run, or of short molecular dynamics.
+"""CP2K input: energies, forces and stress of given frames in one run, of short molecular dynamics, or of a relaxation.
 
 Sections and keywords are CP2K's own (manual.cp2k.org), as nested mappings. Given frames are run as a molecular dynamics
 that follows a reference trajectory: one start of CP2K for all of them.
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
+from aiida_dpasse.cp2k.units import BOHR, HARTREE
 from aiida_dpasse.merging import merge
 
 #: Parametrizations of CP2K's section `PBE`, by the name of the functional.
@@ -48,8 +49,9 @@ def label_input(
     mesh: tuple[int, int, int] = (1, 1, 1),
     frames: int | None = None,
     dynamics: Mapping[str, Any] | None = None,
+    relaxation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the input of a job that labels ``frames`` given frames, or those of ``dynamics``.
+    """Return the input of a job that labels ``frames`` given frames, or those of ``dynamics`` or ``relaxation``.
 
     :param elements: those of the frames.
     :param settings: ``functional`` (None if ``input`` has it), ``cutoff`` and ``rel_cutoff`` (Ry), ``eps_default``,
@@ -57,15 +59,16 @@ def label_input(
         over these); those of ``DEFAULTS`` may be missing.
     :param mesh: k-points; (1, 1, 1) is the Gamma point.
     :param dynamics: see :func:`dynamics_motion`.
-    :raises ValueError: if an element has no basis set or pseudopotential, or neither or both of ``frames`` and
-        ``dynamics`` are given.
+    :param relaxation: see :func:`relaxation_motion`.
+    :raises ValueError: if an element has no basis set or pseudopotential, or not exactly one of ``frames``,
+        ``dynamics`` and ``relaxation`` is given.
     """
     settings = merge(DEFAULTS, settings)
     names = list(elements)
     if missing := missing_kinds(names, settings['kinds']):
         raise ValueError(f'kinds: {missing[0]} has no BASIS_SET and POTENTIAL; give them as CP2K names them.')
-    if (frames is None) == (dynamics is None):
-        raise ValueError('Give either the number of frames or the dynamics to run.')
+    if [frames, dynamics, relaxation].count(None) != 2:
+        raise ValueError('Give one of the number of frames, the dynamics and the relaxation to run.')
     gamma = tuple(mesh) == (1, 1, 1)
     density: dict[str, Any] = {
         'BASIS_SET_FILE_NAME': 'BASIS_MOLOPT',
@@ -74,7 +77,7 @@ def label_input(
         'QS': {
             'METHOD': 'GPW',
             'EPS_DEFAULT': settings['eps_default'],
-            'EXTRAPOLATION': _extrapolation(gamma, dynamics is not None),
+            'EXTRAPOLATION': _extrapolation(gamma, frames is None),
         },
         'SCF': scf_section(settings['scf']),
     }
@@ -84,10 +87,13 @@ def label_input(
         scheme = f'MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}'
         density['KPOINTS'] = {'SCHEME': scheme, 'SYMMETRY': '.FALSE.', 'FULL_GRID': '.FALSE.'}
     given = merge({'FORCE_EVAL': {'METHOD': 'QS', 'DFT': density}}, settings['input'])
-    motion = dynamics_motion(dynamics) if dynamics is not None else reference_motion(frames or 0)
-    every_step = {'_': 'ON', 'EACH': {'MD': 1}}
+    if relaxation is not None:
+        run, motion = 'CELL_OPT' if relaxation['cell'] else 'GEO_OPT', relaxation_motion(relaxation)
+    else:
+        run, motion = 'MD', dynamics_motion(dynamics) if dynamics is not None else reference_motion(frames or 0)
+    every_step = {'_': 'ON', 'EACH': {run: 1}}
     ours = {
-        'GLOBAL': {'RUN_TYPE': 'MD', 'PRINT_LEVEL': 'LOW'},
+        'GLOBAL': {'RUN_TYPE': run, 'PRINT_LEVEL': 'LOW'},
         'FORCE_EVAL': {
             # The file of MOTION's stress holds zeros for given frames and the ions' motion in dynamics: the log has
             # the stress of the electrons and ions at rest, the label.
@@ -96,9 +102,9 @@ def label_input(
             'SUBSYS': {'KIND': [{'_': name, **settings['kinds'][name]} for name in names]},
         },
         'MOTION': {
-            'MD': motion,
+            run: motion,
             'PRINT': {
-                'TRAJECTORY': {'FORMAT': 'XYZ', 'UNIT': 'angstrom', 'EACH': {'MD': 1}},
+                'TRAJECTORY': {'FORMAT': 'XYZ', 'UNIT': 'angstrom', 'EACH': {run: 1}},
                 'FORCES': every_step,
                 'CELL': every_step,
                 'RESTART': {'_': 'OFF'},
@@ -175,6 +181,21 @@ def dynamics_motion(dynamics: Mapping[str, Any]) -> dict[str, Any]:
     return motion
 
 
+def relaxation_motion(relaxation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `GEO_OPT`, or `CELL_OPT` at no pressure, of a relaxation.
+
+    :param relaxation: ``max_force`` (eV/A), ``steps`` and ``cell``: whether the lattice relaxes, too.
+    """
+    # CP2K looks at the largest component; how far the atoms went in the last step is no matter.
+    force = relaxation['max_force'] / 3**0.5 / (HARTREE / BOHR)
+    section = {
+        'OPTIMIZER': 'BFGS',
+        'MAX_ITER': relaxation['steps'],
+        **{'MAX_FORCE': force, 'RMS_FORCE': force, 'MAX_DR': 1.0, 'RMS_DR': 1.0},
+    }
+    return {'TYPE': 'DIRECT_CELL_OPT', **section} if relaxation['cell'] else section
+
+
 def temperature_at(step: int, dynamics: Mapping[str, Any]) -> float:
     """Return the temperature in K of a step: CP2K raises it by the same factor at each."""
     return float(dynamics['temperature'] * _growth(dynamics) ** step)
@@ -185,8 +206,9 @@ def _growth(dynamics: Mapping[str, Any]) -> float:
     return float((final / dynamics['temperature']) ** (1 / dynamics['steps']))
 
 
-def _extrapolation(gamma: bool, dynamics: bool) -> str:
-    """Given frames start from the atoms, so that a label depends on no other frame; dynamics goes on from before."""
-    if not dynamics:
+def _extrapolation(gamma: bool, moving: bool) -> str:
+    """Given frames start from the atoms, so that a label depends on no other frame; a job that moves the atoms goes on
+    from before."""
+    if not moving:
         return 'USE_GUESS'
     return 'ASPC' if gamma else 'USE_PREV_P'

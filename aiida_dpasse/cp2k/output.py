@@ -1,4 +1,4 @@
-"""What CP2K writes of a molecular dynamics run: frames with their labels, and whether each converged.
+"""What CP2K writes of molecular dynamics or a relaxation: frames with their labels, and whether each converged.
 
 CP2K's units are Ha, Ha/bohr and GPa (or bar). The energy is that of `ENERGY| Total FORCE_EVAL`: under smearing it holds
 the electronic entropy term -TS (a Mermin free energy), and it is the one whose derivatives the forces and stress are.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.cp2k.units import BOHR, HARTREE
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
-#: CODATA 2018: eV a Ha, A a bohr.
-HARTREE, BOHR = 27.211386245988, 0.529177210903
 #: eV/A^3 of the units that CP2K prints stress in.
 STRESS_UNITS = {'GPa': 6.241509074e-3, 'bar': 6.241509074e-7}
 #: Largest difference in Ha between the energies of one frame in log and trajectory, which has ten decimals.
@@ -24,6 +24,7 @@ SAME_ENERGY = 1e-8
 
 _CONVERGED = re.compile(r'SCF run converged in|outer SCF loop converged in')
 _NOT_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to converge')
+_AT_REST = 'GEOMETRY OPTIMIZATION COMPLETED'
 _ENERGY = re.compile(r'ENERGY\| Total FORCE_EVAL.*:\s+(\S+)\s*$')
 _STRESS = re.compile(r'STRESS\| Analytical stress tensor \[(\w+)\]')
 _STRESS_ROW = re.compile(r'STRESS\|\s+[xyz]\s+(\S+)\s+(\S+)\s+(\S+)\s*$')
@@ -43,19 +44,23 @@ class _Block(NamedTuple):
     numbers: NDArray[np.float64]
 
 
-def read_frames(positions: str, forces: str, cells: str, output: str) -> list[CalculatedFrame]:
+def read_frames(
+    positions: str, forces: str, cells: str, output: str, relaxation: bool = False
+) -> list[CalculatedFrame]:
     """Return the frames of a run from the text of its files; those cut off by a kill are left out.
 
     :param positions: ``-pos-1.xyz``, with the energies.
     :param forces: ``-frc-1.xyz``.
     :param cells: ``-1.cell``.
     :param output: CP2K's log, with the stress, which says of each frame whether its electrons converged.
+    :param relaxation: whether it is one: its trajectory lacks the start.
     :raises ValueError: if log and trajectory disagree on the energy of a frame, or a unit of stress is unknown.
 
     Rows are counted, not named: a reference trajectory numbers every step 1.
     """
     frames = []
-    rows = zip(_blocks(positions), _blocks(forces), _cells(cells), evaluations(output), strict=False)
+    done = evaluations(output)[1 if relaxation else 0 :]
+    rows = zip(_blocks(positions), _blocks(forces), _cells(cells), done, strict=False)
     for number, (places, pulls, cell, evaluation) in enumerate(rows):
         if abs(places.energy - evaluation.energy) > SAME_ENERGY:
             raise ValueError(f'Log and trajectory of CP2K disagree on the energy of frame {number}.')
@@ -71,6 +76,8 @@ def read_frames(positions: str, forces: str, cells: str, output: str) -> list[Ca
                 converged=evaluation.converged,
             )
         )
+    if frames and relaxation and _AT_REST in output:
+        frames[-1] = replace(frames[-1], at_rest=True)
     return frames
 
 

@@ -179,6 +179,11 @@ class FramesData(orm.FolderData):
         return int(self.base.attributes.get(self.KEY_FRAMES))
 
     @property
+    def atoms(self) -> int:
+        """Number of atoms, those of all frames together."""
+        return int(self.base.attributes.get(self.KEY_ATOMS))
+
+    @property
     def formulas(self) -> dict[str, int]:
         """Number of frames of each formula."""
         return dict(self.base.attributes.get(self.KEY_FORMULAS))

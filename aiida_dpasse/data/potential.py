@@ -9,12 +9,9 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import ValidationError
-from packaging.version import InvalidVersion, Version
 
 from aiida_dpasse.deepmd.checkpoint import ModelFile, read_model_file
-
-#: First version of DeePMD-kit that has a descriptor, where that is not long ago.
-_SINCE = {'dpa2': '3.0', 'dpa3': '3.1'}
+from aiida_dpasse.deepmd.compatibility import objection_to_version, read_version
 
 
 class DeepPotentialData(orm.SinglefileData):
@@ -55,7 +52,7 @@ class DeepPotentialData(orm.SinglefileData):
         """
         path = Path(path)
         if deepmd_version is not None:
-            _version(deepmd_version)
+            read_version(deepmd_version)
         content = read_model_file(path)
         node = cls(path.resolve(), filename=cls.FILENAMES[content.backend, content.form])
         node._describe(content, hashlib.sha256(path.read_bytes()).hexdigest(), deepmd_version)
@@ -151,6 +148,11 @@ class DeepPotentialData(orm.SinglefileData):
         return dict(self._get(self.KEY_INPUT))
 
     @property
+    def needs_migration(self) -> bool:
+        """Whether it is a DPA-2 checkpoint of DeePMD-kit 3.0, which `dpasse.migrate` brings up to date."""
+        return bool(self._get(self.KEY_MIGRATION))
+
+    @property
     def step(self) -> int | None:
         """Training steps done, for a checkpoint."""
         value = self._get(self.KEY_STEP)
@@ -171,26 +173,4 @@ class DeepPotentialData(orm.SinglefileData):
 
     def check_usable_with(self, version: str | None) -> str | None:
         """Return one sentence if DeePMD-kit ``version`` cannot read it; None if it can or the version is unknown."""
-        if version is None:
-            return None
-        program = _version(version)
-        if self._get(self.KEY_MIGRATION) and program >= Version('3.1'):
-            return (
-                f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version}: use a code with '
-                'DeePMD-kit 3.0, or give a copy of the checkpoint that was brought up to date.'
-            )
-        first = [Version(_SINCE[kind]) for kind in self.descriptor.split('+') if kind in _SINCE]
-        if first and program < max(first):
-            needed = f'`{self.descriptor}` needs DeePMD-kit {max(first)}'
-            return f'The descriptor {needed}, the code has {version}: use a newer one.'
-        written = self.deepmd_version
-        if written is not None and _version(written).release[:2] > program.release[:2]:
-            return f'It was written by DeePMD-kit {written}, the code has {version}: use a code at least as new.'
-        return None
-
-
-def _version(text: str) -> Version:
-    try:
-        return Version(text.removeprefix('v'))
-    except InvalidVersion:
-        raise ValueError(f'`{text}` is no version of DeePMD-kit: write it like 3.2.0.') from None
+        return objection_to_version(version, self.descriptor, self.needs_migration, self.deepmd_version)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida_dpasse.deepmd.frozen_graph import read_frozen_graph
-from aiida_dpasse.deepmd.training_input import type_map_of
+from aiida_dpasse.deepmd.multitask import type_map_of
 
 #: Trainable arrays of DeePMD-kit's networks by the last part of their name in a PyTorch state.
 _WEIGHTS = ('matrix', 'bias', 'idt')

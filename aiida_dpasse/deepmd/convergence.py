@@ -14,7 +14,8 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
     ``accurate_fraction``, the least fraction of accurate frames, which has to hold in ``stable_iterations`` (1)
     explorations of the last of ``stages`` (1) in a row; and ``maximum_force_rmse`` (eV/A) and
     ``maximum_force_change`` (relative change of the error since the row before), of which each that is not None has
-    to hold as well. A committee can agree on wrong forces: its agreement alone never converges.
+    to hold as well; so does ``maximum_diffusivity_change``, for which see `settled`. A committee can agree on wrong
+    forces: its agreement alone never converges.
     """
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     if not explored:
@@ -45,7 +46,44 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
                 f'The held-out force error changed by {change:.1%} since the iteration before, '
                 f'more than {largest_change:.1%}.'
             )
+    if (limit := criteria.get('maximum_diffusivity_change')) is not None:
+        doubt = settled(explored, limit)
+        if doubt is not None:
+            return False, doubt
     return True, f'The accurate fraction is {fraction:.3f} and the held-out force error {error:.1f} meV/A.'
+
+
+def settled(rows: Sequence[Mapping[str, Any]], limit: float) -> str | None:
+    """Return None if the ions diffuse as with the committee before, otherwise one sentence that says what differs.
+
+    :param rows: whose ``transport`` lists ``structure``, ``temperature_K``, ``diffusivity_cm2_s``, ``error_cm2_s`` and
+        ``diffusive``. Where the ions diffuse with the last committee, they have to with the one before, the relative
+        change is at most ``limit``, and so is its standard error: noise can look like rest.
+    """
+    now, before = (
+        {(row['structure'], row['temperature_K']): row for row in rows[index].get('transport', ())}
+        if len(rows) >= -index
+        else {}
+        for index in (-1, -2)
+    )
+    if not any(row['diffusive'] for row in now.values()):
+        return 'The ions diffuse at none of the temperatures watched: run longer or hotter (`conductivity`).'
+    for key, row in now.items():
+        where = f'of `{key[0]}` at {key[1]:g} K'
+        other = before.get(key)
+        if other is None:
+            return f'The diffusion {where} has no earlier value to be compared with.'
+        if row['diffusive'] != other['diffusive']:
+            return f'The ions {where} diffuse with one of the last two committees and not with the other.'
+        if not row['diffusive']:
+            continue
+        value, reference = row['diffusivity_cm2_s'], other['diffusivity_cm2_s']
+        error = (row['error_cm2_s'] ** 2 + other['error_cm2_s'] ** 2) ** 0.5 / reference
+        if error > limit:
+            return f'The diffusion {where} is known to {error:.0%} only, and {limit:.0%} is asked for: run longer.'
+        if (change := abs(value - reference) / reference) > limit:
+            return f'The diffusion {where} changed by {change:.0%} since the iteration before, more than {limit:.0%}.'
+    return None
 
 
 def agreements(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> int:

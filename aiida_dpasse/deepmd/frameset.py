@@ -179,6 +179,17 @@ def concatenate(sets: Iterable[FrameSet]) -> list[FrameSet]:
     return joined
 
 
+def take_frames(sets: Iterable[FrameSet], indices: Any) -> list[FrameSet]:
+    """Return the frames ``indices`` (n,), counted over all ``sets``, in the order of the sets; empty ones go."""
+    wanted = np.unique(np.asarray(indices, dtype=int))
+    parts, start = [], 0
+    for item in sets:
+        inside = wanted[(wanted >= start) & (wanted < start + len(item))] - start
+        start += len(item)
+        parts += [item.take(inside)] if len(inside) else []
+    return parts
+
+
 def unique(sets: Iterable[FrameSet]) -> list[FrameSet]:
     """Drop every frame whose id came before; sets that become empty go."""
     seen: set[str] = set()

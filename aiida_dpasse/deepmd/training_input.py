@@ -11,8 +11,18 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aiida_dpasse.deepmd.multitask import (
+    check_heads,
+    data_sections,
+    is_multitask,
+    type_map_of,
+    with_type_map,
+    without_sharing,
+)
 from aiida_dpasse.seeds import derive_seed
 
+#: System directories, by head if there are several.
+Systems = Sequence[str] | Mapping[str, Sequence[str]]
 BACKENDS = ('pytorch', 'tensorflow')
 #: Where DeePMD-kit trains a descriptor in PyTorch but not in TensorFlow.
 PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'SeZM', 'se_e3_tebd'})
@@ -25,53 +35,22 @@ _POSITIVE = {
 }
 
 
-def is_multitask(content: Mapping[str, Any]) -> bool:
-    """Whether the model has several heads (DeePMD-kit's multi-task mode)."""
-    model = content.get('model')
-    return isinstance(model, Mapping) and 'model_dict' in model
-
-
-def type_map_of(model: Mapping[str, Any]) -> list[str]:
-    """Return the elements of a model section, those of all heads joined in order; empty if it names none."""
-    if 'model_dict' not in model:
-        return list(model.get('type_map', []))
-    shared = model.get('shared_dict', {})
-    found: dict[str, None] = {}
-    for head in model['model_dict'].values():
-        entry = head.get('type_map', [])
-        found |= dict.fromkeys(shared.get(entry, []) if isinstance(entry, str) else entry)
-    return list(found)
-
-
-def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str, Any]:
-    """Return descriptor and fitting net of a model section, those of ``head`` if it has several."""
-    if 'model_dict' not in model:
-        return {name: copy.deepcopy(model[name]) for name in ('descriptor', 'fitting_net')}
-    shared, chosen = model.get('shared_dict', {}), model['model_dict'][head or next(iter(model['model_dict']))]
-    return {
-        name: copy.deepcopy(shared[entry.partition(':')[0]] if isinstance(entry, str) else entry)
-        for name in ('descriptor', 'fitting_net')
-        for entry in (chosen[name],)
-    }
-
-
 def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False) -> str | None:
     """Return one sentence that names what is wrong with a training input, or None if ``dp train`` will take it.
 
-    :param content: model, learning_rate, loss and training sections; data paths may be missing.
+    :param content: model, learning_rate, loss (``loss_dict``, by head, for several) and training sections; data paths
+        may be missing.
     :param backend: 'pytorch' or 'tensorflow'.
     :param finetune: whether descriptor and fitting net come from a pre-trained model and so may be empty.
     """
     if backend not in BACKENDS:
         return f'backend: `{backend}` is unknown, choose one of {", ".join(BACKENDS)}.'
-    if is_multitask(content):
-        return (
-            '`model` of the training input has several heads (`model_dict`): give one head, to train on these frames.'
-        )
     for section in REQUIRED:
         if not isinstance(content.get(section), Mapping):
             return f'The training input lacks the section `{section}`: add it.'
     try:
+        if message := check_heads(content, backend):
+            return message
         filled = _with_placeholders(content, finetune)
         message = _check_with_deepmd(filled) or _check_numbers(content) or _check_backend(filled, backend)
     except (AttributeError, TypeError) as exception:
@@ -82,11 +61,13 @@ def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False
 
 def _with_placeholders(content: Mapping[str, Any], finetune: bool) -> dict[str, Any]:
     filled = copy.deepcopy(dict(content))
-    training = filled['training']
-    training.setdefault('training_data', {}).setdefault('systems', ['data'])
-    if 'validation_data' in training:
-        training['validation_data'].setdefault('systems', ['data'])
-    if finetune:
+    for _, section in data_sections(filled):
+        section.setdefault('training_data', {}).setdefault('systems', ['data'])
+        if 'validation_data' in section:
+            section['validation_data'].setdefault('systems', ['data'])
+    if is_multitask(content):
+        filled['model'] = without_sharing(filled['model'])
+    elif finetune:
         model = filled['model']
         if not model.get('descriptor'):
             model['descriptor'] = {'type': 'se_e2_a', 'rcut': 6.0}
@@ -101,7 +82,7 @@ def _check_with_deepmd(content: dict[str, Any]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            normalize(content)
+            normalize(content, multi_task=is_multitask(content))
     except ArgumentError as exception:
         text = str(exception).rpartition('] ')[2].strip().rstrip('.')
         path = str(getattr(exception, 'path', None) or '').strip('/').replace('/', '.')
@@ -150,7 +131,12 @@ def check_compressible(model: Mapping[str, Any]) -> str | None:
 
 
 def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and section of every descriptor and fitting net, also those within a hybrid descriptor."""
+    """Yield path and section of every descriptor and fitting net, also of heads and within a hybrid descriptor."""
+    for name, entry in model.get('shared_dict', {}).items():
+        if isinstance(entry, dict):
+            yield f'shared/{name}', entry
+    for head, parts in model.get('model_dict', {}).items():
+        yield from ((f'{head}/{path}', section) for path, section in _sections(parts))
     for name in ('descriptor', 'fitting_net', 'type_embedding'):
         section = model.get(name)
         if isinstance(section, dict):
@@ -158,6 +144,23 @@ def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             for index, member in enumerate(section.get('list', [])):
                 if isinstance(member, dict):
                     yield f'{name}/{index}', member
+
+
+def has_automatic_sel(model: Mapping[str, Any]) -> bool:
+    """Whether ``dp train`` has to count neighbours for a number of neighbours that is ``auto``."""
+    return any(
+        str(value).startswith('auto')
+        for _, section in _sections(model)
+        for value in _values_of(section, ('sel', 'nsel'))
+    )
+
+
+def _values_of(section: Mapping[str, Any], endings: tuple[str, ...]) -> Iterator[Any]:
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _values_of(value, endings)
+        elif name.endswith(endings):
+            yield from value if isinstance(value, list) else [value]
 
 
 def fill_seeds(content: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -176,29 +179,35 @@ def fill_seeds(content: Mapping[str, Any], seed: int) -> dict[str, Any]:
 def complete_input(
     content: Mapping[str, Any],
     *,
-    training_systems: Sequence[str],
-    validation_systems: Sequence[str] = (),
+    training_systems: Systems,
+    validation_systems: Systems = (),
     type_map: Sequence[str] = (),
     seed: int | None = None,
 ) -> dict[str, Any]:
     """Return the input that ``dp train`` reads.
 
     :param content: the sections without data paths; batch sizes stay as they are.
-    :param training_systems: system directories as the program will see them.
+    :param training_systems: system directories as the program will see them, by head if there are several.
     :param validation_systems: likewise; a ``validation_data`` section without systems is dropped.
     :param type_map: the elements, used if the model section names none.
     :param seed: fills every seed that is not given; None leaves them random.
     """
     filled = copy.deepcopy(dict(content)) if seed is None else fill_seeds(content, seed)
-    if type_map and not type_map_of(filled['model']):
+    if is_multitask(filled):
+        filled['model'] = with_type_map(filled['model'], list(type_map))
+    elif type_map and not type_map_of(filled['model']):
         filled['model']['type_map'] = list(type_map)
-    training = filled['training']
-    training['training_data'] = {'batch_size': 'auto'} | training.get('training_data', {})
-    training['training_data']['systems'] = list(training_systems)
-    if validation_systems:
-        defaults = {'batch_size': training['training_data']['batch_size'], 'numb_btch': 1}
-        training['validation_data'] = defaults | training.get('validation_data', {})
-        training['validation_data']['systems'] = list(validation_systems)
-    else:
-        training.pop('validation_data', None)
+    for head, section in data_sections(filled):
+        section['training_data'] = {'batch_size': 'auto'} | section.get('training_data', {})
+        section['training_data']['systems'] = _systems(training_systems, head)
+        if validation := _systems(validation_systems, head):
+            defaults = {'batch_size': section['training_data']['batch_size'], 'numb_btch': 1}
+            section['validation_data'] = defaults | section.get('validation_data', {})
+            section['validation_data']['systems'] = validation
+        else:
+            section.pop('validation_data', None)
     return filled
+
+
+def _systems(given: Systems, head: str | None) -> list[str]:
+    return list(given.get(head or '', ()) if isinstance(given, Mapping) else given)

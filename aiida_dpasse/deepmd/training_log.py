@@ -12,6 +12,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|can't allocate memory|oom-kill|oom_kill|Out Of Memory",
     re.IGNORECASE,
 )
+_DIVERGED = 'Non-finite gradient norm'
 _VERSION = re.compile(r'(?:DeePMD version|Source):\s+v?(\d+\.\d+\S*)')
 _STEP_TIME = re.compile(r'average training time: ([\d.eE+-]+) s/batch')
 _BLOCK_TIME = re.compile(r'total wall time = ([\d.eE+-]+) s')
@@ -26,13 +27,15 @@ class TrainingLog:
     """How a training went.
 
     ``seconds_per_step`` is DeePMD-kit's own average, without the first steps; ``seconds`` the sum over the blocks
-    that it printed, so also of an interrupted training. ``error`` is the last line of a Python traceback.
+    that it printed, so also of an interrupted training. ``diverged``: DeePMD-kit found a gradient that is not finite
+    and stopped before it wrote a checkpoint. ``error`` is the last line of a Python traceback.
     """
 
     version: str | None
     started: bool
     finished: bool
     out_of_memory: bool
+    diverged: bool
     error: str | None
     seconds_per_step: float | None
     seconds: float | None
@@ -50,6 +53,7 @@ def parse_training_log(text: str) -> TrainingLog:
         started=bool(blocks) or any(mark in text for mark in _STARTED),
         finished=finished,
         out_of_memory=not finished and _OUT_OF_MEMORY.search(text) is not None,
+        diverged=not finished and _DIVERGED in text,
         error=errors[-1][:300] if errors else None,
         seconds_per_step=float(step_time.group(1)) if step_time else None,
         seconds=sum(blocks) if blocks else None,

@@ -42,14 +42,17 @@ def settle_jobs(
     :param jobs: the frames of each job, by its name.
     :param read: gives, for the name of a job, what it answered and why it answered no more.
     :param program: its name.
-    :param limits: what is admitted, and ``dynamics``.
+    :param limits: what is admitted, ``dynamics`` and ``relaxation``.
     :param temperature: gives the temperature (K) of a step of the dynamics.
     """
     outcomes: dict[str, Labels | str] = {}
     samples: dict[str, FrameSet] = {}
     for job, item in jobs.items():
         done, end = read(job)
-        reached, stepped = job_outcomes(item, done, end, program, limits['dynamics'], temperature)
+        if limits['relaxation'] is not None:
+            reached, stepped = relaxation_outcome(item, done, end, program)
+        else:
+            reached, stepped = job_outcomes(item, done, end, program, limits['dynamics'], temperature)
         outcomes |= reached
         samples |= stepped
     return settle(sets, outcomes, limits, 'it was in no job', samples)
@@ -101,6 +104,34 @@ def job_outcomes(
         for step in steps
     }
     return outcomes, samples
+
+
+def relaxation_outcome(
+    item: FrameSet, done: Sequence[CalculatedFrame], end: str, program: str
+) -> tuple[dict[str, Labels | str], dict[str, FrameSet]]:
+    """Return the outcome of a relaxation from the frame ``item`` (a set of one) and the frame that it came to, both by
+    the id of the frame that it started from.
+
+    :param done: the steps that the program took, of which the last counts.
+    :param end: why it took no more.
+    :param program: its name.
+    """
+    name = str(item.ids[0])
+    if not done:
+        return {name: end}, {}
+    last = done[-1]
+    if last.symbols != item.symbols:
+        return {name: f'{program} had other atoms'}, {}
+    largest = float(np.linalg.norm(last.forces, axis=-1).max())
+    moving = f'not relaxed in {len(done)} steps: the largest force is {largest:.3g} eV/A'
+    relaxed = FrameSet.sort_atoms(
+        symbols=item.symbols,
+        cells=[last.cell],
+        positions=[last.positions],
+        sources=str(item.sources[0]),
+        reasons=f'relaxed from {name}',
+    )
+    return {name: _outcome(last, program) if last.at_rest else moving}, {name: relaxed}
 
 
 def _outcome(frame: CalculatedFrame, program: str) -> Labels | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +18,45 @@ from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
 ATOMS_PER_CALL = 8192
 PREDICTIONS = 'predictions.npz'
 DEVIATION = 'deviation.npz'
+DESCRIPTORS = 'descriptors.npz'
 
 
-def predict(potential: Any, item: FrameSet) -> Prediction:
-    """Return what a `deepmd.infer.DeepPot` predicts for the frames, few of them at a time."""
+def calls(potential: Any, item: FrameSet) -> Iterator[tuple[int, tuple[Any, Any, list[int]]]]:
+    """Yield, few frames at a time, their number and the coordinates, cells and types to call a `DeepPot` with."""
     type_map = list(potential.get_type_map())
     types = [type_map.index(symbol) for symbol in item.symbols]
     chunk = max(1, ATOMS_PER_CALL // item.natoms)
-    parts: list[list[NDArray[np.float64]]] = [[], [], []]
     for start in range(0, len(item), chunk):
-        stop = min(start + chunk, len(item))
-        positions, cells = item.positions[start:stop], item.cells[start:stop]
-        outcome = potential.eval(positions.reshape(stop - start, -1), cells.reshape(-1, 9), types)[:3]
-        for part, values in zip(parts, outcome, strict=True):
-            part.append(np.asarray(values, dtype=float).reshape(stop - start, -1))
+        positions, cells = item.positions[start : start + chunk], item.cells[start : start + chunk]
+        yield len(cells), (positions.reshape(len(cells), -1), cells.reshape(-1, 9), types)
+
+
+def predict(potential: Any, item: FrameSet) -> Prediction:
+    """Return what a `deepmd.infer.DeepPot` predicts for the frames."""
+    parts: list[list[NDArray[np.float64]]] = [[], [], []]
+    for count, arguments in calls(potential, item):
+        for part, values in zip(parts, potential.eval(*arguments)[:3], strict=True):
+            part.append(np.asarray(values, dtype=float).reshape(count, -1))
     energies, forces, virials = (np.concatenate(part) for part in parts)
     n = len(item)
     return Prediction(energies.reshape(n), forces.reshape(n, item.natoms, 3), virials.reshape(n, 3, 3))
 
 
-def evaluate(path: str, head: str | None, sets: list[FrameSet]) -> list[Prediction]:
-    """Return the predictions of the potential in file ``path`` for every set."""
+def describe(potential: Any, item: FrameSet) -> NDArray[np.float64]:
+    """Return the potential's descriptor of each frame (n, m), the mean over its atoms."""
+    return np.concatenate(
+        [
+            np.asarray(potential.eval_descriptor(*arguments), dtype=float).reshape(count, item.natoms, -1).mean(1)
+            for count, arguments in calls(potential, item)
+        ]
+    )
+
+
+def load(path: str, head: str | None) -> Any:
+    """Return the potential in file ``path``."""
     from deepmd.infer import DeepPot
 
-    potential = DeepPot(path) if head is None else DeepPot(path, head=head)
-    return [predict(potential, item) for item in sets]
+    return DeepPot(path) if head is None else DeepPot(path, head=head)
 
 
 def prediction_arrays(predictions: dict[str, list[Prediction]]) -> dict[str, NDArray[np.float64]]:
@@ -63,9 +78,13 @@ def main(argv: list[str]) -> int:
     job = read_job(argv)
     sets = read_dataset(FRAMES)
     predictions: dict[str, list[Prediction]] = {}
+    descriptors: dict[str, NDArray[np.float64]] = {}
     for label, potential in sorted(job['potentials'].items()):
         try:
-            predictions[label] = evaluate(potential['file'], potential['head'], sets)
+            loaded = load(potential['file'], potential['head'])
+            predictions[label] = [predict(loaded, item) for item in sets]
+            if job['descriptors']:
+                descriptors[label] = np.concatenate([describe(loaded, item) for item in sets])
         except Exception as exception:  # the backends raise errors of their own kinds
             text = ' '.join(f'{type(exception).__name__}: {exception}'.split())[:300]
             write_result({'error': {'label': label, 'reason': text}})
@@ -74,6 +93,8 @@ def main(argv: list[str]) -> int:
     output.mkdir(exist_ok=True)
     natoms = np.concatenate([np.full(len(item), item.natoms) for item in sets])
     _save(output / PREDICTIONS, {'natoms': natoms, **prediction_arrays(predictions)})
+    if descriptors:
+        _save(output / DESCRIPTORS, descriptors)
     if len(predictions) > 1:
         deviations = [
             committee_deviation(item.natoms, [parts[index] for parts in predictions.values()])

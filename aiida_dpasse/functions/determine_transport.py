@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.functions.transport_runs import check_size, judge_runs, read_statistics
 from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, fit_arrhenius
 from aiida_dpasse.transport.conductivity import conductivity
 from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
+from aiida_dpasse.transport.ensemble import Ensemble, pool_configurations
+from aiida_dpasse.transport.estimate import LARGEST_RELATIVE_ERROR, error_of, value_of
+from aiida_dpasse.transport.maps import average_maps
+from aiida_dpasse.transport.regime import LARGEST_FRAMEWORK_DISPLACEMENT
 
 #: What the framework did, by the largest of all runs.
 FRAMEWORK = ('displacement', 'drift')
+#: Values that what configurations differ by belongs to, and their errors.
+WITH_ERRORS = (
+    ('diffusivity_cm2_s', 'error_cm2_s'),
+    ('collective_diffusivity_cm2_s', 'collective_error_cm2_s'),
+    ('conductivity_mS_cm', 'conductivity_error_mS_cm'),
+    ('nernst_einstein_conductivity_mS_cm', 'nernst_einstein_conductivity_error_mS_cm'),
+)
 #: The row of a temperature at which no run ended well.
 NOTHING: dict[str, Any] = {
     'diffusivity_cm2_s': None,
@@ -24,6 +35,7 @@ NOTHING: dict[str, Any] = {
     'haven_ratio': None,
     'runs': 0,
     'diffusive': False,
+    'verdict': 'no run ended well',
     'reason': 'No run ended well: see the exit messages of the runs that failed.',
 }
 
@@ -33,13 +45,18 @@ def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Dat
     """Return ``transport`` (by temperature), ``arrhenius`` (the fit, and sigma at `extrapolate_to`) and ``curves``.
 
     :param parameters: those of the conductivity chain.
-    :param planned: under ``runs``, ``<label>_<t>_<r>`` of all runs that were started.
+    :param planned: under ``runs``, ``<label>_<t>_<r>`` of all runs that were started, and under ``large`` those of the
+        larger cells.
     :param runs: outputs of `dpasse.transport`, ``statistics_<label>_<t>_<r>`` and ``results_<label>_<t>_<r>``, of those
-        that ended well; the others are listed as ``runs_failed``.
+        that ended well, and ``dynamics_<label>_<t>_<r>``, the results of `dpasse.md`. Those that ended otherwise are
+        listed as ``runs_failed``, and as ``stopped`` if they crossed a limit.
     """
     given = {'hop_length': 2.5, 'transport': {}, **parameters.get_dict()}
-    statistics = {key.removeprefix('statistics_'): node for key, node in runs.items() if key.startswith('statistics_')}
-    results = {key.removeprefix('results_'): node for key, node in runs.items() if key.startswith('results_')}
+    statistics, results, dynamics = (
+        {key.removeprefix(kind): node for key, node in runs.items() if key.startswith(kind)}
+        for kind in ('statistics_', 'results_', 'dynamics_')
+    )
+    dynamics = {key: node.get_dict() for key, node in dynamics.items()}
     rows: list[dict[str, Any]] = []
     curves: dict[str, Any] = {}
     for index, temperature in enumerate(given['temperatures']):
@@ -47,19 +64,27 @@ def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Dat
         keys = [key for key in started if key in statistics]
         failed = {'runs_failed': [key for key in started if key not in statistics]}
         if not keys:
-            rows.append({**NOTHING, **failed, 'temperature_K': temperature})
+            rows.append(judge_runs({**NOTHING, **failed, 'temperature_K': temperature}, started, dynamics))
             continue
         pooled = [read_statistics(statistics[key], results[key].get_dict()) for key in keys]
         found = pool(pooled, given['hop_length'])
         most = {f'framework_{name}_A': max(results[key][f'framework_{name}_A'] for key in keys) for name in FRAMEWORK}
         row = describe(found, pooled, temperature, given['transport'].get('charge', 1.0))
-        rows.append({**row, **failed, **most})
+        split = split_configurations(keys, pooled, given['hop_length'])
+        rows.append(judge_runs({**widen(row, split), **failed, **most}, started, dynamics))
         curves |= {
             f'lag_ps_{index:02d}': found.lags,
             f'msd_A2_{index:02d}': found.msd,
             f'msd_error_A2_{index:02d}': found.msd_error,
         }
-    outputs = {'transport': orm.Dict({'ion': given['transport'].get('ion', 'Li'), 'temperatures': rows})}
+        maps = average_maps(
+            [{n: statistics[key].get_array(n) for n in statistics[key].get_arraynames()} for key in keys]
+        )
+        curves |= {f'{name}_{index:02d}': values for name, values in maps.items()}
+    transport = {'ion': given['transport'].get('ion', 'Li'), 'temperatures': rows}
+    if large := planned.get_dict().get('large'):
+        transport['finite_size'] = check_size(given, planned['runs'], large, statistics, results, dynamics)
+    outputs: dict[str, orm.Data] = {'transport': orm.Dict(transport)}
     if curves:
         outputs['curves'] = orm.ArrayData(curves)
     if given.get('extrapolate_to') is not None:
@@ -67,49 +92,79 @@ def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Dat
     return outputs
 
 
-def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistics:
-    """Return the statistics of one run."""
-    return Statistics(
-        lags=node.get_array('lag_ps'),
-        msd=node.get_array('msd_A2'),
-        collective=node.get_array('collective_A2'),
-        frames=result['frames'],
-        interval=result['interval_ps'],
-        ions=result['ions'],
-        volume=result['volume_A3'],
-        framework=result['framework_displacement_A'],
-    )
-
-
 def describe(found: Diffusion, runs: list[Statistics], temperature: float, charge: float) -> dict[str, Any]:
-    """Return the row of one temperature; undetermined numbers are null."""
+    """Return the row of one temperature; undetermined numbers are null.
+
+    It is ``diffusive`` if the ions diffuse and the runs tell how fast.
+    """
+    told, reason = found.verdict.diffusive and found.tracer is not None, found.verdict.reason
+    if found.verdict.diffusive and not told:
+        reason = f'The ions diffuse, how fast is not known to {LARGEST_RELATIVE_ERROR:.0%}: run longer or add replicas.'
     volume, ions = float(np.mean([run.volume for run in runs])), runs[0].ions
     row: dict[str, Any] = {
         'temperature_K': temperature,
-        'diffusivity_cm2_s': found.tracer,
-        'error_cm2_s': found.tracer_error,
-        'diffusive': found.verdict.diffusive,
-        'reason': found.verdict.reason,
+        'diffusivity_cm2_s': value_of(found.tracer),
+        'error_cm2_s': error_of(found.tracer),
+        'diffusive': told,
+        'verdict': verdict_of(runs, told),
+        'reason': reason,
         'msd_slope': found.verdict.slope,
         'hops': found.verdict.hops,
         'window_ps': None if found.fit is None else list(found.fit.window),
-        'collective_diffusivity_cm2_s': found.collective,
-        'collective_error_cm2_s': found.collective_error,
-        'haven_ratio': found.haven,
-        'haven_ratio_error': found.haven_error,
+        'collective_diffusivity_cm2_s': value_of(found.collective),
+        'collective_error_cm2_s': error_of(found.collective),
+        'haven_ratio': value_of(found.haven),
+        'haven_ratio_error': error_of(found.haven),
         'runs': len(runs),
         'ions': ions,
         'volume_A3': volume,
         'duration_ps': sum(run.duration for run in runs),
     }
-    for name, diffusivity, error in (
-        ('nernst_einstein_conductivity', found.tracer, found.tracer_error),
-        ('conductivity', found.collective, found.collective_error),
-    ):
-        for key, value in ((name, diffusivity), (f'{name}_error', error)):
-            known = value is not None and found.verdict.diffusive
+    for name, estimate in (('nernst_einstein_conductivity', found.tracer), ('conductivity', found.collective)):
+        for key, value in ((name, value_of(estimate)), (f'{name}_error', error_of(estimate))):
+            known = value is not None and told
             row[f'{key}_mS_cm'] = conductivity(value or 0.0, ions, volume, temperature, charge) if known else None
     return row
+
+
+def verdict_of(runs: list[Statistics], told: bool) -> str:
+    """Return the row's verdict in two words at most."""
+    if max(run.framework for run in runs) > LARGEST_FRAMEWORK_DISPLACEMENT:
+        return 'melted'
+    return 'diffusive' if told else 'not diffusive'
+
+
+def split_configurations(keys: list[str], runs: list[Statistics], hop_length: float) -> Ensemble | None:
+    """Return mean and spread of the tracer coefficients of several configurations, None if the runs do not tell them.
+
+    :param keys: ``<label>_<t>_<r>`` of each run; a label is a configuration.
+    """
+    values: dict[str, list[float]] = {}
+    for key, run in zip(keys, runs, strict=True):
+        alone = pool([run], hop_length)
+        if not alone.verdict.diffusive or alone.tracer is None:
+            return None
+        values.setdefault(key.rsplit('_', 2)[0], []).append(alone.tracer.value)
+    if len(values) < 2 or all(len(group) < 2 for group in values.values()):
+        return None
+    return pool_configurations(list(values.values()))
+
+
+def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
+    """Return ``row`` with what configurations differ by in every error, and ``configurations`` that tells it.
+
+    Runs of one configuration share its disorder: taken for independent they would tell too small an error.
+    """
+    if split is None:
+        return row
+    part = split.configurational / split.mean / np.sqrt(split.freedom + 1)
+    wider = dict(row)
+    for value, error in WITH_ERRORS:
+        if row[value] is not None and row[error] is not None:
+            wider[error] = float(np.hypot(row[error], part * row[value]))
+    numbers = ('mean', 'error', 'thermal', 'configurational')
+    wider['configurations'] = {f'{name}_cm2_s': getattr(split, name) for name in numbers}
+    return wider
 
 
 def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any]:

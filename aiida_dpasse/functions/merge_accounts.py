@@ -21,7 +21,8 @@ def merge_accounts(plan: orm.Dict, **accounts: orm.Dict) -> orm.Dict:
     A frame ends as its
     last job says; a batch without an account failed as a whole; a frame that was given twice is rejected the
     second time.
-    ``retried`` counts the frames that got a second job.
+    ``retried`` counts the frames that got a second job, ``calculations`` how often the program that labels was started,
+    further attempts within one job among it.
     """
     states: list[tuple[str, State]] = [
         (identity, (REJECTED, 'the same frame was given before')) for identity in plan['duplicates']
@@ -48,7 +49,8 @@ def merge_accounts(plan: orm.Dict, **accounts: orm.Dict) -> orm.Dict:
         for entry in account.get_dict().get('objections', [])
         if entry['id'] in admitted
     ]
-    return orm.Dict({**merged, 'retried': retried})
+    calculations = sum(account.get_dict().get('calculations', 1) for account in accounts.values())
+    return orm.Dict({**merged, 'retried': retried, 'calculations': calculations})
 
 
 def _states(names: list[str], account: orm.Dict | None, without: str) -> dict[str, State]:

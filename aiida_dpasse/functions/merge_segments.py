@@ -9,7 +9,9 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.lammps.log import join_tables, production_means
+from aiida_dpasse.lammps.log import join_tables
+from aiida_dpasse.lammps.speed import katom_steps_per_s
+from aiida_dpasse.lammps.summary import summarize_run
 
 
 @calcfunction
@@ -34,12 +36,14 @@ def merge_segments(**segments: orm.Data) -> dict[str, orm.Data]:
         merged[name] = sum(result[name] for result in results)
     times = [result['wall_time_s'] for result in results]
     merged['wall_time_s'] = None if None in times else sum(times)
-    merged['katom_steps_per_s'] = (
-        merged['atom_steps'] / merged['loop_time_s'] / 1000 if merged['loop_time_s'] > 0 else None
-    )
+    merged['katom_steps_per_s'] = katom_steps_per_s(merged['atom_steps'], merged['loop_time_s'])
+    merged['loops'] = [loop for result in results for loop in result.get('loops', [])]
     merged['frames'] = outputs['frames'].frames if 'frames' in outputs else 0
     merged['segments'] = len(results)
-    merged |= production_means(tables['thermo'], merged['production_start'])
+    # Results of an earlier release do not tell it.
+    heated = merged.get('final_temperature_K') is not None
+    start, atoms, mass, timestep = (merged[name] for name in ('production_start', 'atoms', 'mass_u', 'timestep_fs'))
+    merged |= summarize_run(tables['thermo'], start, atoms, mass, timestep, heated)
     return {**outputs, 'results': orm.Dict(merged)}
 
 

@@ -8,14 +8,14 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.training_input import type_map_of
+from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.seeds import derive_seed
 
 
 @calcfunction
 def plan_active_learning(parameters: orm.Dict, frames: FramesData) -> dict[str, orm.Data]:
-    """Return ``split``, ``evaluate``, ``label``, ``convergence``, ``committee_000``..., ``explore_000``..., and
-    ``stages`` if the exploration grows.
+    """Return ``split``, ``evaluate``, ``label``, ``convergence``, ``committee_000``..., ``explore_000``..., and, if
+    the parameters have them, ``stages`` and ``conductivity``, which has one seed in all iterations.
 
     One committee more than explorations, for the final training. Each has a seed of its own, derived from
     ``seed``, and a type map, by default the elements of ``frames``, which stays the same in all iterations.
@@ -38,6 +38,9 @@ def plan_active_learning(parameters: orm.Dict, frames: FramesData) -> dict[str, 
     for index in range(iterations):
         key = f'explore_{index:03d}'
         plan[key] = {**settings['explore'], 'seed': derive_seed(seed, key)}
+    if settings.get('conductivity'):
+        # The same velocities each time: what changes is the potential.
+        plan['conductivity'] = {**settings['conductivity'], 'seed': derive_seed(seed, 'conductivity')}
     stages = settings.get('stages')
     if stages:
         plan['convergence'] = {**plan['convergence'], 'stages': len(stages)}

@@ -20,7 +20,8 @@ def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
     """Return the parameters of each step by its key.
 
     ``perturb``, ``starts`` (drawn from the perturbed frames), ``md_000``..., ``perturb_samples``, ``label``,
-    ``split``, ``train``, ``evaluate`` and ``compounds``. The runs differ in their seeds only.
+    ``split``, ``train``, ``evaluate``, ``compounds`` and, if they are asked
+    for, ``rounds`` and ``acceptance``. The runs differ in their seeds only.
     """
     settings = parameters.get_dict()
     seed, dynamics = settings['seed'], settings['dynamics']
@@ -42,6 +43,10 @@ def plan_distill(parameters: orm.Dict, **structures: orm.StructureData) -> dict[
         'evaluate': {},
         'compounds': {'compounds': compounds_of(structures.values())},
     }
+    if settings.get('rounds') is not None:
+        plan['rounds'] = settings['rounds']
+    if settings.get('acceptance') is not None:
+        plan['acceptance'] = {**settings['acceptance'], 'seed': derive_seed(seed, 'acceptance')}
     run = {**dynamics['md'], 'sample_interval': dynamics['md']['steps'] // dynamics['frames']}
     for index in range(dynamics['starts']):
         key = f'md_{index:03d}'

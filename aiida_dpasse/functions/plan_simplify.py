@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.training_input import type_map_of
+from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.seeds import derive_seed
 
 

@@ -1,4 +1,5 @@
-"""Write the frames of a batch for aiida-vasp: one job per frame, or per frame that dynamics starts from."""
+"""Write the frames of a batch for aiida-vasp: one job per frame, whether it is labelled, relaxed, or dynamics starts
+from it."""
 
 from __future__ import annotations
 
@@ -38,13 +39,13 @@ def plan_vasp_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.D
         'potential_family': orm.Str(settings['potential_family']),
         'potential_mapping': orm.Dict(settings['potential_mapping']),
         'settings': orm.Dict(SETTINGS),
-        'handlers': orm.Dict(HANDLERS),
+        'handlers': orm.Dict({} if dynamics is None else HANDLERS),
         'stalled': orm.Dict({'entry_point': 'dpasse.stalled', 'kwargs': {'seconds': settings['stalled_after']}}),
     }
     meshes: dict[str, str] = {}
     for job, item in jobs_by_frame(frames.sets(), limits).items():
         seed = derive_seed(dynamics['seed'], 'dynamics', str(item.ids[0])) if dynamics else 0
-        tags = label_incar(settings['incar'], dict.fromkeys(item.symbols), dynamics, seed)
+        tags = label_incar(settings['incar'], dict.fromkeys(item.symbols), dynamics, seed, limits['relaxation'])
         mesh = kpoint_mesh(item.cells, settings['kpoints'])
         meshes[job] = 'kpoints_{}_{}_{}'.format(*mesh)
         if meshes[job] not in plan:

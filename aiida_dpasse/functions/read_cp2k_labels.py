@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida import orm
 from aiida.engine import calcfunction
 
@@ -28,17 +31,19 @@ def read_cp2k_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Fo
     sets = frames.sets()
     limits = limits_of(parameters.get_dict(), frames.elements)
     admitted, account = settle_jobs(
-        sets, cp2k_jobs(sets, limits), lambda job: _read(answers.get(job)), 'CP2K', limits, temperature_at
+        sets, cp2k_jobs(sets, limits), lambda job: _read(answers.get(job), limits), 'CP2K', limits, temperature_at
     )
     return label_outputs(admitted, account)
 
 
-def _read(folder: orm.FolderData | None) -> tuple[list[CalculatedFrame], str]:
+def _read(folder: orm.FolderData | None, limits: Mapping[str, Any]) -> tuple[list[CalculatedFrame], str]:
     """The frames that a job left, and why there are no more."""
     if folder is None:
         return [], 'CP2K left no files'
     try:
-        return read_frames(*(_content(folder, name) for name in FILES)), _end(folder)
+        positions, forces, cells, output = (_content(folder, name) for name in FILES)
+        relaxation = limits['relaxation'] is not None
+        return read_frames(positions, forces, cells, output, relaxation), _end(folder)
     except ValueError as error:
         return [], f'its files cannot be read: {error}'
 

@@ -14,26 +14,31 @@ from aiida_dpasse.vasp.incar import temperature_at
 from aiida_dpasse.vasp.output import read_frames
 
 OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
+#: How the labels of the directories of all calculations begin.
+STARTED = 'started_'
 
 
 @calcfunction
-def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.FolderData) -> dict[str, orm.Data]:
+def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Data) -> dict[str, orm.Data]:
     """Return ``account`` and, if any frame is admitted, ``frames``.
 
-    ``answers`` holds what the last calculation of each job of `jobs_by_frame` left. A frame whose electrons did not
-    converge, by VASP's own statement, has failed; so have the steps that dynamics did not come to.
+    ``answers`` holds what the last calculation of each job of `jobs_by_frame` left, and as ``started_<job>_<n>`` the
+    directories of all its calculations, which the account tells as ``calculations``: aiida-vasp starts several. A
+    frame whose electrons did not converge, by VASP's own statement, has failed; so have the steps that dynamics did
+    not come to.
     """
     sets = frames.sets()
     limits = limits_of(parameters.get_dict(), frames.elements)
     admitted, account = settle_jobs(
         sets, jobs_by_frame(sets, limits), lambda job: _read(answers.get(job)), 'VASP', limits, temperature_at
     )
-    return label_outputs(admitted, account)
+    started = sum(name.startswith(STARTED) for name in answers)
+    return label_outputs(admitted, {**account, 'calculations': started})
 
 
-def _read(folder: orm.FolderData | None) -> tuple[list[CalculatedFrame], str]:
+def _read(folder: orm.Data | None) -> tuple[list[CalculatedFrame], str]:
     """The frames that a job left, and why there are no more."""
-    if folder is None:
+    if not isinstance(folder, orm.FolderData):
         return [], 'VASP left no files'
     status = '' if folder.creator is None else _status(folder.creator)
     repository = folder.base.repository

@@ -7,6 +7,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.frameset import take_frames
 from aiida_dpasse.deepmd.selection import CANDIDATE, choose, classify, count_classes
 from aiida_dpasse.structures.diversity import describe_sets, farthest_points
 
@@ -31,7 +32,7 @@ def select_informative(frames: FramesData, deviation: orm.ArrayData, parameters:
         picked = farthest_points(describe_sets(sets, candidates), groups, settings['seed'], settings['max_candidates'])
     else:
         picked = choose(groups, settings['seed'], settings['max_candidates'])
-    chosen = set(candidates[picked].tolist())
+    chosen = candidates[picked]
     finite = values[np.isfinite(values)]
     statistics = {
         **count_classes(classes),
@@ -39,12 +40,7 @@ def select_informative(frames: FramesData, deviation: orm.ArrayData, parameters:
         'deviation_median': float(np.median(finite)) if len(finite) else None,
     }
     outputs: dict[str, orm.Data] = {'statistics': orm.Dict(statistics)}
-    for name, wanted in (('chosen', True), ('rest', False)):
-        parts, start = [], 0
-        for item in sets:
-            mask = np.array([(start + frame in chosen) is wanted for frame in range(len(item))])
-            start += len(item)
-            parts += [item.take(np.flatnonzero(mask))] if mask.any() else []
-        if parts:
-            outputs[name] = FramesData.from_sets(parts)
+    for name, wanted in (('chosen', chosen), ('rest', np.setdiff1d(np.arange(len(places)), chosen))):
+        if len(wanted):
+            outputs[name] = FramesData.from_sets(take_frames(sets, wanted))
     return outputs

@@ -22,7 +22,7 @@ def split_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, FramesDa
     """
     groups = concatenate(frames.sets())
     total = sum(len(group) for group in groups)
-    sizes = {part: _size(parameters.get_dict().get(part, 0), total) for part in ('validation', 'test')}
+    sizes = {part: part_size(parameters.get_dict().get(part, 0), total) for part in ('validation', 'test')}
     if sum(sizes.values()) >= total:
         raise ValueError(
             f'Of {total} frames {sizes["validation"]} would go to validation and {sizes["test"]} to test, which '
@@ -45,7 +45,8 @@ def split_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, FramesDa
     return {part: FramesData.from_sets(sets) for part, sets in parts.items() if any(len(item) for item in sets)}
 
 
-def _size(value: float, total: int) -> int:
+def part_size(value: float, total: int) -> int:
+    """Return how many of ``total`` frames a part takes: a number, or a fraction below 1."""
     return round(value * total) if 0 < value < 1 else int(value)
 
 

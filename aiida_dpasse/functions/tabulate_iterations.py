@@ -10,8 +10,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.deepmd.convergence import judge, next_stage, pending
-
-ERRORS = ('energy_mae_meV_atom', 'energy_rmse_meV_atom', 'force_mae_meV_A', 'force_rmse_meV_A')
+from aiida_dpasse.deepmd.repeats import ERRORS
 
 
 @calcfunction
@@ -20,11 +19,14 @@ def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, o
 
     ``parts`` holds, by kind and iteration: ``frames_000`` the frames that the committee was trained on,
     ``errors_000`` its errors on the held-out set by member, ``statistics_000`` of the exploration,
-    ``account_000`` of the labels, ``stage_000`` of an exploration that grows. What an iteration did not come to is
-    absent, and None in its row.
+    ``account_000`` of the labels, ``stage_000`` of an exploration that grows, ``transport_<structure>_000`` of the
+    dynamics that are watched. What an iteration did not come to is absent, and None in its row.
     """
     numbers = sorted({int(label.rpartition('_')[2]) for label in parts})
-    rows = [_row(index, {kind: parts.get(f'{kind}_{index:03d}') for kind in KINDS}) for index in numbers]
+    rows = [
+        _row(index, {kind: parts.get(f'{kind}_{index:03d}') for kind in KINDS}) | _transport(index, parts)
+        for index in numbers
+    ]
     criteria = convergence.get_dict()
     converged, verdict = judge(rows, criteria)
     account: dict[str, Any] = {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
@@ -65,3 +67,18 @@ def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
         'label_failed': len(account['failed']) if account else None,
         **{name: float(np.mean([member[name] for member in errors.values()])) if errors else None for name in ERRORS},
     }
+
+
+def _transport(index: int, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The diffusion coefficients of an iteration, if dynamics were watched."""
+    start, end = 'transport_', f'_{index:03d}'
+    watched = {
+        label.removeprefix(start).removesuffix(end): node['temperatures']
+        for label, node in sorted(parts.items())
+        if label.startswith(start) and label.endswith(end)
+    }
+    names = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s', 'diffusive', 'reason')
+    rows = [
+        {'structure': label, **{name: row[name] for name in names}} for label, found in watched.items() for row in found
+    ]
+    return {'transport': rows} if rows else {}

@@ -36,3 +36,16 @@ def deviation_at(table: dict[str, NDArray[np.float64]], steps: NDArray[np.int64]
     """Return the largest deviation of force (eV/A) at each of ``steps`` (m,), nan where there is none."""
     known = dict(zip(table['step'].astype(int).tolist(), table['max_devi_f'].tolist(), strict=True))
     return np.array([known.get(int(step), np.nan) for step in steps], dtype=float)
+
+
+def left_trust(table: dict[str, NDArray[np.float64]], limit: float, rows: int, start: int) -> int | None:
+    """Return the step of the first of ``rows`` rows in a row whose largest deviation of force exceeds ``limit``.
+
+    A number that is none counts as one that exceeds it. None if there are no such rows from step ``start`` on.
+    """
+    inside = table['step'] >= start
+    steps, above = table['step'][inside], ~(table['max_devi_f'][inside] <= limit)
+    if len(steps) < rows:
+        return None
+    whole = np.convolve(above, np.ones(rows, dtype=int), mode='valid') == rows
+    return int(steps[np.argmax(whole)]) if whole.any() else None

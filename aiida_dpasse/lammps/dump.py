@@ -18,20 +18,27 @@ Array = NDArray[np.float64]
 Frame = tuple[int, Array, Array]
 
 
+#: What stands behind the axis in the names of columns of positions, best first: u is unwrapped, s scaled by the box.
+STYLES = ('u', 'su', '', 's')
+
+
 class _Record(NamedTuple):
     step: int
     cell: Array
     positions: Array
     kinds: NDArray[np.str_] | NDArray[np.int64]
+    wrapped: bool
 
 
 class DumpReader:
     """Iterates over ``(step, cell, positions)`` of the dump files of one run.
 
     ``cell`` (3, 3) A holds the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
-    and relative to the corner of the box. A frame that is cut short at the end of a file, has lost atoms since the
-    first frame, or holds numbers that are not finite is left out and counted in ``dropped``. Where a segment repeats
-    steps of an earlier one, the later counts.
+    and relative to the corner of the box. Columns may be xu, xsu, x or xs, with image flags or not; without them
+    ``wrapped`` says that x and xs are folded back into the box. A frame that is cut short at the end of a file, has
+    lost atoms since the first frame, or holds numbers that are not finite is left out and counted in ``dropped``;
+    ``changed`` counts those of them that hold other atoms than the first. Where a segment repeats steps of an earlier
+    one, the later counts.
 
     :param paths: the files of the segments of one run in order. Files that do not exist, or are empty, hold no frames.
     """
@@ -40,12 +47,16 @@ class DumpReader:
         self.paths = [Path(path) for path in paths]
         #: Number of frames left out, known when the iteration is over.
         self.dropped = 0
+        self.changed = 0
+        #: Whether the positions are folded back into the box; known from the first frame on.
+        self.wrapped = False
         #: Elements of the atoms if the file names them, else their types as text; known from the first frame on.
         self.symbols: tuple[str, ...] = ()
-        self._atoms = 0
+        self._kinds: NDArray[np.str_] | NDArray[np.int64] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        self.dropped = self._atoms = 0
+        self.dropped = self.changed = 0
+        self._kinds = None
         firsts = [self._first_step(path) for path in self.paths]
         for index, path in enumerate(self.paths):
             ends = [step for step in firsts[index + 1 :] if step is not None]
@@ -80,9 +91,12 @@ class DumpReader:
                     return
                 if record is None:
                     return
-                atoms = len(record.positions)
-                self._atoms = self._atoms or atoms
-                if atoms == self._atoms and np.isfinite(record.positions).all() and np.isfinite(record.cell).all():
+                if self._kinds is None:
+                    self._kinds, self.wrapped = record.kinds, record.wrapped
+                if not np.array_equal(record.kinds, self._kinds):
+                    self.changed += 1
+                    self.dropped += 1
+                elif np.isfinite(record.positions).all() and np.isfinite(record.cell).all():
                     yield record
                 else:
                     self.dropped += 1
@@ -104,19 +118,24 @@ def _read_record(handle: IO[str]) -> _Record | None:
     if len(lines) < count or not (lines or header)[-1].endswith('\n'):
         raise ValueError(f'The frame of step {step} is not complete.')
     cell, origin = _cell(header[3].split()[3:], [header[index].split() for index in (4, 5, 6)])
-    wanted = [columns.index(name) for name in ('xu', 'yu', 'zu')]
+    style = next((suffix for suffix in STYLES if f'x{suffix}' in columns), 'u')
+    wanted = [columns.index(f'{axis}{style}') for axis in 'xyz']
+    images = [columns.index(f'i{axis}') for axis in 'xyz'] if 'ix' in columns and 'u' not in style else []
     if 'element' in columns:
         words = np.array(' '.join(lines).split()).reshape(count, len(columns))
         kinds = words[:, columns.index('element')]
         ids = words[:, columns.index('id')].astype(int)
-        positions = words[:, wanted].astype(float)
+        positions, flags = words[:, wanted].astype(float), words[:, images].astype(float)
     else:
         numbers = np.array(' '.join(lines).split(), dtype=float).reshape(count, len(columns))
         kinds = numbers[:, columns.index('type')].astype(int)
         ids = numbers[:, columns.index('id')].astype(int)
-        positions = numbers[:, wanted]
+        positions, flags = numbers[:, wanted], numbers[:, images]
+    positions = positions @ cell if style.startswith('s') else positions - origin
+    if images:
+        positions = positions + flags @ cell
     order = np.argsort(ids, kind='stable')
-    return _Record(step, cell, positions[order] - origin, kinds[order])
+    return _Record(step, cell, positions[order], kinds[order], not images and 'u' not in style)
 
 
 def _cell(style: list[str], lines: list[list[str]]) -> tuple[Array, Array]:

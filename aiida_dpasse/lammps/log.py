@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.lammps.speed import katom_steps_per_s
+from aiida_dpasse.lammps.watch import DISPLACEMENT, EXPLOSION
+
 #: Columns of the thermo table under the names of the field, with the factor to our units (bar -> GPa).
 COLUMNS = {
     'Step': ('step', 1.0),
@@ -16,6 +19,8 @@ COLUMNS = {
     'PotEng': ('potential_energy_eV', 1.0),
     'KinEng': ('kinetic_energy_eV', 1.0),
     'TotEng': ('total_energy_eV', 1.0),
+    # The total energy less what thermostat and barostat put in.
+    'Econserve': ('conserved_energy_eV', 1.0),
     'Press': ('pressure_GPa', 1e-4),
     'Volume': ('volume_A3', 1.0),
     'Lx': ('lx_A', 1.0),
@@ -24,14 +29,16 @@ COLUMNS = {
     'Xy': ('xy_A', 1.0),
     'Xz': ('xz_A', 1.0),
     'Yz': ('yz_A', 1.0),
+    f'v_{DISPLACEMENT}': ('framework_displacement_A', 1.0),
 }
 
 _LOOP = re.compile(r'^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms')
+_USE = re.compile(r'^(\S+)% CPU use with \d+ MPI tasks x (\d+|no) OpenMP threads')
 _START = re.compile(r'^\s*Current step\s*: (\d+)')
 _WALL = re.compile(r'^Total wall time: (\d+):(\d+):(\d+)')
 _ERROR = re.compile(r'^ERROR.*?: (.*?)(?:\s*\(\S+?:\d+\))?$')
-#: What a fix says that stops a run because a force is too large.
-_HALT = re.compile(r'Fix halt condition for fix-id \S+ met on step (\d+) with value (\S+)')
+#: What a fix says that stops a run because a limit is crossed.
+_HALT = re.compile(r'Fix halt condition for fix-id (\S+) met on step (\d+) with value (\S+)')
 #: What LAMMPS says when atoms have flown apart.
 _EXPLOSION = re.compile(
     r'lost atoms|non-numeric|atoms? (?:out of range|missing)|out of range atoms|simulation unstable'
@@ -41,41 +48,70 @@ _EXPLOSION = re.compile(
 
 
 @dataclass
+class Loop:
+    """One finished run of a job, and how long LAMMPS says that its loop took, without what came before it."""
+
+    #: The step at which it began, None if the log does not tell.
+    first_step: int | None
+    steps: int
+    atoms: int
+    seconds: float
+    processes: int
+    #: OpenMP threads of a process; per cent of the loop in which its processor was busy.
+    threads: int | None = None
+    cpu_percent: float | None = None
+
+
+@dataclass
 class Log:
     """What a log tells. ``thermo`` holds arrays (rows,) under the names of :data:`COLUMNS`, by rising step."""
 
     thermo: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    #: Sums over all finished runs.
-    loop_time_s: float = 0.0
-    steps: int = 0
-    #: Where the last run that was begun started, and where the last that was finished ended.
+    #: The finished runs, in order.
+    loops: list[Loop] = field(default_factory=list)
+    #: Where the last run that was begun started.
     first_step: int | None = None
-    end_step: int | None = None
-    atom_steps: int = 0
     #: Seconds, if LAMMPS came to its end.
     wall_time_s: float | None = None
     #: The message of the first error.
     error: str | None = None
     #: Whether LAMMPS stopped because its time was over.
     timed_out: bool = False
-    #: The largest force in eV/A, if LAMMPS stopped because of it.
-    stopped_at_force: float | None = None
+    #: The fix that stopped it, the step and the value, if a limit was crossed: see `lammps.watch`.
+    stopped_by: tuple[str, int, float] | None = None
+
+    @property
+    def loop_time_s(self) -> float:
+        """Seconds in all finished runs."""
+        return sum(loop.seconds for loop in self.loops)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all finished runs."""
+        return sum(loop.steps for loop in self.loops)
+
+    @property
+    def atom_steps(self) -> int:
+        """Atoms times steps of all finished runs."""
+        return sum(loop.atoms * loop.steps for loop in self.loops)
 
     @property
     def katom_steps_per_s(self) -> float | None:
         """Thousand atoms times steps per second of the finished runs."""
-        return self.atom_steps / self.loop_time_s / 1000 if self.loop_time_s > 0 else None
+        return katom_steps_per_s(self.atom_steps, self.loop_time_s)
 
     @property
     def last_step(self) -> int | None:
         """The last step that is known to be done; a run stopped by the clock ends between two rows."""
-        printed = int(self.thermo['step'][-1]) if len(self.thermo.get('step', ())) else None
-        return max((step for step in (printed, self.end_step) if step is not None), default=None)
+        ends = [loop.first_step + loop.steps for loop in self.loops[-1:] if loop.first_step is not None]
+        if len(self.thermo.get('step', ())):
+            ends.append(int(self.thermo['step'][-1]))
+        return max(ends, default=None)
 
     @property
     def exploded(self) -> bool:
         """Whether atoms were lost, a force became too large or numbers stopped being numbers."""
-        if self.stopped_at_force is not None:
+        if self.stopped_by is not None and self.stopped_by[0] == EXPLOSION:
             return True
         if self.error and _EXPLOSION.search(self.error):
             return True
@@ -99,10 +135,11 @@ def parse_log(text: str) -> Log:
             log.first_step = int(match[1])
         elif match := _LOOP.match(line):
             columns = []
-            log.loop_time_s += float(match[1])
-            log.steps += int(match[3])
-            log.end_step = None if log.first_step is None else log.first_step + int(match[3])
-            log.atom_steps += int(match[3]) * int(match[4])
+            processes, steps, atoms = (int(match[part]) for part in (2, 3, 4))
+            log.loops.append(Loop(log.first_step, steps, atoms, float(match[1]), processes))
+        elif (match := _USE.match(line)) and log.loops:
+            log.loops[-1].cpu_percent = float(match[1])
+            log.loops[-1].threads = 1 if match[2] == 'no' else int(match[2])
         elif match := _WALL.match(line):
             hours, minutes, seconds = (int(part) for part in match.groups())
             log.wall_time_s = 3600.0 * hours + 60.0 * minutes + seconds
@@ -110,7 +147,7 @@ def parse_log(text: str) -> Log:
             columns = []
             log.error = log.error or match[1]
         elif match := _HALT.search(line):
-            log.stopped_at_force = float(match[2])
+            log.stopped_by = match[1], int(match[2]), float(match[3])
         elif 'Wall time limit reached' in line:
             log.timed_out = True
         elif columns and len(fields) == len(columns) and index < len(lines) - 1:

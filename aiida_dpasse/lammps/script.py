@@ -9,12 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiida_dpasse.lammps.fixed import (
+    TEMPERATURE,
+    first_velocities,
+    hold_atoms,
+    moving_group,
+    thermostat_temperature,
+)
+from aiida_dpasse.lammps.watch import (
+    DISPLACEMENT,
+    STRIDE,
+    watch_forces,
+    watch_framework,
+    watch_production,
+    watches_framework,
+)
+
 #: Parameters that need not be given. Units: K, GPa, fs.
 DEFAULTS: dict[str, Any] = {
+    'final_temperature': None,
     'pressure': 0.0,
     'timestep': 1.0,
     'equilibration': None,
     'coupling': None,
+    'fixed': None,
     'thermo_interval': 100,
     'sample_interval': None,
     'deviation_interval': None,
@@ -22,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     'restart_interval': None,
     'relative_deviation': None,
     'stop_force': None,
+    'watch': None,
     'temperature_damping': 100.0,
     'pressure_damping': 1000.0,
 }
@@ -36,11 +55,7 @@ RESTART_FOLDER = 'restart'
 PREVIOUS_FOLDER = 'previous'
 
 BAR_PER_GPA = 1e4
-#: Steps between looks at the clock; the average cell is sampled at the same steps, so that a stop falls on a sample.
-STRIDE = 10
 _RESTART_FILES = 'md.*'
-#: The fix that stops a run in which a force is too large; the log names it.
-HALT_FIX = 'explosion'
 _AVERAGE_FILE = 'average.lammps'
 #: Written as a stage begins, so that a segment can be continued from the moment it runs. Never before the integrator is
 #: there: LAMMPS would then forget the state of the thermostat that it has just read.
@@ -79,10 +94,13 @@ def build_script(
     """Return the input script.
 
     :param parameters: ``ensemble`` ('nve', 'nvt', 'npt'), ``temperature`` (K), ``steps``, ``seed`` and those of
-        :data:`DEFAULTS`: ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
+        :data:`DEFAULTS`: ``final_temperature`` (K, at the end of the production, reached evenly from ``temperature``),
+        ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
         ('iso', 'aniso', 'tri'; by default 'aniso' for an orthogonal cell and 'tri' for any other), intervals in
         steps, dampings in fs; ``relative_deviation`` (eV/A, see `_setup`), ``stop_force`` (eV/A: the run ends when the
-        force on an atom is larger).
+        force on an atom is larger), ``watch`` (``mobile`` elements; limits ``framework_displacement`` in A, ``heating``
+        as a part of the temperature, ``energy_drift`` in meV an atom and ps: the run ends when one is crossed);
+        ``fixed`` (atoms, from 0 on, that do not move; not with 'npt').
     :param models: file names of the potentials; the first drives, all give the deviation.
     :param elements: element of atom type 1, 2, ...
     :param continued: whether to go on from the latest restart file in :data:`PREVIOUS_FOLDER`.
@@ -98,10 +116,12 @@ def build_script(
     lines += [
         '',
         'label production',
-        _integrator('production', values['ensemble'], values, orthogonal),
+        *_integrator('production', values['ensemble'], values, orthogonal, values['final_temperature']),
         _WRITE_RESTART,
+        *watch_production(values, middle, RESTART_FOLDER, PREVIOUS_FOLDER),
         *_dumps(values, elements),
-        f'run {last} upto',
+        # Without these words the thermostat would begin its way anew in every segment.
+        f'run {last} upto' + (f' start {middle} stop {last}' if values['final_temperature'] else ''),
         '',
         'label end',
         _WRITE_RESTART,
@@ -130,22 +150,17 @@ def _setup(
         'neighbor 1.0 bin',
         'neigh_modify every 1 delay 0 check yes',
         f'timestep {values["timestep"] / 1000:.10g}',
+        *watch_framework(values, elements),
+        *hold_atoms(values),
         f'thermo {values["thermo_interval"]}',
-        'thermo_style custom step temp pe ke etotal press vol lx ly lz xy xz yz',
+        'thermo_style custom step temp pe ke etotal econserve press vol lx ly lz xy xz yz'
+        + (f' v_{DISPLACEMENT}' if watches_framework(values, elements) else ''),
         # 15 digits: energies of large cells are differences of large numbers.
-        'thermo_modify lost error flush yes format float %.15g',
+        'thermo_modify lost error flush yes format float %.15g' + (f' temp {TEMPERATURE}' if values['fixed'] else ''),
     ]
     if not continued:
-        lines.append(
-            f'velocity all create {values["temperature"]:.10g} {values["seed"]} mom yes rot no dist gaussian loop all'
-        )
-    if values['stop_force']:
-        lines += [
-            'variable force_squared atom fx*fx+fy*fy+fz*fz',
-            'compute largest_force all reduce max v_force_squared',
-            'variable largest_force equal sqrt(c_largest_force)',
-            f'fix {HALT_FIX} all halt {STRIDE} v_largest_force > {values["stop_force"]:.10g} error soft message yes',
-        ]
+        lines.append(first_velocities(values))
+    lines += watch_forces(values)
     if walltime_s is not None:
         lines.append(f'timer timeout {_clock(walltime_s)} every {STRIDE}')
     lines += [
@@ -160,20 +175,23 @@ def _clock(seconds: float) -> str:
     return f'{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}'
 
 
-def _integrator(name: str, ensemble: str, values: Mapping[str, Any], orthogonal: bool) -> str:
-    temperature = f'{values["temperature"]:.10g}'
-    thermostat = f'temp {temperature} {temperature} {values["temperature_damping"] / 1000:.10g}'
+def _integrator(
+    name: str, ensemble: str, values: Mapping[str, Any], orthogonal: bool, final: float | None = None
+) -> list[str]:
+    group = moving_group(values)
+    first, last = values['temperature'], final or values['temperature']
+    thermostat = f'temp {first:.10g} {last:.10g} {values["temperature_damping"] / 1000:.10g}'
     if ensemble == 'nve':
-        return f'fix {name} all nve'
+        return [f'fix {name} {group} nve']
     if ensemble == 'nvt':
-        return f'fix {name} all nvt {thermostat}'
+        return [f'fix {name} {group} nvt {thermostat}', *thermostat_temperature(name, values)]
     coupling = values['coupling'] or ('aniso' if orthogonal else 'tri')
     pressure = f'{values["pressure"] * BAR_PER_GPA:.10g}'
     # No flips: a flipped cell is another choice of lattice vectors and would break displacements and identities.
-    return (
+    return [
         f'fix {name} all npt {thermostat} {coupling} {pressure} {pressure} '
         f'{values["pressure_damping"] / 1000:.10g} flip no'
-    )
+    ]
 
 
 def _equilibration(values: Mapping[str, Any], stage: Mapping[str, Any], continued: bool, orthogonal: bool) -> list[str]:
@@ -182,7 +200,7 @@ def _equilibration(values: Mapping[str, Any], stage: Mapping[str, Any], continue
     lines = [
         '',
         f'if "$(step) >= {end}" then "jump SELF production"',
-        _integrator('equilibration', stage['ensemble'], values, orthogonal),
+        *_integrator('equilibration', stage['ensemble'], values, orthogonal),
         _WRITE_RESTART,
     ]
     if averaged:

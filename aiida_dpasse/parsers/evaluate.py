@@ -12,7 +12,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT
-from aiida_dpasse.drivers.evaluate import DEVIATION, PREDICTIONS
+from aiida_dpasse.drivers.evaluate import DESCRIPTORS, DEVIATION, PREDICTIONS
 
 
 class EvaluateParser(Parser):
@@ -28,8 +28,9 @@ class EvaluateParser(Parser):
                 return self.exit_codes.ERROR_POTENTIAL.format(**error)
             self.out('predictions', self._arrays(PREDICTIONS))
             self.out('results', orm.Dict(result['results']))
-            if DEVIATION in repository.list_object_names(OUTPUT):
-                self.out('deviation', self._arrays(DEVIATION))
+            for name, file in (('deviation', DEVIATION), ('descriptors', DESCRIPTORS)):
+                if file in repository.list_object_names(OUTPUT):
+                    self.out(name, self._arrays(file))
         except (OSError, ValueError, KeyError, TypeError) as exception:
             reason = f'{exception}; see the end of {self.node.get_option("scheduler_stderr")}'
             return self.exit_codes.ERROR_NO_RESULT.format(reason=reason)

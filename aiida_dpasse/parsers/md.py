@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.calculations.md import symbols_of
 from aiida_dpasse.calculations.md_parameters import MDParameters
+from aiida_dpasse.calculations.md_stops import Stop, find_stop
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.lammps.datafile import lammps_frame
 from aiida_dpasse.lammps.deviation import deviation_at, parse_deviation
 from aiida_dpasse.lammps.dump import DumpReader
-from aiida_dpasse.lammps.log import Log, parse_log, production_means
+from aiida_dpasse.lammps.log import Log, parse_log
 from aiida_dpasse.lammps.script import DEVIATION_FILE, LAST_FILE, SAMPLES_FILE, total_steps
+from aiida_dpasse.lammps.summary import summarize_run
+from aiida_dpasse.lammps.watch import KEPT
 
 Array = NDArray[np.float64]
 
@@ -49,14 +53,25 @@ class MDParser(Parser):
             self.out('structure', last)
         middle, total = total_steps(self.parameters)
         step = max([done for done in (log.last_step, end) if done is not None], default=0)
-        self.out('results', orm.Dict(self._results(log, step, middle, total, frames, dropped)))
-        if log.exploded:
-            return self.exit_codes.ERROR_EXPLODED.format(step=step, reason=_explosion(log))
+        stop = find_stop(log, deviation, self.parameters, step)
+        results = self._results(log, step, middle, total, frames, dropped)
+        self.out('results', orm.Dict(results | self._verdict(stop, log, step, total)))
+        if stop is not None:
+            kind, at, reason = stop
+            return getattr(self.exit_codes, kind.label).format(step=at, reason=reason)
         if log.error is not None:
             return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=self._reason(log))
         if step < total or last is None:
             return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
         return None
+
+    @staticmethod
+    def _verdict(stop: tuple[Stop, int, str] | None, log: Log, step: int, total: int) -> dict[str, Any]:
+        if stop is not None:
+            kind, at, reason = stop
+            return {'verdict': kind.verdict, 'stopped_at': at, 'reason': reason}
+        verdict = KEPT if log.error is None and step >= total else 'incomplete'
+        return {'verdict': verdict, 'stopped_at': None, 'reason': None}
 
     def _reason(self, log: Log) -> str:
         if log.first_step is None and 'restart_folder' in self.node.inputs:
@@ -101,6 +116,9 @@ class MDParser(Parser):
     def _results(
         self, log: Log, step: int, middle: int, total: int, frames: FrameSet | None, dropped: int
     ) -> dict[str, Any]:
+        masses = {kind.name: kind.mass for kind in self.structure.kinds}
+        mass = sum(masses[site.kind_name] for site in self.structure.sites)
+        final = self.parameters['final_temperature']
         return {
             'step': step,
             'steps': total,
@@ -114,14 +132,14 @@ class MDParser(Parser):
             'loop_time_s': log.loop_time_s,
             'wall_time_s': log.wall_time_s,
             'katom_steps_per_s': log.katom_steps_per_s,
-            **production_means(log.thermo, middle),
+            'loops': [asdict(loop) for loop in log.loops],
+            'mass_u': mass,
+            'timestep_fs': self.parameters['timestep'],
+            'final_temperature_K': final,
+            **summarize_run(
+                log.thermo, middle, len(self.structure.sites), mass, self.parameters['timestep'], final is not None
+            ),
         }
-
-
-def _explosion(log: Log) -> str:
-    if log.stopped_at_force is not None:
-        return f'a force became {log.stopped_at_force:.3g} eV/A'
-    return log.error or 'a quantity is not a number'
 
 
 def array_data(table: dict[str, Array]) -> orm.ArrayData:

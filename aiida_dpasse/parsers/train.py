@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.early_stop import REPORT as FLAT
+from aiida_dpasse.deepmd.early_stop import flat_step
 from aiida_dpasse.deepmd.lcurve import LearningCurve, parse_lcurve
+from aiida_dpasse.deepmd.restart import LATEST, REPORT, latest_step, none_was_whole, restarted_from
 from aiida_dpasse.deepmd.training_log import parse_training_log
 
 
@@ -26,12 +28,14 @@ class TrainParser(Parser):
         self.log = parse_training_log(self._text(TrainCalculation.STDOUT))
         steps = int(self.parameters['input']['training']['numb_steps'])
         curve, problem = self._curve()
-        broken = self._attach('checkpoint', TrainCalculation.CHECKPOINT)
+        broken = self._attach_checkpoint()
         results: dict[str, Any] = {
             'backend': self.parameters['backend'],
             'numb_steps': steps,
-            'checkpoint_step': self._checkpoint_step(),
+            'checkpoint_step': latest_step(self._text(LATEST)),
+            'restarted_from': restarted_from(self._text(REPORT)),
             'finished': self.log.finished,
+            'stopped_early': None if self.log.finished else flat_step(self._text(FLAT)),
             'deepmd_version': self.log.version,
             'seconds_per_step': self.log.seconds_per_step,
             'training_seconds': self.log.seconds,
@@ -46,15 +50,20 @@ class TrainParser(Parser):
         return self._verdict(curve, problem, results) or broken or self._attach_products()
 
     def _verdict(self, curve: LearningCurve | None, problem: str, results: dict[str, Any]) -> ExitCode | None:
-        if curve is not None and curve.diverged:
-            return self.exit_codes.ERROR_DIVERGED.format(step=curve.first_not_finite)
+        if none_was_whole(self._text(TrainCalculation.STDOUT)):
+            return self.exit_codes.ERROR_NO_WHOLE_CHECKPOINT
+        if self.log.diverged or (curve is not None and curve.diverged):
+            # DeePMD-kit looks at the gradients, and so can stop before the curve shows anything.
+            step = curve.first_diverged if curve is not None else None
+            return self.exit_codes.ERROR_DIVERGED.format(step=results.get('step', 0) if step is None else step)
         if self.log.out_of_memory:
             return self.exit_codes.ERROR_OUT_OF_MEMORY
-        if self.log.finished and curve is not None:
+        if (self.log.finished or results['stopped_early']) and curve is not None:
             return None
         if self.log.error is not None:
             return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.log.error)
-        if self.log.started:
+        # The banner alone is enough: a queue can kill a job while it imports torch.
+        if self.log.started or self.log.version is not None:
             step = max(results.get('step', 0), results['checkpoint_step'])
             return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=results['numb_steps'])
         if curve is None:
@@ -74,25 +83,30 @@ class TrainParser(Parser):
         problem = None
         for output, (asked, names, log) in wanted.items():
             if asked and problem is None:
-                problem = self._attach(output, names[backend], required=True, log=log)
+                problem = self._attach(output, names[backend], log)
         return problem
 
-    def _attach(self, output: str, name: str, required: bool = False, log: str = '') -> ExitCode | None:
+    def _attach(self, output: str, name: str, log: str) -> ExitCode | None:
         path = self.folder / name
-        if not path.is_file():
-            if not required:
-                return None
-            reason = parse_training_log(self._text(log)).error or 'the program left no file'
-            return self.exit_codes.ERROR_NO_POTENTIAL.format(
-                what=f'the {output} potential', reason=reason, file=f'`{log}`'
-            )
         try:
+            if not path.is_file():
+                raise ValueError(parse_training_log(self._text(log)).error or 'the program left no file')
             self.out(output, DeepPotentialData.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:
-            reason = str(exception).rstrip('.')
             return self.exit_codes.ERROR_NO_POTENTIAL.format(
-                what=f'the {output} potential', reason=reason, file=f'`{log or TrainCalculation.STDOUT}`'
+                what=f'the {output} potential', reason=str(exception).rstrip('.'), file=f'`{log}`'
             )
+        return None
+
+    def _attach_checkpoint(self) -> ExitCode | None:
+        path = self.folder / TrainCalculation.CHECKPOINT
+        if not path.is_file():
+            return None
+        try:
+            self.out('checkpoint', DeepPotentialData.from_file(path, deepmd_version=self.log.version))
+        except ValueError as exception:
+            step = latest_step(self._text(LATEST))
+            return self.exit_codes.ERROR_BROKEN_CHECKPOINT.format(step=step, reason=str(exception).rstrip('.'))
         return None
 
     def _curve(self) -> tuple[LearningCurve | None, str]:
@@ -102,15 +116,6 @@ class TrainParser(Parser):
             return parse_lcurve(self._text(TrainCalculation.CURVE)), ''
         except ValueError as exception:
             return None, str(exception).rstrip('.')
-
-    def _checkpoint_step(self) -> int:
-        if 'checkpoint' in self.outputs:
-            return int(self.outputs['checkpoint'].step or 0)
-        # TensorFlow writes the graph last: a checkpoint that has one is whole.
-        found = [
-            re.search(r'-(\d+)\.meta$', path.name) for path in self.folder.glob(f'{TrainCalculation.PREFIX}-*.meta')
-        ]
-        return max((int(match.group(1)) for match in found if match), default=0)
 
     def _text(self, name: str) -> str:
         if name not in self.retrieved.base.repository.list_object_names():

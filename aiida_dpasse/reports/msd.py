@@ -8,21 +8,24 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from aiida_dpasse.reports.style import GREY, INK, note, picture, temperature_colours
+from aiida_dpasse.reports.style import GREY, INK, note, picture, plain_ticks, temperature_colours
 
 
 @dataclass(frozen=True)
 class Curve:
-    """MSD of one run: ``lag`` (n,) ps, ``msd`` (n,) A^2, ``error`` (n,) A^2 or None, ``window`` of the fit in ps."""
+    """MSD of one run: ``lag`` (n,) ps, ``msd`` (n,) A^2, ``error`` (n,) A^2 or None, ``window`` of the fit in ps.
+
+    ``line`` is the fitted one, its offset in A^2 and its slope in A^2/ps.
+    """
 
     temperature: float
     lag: NDArray[np.float64]
     msd: NDArray[np.float64]
     error: NDArray[np.float64] | None = None
     window: tuple[float, float] | None = None
+    line: tuple[float, float] | None = None
 
 
 def plot_msd(
@@ -38,10 +41,6 @@ def plot_msd(
     with picture(path, width=9.2, height=4.2) as figure:
         linear, logarithmic = figure.subplots(1, 2, width_ratios=(1.15, 1))
         logarithmic.set(xscale='log', yscale='log')
-        for axis in (logarithmic.xaxis, logarithmic.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
-            axis.set_minor_formatter(NullFormatter())
         for axes in (linear, logarithmic):
             for curve in curves:
                 _draw(axes, curve, colours[curve.temperature], '-', f'{curve.temperature:.0f} K')
@@ -57,6 +56,7 @@ def plot_msd(
         linear.set_ylim(bottom=0)
         linear.legend(loc='upper left')
         _slope_guide(logarithmic, [*curves, *contrast])
+        plain_ticks(logarithmic.xaxis, logarithmic.yaxis)
 
 
 def _draw(axes: Axes, curve: Curve, colour: Any, dashes: str, label: str) -> None:
@@ -71,6 +71,11 @@ def _draw(axes: Axes, curve: Curve, colour: Any, dashes: str, label: str) -> Non
         if inside.any():  # the ends of the fitted window
             ends = [np.flatnonzero(inside)[0], np.flatnonzero(inside)[-1]]
             axes.plot(lag[ends], msd[ends], '|', color=colour, ms=11, mew=2)
+            if curve.line is not None:
+                fitted = curve.line[0] + curve.line[1] * lag[inside]
+                axes.plot(
+                    lag[inside], fitted, ':', color=INK, lw=1.4, label='fit' if axes.get_xscale() == 'linear' else ''
+                )
 
 
 def _slope_guide(axes: Axes, curves: list[Curve]) -> None:

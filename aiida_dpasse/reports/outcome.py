@@ -96,6 +96,36 @@ def dynamics(process: orm.ProcessNode) -> list[str]:
     return lines
 
 
+def validation(process: orm.ProcessNode) -> list[str]:
+    """Return the errors of each potential on each test set."""
+    return [
+        f'{test["potential"]} on {test["set"]}: {text(test[ERROR_KEYS[0]])} meV/atom, {text(test[ERROR_KEYS[1]])} meV/Å'
+        if test['admitted']
+        else f'{test["potential"]} on {test["set"]}: nothing was predicted'
+        for test in output_dict(process, 'report_card').get('tests', [])
+    ]
+
+
+def locality(process: orm.ProcessNode) -> list[str]:
+    """Return the verdict on the cutoff."""
+    found = output_dict(process, 'locality')
+    return [found['verdict']] if found else []
+
+
+def model_study(process: orm.ProcessNode) -> list[str]:
+    """Return how many frames are enough for each model."""
+    return [f'{row["model"]}: {row["reason"]}' for row in output_dict(process, 'model_study').get('enough', [])]
+
+
+def speed(process: orm.ProcessNode) -> list[str]:
+    """Return the speed of each potential in the largest cell that ran, and what gave none."""
+    found = output_dict(process, 'speed')
+    largest = {row['potential']: row for row in found.get('rows', [])}
+    lines = [f'{label}: {text(row["katom_step_s"])} katom-step/s' for label, row in largest.items()]
+    failed = [f'{row["potential"]}: {row["atoms"]} atoms failed' for row in found.get('failed', [])]
+    return [*lines, *failed]
+
+
 READERS: dict[str, Callable[[orm.ProcessNode], list[str]]] = {
     'dpasse.active_learning': active_learning,
     'dpasse.committee': committee,
@@ -108,7 +138,12 @@ READERS: dict[str, Callable[[orm.ProcessNode], list[str]]] = {
     'dpasse.label.cp2k': labels,
     'dpasse.label.shell': labels,
     'dpasse.label.vasp': labels,
+    'dpasse.locality': locality,
     'dpasse.md': dynamics,
     'dpasse.md.base': dynamics,
+    'dpasse.model_study': model_study,
     'dpasse.pretrain': errors,
+    'dpasse.speed': speed,
+    'dpasse.test_sets': labels,
+    'dpasse.validate': validation,
 }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, PALETTE, RED, note, picture
+from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, RED, note, palette, picture
 
 CLASSES = {'accurate': GREEN, 'candidate': ORANGE, 'failed': RED}
 
@@ -27,7 +27,7 @@ def plot_frames(path: Path, sets: Sequence[FrameSet], names: Mapping[str, str] |
     labelled = {name: members for name, members in labelled.items() if members}
     with picture(path, width=8.6, height=3.8) as figure:
         left, right = figure.subplots(1, 2)
-        for (name, members), colour in zip(labelled.items(), _cycle(len(labelled)), strict=True):
+        for (name, members), colour in zip(labelled.items(), palette(len(labelled)), strict=True):
             energies = np.concatenate([np.asarray(item.energies) / item.natoms for item in members])
             forces = np.concatenate([np.linalg.norm(np.asarray(item.forces), axis=-1).ravel() for item in members])
             label = f'{name}, {len(energies)} frames'
@@ -42,10 +42,6 @@ def plot_frames(path: Path, sets: Sequence[FrameSet], names: Mapping[str, str] |
                 note(axes, 'no labelled frames')
         if labelled:
             right.legend(loc='upper right')
-
-
-def _cycle(count: int) -> list[str]:
-    return [PALETTE[index % len(PALETTE)] for index in range(count)]
 
 
 def _bins(count: int) -> int:
@@ -105,7 +101,7 @@ def plot_dynamics(
     count = max(len(series), 1)
     with picture(path, width=6.6, height=1.4 + 1.5 * count) as figure:
         panels = np.atleast_1d(figure.subplots(count, 1, sharex=True))
-        for axes, (label, (x, y)), colour in zip(panels, series.items(), _cycle(len(series)), strict=False):
+        for axes, (label, (x, y)), colour in zip(panels, series.items(), palette(len(series)), strict=False):
             axes.plot(x, y, color=colour, lw=1.2)
             if len(y):
                 axes.axhline(float(np.nanmean(y)), color=INK, lw=0.8, ls=(0, (4, 2)))

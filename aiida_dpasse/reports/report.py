@@ -10,16 +10,22 @@ import numpy as np
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.reports.acceptance import acceptance_tables
 from aiida_dpasse.reports.accounting import batches
 from aiida_dpasse.reports.arrhenius import plot_arrhenius
 from aiida_dpasse.reports.chain import chain_svg, pretty
+from aiida_dpasse.reports.convergence import convergence_plots, convergence_tables
+from aiida_dpasse.reports.efficiency import efficiency_plots, efficiency_tables
 from aiida_dpasse.reports.electrolyte import electrolyte_plots, electrolyte_tables
 from aiida_dpasse.reports.graph import call_tree, entry_point, output, output_dict
 from aiida_dpasse.reports.learning import plot_learning
+from aiida_dpasse.reports.locality import locality_plots, locality_tables
+from aiida_dpasse.reports.model_study import model_study_plots, model_study_tables
 from aiida_dpasse.reports.msd import plot_msd
 from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.pictures import plot_dynamics, plot_frames, plot_iterations
 from aiida_dpasse.reports.read import all_errors, bars, error_results, trainings
+from aiida_dpasse.reports.speed import speed_plots, speed_tables
 from aiida_dpasse.reports.status import latest_iterations
 from aiida_dpasse.reports.tables import (
     Table,
@@ -30,8 +36,11 @@ from aiida_dpasse.reports.tables import (
     refused_table,
     values_table,
 )
+from aiida_dpasse.reports.test_sets import sets_plots, sets_tables
 from aiida_dpasse.reports.timing import clock, phase_times
 from aiida_dpasse.reports.transport import read_conductivity
+from aiida_dpasse.reports.validation import validation_plots, validation_tables
+from aiida_dpasse.reports.vanhove import plot_van_hove, read_maps
 
 Tables = Callable[[orm.ProcessNode], list[Table]]
 Plots = Callable[[orm.ProcessNode, Path], list[Path]]
@@ -109,8 +118,8 @@ def learning_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 
 def error_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the errors on held-out frames, and the accounts if labels were asked for."""
-    return [errors_table(error_results(process)), accounts_table(batches(process))]
+    """Return the errors on held-out frames, the accounts if labels were asked for, and a student's checks."""
+    return [errors_table(error_results(process)), accounts_table(batches(process)), *acceptance_tables(process)]
 
 
 def evaluation_tables(process: orm.ProcessNode) -> list[Table]:
@@ -174,8 +183,9 @@ THERMO = {
         'potential_energy_ev': 'energy  (eV)',
         'pressure_gpa': '$p$  (GPa)',
         'volume_a3': '$V$  (Å$^3$)',
+        'framework_displacement_a': 'framework  (Å)',
     },
-    'deviation': {'force_max_ev_a': 'deviation  (eV Å$^{-1}$)'},
+    'deviation': {'max_devi_f': 'deviation  (eV Å$^{-1}$)'},
 }
 
 
@@ -186,34 +196,59 @@ def conductivity_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def conductivity_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the Arrhenius plot and the displacements."""
+    """Draw the Arrhenius plot, the displacements and, if there are any, the van Hove maps."""
     found = read_conductivity(process)
     if found is None:
         return []
     arrhenius, msd = directory / 'arrhenius.png', directory / 'msd.png'
     plot_arrhenius(arrhenius, **found.arrhenius_plot())
     plot_msd(msd, found.curves)
-    return [arrhenius, msd]
+    if not found.maps:
+        return [arrhenius, msd]
+    maps = directory / 'van_hove.png'
+    plot_van_hove(maps, found.maps)
+    return [arrhenius, msd, maps]
+
+
+def transport_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw the van Hove maps of one run."""
+    statistics = output(process, 'statistics')
+    maps = read_maps(statistics, [None], suffix='') if isinstance(statistics, orm.ArrayData) else []
+    if not maps:
+        return []
+    path = directory / 'van_hove.png'
+    plot_van_hove(path, maps)
+    return [path]
 
 
 #: How each of our processes is reported; others give their `results` and the picture of their phases.
 REPORTS: dict[str, Report] = {
+    'dpasse.acceptance': Report(acceptance_tables, no_plots),
     'dpasse.active_learning': Report(active_learning_tables, active_learning_plots),
     'dpasse.committee': Report(no_tables, learning_plots),
     'dpasse.conductivity': Report(conductivity_tables, conductivity_plots),
+    'dpasse.convergence': Report(convergence_tables, convergence_plots),
     'dpasse.distill': Report(error_tables, learning_plots),
     'dpasse.electrolyte': Report(electrolyte_tables, electrolyte_plots),
     'dpasse.evaluate': Report(evaluation_tables, no_plots),
     'dpasse.explore': Report(exploration_tables, no_plots),
     'dpasse.finetune': Report(error_tables, learning_plots),
+    'dpasse.finetune_study': Report(efficiency_tables, efficiency_plots),
     'dpasse.initial_data': Report(label_tables, label_plots),
     'dpasse.label': Report(label_tables, label_plots),
     'dpasse.label.cp2k': Report(label_tables, label_plots),
     'dpasse.label.shell': Report(label_tables, label_plots),
     'dpasse.label.vasp': Report(label_tables, label_plots),
+    'dpasse.locality': Report(locality_tables, locality_plots),
     'dpasse.md': Report(no_tables, dynamics_plots),
+    'dpasse.md.ase': Report(no_tables, dynamics_plots),
     'dpasse.md.base': Report(no_tables, dynamics_plots),
+    'dpasse.model_study': Report(model_study_tables, model_study_plots),
     'dpasse.pretrain': Report(error_tables, learning_plots),
+    'dpasse.speed': Report(speed_tables, speed_plots),
+    'dpasse.test_sets': Report(sets_tables, sets_plots),
     'dpasse.train': Report(no_tables, learning_plots),
     'dpasse.train.base': Report(no_tables, learning_plots),
+    'dpasse.transport': Report(no_tables, transport_plots),
+    'dpasse.validate': Report(validation_tables, validation_plots),
 }

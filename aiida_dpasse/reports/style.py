@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 #: Okabe and Ito's palette, without its yellow, which is too pale for lines on white.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = '#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9'
@@ -73,6 +75,36 @@ def temperature_colours(temperatures: list[float]) -> dict[float, Any]:
     return {value: mpl.colormaps['plasma'](0.05 + 0.72 * index / span) for index, value in enumerate(ordered)}
 
 
+def palette(count: int) -> list[str]:
+    """Return a colour for each of ``count`` lines, from the start again where the colours are used up."""
+    return [PALETTE[index % len(PALETTE)] for index in range(count)]
+
+
 def note(axes: Axes, text: str, x: float = 0.5, y: float = 0.5) -> None:
     """Write ``text`` in the middle of axes that have nothing else to show."""
     axes.text(x, y, text, transform=axes.transAxes, ha='center', va='center', color=GREY, wrap=True)
+
+
+#: Numbers as people write them, also along logarithmic axes.
+PLAIN = FuncFormatter(lambda value, _: f'{value:g}')
+
+
+def plain_ticks(*axes: Axis) -> None:
+    """Write plain numbers along logarithmic axes that are drawn: powers of ten, within two decades twice and five times
+    them too, within half a one all."""
+    for axis in axes:
+        low, high = axis.get_view_interval()
+        if high < 4 * low:
+            subs = [float(number) for number in range(1, 10)]
+        else:
+            subs = [1.0, 2.0, 5.0] if high < 100 * low else [1.0]
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter(PLAIN)
+        axis.set_minor_formatter(NullFormatter())
+
+
+def frames_axis(axes: Axes, sizes: Sequence[int], label: str) -> None:
+    """Make the horizontal axis a logarithmic one of the numbers of frames ``sizes``, each of which is written."""
+    axes.set(xscale='log', xlabel=label)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()

@@ -12,6 +12,7 @@ from aiida_dpasse.reports.arrhenius import Extrapolation, Line, Point
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.msd import Curve
 from aiida_dpasse.reports.tables import Table, text
+from aiida_dpasse.reports.vanhove import VanHove, read_maps
 
 #: Columns of the table by the key of a temperature's row.
 COLUMNS = {
@@ -25,8 +26,10 @@ COLUMNS = {
     'conductivity_mS_cm': 'σ (mS/cm)',
     'conductivity_error_mS_cm': '± σ',
     'haven_ratio': 'Haven ratio',
-    'diffusive': 'diffusive',
-    'reason': 'verdict',
+    'density_g_cm3': 'ρ (g/cm³)',
+    'density_drift': 'drift of ρ',
+    'verdict': 'verdict',
+    'reason': 'reason',
 }
 
 
@@ -37,6 +40,8 @@ class Conductivity:
     temperatures: list[dict[str, Any]]
     arrhenius: dict[str, Any]
     curves: list[Curve] = field(default_factory=list)
+    finite_size: dict[str, Any] = field(default_factory=dict)
+    maps: list[VanHove] = field(default_factory=list)
 
     @property
     def points(self) -> list[Point]:
@@ -103,11 +108,17 @@ class Conductivity:
             'title': title,
         }
 
+    def _size(self) -> tuple[str, str]:
+        verdict = {True: 'large enough', False: 'too small', None: 'not known'}[self.finite_size['agrees']]
+        return f'{verdict}, at {self.finite_size["temperature_K"]:.0f} K', str(self.finite_size['reason'])
+
     def tables(self) -> list[Table]:
         """Return transport by temperature, and the fit."""
         names = [name for name in COLUMNS if any(row.get(name) is not None for row in self.temperatures)]
         rows = [tuple(row.get(name) for name in names) for row in self.temperatures]
         found = [Table('Transport', tuple(COLUMNS[name] for name in names), rows)]
+        if self.finite_size:
+            found.append(Table('Size of the cell', ('verdict', 'reason'), [self._size()]))
         if lines := self.lines():
             found.append(Table('Arrhenius', ('result',), [(line,) for line in lines]))
         return found
@@ -124,6 +135,8 @@ def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
         temperatures=rows,
         arrhenius=output_dict(process, 'arrhenius'),
         curves=read_curves(curves, rows) if isinstance(curves, orm.ArrayData) else [],
+        maps=read_maps(curves, [row['temperature_K'] for row in rows]) if isinstance(curves, orm.ArrayData) else [],
+        finite_size=transport.get('finite_size') or {},
     )
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 @dataclass(frozen=True)
 class CalculatedFrame:
     """One frame: cell (3, 3) and positions (natoms, 3) in A, energy in eV, forces (natoms, 3) in eV/A, virial (3, 3)
-    in eV or None; ``converged`` as the program itself says it of the electrons."""
+    in eV or None; ``converged`` as the program itself says it of the electrons, ``at_rest`` of the ions in a
+    relaxation."""
 
     symbols: tuple[str, ...]
     cell: NDArray[np.float64]
@@ -20,3 +21,4 @@ class CalculatedFrame:
     forces: NDArray[np.float64]
     virial: NDArray[np.float64] | None
     converged: bool
+    at_rest: bool = False

@@ -17,6 +17,8 @@ Size = float | Sequence[int] | Sequence[Sequence[int]]
 vectors)."""
 
 MAXIMUM_ATOMS = 100_000
+#: How many times as long as its shortest side a compact cell may be.
+COMPACT = 2.0
 
 
 def supercell_matrix(structure: Structure, size: Size) -> NDArray[np.int64]:
@@ -61,6 +63,31 @@ def make_supercell(structure: Structure, size: Size, *, maximum_atoms: int = MAX
             f'supercell: {size!r} makes {atoms} atoms, more than the limit of {maximum_atoms}; ask for a smaller cell.'
         )
     return structure.make_supercell(matrix, in_place=False)
+
+
+def nearest_repetition(structure: Structure, atoms: int) -> list[int]:
+    """Three repetitions whose number of atoms is nearest to ``atoms``, among those that are compact.
+
+    The largest distance between opposite faces is at most :data:`COMPACT` times the smallest, or what it is in the
+    structure itself; of equally near ones the most compact is taken: a needle has more images of itself within the
+    cutoff than a cube.
+
+    :raises ValueError: for a number of atoms that is not positive.
+    """
+    if atoms < 1:
+        raise ValueError(f'supercell: the number of atoms should be 1 or more, got {atoms}.')
+    heights = cell_heights(structure.lattice.matrix)
+    allowed = max(COMPACT, heights.max() / heights.min()) * (1 + 1e-9)
+    copies = max(1.0, atoms / len(structure))
+    # No compact repetition of at most twice the volume has a longer side.
+    longest = (2 * copies * heights.prod() * allowed**2) ** (1 / 3)
+    grid = np.indices(np.maximum(1, np.ceil(longest / heights)).astype(int)).reshape(3, -1).T + 1
+    sides = grid * heights
+    ratios = sides.max(axis=1) / sides.min(axis=1)
+    grid, ratios = grid[ratios <= allowed], ratios[ratios <= allowed]
+    missed = np.abs(grid.prod(axis=1) * len(structure) - atoms)
+    keys = zip(missed, ratios.round(9), (tuple(row) for row in grid.tolist()), strict=True)
+    return list(min(keys)[2])
 
 
 def _matrix_for_distance(structure: Structure, distance: float) -> NDArray[np.int64]:

@@ -1,28 +1,27 @@
-"""Diffusion coefficients and their errors from mean square displacements.
+"""Tracer and collective diffusion of one system at one temperature, and how well each is known.
 
-The fit is a generalised least squares of MSD(tau) = A + 2 d D tau with the exact covariance of the MSD of a Brownian
-walker that is seen through a localised rattling of variance A (Bullerjahn, von Buelow and Hummer, J. Chem. Phys. 153,
-024116, 2020; Michalet, Phys. Rev. E 82, 041914, 2010), to which the noise of hops is added: ions in a solid make few,
-large steps, and D cannot be known better than their number. The standard error is calibrated: neighbouring lags share
-most of their data, which an ordinary fit takes for independent.
+Both are slopes of the same linear estimator, whose weights come from the tracers alone: the collective estimate is
+linear in what was seen, so it has no bias, and its freedom does not depend on its own value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
+from aiida_dpasse.transport.estimate import Estimate
+from aiida_dpasse.transport.fit import CM2_PER_S, Fit, brownian_covariance, choose_window, fit_msd, slope_variance
+from aiida_dpasse.transport.moments import moments
 from aiida_dpasse.transport.regime import Verdict, judge
 
 Array = NDArray[np.float64]
 
-#: A^2/ps in cm^2/s.
-CM2_PER_S = 1e-4
-#: A collective coefficient with a larger relative error than this says nothing.
-LARGEST_RELATIVE_ERROR = 0.3
+#: Replicas scatter more than their errors allow if chance would do so in fewer cases than this.
+LEAST_CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,9 @@ class Statistics:
     """What one run gives: ``lags`` (m,) ps, ``msd`` and ``collective`` (m, 3) A^2 per axis, and what is behind them.
 
     ``frames`` positions, ``interval`` ps apart, of ``ions`` ions in ``volume`` A^3; ``framework`` is the root mean
-    square displacement of the other atoms from the crystal's sites, in A.
+    square displacement of the other atoms from the crystal's sites, in A. The errors rest on the fourth moment
+    ``quartic`` (k,) A^4 and on ``shared`` (k,), see `shared_motion`, at the lags ``probes`` (k,) ps; without them ions
+    are taken for independent. ``cross`` and ``collective_cross`` (m, 3) A^2 are yz, xz and xy of the tensors.
     """
 
     lags: Array
@@ -41,146 +42,66 @@ class Statistics:
     ions: int
     volume: float
     framework: float = 0.0
+    probes: Array | None = None
+    quartic: Array | None = None
+    shared: Array | None = None
+    cross: Array | None = None
+    collective_cross: Array | None = None
 
     @property
     def duration(self) -> float:
         """Length of the run in ps."""
         return (self.frames - 1) * self.interval
 
-
-@dataclass(frozen=True)
-class Fit:
-    """MSD = ``offset`` + ``slope`` tau with covariance (2, 2), the window in ps, and chi^2 per degree of freedom."""
-
-    offset: float
-    slope: float
-    covariance: Array
-    window: tuple[float, float]
-    misfit: float
-    curvature: tuple[float, float]
-    points: int
-
-    @property
-    def inflation(self) -> float:
-        """Factor on the errors: more than 1 where chi^2 exceeds what chance gives in 19 cases of 20."""
-        expected = 1 + 2 * np.sqrt(2 / max(self.points - 2, 1))
-        return float(np.sqrt(self.misfit)) if self.misfit > expected else 1.0
-
-    def diffusivity(self, dimensions: int = 3) -> tuple[float, float]:
-        """Return D and its standard error in cm^2/s."""
-        factor = CM2_PER_S / (2 * dimensions)
-        return self.slope * factor, float(np.sqrt(self.covariance[1, 1])) * factor
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, Array],
+        frames: int,
+        interval: float,
+        ions: int,
+        volume: float,
+        framework: float = 0.0,
+    ) -> Statistics:
+        """Return the statistics whose ``arrays`` are those of `moments`, or their first three."""
+        names = ('probe_ps', 'quartic_A4', 'shared', 'cross_A2', 'collective_cross_A2')
+        probes, quartic, shared, *crosses = (arrays.get(name) for name in names)
+        lags, msd, collective = arrays['lag_ps'], arrays['msd_A2'], arrays['collective_A2']
+        return cls(lags, msd, collective, frames, interval, ions, volume, framework, probes, quartic, shared, *crosses)
 
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Result for one temperature; None stands for undetermined. D in cm^2/s, errors are one standard deviation."""
+    """Result for one temperature; None stands for undetermined.
 
-    tracer: float | None
-    tracer_error: float | None
-    collective: float | None
-    collective_error: float | None
-    haven: float | None
-    haven_error: float | None
+    ``tracer`` and ``collective`` are estimates in cm^2/s, ``haven`` of their ratio; ``msd`` and its error ``msd_error``
+    (m,) A^2 stand at ``lags`` (m,) ps. ``walkers`` is the number of independent ones that would know D as well.
+    """
+
+    tracer: Estimate | None
+    collective: Estimate | None
+    haven: Estimate | None
     verdict: Verdict
     fit: Fit | None
+    walkers: float
     lags: Array
     msd: Array
     msd_error: Array
 
 
-def brownian_covariance(
-    lags: NDArray[np.int64], frames: int, step_variance: float, noise_variance: float, squared_hop: float = 0.0
-) -> NDArray[np.float64]:
-    """Return the covariance (m, m) of one walker's MSD along one axis, averaged over all origins.
-
-    The walker makes ``frames - 1`` Gaussian steps of variance ``step_variance``; each position is blurred by Gaussian
-    noise, so that MSD(n) = ``noise_variance`` + n ``step_variance``. For Gaussian displacements
-    Cov(x^2, y^2) = 2 Cov(x, y)^2, summed over all pairs of origins. A walker that gets on by hops adds the fourth
-    cumulant of the steps that two displacements share: rate times a^4 for each, with a^2 = ``squared_hop`` and rate
-    times a^2 the variance of all steps. Over all axes it sums to d times the value returned, wherever hops point to.
-
-    :param lags: (m,) lags in frames.
-    """
-    count = len(lags)
-    covariance = np.zeros((count, count))
-    for row in range(count):
-        for column in range(row, count):
-            i, j = int(lags[row]), int(lags[column])
-            shift = np.arange(-(i - 1) - 1, j + 1)  # start of the first minus start of the second: where they touch
-            overlap = np.clip(np.minimum(shift + i, j) - np.maximum(shift, 0), 0, None)
-            ends = (shift == 0) * 1.0 + (shift + i == j) - (shift + i == 0) - (shift == j)
-            correlation = step_variance * overlap + 0.5 * noise_variance * ends
-            # Number of pairs of origins (k, l) with k - l = shift, k < frames - i, l < frames - j.
-            pairs = np.minimum(frames - i, frames - j + shift) - np.maximum(shift, 0)
-            total = np.sum(np.clip(pairs, 0, None) * (2 * correlation**2 + step_variance * squared_hop * overlap))
-            covariance[row, column] = covariance[column, row] = total / ((frames - i) * (frames - j))
-    return covariance
-
-
-def choose_window(lags: Array, msd: Array, hop_length: float, duration: float) -> tuple[float, float] | None:
-    """Return the window of the fit in ps: from where the MSD exceeds half the squared hop length to half the run.
-
-    None if the MSD does not grow so far before a third of the run: too few lags would be left to see a line.
-    """
-    reached = np.flatnonzero(msd > 0.5 * hop_length**2)
-    if not len(reached) or lags[reached[0]] > duration / 3 or lags[reached[0]] == 0:
-        return None
-    return float(lags[reached[0]]), float(duration / 2)
-
-
-def fit_msd(
-    lags: Array,
-    msd: Array,
-    window: tuple[float, float],
-    frames: int,
-    interval: float,
-    walkers: int,
-    dimensions: int = 3,
-    hop_length: float = 0.0,
-    model: Fit | None = None,
-    points: int = 20,
-) -> Fit | None:
-    """Fit MSD = A + 2 d D tau within ``window`` by generalised least squares.
-
-    :param lags: (m,) ps, multiples of ``interval``.
-    :param msd: (m,) A^2, summed over ``dimensions`` axes, mean over ``walkers`` independent walkers and all origins.
-    :param hop_length: A; 0 for motion that has no hops.
-    :param model: fit whose slope and offset give the covariance; by default they are found together. For a few walkers
-        only: with a covariance from their own noisy slope, small values would come with small errors.
-    :param points: at most so many lags of the window are used, evenly spaced: more hold no further information.
-    :returns: None if fewer than three lags lie in the window.
-    """
-    inside = np.flatnonzero((lags >= window[0] - 1e-9) & (lags <= window[1] + 1e-9) & (lags > 0))
-    if len(inside) < 3:
-        return None
-    chosen = np.unique(np.linspace(inside[0], inside[-1], min(points, len(inside))).round().astype(int))
-    tau, values = lags[chosen], msd[chosen]
-    steps = np.round(tau / interval).astype(np.int64)
-    design = np.stack([np.ones_like(tau), tau], axis=1)
-    offset, slope = (model.offset, model.slope) if model else np.linalg.lstsq(design, values, rcond=None)[0]
-    for _ in range(1 if model else 4):
-        variances = max(slope, 1e-12) * interval / dimensions, max(offset, 0.0) / dimensions
-        covariance = brownian_covariance(steps, frames, *variances, hop_length**2) * dimensions / walkers
-        weight = np.linalg.inv(covariance + 1e-12 * np.trace(covariance) * np.eye(len(tau)) / len(tau))
-        parameters = np.linalg.inv(design.T @ weight @ design)
-        offset, slope = parameters @ design.T @ weight @ values
-    if model and slope > model.slope:
-        parameters, weight = parameters * (slope / model.slope) ** 2, weight * (model.slope / slope) ** 2
-    residual = values - design @ [offset, slope]
-    misfit = float(residual @ weight @ residual) / (len(tau) - 2)
-    curved = np.column_stack([design, (tau - tau.mean()) ** 2])
-    bend = np.linalg.inv(curved.T @ weight @ curved)
-    curvature = float((bend @ curved.T @ weight @ values)[2]), float(np.sqrt(bend[2, 2]))
-    return Fit(float(offset), float(slope), parameters, (float(tau[0]), float(tau[-1])), misfit, curvature, len(tau))
+def take_statistics(
+    positions: Array, interval: float, volume: float, charges: Array | None = None, framework: float = 0.0
+) -> Statistics:
+    """Return the statistics of one run up to half its length; the arguments are those of `moments`, volume in A^3."""
+    frames, ions, _ = np.shape(positions)
+    return Statistics.from_arrays(moments(positions, interval, charges), frames, interval, ions, volume, framework)
 
 
 def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> Diffusion:
     """Return the diffusion of one system at one temperature from the statistics of its independent runs.
 
-    Runs are cut to the lags that all have and averaged. The error of D is the larger of the fit's own and of the
-    scatter among three or more runs, so that correlations among the ions, which the fit does not know, are not lost.
-    The collective coefficient has one walker per run; it is given only if known to within `LARGEST_RELATIVE_ERROR`.
+    Runs are cut to the lags that all have and averaged. Where three or more runs scatter more than their errors allow,
+    the errors are widened to the scatter.
 
     :param hop_length: distance between neighbouring sites in A.
     :raises ValueError: if there is no run, or the runs were not sampled alike.
@@ -191,43 +112,97 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
         raise ValueError('The runs differ in their ions or their sampling interval: pool those that are alike.')
     shortest = min(runs, key=lambda run: len(run.lags))
     lags, count = shortest.lags, len(shortest.lags)
-    msd = np.mean([run.msd[:count].sum(axis=1) for run in runs], axis=0)
-    collective = np.mean([run.collective[:count].sum(axis=1) for run in runs], axis=0)
-    frames, interval, ions = shortest.frames, shortest.interval, shortest.ions
+    tracers = np.array([run.msd[:count].sum(axis=1) for run in runs])
+    wholes = np.array([run.collective[:count].sum(axis=1) for run in runs])
+    msd = tracers.mean(axis=0)
+    frames, interval, ions = shortest.frames, shortest.interval, float(shortest.ions)
 
     window = choose_window(lags, msd, hop_length, shortest.duration)
-    walkers = ions * len(runs)
-    fit = None if window is None else fit_msd(lags, msd, window, frames, interval, walkers, dimensions, hop_length)
-    verdict = judge(fit, lags, msd, walkers, hop_length, max(run.framework for run in runs))
-    error = msd_error(lags, fit, msd, frames, interval, walkers, dimensions, hop_length)
-    if fit is None:
-        return Diffusion(None, None, None, None, None, None, verdict, None, lags, msd, error)
+    fit, walkers, hop = None, ions, hop_length
+    if window is not None:
+        fit = fit_msd(lags, msd, window, frames, interval, ions * len(runs), dimensions, hop)
+    if fit is not None and fit.slope > 0 and window is not None:
+        walkers, hop = independence(runs, fit, msd, hop_length, dimensions)
+        fit = fit_msd(lags, msd, window, frames, interval, walkers * len(runs), dimensions, hop)
+    verdict = judge(fit, lags, msd, walkers * len(runs), hop_length, max(run.framework for run in runs))
+    error = msd_error(lags, fit, msd, frames, interval, walkers * len(runs), dimensions, hop)
+    nothing = Diffusion(None, None, None, verdict, fit, walkers, lags, msd, error)
+    if fit is None or fit.slope <= 0:
+        return nothing
 
-    tracer, tracer_error = fit.diffusivity(dimensions)
-    singles = [
-        fit_msd(lags, run.msd[:count].sum(axis=1), fit.window, frames, interval, ions, dimensions, hop_length, fit)
-        for run in runs
-    ]
-    values = [single.diffusivity(dimensions)[0] for single in singles if single is not None]
-    if len(values) > 2:
-        tracer_error = max(tracer_error, float(np.std(values, ddof=1) / np.sqrt(len(values))))
-    tracer_error *= fit.inflation
-    determined = None
-    # A hop moves the collective coordinate, normalised by N, by its length over the root of N.
-    step = hop_length / np.sqrt(ions)
-    whole = None
-    if fit.slope > 0:
-        whole = fit_msd(lags, collective, fit.window, frames, interval, len(runs), dimensions, step, fit)
-    if whole is not None and whole.slope > 0:
-        value, spread = whole.diffusivity(dimensions)
-        spread *= whole.inflation
-        determined = (value, spread) if spread < LARGEST_RELATIVE_ERROR * value else None
-    haven = haven_error = None
-    if determined is not None and verdict.diffusive:
-        haven = tracer / determined[0]
-        haven_error = haven * float(np.hypot(tracer_error / tracer, determined[1] / determined[0]))
-    d_sigma, d_sigma_error = determined or (None, None)
-    return Diffusion(tracer, tracer_error, d_sigma, d_sigma_error, haven, haven_error, verdict, fit, lags, msd, error)
+    one = slope_variance(fit, lags, frames, interval, dimensions, hop)
+    single, single_whole = one / walkers, slope_variance(fit, lags, frames, interval, dimensions, hop / walkers**0.5)
+    tracer = _estimate(tracers[:, fit.chosen] @ fit.weights, single).widened(fit.inflation)
+    collective = _estimate(wholes[:, fit.chosen] @ fit.weights, single_whole)
+    found = replace(
+        nothing,
+        tracer=tracer.scaled(CM2_PER_S / (2 * dimensions)) if tracer.determined else None,
+        collective=collective.scaled(CM2_PER_S / (2 * dimensions)) if collective.determined else None,
+    )
+    if found.collective is None or not verdict.diffusive:
+        return found
+    gaussian = slope_variance(fit, lags, frames, interval, dimensions, 0.0)
+    hops = single - gaussian / walkers
+    haven = haven_ratio(tracer, collective, ions, gaussian / len(runs), hops / len(runs))
+    return replace(found, haven=haven if haven.determined else None)
+
+
+def independence(
+    runs: Sequence[Statistics], fit: Fit, msd: Array, hop_length: float, dimensions: int
+) -> tuple[float, float]:
+    """Return how many independent walkers know D as well as all ions of a run, and the length of their hops in A.
+
+    Both are taken where the window of the fit begins. Ions that only rattle there share nothing, so the share is that
+    of the way that the ions make. The hop length is what explains the fourth moment: rate times a^4 is what it exceeds
+    that of Gaussian displacements, rate times a^2 the growth of the second. Falls back to independent ions and to
+    ``hop_length`` if a run lacks the moments.
+    """
+    ions = float(runs[0].ions)
+    pooled: list[tuple[float, float]] = []
+    for run in runs:
+        if run.probes is None or run.quartic is None or run.shared is None:
+            return ions, hop_length
+        probe = int(np.argmin(np.abs(np.log(run.probes / fit.window[0]))))
+        index = int(np.argmin(np.abs(run.lags - run.probes[probe])))
+        axes = run.msd[index]
+        # Tr M^2 of a symmetric M; off-diagonal elements count twice.
+        cross = 0.0 if run.cross is None else 2 * float(np.sum(run.cross[index] ** 2))
+        gaussian = float(axes.sum() ** 2 + 2 * (np.sum(axes**2) + cross))
+        way = fit.slope * float(run.probes[probe])
+        pooled.append(
+            (
+                float(run.shared[probe]) * (float(axes.sum()) / way) ** 2,
+                (float(run.quartic[probe]) - gaussian) / way,
+            )
+        )
+    shared, squared_hop = np.mean(pooled, axis=0)
+    return ions / (1 + min(max(float(shared), 0.0), ions - 1)), float(np.sqrt(max(squared_hop, 0.0)))
+
+
+def _estimate(slopes: Array, variance: float) -> Estimate:
+    """Return the mean of the runs' slopes, each of relative ``variance``, widened where they scatter too much."""
+    mean, others = float(np.mean(slopes)), len(slopes) - 1
+    estimate = Estimate(mean, 2 * len(slopes) / variance)
+    if others > 1:
+        squares = float(np.sum((slopes - mean) ** 2)) / (variance * mean**2)
+        if chi2.sf(squares, others) < LEAST_CHANCE:
+            return estimate.widened(float(np.sqrt(squares / others)))
+    return estimate
+
+
+def haven_ratio(tracer: Estimate, collective: Estimate, ions: float, gaussian: float, hops: float) -> Estimate:
+    """Return H = D* / D_sigma without bias, from one set of trajectories.
+
+    D* and D_sigma are seen on the same ions: the motion of the whole is part of both. Their relative covariance is that
+    of a Gaussian walker, ``gaussian``, times the part 1 / (N H) of D* that is the motion of the whole, and all of the
+    noise of the number of ``hops``. The mean of 1 / chi^2 exceeds one over its mean by the relative variance, which is
+    taken off.
+    """
+    ratio = tracer.value / collective.value
+    covariance = gaussian * min(1.0, 1 / (ions * ratio)) + hops
+    whole = 2 / collective.freedom
+    variance = max(whole + 2 / tracer.freedom - 2 * covariance, 1e-12)
+    return Estimate(ratio * (1 - max(whole - covariance, 0.0)), 2 / variance, inverse=True)
 
 
 def msd_error(
@@ -236,18 +211,17 @@ def msd_error(
     msd: Array,
     frames: int,
     interval: float,
-    walkers: int,
+    walkers: float,
     dimensions: int = 3,
     hop_length: float = 0.0,
 ) -> Array:
     """Return the standard deviation (m,) A^2 of the MSD if the walkers hop and rattle with the MSD seen."""
     steps = np.round(lags / interval).astype(np.int64)
-    error = np.zeros(len(lags))
     slope = fit.slope if fit is not None else float(np.polyfit(lags, msd, 1)[0])
     offset = fit.offset if fit is not None else float(msd[-1])
     variances = max(slope, 0.0) * interval / dimensions, max(offset, 0.0) / dimensions
-    for index, step in enumerate(steps):
-        if step > 0:
-            variance = brownian_covariance(np.array([step]), frames, *variances, hop_length**2)[0, 0]
-            error[index] = np.sqrt(variance * dimensions / walkers)
-    return error
+    # The error is a smooth function of the lag: some forty of them tell it.
+    known = np.unique(np.geomspace(1, max(int(steps.max()), 1), 40).round().astype(np.int64))
+    one = [brownian_covariance(np.array([step]), frames, *variances, hop_length**2)[0, 0] for step in known]
+    error = np.interp(steps, np.append(0, known), np.append(0.0, np.sqrt(np.array(one) * dimensions / walkers)))
+    return np.asarray(error)

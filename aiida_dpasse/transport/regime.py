@@ -37,7 +37,7 @@ def judge(
     fit: Fit | None,
     lags: NDArray[np.float64],
     msd: NDArray[np.float64],
-    walkers: int,
+    walkers: float,
     hop_length: float,
     framework: float = 0.0,
 ) -> Verdict:

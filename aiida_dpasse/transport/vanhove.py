@@ -1,4 +1,4 @@
-"""Van Hove correlation functions and the non-Gaussian parameter."""
+"""Van Hove correlation functions, the non-Gaussian parameter and radial distribution functions."""
 
 from __future__ import annotations
 
@@ -7,53 +7,115 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.transport.neighbours import pair_counts
+
 Array = NDArray[np.float64]
 
 
-def self_part(positions: Any, lag: int, edges: Any) -> Array:
-    """Return 4 pi r^2 G_s(r, lag) per A, (bins,): the distribution of the distance an ion went; its integral is 1.
+def self_part(positions: Any, lags: Any, edges: Any, origins: int = 1000) -> Array:
+    """Return 4 pi r^2 G_s(r, lag) per A: the distribution of the distance an ion went; its integral is 1.
 
-    G_s(r, t) = <sum_i delta(r - |r_i(t) - r_i(0)|)> / N, over all time origins.
+    G_s(r, t) = <sum_i delta(r - |r_i(t) - r_i(0)|)> / N (van Hove, Phys. Rev. 95, 249, 1954).
 
     :param positions: unwrapped, (frames, ions, 3) A.
-    :param lag: in frames.
-    :param edges: of the bins in r, (bins + 1,) A.
+    :param lags: in frames, one or (m,).
+    :param edges: of the bins in r, (bins + 1,) A, evenly spaced or not.
+    :param origins: at most so many time origins are used for each lag, evenly spaced.
+    :returns: (bins,) for one lag, else (m, bins).
     """
-    points, bounds = np.asarray(positions, dtype=float), np.asarray(edges, dtype=float)
-    distances = np.linalg.norm(points[lag:] - points[: len(points) - lag], axis=-1)
-    counts, _ = np.histogram(distances, bounds)
-    return np.asarray(counts / (distances.size * np.diff(bounds)))
+    points, bounds = np.asarray(positions), np.asarray(edges, dtype=float)
+    rows = []
+    for lag in np.atleast_1d(lags):
+        steps = _displacements(points, int(lag), origins)
+        distances = np.sqrt(np.einsum('fai,fai->fa', steps, steps))
+        rows.append(_histogram(distances.ravel(), bounds) / (distances.size * np.diff(bounds)))
+    return np.asarray(rows[0] if np.ndim(lags) == 0 else rows)
 
 
-def distinct_part(positions: Any, cell: Any, lag: int, edges: Any, origins: int = 50) -> Array:
-    """Return G_d(r, lag), (bins,): the density of other ions where an ion was; 1 for an ideal gas.
+def distinct_part(positions: Any, cell: Any, lags: Any, edges: Any, origins: int = 50) -> Array:
+    """Return G_d(r, lag): the density of other ions where an ion was; 1 for an ideal gas.
 
-    G_d(r, t) = <sum_{i != j} delta(r - |r_i(t) - r_j(0)|)> / (4 pi r^2 rho N), with rho = N / V and nearest images:
-    the edges should not exceed half the shortest distance between the cell's faces.
+    G_d(r, t) = <sum_{i != j} delta(r - |r_i(t) - r_j(0)|)> / (4 pi r^2 rho N), with rho = N / V. Nearest images: the
+    edges may not exceed half the shortest distance between the cell's faces.
 
     :param positions: (frames, ions, 3) A.
     :param cell: lattice vectors as rows, (3, 3) A.
-    :param origins: at most so many time origins are used, evenly spaced.
+    :param lags: in frames, one or (m,).
+    :param origins: at most so many time origins are used for each lag, evenly spaced.
+    :returns: (bins,) for one lag, else (m, bins).
+    :raises ValueError: if the edges reach too far.
     """
     points, bounds = np.asarray(positions, dtype=float), np.asarray(edges, dtype=float)
-    lattice = np.asarray(cell, dtype=float)
-    inverse = np.linalg.inv(lattice)
     frames, ions, _ = points.shape
-    starts = np.unique(np.linspace(0, frames - lag - 1, min(origins, frames - lag)).round().astype(int))
+    rows = []
+    for lag in np.atleast_1d(lags):
+        starts = _origins(frames - int(lag), origins)
+        counts = np.zeros(len(bounds) - 1)
+        for start in starts:
+            counts += pair_counts(points[start + int(lag)], points[start], cell, bounds, same=True)
+        # N - 1 others: for few ions N would be a systematic error of 1/N.
+        rows.append(_density(counts, cell, bounds, len(starts) * ions * (ions - 1)))
+    return np.asarray(rows[0] if np.ndim(lags) == 0 else rows)
+
+
+def radial_distribution(one: Any, other: Any, cell: Any, edges: Any, frames: int = 50) -> Array:
+    """Return g(r) of two kinds of atoms, (bins,): the density of the ``other`` around each of ``one``; 1 at random.
+
+    :param one: (frames, atoms, 3) A; ``other`` likewise, or None for the same atoms.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param frames: at most so many are used, evenly spaced.
+    :raises ValueError: if the edges exceed half the shortest distance between the cell's faces.
+    """
+    bounds, first = np.asarray(edges, dtype=float), np.asarray(one, dtype=float)
+    second = first if other is None else np.asarray(other, dtype=float)
+    chosen = _origins(len(first), frames)
     counts = np.zeros(len(bounds) - 1)
-    others = ~np.eye(ions, dtype=bool)
-    for start in starts:
-        vectors = (points[start + lag][:, None] - points[start][None, :]) @ inverse
-        distances = np.linalg.norm((vectors - np.round(vectors)) @ lattice, axis=-1)
-        counts += np.histogram(distances[others], bounds)[0]
+    for frame in chosen:
+        counts += pair_counts(first[frame], second[frame], cell, bounds, same=other is None)
+    others = second.shape[1] - (1 if other is None else 0)
+    return _density(counts, cell, bounds, len(chosen) * first.shape[1] * others)
+
+
+def non_gaussian_parameter(positions: Any, lags: Any, origins: int = 1000) -> Any:
+    """Return alpha_2 = 3 <r^4> / (5 <r^2>^2) - 1: zero for diffusion, positive where few ions hop and most rattle.
+
+    Rahman, Phys. Rev. 136, A405 (1964). Arguments as in :func:`self_part`.
+
+    :returns: a number for one lag, else (m,).
+    """
+    points, rows = np.asarray(positions), []
+    for lag in np.atleast_1d(lags):
+        steps = _displacements(points, int(lag), origins)
+        squares = np.einsum('fai,fai->fa', steps, steps)
+        rows.append(float(3 * np.mean(squares**2) / (5 * np.mean(squares) ** 2) - 1))
+    return rows[0] if np.ndim(lags) == 0 else np.array(rows)
+
+
+def _origins(count: int, most: int) -> NDArray[np.int64]:
+    """Return up to ``most`` of ``count`` time origins, evenly spaced.
+
+    :raises ValueError: if there is none.
+    """
+    if count < 1:
+        raise ValueError('The lag is as long as the trajectory: give a shorter one.')
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
+
+
+def _displacements(points: Any, lag: int, origins: int) -> Array:
+    starts = _origins(len(points) - lag, origins)
+    return np.asarray(points[starts + lag] - points[starts], dtype=float)
+
+
+def _histogram(distances: Array, bounds: Array) -> Array:
+    """Return the counts (bins,), by one multiplication a distance where the bins are even."""
+    width = (bounds[-1] - bounds[0]) / (len(bounds) - 1)
+    if not np.allclose(np.diff(bounds), width):
+        return np.histogram(distances, bounds)[0].astype(float)
+    index = ((distances - bounds[0]) * (1 / width)).astype(np.int64)
+    inside = (distances >= bounds[0]) & (index < len(bounds) - 1)
+    return np.bincount(index[inside], minlength=len(bounds) - 1).astype(float)
+
+
+def _density(counts: Array, cell: Any, bounds: Array, pairs: int) -> Array:
     shells = 4 / 3 * np.pi * np.diff(bounds**3)
-    # N - 1 others: for few ions N would be a systematic error of 1/N.
-    density = (ions - 1) / abs(np.linalg.det(lattice))
-    return np.asarray(counts / (len(starts) * ions * density * shells))
-
-
-def non_gaussian_parameter(positions: Any, lag: int) -> float:
-    """Return 3 <r^4> / (5 <r^2>^2) - 1: zero for diffusion, positive where few ions hop and most rattle."""
-    points = np.asarray(positions, dtype=float)
-    squares = np.sum((points[lag:] - points[: len(points) - lag]) ** 2, axis=-1)
-    return float(3 * np.mean(squares**2) / (5 * np.mean(squares) ** 2) - 1)
+    return np.asarray(counts * abs(np.linalg.det(np.asarray(cell, dtype=float))) / (pairs * shells))

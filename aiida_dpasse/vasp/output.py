@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ _EDIFF = re.compile(r'^\s+EDIFF\s*=\s*(\S+)\s+stopping-criterion')
 #: Change of the energy, and in brackets that of the eigenvalues, in eV.
 _CHANGE = re.compile(r'total energy-change \(2\. order\)\s*:\s*(\S+)\s*\(\s*(\S+)\)')
 _REACHED = 'aborting loop because EDIFF is reached'
+_AT_REST = 'reached required accuracy - stopping structural energy minimisation'
 
 
 def converged_steps(outcar: str) -> list[bool]:
@@ -86,4 +88,6 @@ def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
                 converged=converged,
             )
         )
+    if frames and len(frames) == len(run.ionic_steps) and _AT_REST in outcar:
+        frames[-1] = replace(frames[-1], at_rest=True)
     return frames

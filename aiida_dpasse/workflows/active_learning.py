@@ -10,28 +10,33 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.functions.compare_to_labels import compare_to_labels
 from aiida_dpasse.functions.plan_active_learning import plan_active_learning
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.functions.stage_exploration import stage_exploration
 from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters, validate_active_learning
+from aiida_dpasse.workflows.checked_loop import CheckedLoopWorkChain
 from aiida_dpasse.workflows.committee import CommitteeWorkChain, validate_labelled
-from aiida_dpasse.workflows.committee_loop import CommitteeLoopWorkChain
+from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
 from aiida_dpasse.workflows.explore import ExploreWorkChain, validate_structures
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.label_sources import BY_CODE, define_labeller, labeller_of
 
 
-class ActiveLearningWorkChain(CommitteeLoopWorkChain):
+class ActiveLearningWorkChain(CheckedLoopWorkChain):
     """Train, explore, label, again: the frames grow where the committee disagrees."""
 
     CODES = ('dp', 'lmp', 'python')
     OPTIONAL_CODES = tuple(BY_CODE)
     PARAMETERS = ActiveLearningParameters
     PROTOCOL = 'active_learning'
-    CHILDREN = {'committee': CommitteeWorkChain, 'explore': ExploreWorkChain, 'label': LabelWorkChain}
+    CHILDREN = {
+        'committee': CommitteeWorkChain,
+        'explore': ExploreWorkChain,
+        'label': LabelWorkChain,
+        'conductivity': ConductivityWorkChain,
+    }
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -65,6 +70,13 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
                 cls.inspect_committee,
                 cls.validate_committee,
                 cls.inspect_validation,
+                if_(cls.observes)(
+                    cls.observe,
+                    while_(cls.queue_left)(
+                        cls.submit_observation,
+                    ),
+                    cls.inspect_observation,
+                ),
                 if_(cls.explores)(
                     cls.explore,
                     cls.inspect_exploration,
@@ -147,18 +159,6 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             self.ctx.parts[self.key('frames')] = self.ctx.training
         return code
 
-    def validate_committee(self) -> None:
-        """Measure the errors of the committee on the held-out frames."""
-        self.predict('evaluate', self.ctx.held_out)
-
-    def inspect_validation(self) -> ExitCode | None:
-        """Take the errors, or give up."""
-        node = self.ctx[self.key('evaluate')]
-        if not node.is_finished_ok:
-            return self.give_up(node, 'ERROR_VALIDATION')
-        self.ctx.parts[self.key('errors')] = node.outputs.results
-        return None
-
     def explore(self) -> None:
         """Explore with the committee; what was labelled or refused before is not chosen again."""
         key = self.key('explore')
@@ -230,24 +230,6 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             return False
         self.report(f'{node.process_label}<{node.pk}>: {node.exit_message}')
         return True
-
-    def calibrates(self) -> bool:
-        """Whether the trust levels follow the errors of what was labelled, and something was."""
-        trust = self.ctx.plan[self.key('explore')]['trust']
-        return bool(trust['mode'] == 'calibrated' and self.key('labelled') in self.ctx.labelled)
-
-    def evaluate_labels(self) -> None:
-        """Let the committee that chose the frames predict them, now that their labels are known."""
-        self.predict('truth', self.ctx.labelled[self.key('labelled')])
-
-    def calibrate(self) -> None:
-        """Compare errors and deviations; without them the levels stay as they were."""
-        node = self.ctx[self.key('truth')]
-        if not node.is_finished_ok:
-            self.report(f'{node.process_label}<{node.pk}> says: {node.exit_message} The trust levels stay.')
-            return
-        frames, metadata = self.ctx.labelled[self.key('labelled')], {'call_link_label': self.key('compare')}
-        self.ctx.calibration[self.key('pairs')] = compare_to_labels(frames, node.outputs.predictions, metadata=metadata)
 
     def judge(self) -> None:
         """Write the table and decide whether the loop goes on."""

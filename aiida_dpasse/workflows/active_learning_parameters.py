@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiida import orm
 from pydantic import Field, model_validator
 
 from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.workflows.committee import CommitteeParameters
+from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
 from aiida_dpasse.workflows.explore import ExploreParameters
 from aiida_dpasse.workflows.label import LabelParameters
 from aiida_dpasse.workflows.label_sources import validate_labeller
@@ -33,6 +35,12 @@ class ConvergenceParameters(Parameters):
     )
     maximum_force_change: float | None = Field(
         gt=0, description='Largest relative change of that RMSE since the iteration before.'
+    )
+    maximum_diffusivity_change: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest relative change of the ions' diffusion coefficient since the iteration before, at every "
+        'temperature of `conductivity` at which they diffuse; its error has to be below this as well.',
     )
 
     @model_validator(mode='after')
@@ -63,7 +71,18 @@ class ActiveLearningParameters(Parameters):
     committee: CommitteeParameters = Field(description='Training of the committee.')
     explore: ExploreParameters = Field(description='Exploration with the committee.')
     label: LabelParameters = Field(description='Labels of the candidates.')
+    conductivity: ConductivityParameters | None = Field(
+        default=None,
+        description='Dynamics of every structure with the first member of each committee, for '
+        '`convergence.maximum_diffusivity_change`; null runs none.',
+    )
     seed: int = Field(ge=0, description='Seed of every random choice.')
+
+    @model_validator(mode='after')
+    def _observed(self) -> ActiveLearningParameters:
+        if self.convergence.maximum_diffusivity_change is not None and self.conductivity is None:
+            raise ValueError('`convergence.maximum_diffusivity_change` asks for dynamics: give `conductivity`')
+        return self
 
     @model_validator(mode='after')
     def _stages(self) -> ActiveLearningParameters:
@@ -84,11 +103,15 @@ class ActiveLearningParameters(Parameters):
 
 
 def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence unless one labeller is given and the frames hold the elements of all structures."""
+    """Return one sentence unless one labeller is given, the frames hold the elements of all structures, and the
+    structures the ion that is watched."""
     if message := validate_labeller(inputs):
         return message
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
     for label, structure in inputs.get('structures', {}).items():
         if missing := sorted(structure.get_symbols_set() - elements):
             return f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
+    watched = inputs['parameters'].get_dict().get('conductivity') if 'parameters' in inputs else None
+    if watched is not None:
+        return validate_conductivity({**inputs, 'parameters': orm.Dict(watched)}, None)
     return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ExitCode, Process, ProcessBuilder, WorkChain
+from aiida.engine.processes.workchains.awaitable import Awaitable
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
@@ -23,6 +25,12 @@ CODE_HELP = {
     'cp2k': 'CP2K: density-functional theory that anyone can run; it labels.',
     'shell': 'A program of your own that reads extended XYZ and writes it with energies and forces; it labels.',
 }
+
+
+#: Scheduler options of another plugin's job where nothing else is asked for.
+ONE_PROCESS = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}, 'withmpi': False}
+#: Where the children of the queue lie in the context.
+DONE = 'done.'
 
 
 def validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
@@ -150,13 +158,27 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         return bool(self.ctx.get('queue', []))
 
     def submit_queue(self) -> None:
-        """Submit the next children, as many as may run at once, and wait for them; they come to lie in `ctx.done`."""
-        count = self.inputs.max_concurrent
-        batch, self.ctx.queue = self.ctx.queue[:count], self.ctx.queue[count:]
-        for maker, key in batch:
+        """Submit as many children as may run at once, the next whenever one ends; they come to lie in `ctx.done`."""
+        self.fill(self.inputs.max_concurrent)
+
+    def fill(self, count: int) -> None:
+        """Submit the next ``count`` children of the queue and wait for them, and for those that follow them."""
+        for _ in range(min(count, len(self.ctx.queue))):
+            (maker, key), *self.ctx.queue = self.ctx.queue
             process, inputs = getattr(self, maker)(key)
             inputs.setdefault('metadata', {}).setdefault('call_link_label', key)
-            self.to_context(**{f'done.{key}': self.submit(process, **inputs)})
+            self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
+
+    def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
+        """Submit the next child in the place of one that ended: AiiDA itself goes on when all have ended only, and the
+        slowest of them would hold the others up. One that was submitted before a worker was killed is found again."""
+        if awaitable.key.startswith(DONE) and self.queue_left():
+            known = len(self._awaitables)
+            self.fill(1)
+            for new in self._awaitables[known:]:
+                follow = functools.partial(self.call_soon, self._on_awaitable_finished, new)
+                self.runner.call_on_process_finish(new.pk, follow)
+        super()._on_awaitable_finished(awaitable)
 
     def finished(self, prefix: str = '') -> dict[str, orm.ProcessNode]:
         """Return the children that ended well, by key, those whose key starts with ``prefix``."""

@@ -2,90 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, PositiveFloat, model_validator
 
-from aiida_dpasse.calculations.md import MDParameters
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
-from aiida_dpasse.calculations.transport import TransportCalculation
+from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.determine_transport import determine_transport
-from aiida_dpasse.functions.make_supercell import make_supercell
+from aiida_dpasse.functions.lengthen_run import lengthen_run
 from aiida_dpasse.functions.plan_conductivity import plan_conductivity
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
+from aiida_dpasse.workflows.conductivity_runs import NAMES, STOPPED, ConductivityRuns, run_of
 from aiida_dpasse.workflows.initial_data import validate_structures
-from aiida_dpasse.workflows.md import MDBaseWorkChain
-
-#: Outputs of each analysis that tell the transport.
-NAMES = ('statistics', 'results')
 
 
-class MobileIonParameters(Parameters):
-    """The ion whose transport is asked for."""
-
-    ion: str = Field(default='Li', description='Element of the mobile ion.')
-    charge: float = Field(default=1.0, description='Its charge in elementary charges.')
-    max_frames: int = Field(default=4000, gt=15, description='Frames that the analysis holds in memory.')
-
-
-class ConductivityParameters(Parameters):
-    """Temperatures, replicas, dynamics and analysis."""
-
-    supercell: float | list[int] | list[list[int]] = Field(
-        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
-    )
-    temperatures: list[PositiveFloat] = Field(min_length=1, description='Temperatures in K.')
-    replicas: int = Field(gt=0, description='Independent runs of each structure at each temperature.')
-    md: dict[str, Any] = Field(description='Parameters of `dpasse.md`, without `temperature` and `seed`.')
-    transport: MobileIonParameters = Field(default=MobileIonParameters(), description='The mobile ion.')
-    hop_length: float = Field(
-        default=2.5, gt=0, description='Distance between neighbouring sites in A: hops are told from rattling by it.'
-    )
-    extrapolate_to: float | None = Field(
-        default=300.0, gt=0, description='Temperature in K of the conductivity; null fits no line.'
-    )
-    seed: int = Field(
-        ge=0, description='Seed of all velocities; a chain that calls this one replaces it by one derived from its own.'
-    )
-
-    @model_validator(mode='after')
-    def _runs(self) -> ConductivityParameters:
-        if taken := sorted({'temperature', 'seed'} & set(self.md)):
-            raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
-        if message := check_parameters(MDParameters, {**self.md, 'temperature': 1.0, 'seed': 1}):
-            raise ValueError(f'`md`: {message}')
-        if not self.md.get('trajectory_interval'):
-            raise ValueError('`md.trajectory_interval` is missing: without a trajectory there is nothing to analyse')
-        return self
-
-
-def validate_conductivity(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if potential, structures, ion and codes do not go together."""
-    codes = inputs.get('codes', {})
-    if 'lmp' in codes and 'python' in codes and codes['lmp'].computer.pk != codes['python'].computer.pk:
-        return (
-            f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
-            'trajectories are read where they lie, give a Python of that computer.'
-        )
-    potential = inputs.get('potential')
-    for label, structure in inputs.get('structures', {}).items():
-        symbols = sorted(structure.get_symbols_set())
-        if potential is not None and (message := potential.check_elements(symbols, f'the structure `{label}`')):
-            return f'potential: {message}'
-        if 'parameters' in inputs:
-            ion = inputs['parameters'].get_dict().get('transport', {}).get('ion', 'Li')
-            if ion not in symbols:
-                return f'structures.{label}: it holds no {ion}: correct `transport.ion` in the parameters.'
-    if potential is not None and potential.form == 'checkpoint':
-        return 'potential: LAMMPS cannot run a checkpoint; give the frozen potential.'
-    return None
-
-
-class ConductivityWorkChain(DpasseWorkChain):
+class ConductivityWorkChain(ConductivityRuns):
     """Run every structure at every temperature, take statistics where the trajectories lie, fit what they say."""
 
     CODES = ('lmp', 'python')
@@ -102,7 +34,23 @@ class ConductivityWorkChain(DpasseWorkChain):
             validator=validate_structures,
             help='One structure, or several configurations of its disorder, which are pooled.',
         )
-        spec.input('potential', valid_type=DeepPotentialData, help='Frozen or compressed potential.')
+        spec.input('potential', valid_type=DeepPotentialData, required=False, help='Frozen or compressed potential.')
+        spec.input(
+            'calculator',
+            valid_type=orm.Dict,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=validate_calculator,
+            help='ASE calculator in place of a potential, to compare with: slow, at constant volume, and never made '
+            'longer.',
+        )
+        spec.input_namespace(
+            'committee',
+            valid_type=DeepPotentialData,
+            required=False,
+            help='Further potentials, trained on the same frames: they follow the runs of `potential`, and their '
+            'deviation says where it is not to be trusted.',
+        )
         spec.inputs.validator = validate_conductivity
         spec.outline(
             cls.setup,
@@ -114,12 +62,25 @@ class ConductivityWorkChain(DpasseWorkChain):
                 cls.submit_queue,
             ),
             cls.determine,
+            while_(cls.goes_on)(
+                cls.lengthen,
+                while_(cls.queue_left)(
+                    cls.submit_queue,
+                ),
+                cls.analyse_trajectories,
+                while_(cls.queue_left)(
+                    cls.submit_queue,
+                ),
+                cls.determine,
+            ),
+            cls.finish,
         )
         spec.output(
             'transport',
             valid_type=orm.Dict,
             required=False,
-            help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, verdict.',
+            help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, density, '
+            '`verdict` and its `reason`; `finite_size`: whether a larger cell tells the same.',
         )
         spec.output(
             'arrhenius',
@@ -127,7 +88,16 @@ class ConductivityWorkChain(DpasseWorkChain):
             required=False,
             help='Activation energy, and the conductivity at `extrapolate_to` with its 16 % and 84 % quantiles.',
         )
-        spec.output('curves', valid_type=orm.ArrayData, required=False, help='MSD and its error by temperature.')
+        spec.output(
+            'curves', valid_type=orm.ArrayData, required=False, help='MSD, its error and van Hove maps by temperature.'
+        )
+        spec.output(
+            'candidates',
+            valid_type=FramesData,
+            required=False,
+            help="Frames of all runs beyond the committee's trust, to be labelled; absent if none.",
+        )
+        spec.output('trust', valid_type=orm.Dict, required=False, help='Deviation of the committee in each run.')
         spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
         spec.exit_code(
             400,
@@ -139,81 +109,130 @@ class ConductivityWorkChain(DpasseWorkChain):
             'ERROR_UNDETERMINED',
             message='The conductivity is undetermined: {reason} Run longer, hotter, or in a larger cell.',
         )
+        spec.exit_code(
+            610,
+            'ERROR_IMPRECISE',
+            message='The diffusion is not known to {wanted:.0%} at {temperatures} within {steps} steps: accept the '
+            'outputs, raise `precision.maximum_steps`, or simulate a larger cell.',
+        )
+        spec.exit_code(
+            620,
+            'ERROR_ALL_STOPPED',
+            message='At no temperature did all runs keep their limits. {reason} Simulate colder, or train the '
+            'potential on the candidates.',
+        )
 
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the coldest first: they are the slowest to tell anything."""
-        structures = self.inputs.structures
-        self.ctx.plan = plan_conductivity(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
-        self.ctx.supercells = {}
-        for label, structure in structures.items():
-            metadata = {'call_link_label': f'supercell_{label}'}
-            try:
-                self.ctx.supercells[label] = make_supercell(structure, self.ctx.plan['supercell'], metadata=metadata)
-            except ValueError as exception:
-                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
-        formulas = {label: cell.get_formula() for label, cell in self.ctx.supercells.items()}
-        if len(set(formulas.values())) > 1:
-            found = ', '.join(f'{label}: {formula}' for label, formula in sorted(formulas.items()))
-            reason = f'Configurations that are pooled should have one supercell formula, these have {found}.'
-            return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
-        self.enqueue('make_run', sorted(key for key in self.ctx.plan if key.startswith('md_')))
+        nodes = {f'committee_{label}': node for label, node in self.inputs.get('committee', {}).items()}
+        self.ctx.plan = plan_conductivity(
+            self.inputs.parameters, **nodes, **self.inputs.structures, metadata={'call_link_label': 'plan'}
+        )
+        # Of each run its parameters if it became longer, its legs that ended well, and the leg that crossed a limit;
+        # and the runs that failed in any way.
+        self.ctx.lengths, self.ctx.legs, self.ctx.stopped, self.ctx.lost, self.ctx.round = {}, {}, {}, [], 0
+        if (code := self.make_cells()) is not None:
+            return code
+        self.start(sorted(key for key in self.ctx.plan if key.startswith('md_')))
         return None
 
-    def label_of(self, key: str) -> str:
-        """Return the structure's label in ``md_<label>_<t>_<r>``."""
-        return key.removeprefix('md_').rsplit('_', 2)[0]
-
-    def make_run(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
-        """Return the dynamics ``key``."""
-        md = {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.supercells[self.label_of(key)],
-            'potentials': {'potential': self.inputs.potential},
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('md')},
-        }
-        return MDBaseWorkChain, {'md': md, **self.restart(key)}
+    def start(self, keys: list[str]) -> None:
+        """Queue runs, or legs of them."""
+        self.ctx.current = keys
+        self.enqueue('make_run', keys)
 
     def analyse_trajectories(self) -> ExitCode | None:
-        """Queue the analysis of every run that ended well, beside its trajectory."""
-        failed = self.unfinished('md_')
-        for key, node in failed.items():
-            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        runs = self.finished('md_')
-        if not runs:
-            first = next(iter(failed.values()))
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
-        self.enqueue('make_analysis', [key.replace('md_', 'transport_', 1) for key in sorted(runs)])
+        """Queue the analysis of every run that ended well, beside its trajectory, all its legs together."""
+        ended = []
+        for key in self.ctx.current:
+            run, node = run_of(key), self.ctx.done[key]
+            if node.is_finished_ok:
+                self.ctx.legs.setdefault(run, []).append(key)
+                ended.append(key)
+            else:
+                self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+                self.ctx.lost.append(run)
+                if node.exit_status in STOPPED:
+                    self.ctx.stopped[run] = key
+        if not self.ctx.legs and not self.ctx.stopped:
+            first, count = self.ctx.done[self.ctx.current[0]], len(self.ctx.current)
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=count, reason=first.exit_message)
+        self.enqueue('make_analysis', [key.replace('md_', 'transport_', 1) for key in ended])
         return None
-
-    def make_analysis(self, key: str) -> tuple[type[TransportCalculation], dict[str, Any]]:
-        """Return the analysis of one run."""
-        run = key.replace('transport_', 'md_', 1)
-        inputs = {
-            'code': self.inputs.codes.python,
-            'trajectories': dict(self.ctx.done[run].outputs.trajectories),
-            'structure': self.ctx.supercells[self.label_of(run)],
-            'parameters': self.ctx.plan['transport'],
-            'metadata': {'options': self.options_for('transport')},
-        }
-        return TransportCalculation, inputs
 
     def determine(self) -> ExitCode | None:
         """Pool the runs of each temperature, fit the line, and say what is undetermined."""
-        analyses = self.finished('transport_')
-        for key, node in self.unfinished('transport_').items():
+        failed = self.unfinished('transport_')
+        for key, node in failed.items():
             self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        if not analyses:
-            first = next(iter(self.unfinished('transport_').values()))
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(
-                count=len(self.unfinished('transport_')), reason=first.exit_message
-            )
+        analyses = self.analyses()
+        if not analyses and not self.ctx.stopped:
+            first = next(iter(failed.values()))
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
         found = {
             key.replace('transport', name, 1): node.outputs[name] for name in NAMES for key, node in analyses.items()
         }
-        metadata = {'call_link_label': 'determine'}
-        results = determine_transport(self.inputs.parameters, self.ctx.plan['runs'], **found, metadata=metadata)
+        self.ctx.results = determine_transport(
+            self.inputs.parameters,
+            self.ctx.plan['runs'],
+            **found,
+            **self.dynamics(),
+            metadata={'call_link_label': f'determine_{self.ctx.round}' if self.ctx.round else 'determine'},
+        )
+        return None
+
+    def imprecise(self) -> list[int]:
+        """Return the temperatures, by their place, at which the diffusion is not known well enough; where a run crossed
+        a limit, longer ones are of no use."""
+        precision = self.inputs.parameters.get_dict().get('precision')
+        if precision is None:
+            return []
+        rows = self.ctx.results['transport']['temperatures']
+        return [
+            index
+            for index, row in enumerate(rows)
+            if not row['stopped']
+            and (not row['diffusive'] or row['error_cm2_s'] > precision['relative_error'] * row['diffusivity_cm2_s'])
+        ]
+
+    def waiting(self) -> list[str]:
+        """Return the runs that may become twice as long, and should."""
+        wanted = self.imprecise()
+        return [
+            run
+            for run in sorted(self.ctx.legs)
+            if int(run.split('_')[-2]) in wanted
+            and run not in self.ctx.lost
+            and 2 * self.length(run)['steps'] <= self.inputs.parameters['precision']['maximum_steps']
+        ]
+
+    def goes_on(self) -> bool:
+        """Whether runs have to become longer, and may."""
+        return bool(self.waiting())
+
+    def lengthen(self) -> None:
+        """Queue another leg of the runs at the temperatures at which they tell too little."""
+        self.ctx.round += 1
+        keys = {run: f'{run}_leg_{len(self.ctx.legs[run])}' for run in self.waiting()}
+        for run, key in keys.items():
+            self.ctx.lengths[run] = lengthen_run(self.length(run), metadata={'call_link_label': f'lengthen_{key}'})
+        self.start(list(keys.values()))
+
+    def finish(self) -> ExitCode | None:
+        """Say what could not be determined, or not well enough."""
+        results = {**self.ctx.results, **self.choose_candidates()}
         self.out_many(results)
+        rows = results['transport']['temperatures']
+        stops = [row['reason'] for row in rows if row['stopped']]
+        if stops and all(row['stopped'] or not row['runs'] for row in rows):
+            return self.exit_codes.ERROR_ALL_STOPPED.format(reason=stops[0])
         if 'arrhenius' in results and results['arrhenius']['conductivity_mS_cm'] is None:
             return self.exit_codes.ERROR_UNDETERMINED.format(reason=results['arrhenius']['reason'])
+        if places := self.imprecise():
+            precision, kelvins = self.inputs.parameters['precision'], self.inputs.parameters['temperatures']
+            return self.exit_codes.ERROR_IMPRECISE.format(
+                wanted=precision['relative_error'],
+                temperatures=', '.join(f'{kelvins[place]:g} K' for place in places),
+                steps=precision['maximum_steps'],
+            )
         return None

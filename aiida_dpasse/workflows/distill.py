@@ -5,39 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.account_distillation import account_distillation
-from aiida_dpasse.functions.collect_samples import collect_samples
 from aiida_dpasse.functions.compare_errors import compare_errors
 from aiida_dpasse.functions.compare_speed import compare_speed
-from aiida_dpasse.functions.perturb_frames import perturb_frames
-from aiida_dpasse.functions.perturb_structures import perturb_structures
-from aiida_dpasse.functions.plan_distill import plan_distill
-from aiida_dpasse.functions.select_compounds import frames_of, select_compounds
 from aiida_dpasse.functions.split_frames import split_frames
-from aiida_dpasse.functions.structures_from_frames import structures_from_frames
-from aiida_dpasse.functions.union_frames import union_frames
-from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.committee import best_form, validate_labelled
+from aiida_dpasse.workflows.acceptance import AcceptanceWorkChain
+from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.distill_parameters import DistillParameters, validate_distill
 from aiida_dpasse.workflows.initial_data import validate_structures
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.workflows.taught_rounds import TaughtRoundsWorkChain
 
 
-class DistillWorkChain(DpasseWorkChain):
+class DistillWorkChain(TaughtRoundsWorkChain):
     """Perturb, run the teacher, perturb again, label with the teacher, train the student, compare."""
 
     CODES = ('dp', 'lmp', 'python')
     PARAMETERS = DistillParameters
     PROTOCOL = 'distill'
-    CHILDREN = {'label': LabelWorkChain}
+    CHILDREN = {'label': LabelWorkChain, 'acceptance': AcceptanceWorkChain}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -68,15 +61,41 @@ class DistillWorkChain(DpasseWorkChain):
                 cls.submit_queue,
             ),
             cls.label,
+            cls.hold_out,
             cls.train,
+            cls.take_student,
+            while_(cls.explores)(
+                cls.explore,
+                while_(cls.queue_left)(
+                    cls.submit_queue,
+                ),
+                cls.relabel,
+                cls.examine,
+                cls.settle,
+                if_(cls.learns_more)(
+                    cls.train,
+                    cls.take_student,
+                ),
+            ),
             cls.compare,
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
             cls.finish,
+            if_(cls.accepts)(
+                cls.accept,
+                cls.take_verdict,
+            ),
         )
         spec.output('student', valid_type=DeepPotentialData, help='Compressed if that was asked for, else frozen.')
         spec.output('frames', valid_type=FramesData, help='All frames that the teacher labelled.')
+        spec.output('test_data', valid_type=FramesData, help='Those of them that the student never saw.')
+        spec.output(
+            'rounds',
+            valid_type=orm.Dict,
+            required=False,
+            help='What the student met by itself in each round, its errors there, and whether it is `settled`.',
+        )
         spec.output('account', valid_type=orm.Dict, help='What became of every frame and of every run.')
         spec.output('learning_curve', valid_type=orm.ArrayData, help='Losses against the step.')
         spec.output(
@@ -86,6 +105,9 @@ class DistillWorkChain(DpasseWorkChain):
             'on `test_data`, null without.',
         )
         spec.output('speed', valid_type=orm.Dict, required=False, help='katom-step/s of both, and their `ratio`.')
+        spec.output(
+            'verdict', valid_type=orm.Dict, required=False, help='Whether the student is accepted, and every check.'
+        )
         spec.exit_code(
             400,
             'ERROR_DYNAMICS_FAILED',
@@ -110,84 +132,15 @@ class DistillWorkChain(DpasseWorkChain):
             'ERROR_STUDENT_UNSTABLE',
             message="The student does not survive the teacher's first run: train it longer or on more frames.",
         )
-
-    def perturb(self) -> None:
-        """Perturb the structures, draw the starts and queue the teacher's runs."""
-        structures = self.inputs.structures
-        self.ctx.plan = plan_distill(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
-        self.ctx.perturbed = perturb_structures(
-            self.ctx.plan['perturb'], **structures, metadata={'call_link_label': 'perturb'}
+        spec.exit_code(
+            404,
+            'ERROR_ACCEPTANCE_FAILED',
+            message='Nothing was judged: see the child `accept`; the student is attached.',
         )
-        self.ctx.starts = structures_from_frames(
-            self.ctx.perturbed, self.ctx.plan['starts'], metadata={'call_link_label': 'starts'}
-        )
-        self.enqueue('make_run', sorted(key for key in self.ctx.plan if key.startswith('md_')))
+        spec.exit_code(620, 'ERROR_REFUSED', message='The student is refused, and attached. {reason}')
 
-    def make_run(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
-        """Return the teacher's run ``key``."""
-        return self.dynamics(key, self.inputs.teacher, 'teacher')
-
-    def make_student(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
-        """Return the student's repetition of the teacher's first finished run."""
-        return self.dynamics(self.ctx.reference, self.ctx.student, 'student', key)
-
-    def dynamics(
-        self, key: str, potential: DeepPotentialData, name: str, label: str | None = None
-    ) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
-        """Return run ``key``: its start and its settings, with ``potential``."""
-        md = {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.starts[key.replace('md_', 'frame_0')],
-            'potentials': {name: potential},
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('md')},
-        }
-        return MDBaseWorkChain, {'md': md, **self.restart(label or key)}
-
-    def label(self) -> ExitCode | None:
-        """Perturb what the runs sampled, and have the teacher label it all."""
-        for key, node in self.unfinished('md_').items():
-            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        runs = self.finished('md_')
-        dynamics = self.inputs.parameters['dynamics']
-        minimum = dynamics.get('minimum_success', 0.6) * dynamics['starts']
-        if not runs or len(runs) < minimum:
-            return self.exit_codes.ERROR_DYNAMICS_FAILED.format(count=len(runs), starts=dynamics['starts'])
-        self.ctx.reference = sorted(runs)[0]
-        samples = collect_samples(
-            **{key: node.outputs.frames for key, node in runs.items()}, metadata={'call_link_label': 'samples'}
-        )
-        again = perturb_frames(
-            samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}
-        )
-        chosen = self.of_compounds('frames')
-        further = {} if chosen is None else {'further': chosen}
-        frames = union_frames(
-            perturbed=self.ctx.perturbed,
-            samples=samples,
-            samples_perturbed=again,
-            **further,
-            metadata={'call_link_label': 'union'},
-        )
-        inputs = {'frames': frames, 'potential': self.inputs.teacher, 'parameters': self.ctx.plan['label']}
-        self.run_child('labels', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
-        return None
-
-    def of_compounds(self, port: str) -> FramesData | None:
-        """Return the frames at ``port`` that are of the structures' compounds; None, and a report, if none is."""
-        if port not in self.inputs:
-            return None
-        frames, wanted = self.inputs[port], self.ctx.plan['compounds']
-        known = frames_of(frames.formulas, wanted['compounds'])
-        if known == frames.frames:
-            return frames
-        if not known:
-            self.report(f"none of `{port}` is of the structures' compounds: they are left out")
-            return None
-        return select_compounds(frames, wanted, metadata={'call_link_label': f'select_{port}'})
-
-    def train(self) -> ExitCode | None:
-        """Hold frames out and train the student on the others."""
+    def hold_out(self) -> ExitCode | None:
+        """Account for runs and labels, and hold frames out of the training."""
         labels = self.ctx.labels
         if 'account' in labels.outputs:
             results = {key: node.outputs.results for key, node in self.finished('md_').items()}
@@ -200,33 +153,24 @@ class DistillWorkChain(DpasseWorkChain):
             self.out('account', account)
         if not labels.is_finished_ok:
             return self.failure(labels, self.exit_codes.ERROR_LABEL_FAILED)
-        self.out('frames', labels.outputs.frames)
+        self.ctx.results = {'frames': labels.outputs.frames}
         self.ctx.parts = split_frames(
             labels.outputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'}
         )
-        inputs = {
-            'code': self.inputs.codes.dp,
-            'training_data': self.ctx.parts['training'],
-            'parameters': self.ctx.plan['train'],
-            'metadata': {'options': self.options_for('train')},
-        }
-        if 'validation' in self.ctx.parts:
-            inputs['validation_data'] = self.ctx.parts['validation']
-        self.run_child('training', TrainBaseWorkChain, {'train': inputs, **self.restart('train')})
+        self.out('test_data', self.ctx.parts['test'])
+        self.ctx.round, self.ctx.settled, self.ctx.taught, self.ctx.table = 0, False, {}, {}
         return None
 
-    def compare(self) -> ExitCode | None:
-        """Queue the tests of the student and its run beside the teacher's."""
-        training = self.ctx.training
-        if not training.is_finished_ok:
-            return self.failure(training, self.exit_codes.ERROR_TRAINING_FAILED)
-        self.ctx.student = best_form(training.outputs)
-        self.out('student', self.ctx.student)
-        self.out('learning_curve', training.outputs.learning_curve)
+    def compare(self) -> None:
+        """Attach the student, and queue its tests and its run beside the teacher's."""
+        self.attach()
         # The student runs beside a test, as the teacher's runs ran beside each other: the speeds are comparable.
         self.enqueue('make_student', ['student'])
         self.enqueue('make_evaluation', ['evaluate_held_out', *self.reference_tests()])
-        return None
+
+    def make_student(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
+        """Return the student's repetition of the teacher's first finished run."""
+        return self.dynamics(self.ctx.reference, self.ctx.student, 'student', key)
 
     def reference_tests(self) -> list[str]:
         """Return the key of the test against reference labels, if there are any of these compounds."""
@@ -269,4 +213,32 @@ class DistillWorkChain(DpasseWorkChain):
             metadata={'call_link_label': 'compare_speed'},
         )
         self.out('speed', speed)
+        return None
+
+    def accepts(self) -> bool:
+        """Whether the student has to show that it may replace its teacher."""
+        return 'acceptance' in self.ctx.plan
+
+    def accept(self) -> None:
+        """Let it show that."""
+        inputs = {
+            'student': self.ctx.student,
+            'teacher': self.inputs.teacher,
+            'structures': dict(self.inputs.structures),
+            'frames': self.ctx.parts['test'],
+            'parameters': self.ctx.plan['acceptance'],
+            **self.shared(AcceptanceWorkChain, 'accept'),
+        }
+        if 'reference_frames' in self.ctx:
+            inputs['test_data'] = self.ctx.reference_frames
+        self.run_child('accept', AcceptanceWorkChain, inputs)
+
+    def take_verdict(self) -> ExitCode | None:
+        """Attach the verdict, and stop at a student that is refused."""
+        node = self.ctx['accept']
+        if 'verdict' not in node.outputs:
+            return self.failure(node, self.exit_codes.ERROR_ACCEPTANCE_FAILED)
+        self.out('verdict', node.outputs.verdict)
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_REFUSED.format(reason=node.outputs.verdict['reason'])
         return None

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from aiida_dpasse.calculations.md import MDParameters
+from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
 from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.workflows.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.workflows.held_out import SplitParameters
 from aiida_dpasse.workflows.initial_data import PerturbationParameters
 from aiida_dpasse.workflows.label import LabelParameters
@@ -28,13 +29,23 @@ class TeacherDynamicsParameters(Parameters):
 
     @model_validator(mode='after')
     def _run(self) -> TeacherDynamicsParameters:
-        if taken := sorted({'sample_interval', 'seed'} & set(self.md)):
-            raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
+        refuse_what_is_set(self.md, ('sample_interval', 'seed'))
         if message := check_parameters(MDParameters, {**self.md, 'sample_interval': 1, 'seed': 1}):
             raise ValueError(f'`md`: {message}')
         if self.frames > self.md['steps']:
             raise ValueError(f'`frames` ({self.frames}) should not exceed `md.steps` ({self.md["steps"]})')
         return self
+
+
+class RoundsParameters(Parameters):
+    """Rounds in which the student explores by itself and learns what its teacher says of it."""
+
+    maximum: int = Field(gt=0, description='At most so many rounds.')
+    force_mae: float = Field(
+        gt=0,
+        description='The student is settled if its runs come to their end and the MAE of its forces on the frames that '
+        'it samples there is at most this, meV/A.',
+    )
 
 
 class DistillParameters(Parameters):
@@ -54,6 +65,12 @@ class DistillParameters(Parameters):
     label: LabelParameters = Field(description='What of the labels is admitted: `max_force` among others.')
     split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
     train: TrainParameters = Field(description='Training of the student.')
+    rounds: RoundsParameters | None = Field(
+        default=None, description="Rounds of the student's own dynamics, from the teacher's starts; null trains once."
+    )
+    acceptance: AcceptanceParameters | None = Field(
+        default=None, description='What the student has to show before it is used; null asks for nothing.'
+    )
     seed: int = Field(
         ge=0,
         description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',

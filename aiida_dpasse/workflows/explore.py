@@ -9,7 +9,7 @@ from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.md import MDParameters
+from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
 from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
@@ -80,8 +80,7 @@ class ExploreParameters(Parameters):
 
     @model_validator(mode='after')
     def _runs(self) -> ExploreParameters:
-        if taken := sorted({'temperature', 'pressure', 'seed'} & set(self.md)):
-            raise ValueError(f'`md.{taken[0]}` is set for each run: take it out')
+        refuse_what_is_set(self.md, ('temperature', 'pressure', 'seed'))
         if self.md.get('sample_interval') is None:
             raise ValueError('`md.sample_interval` is missing: give the number of steps between two sampled frames')
         if self.trust.mode == 'calibrated' and self.md.get('relative_deviation'):

@@ -22,7 +22,7 @@ class FinetuneParameters(HeldOutParameters):
         return self
 
 
-def validate_finetune(inputs: Any, port: Any) -> str | None:
+def validate_pretrained(inputs: Any) -> str | None:
     """Return one sentence if the pre-trained potential cannot be tuned to these frames."""
     if 'pretrained' in inputs and 'frames' in inputs:
         potential = inputs['pretrained']
@@ -33,7 +33,12 @@ def validate_finetune(inputs: Any, port: Any) -> str | None:
                 f'pretrained: its type map lacks {", ".join(missing)}; take a potential that was trained with these '
                 'elements.'
             )
-    return validate_held_out(inputs, port)
+    return None
+
+
+def validate_finetune(inputs: Any, port: Any) -> str | None:
+    """Return one sentence if the potential cannot be tuned to these frames, or they leave none to train or to test."""
+    return validate_pretrained(inputs) or validate_held_out(inputs, port)
 
 
 class FinetuneWorkChain(HeldOutWorkChain):

@@ -39,8 +39,7 @@ class InitialDataParameters(Parameters):
     )
     relax: RelaxationParameters | None = Field(
         default=None,
-        description='Relax the structures first, with the calculator or potential that labels. Null takes them as they '
-        'are.',
+        description='Relax the structures first, with what labels. Null takes them as they are.',
     )
     scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
     perturbations: PerturbationParameters = Field(description='Perturbed copies of each structure at each scale.')

@@ -83,7 +83,8 @@ class LabelWorkChain(DpasseWorkChain):
         spec.output(
             'account',
             valid_type=orm.Dict,
-            help='`requested`, `admitted`, `rejected` and `failed` (lists of `id` and `reason`), `retried`.',
+            help='`requested`, `admitted`, `rejected` and `failed` (lists of `id` and `reason`), `retried`, and the '
+            'number of `calculations`.',
         )
         spec.exit_code(
             410,

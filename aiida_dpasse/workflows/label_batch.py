@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.engine import ExitCode, while_
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.merging import merge
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.chain import ONE_PROCESS, DpasseWorkChain
 
 
 class KpointsParameters(Parameters):
@@ -42,6 +42,8 @@ class BatchLabelWorkChain(DpasseWorkChain):
     """
 
     PROTOCOL = 'label'
+    #: Whether the program relaxes frames as well.
+    RELAXES: ClassVar[bool] = True
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -76,8 +78,8 @@ class BatchLabelWorkChain(DpasseWorkChain):
         """
         if message := check_parameters(cls.PARAMETERS, dict(parameters)):
             return f'parameters: {message}'
-        if parameters.get('relaxation') is not None:
-            return f'parameters: `relaxation` needs a calculator or a potential; with `{cls.CODES[0]}` set it to null.'
+        if parameters.get('relaxation') is not None and not cls.RELAXES:
+            return f'parameters: `{cls.CODES[0]}` cannot relax; set `relaxation` to null.'
         return None
 
     @classmethod
@@ -97,9 +99,8 @@ class BatchLabelWorkChain(DpasseWorkChain):
     def job_options(self) -> dict[str, Any]:
         """Return the scheduler options of a job: one process, unless those of `label`, or over them those of the
         program, say otherwise."""
-        resources = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
         own = merge(self.options_for('label'), self.inputs.options.get(self.CODES[0], {}))
-        return {'resources': resources, 'withmpi': False, **own}
+        return {**ONE_PROCESS, **own}
 
     def collect(self) -> dict[str, orm.Data]:
         """Return ``account`` and, if any frame is admitted, ``frames``, both made by a calcfunction."""

@@ -49,6 +49,7 @@ class ShellLabelWorkChain(BatchLabelWorkChain):
 
     CODES = ('shell',)
     PARAMETERS = ShellLabelParameters
+    RELAXES = False
 
     def prepare(self) -> ExitCode | None:
         """Write the frames that are worth labelling into one file."""

@@ -17,8 +17,10 @@ from aiida_dpasse.workflows.label_cp2k import Cp2kLabelWorkChain
 from aiida_dpasse.workflows.label_shell import ShellLabelWorkChain
 from aiida_dpasse.workflows.label_vasp import VaspLabelWorkChain
 
+#: Input that labels if it is given: a potential.
+TEACHER = 'potential'
 #: Inputs that label through our own driver, which needs the code `python`.
-DRIVEN = ('calculator', 'potential')
+DRIVEN = ('calculator', TEACHER)
 #: Process that labels a batch, by the code that labels.
 BY_CODE: dict[str, type[BatchLabelWorkChain]] = {
     'vasp': VaspLabelWorkChain,
@@ -29,8 +31,11 @@ BY_CODE: dict[str, type[BatchLabelWorkChain]] = {
 LABEL_CODES = ('python', *BY_CODE)
 
 
-def define_labeller(spec: WorkChainSpec) -> None:
-    """Define the inputs of which one labels, alike in every chain that labels; the others are optional codes."""
+def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
+    """Define the inputs of which one labels, alike in every chain that labels; the others are optional codes.
+
+    :param teacher: what the potential that labels is called, in a chain whose `potential` does something else.
+    """
     spec.input(
         'calculator',
         valid_type=orm.Dict,
@@ -40,7 +45,7 @@ def define_labeller(spec: WorkChainSpec) -> None:
         help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
     )
     spec.input(
-        'potential',
+        teacher,
         valid_type=DeepPotentialData,
         required=False,
         help='Teacher that labels, instead of a calculator.',
@@ -53,9 +58,11 @@ def sources_of(inputs: Any) -> list[str]:
     return [*(name for name in DRIVEN if name in inputs), *(f'codes.{name}' for name in BY_CODE if name in codes)]
 
 
-def labeller_of(inputs: Mapping[str, Any]) -> dict[str, orm.Data]:
-    """Return the inputs, beside the codes, that a child that labels is to be given."""
-    return {name: inputs[name] for name in DRIVEN if name in inputs}
+def labeller_of(inputs: Mapping[str, Any], teacher: str = TEACHER) -> dict[str, orm.Data]:
+    """Return the inputs, beside the codes, that a child that labels is to be given; ``teacher`` as in
+    `define_labeller`."""
+    names = {name: teacher if name == TEACHER else name for name in DRIVEN}
+    return {name: inputs[given] for name, given in names.items() if given in inputs}
 
 
 def process_of(inputs: Any) -> tuple[str, type[Process]]:
@@ -65,16 +72,22 @@ def process_of(inputs: Any) -> tuple[str, type[Process]]:
     return name, BY_CODE.get(name, LabelCalculation)
 
 
-def validate_labeller(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence unless exactly one labeller is given, with the code and the parameters that it needs."""
-    sources, known = sources_of(inputs), ', '.join([*DRIVEN, *(f'codes.{name}' for name in BY_CODE)])
+def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str | None:
+    """Return one sentence unless exactly one labeller is given, with the code and the parameters that it needs;
+    ``teacher`` as in `define_labeller`."""
+    given = {name: inputs[name] for name in inputs if name not in DRIVEN} | labeller_of(inputs, teacher)
+    called = {TEACHER: teacher}
+    sources = [called.get(name, name) for name in sources_of(given)]
+    driven = [called.get(name, name) for name in DRIVEN]
+    known = ', '.join([*driven, *(f'codes.{name}' for name in BY_CODE)])
     if not sources:
         return f'{known}: none is given; give one of them to label with.'
     if len(sources) > 1:
         return f'{", ".join(sources)}: give one of them to label with, not {len(sources)}.'
-    if sources[0] in DRIVEN and 'python' not in inputs.get('codes', {}):
+    if sources[0] in driven and 'python' not in inputs.get('codes', {}):
         return f'codes.python: it is missing; `{sources[0]}` labels with it.'
-    return validate_program(inputs) or validate_teacher(inputs)
+    message = validate_teacher(given)
+    return validate_program(given) or (message and message.replace(TEACHER, teacher, 1))
 
 
 def validate_program(inputs: Any) -> str | None:

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from aiida_dpasse.calculations.label import LabelJobParameters
 from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.functions.plan_vasp_label import DEFAULTS, plan_vasp_label
-from aiida_dpasse.functions.read_vasp_labels import read_vasp_labels
+from aiida_dpasse.functions.read_vasp_labels import STARTED, read_vasp_labels
 from aiida_dpasse.vasp.incar import OURS
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain, KpointsParameters
 
@@ -93,12 +93,17 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         return WorkflowFactory('vasp.v2.vasp'), inputs
 
     def collect(self) -> dict[str, orm.Data]:
-        """Read what the last calculation of each job left."""
-        answers = {}
+        """Read what the last calculation of each job left, and count all of them."""
+        answers: dict[str, orm.Data] = {}
         for key, node in self.ctx.done.items():
             calculations = sorted(
                 (call for call in node.called if isinstance(call, orm.CalcJobNode)), key=lambda call: call.pk or 0
             )
+            answers |= {
+                f'{STARTED}{key}_{number}': call.outputs.remote_folder
+                for number, call in enumerate(calculations)
+                if 'remote_folder' in call.outputs
+            }
             if calculations and 'retrieved' in calculations[-1].outputs:
                 answers[key] = calculations[-1].outputs.retrieved
         return dict(

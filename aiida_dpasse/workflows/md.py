@@ -19,8 +19,12 @@ from aiida.engine import (
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.md import MDCalculation
+from aiida_dpasse.calculations.md_stops import BY_LABEL, define_stops
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.merge_segments import merge_segments
+from aiida_dpasse.functions.plan_watch import plan_watch
+from aiida_dpasse.functions.select_candidates import select_candidates
 from aiida_dpasse.merging import merge
 from aiida_dpasse.workflows.protocols.loader import machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
@@ -30,7 +34,7 @@ MERGED = ('frames', 'thermo', 'deviation', 'results')
 
 
 class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
-    """Run one molecular dynamics; a segment that ends at its walltime is carried on from its restart file."""
+    """Run one molecular dynamics, watched; a segment that ends at its walltime is carried on from its restart file."""
 
     _process_class = MDCalculation
     PROTOCOL: ClassVar[str] = 'md'
@@ -57,12 +61,14 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
             required=False,
             help='Working directories of all segments in order, if a trajectory was asked for: `segment_00`...',
         )
-        spec.exit_code(
-            410,
-            'ERROR_EXPLODED',
-            message='The atoms flew apart after step {step}: shorten the timestep, lower the temperature, or train the '
-            'potential on such configurations. The frames before it are attached.',
+        spec.output(
+            'candidates',
+            valid_type=FramesData,
+            required=False,
+            help="Frames beyond the committee's trust, without labels, if `watch.deviation` and `sample_interval` are "
+            'set and there are any.',
         )
+        define_stops(spec)
         spec.exit_code(
             420,
             'ERROR_NO_PROGRESS',
@@ -74,6 +80,10 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         super().setup()
         self.ctx.inputs = AttributeDict(self.exposed_inputs(MDCalculation, 'md'))
         self.ctx.last_step = -1
+        self.ctx.watch = None
+        if (self.ctx.inputs.parameters.get_dict().get('watch') or {}).get('deviation'):
+            self.ctx.watch = plan_watch(self.ctx.inputs.parameters, metadata={'call_link_label': 'plan_watch'})
+            self.ctx.inputs.monitors = {'untrusted': self.ctx.watch['monitor'], **self.ctx.inputs.get('monitors', {})}
 
     @process_handler(
         priority=400,
@@ -92,11 +102,13 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         self.report(f'{node.process_label}<{node.pk}> was interrupted: it goes on near step {step}.')
         return ProcessHandlerReport(do_break=True)
 
-    @process_handler(priority=410, exit_codes=MDCalculation.exit_codes.ERROR_EXPLODED)
+    @process_handler(priority=410, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])
     def stop(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Give up: the same start explodes again, and what came before it is what is asked for."""
-        code = self.exit_codes.ERROR_EXPLODED.format(step=node.outputs.results['step'])
-        return ProcessHandlerReport(do_break=True, exit_code=code)
+        """Give up: the same start crosses the same limit again, and what came before it is what is asked for."""
+        code = next(code for code in self.exit_codes.values() if code.status == node.exit_status)
+        results = node.outputs.results
+        step = results['stopped_at']
+        return ProcessHandlerReport(do_break=True, exit_code=code.format(step=step, reason=results['reason']))
 
     def inspect_process(self) -> ExitCode | None:
         """Let the handlers judge; whatever ends the chain, what the segments left is attached."""
@@ -134,6 +146,12 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         for name, node in outputs.items():
             if name in self.spec().outputs:
                 self.out(name, node)
+        if self.ctx.watch is not None and 'frames' in outputs:
+            found = select_candidates(
+                self.ctx.watch['selection'], md=outputs['frames'], metadata={'call_link_label': 'select'}
+            )
+            if 'candidates' in found:
+                self.out('candidates', found['candidates'])
         if self.inputs.md.parameters.get_dict().get('trajectory_interval'):
             self.out('trajectories', {f'segment_{i:02d}': node.outputs.remote_folder for i, node in enumerate(ran)})
 

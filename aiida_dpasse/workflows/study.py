@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters
-from aiida_dpasse.workflows.conductivity import ConductivityParameters
+from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.workflows.distill_parameters import DistillParameters
 from aiida_dpasse.workflows.finetune import FinetuneParameters
 from aiida_dpasse.workflows.initial_data import InitialDataParameters

@@ -6,22 +6,32 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
+from aiida.calculations.stash import StashCalculation
 from aiida.common import AttributeDict
-from aiida.engine import BaseRestartWorkChain, ProcessBuilder, ProcessHandlerReport, process_handler, while_
+from aiida.engine import (
+    ExitCode,
+    ProcessBuilder,
+    ToContext,
+    if_,
+    while_,
+)
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.adjust_training import lower_learning_rate, reduce_batch, smaller_batch
+from aiida_dpasse.functions.adjust_training import watch_training
+from aiida_dpasse.functions.merge_learning_curves import merge_learning_curves
 from aiida_dpasse.merging import merge
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
-from aiida_dpasse.workflows.submit_once import SubmitOnce
+from aiida_dpasse.workflows.train_restarts import TrainRestarts
+
+#: What is kept of a finished training on the computer, if asked for.
+STASHED = ('model.ckpt-*', 'checkpoint', 'lcurve.out', 'input.json', 'out.json')
 
 
-class TrainBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
-    """Train a potential; handlers for walltime, memory and a diverged loss."""
+class TrainBaseWorkChain(TrainRestarts):
+    """Train a potential, in as many runs as it takes (`TrainRestarts`), watched for a divergence."""
 
-    _process_class = TrainCalculation
     PROTOCOL: ClassVar[str] = 'train'
 
     @classmethod
@@ -30,6 +40,14 @@ class TrainBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         super().define(spec)
         spec.expose_inputs(TrainCalculation, namespace='train')
         spec.inputs['max_iterations'].default = lambda: orm.Int(3)
+        spec.inputs['max_iterations'].help = 'How many runs in a row may get no further than those before them.'
+        spec.input(
+            'stash_to',
+            valid_type=orm.Str,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help="Directory on the training's computer to which the checkpoints of the last run are copied.",
+        )
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(
@@ -37,57 +55,75 @@ class TrainBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
                 cls.inspect_process,
             ),
             cls.results,
+            if_(cls.should_stash)(
+                cls.stash,
+                cls.take_stash,
+            ),
         )
         spec.expose_outputs(TrainCalculation)
+        spec.outputs['learning_curve'].help = 'The curve of the whole training, over all its runs.'
+        spec.output(
+            'stash',
+            valid_type=orm.RemoteStashFolderData,
+            required=False,
+            help='Where the checkpoints lie on the computer.',
+        )
         spec.exit_code(
             410,
             'ERROR_CANNOT_BE_HELPED',
             message='No change of the training helps here: see the report and the exit code of the last run.',
         )
+        spec.exit_code(
+            411,
+            'ERROR_NO_PROGRESS',
+            message='As many runs in a row as `max_iterations` allows ended before a new checkpoint: lower '
+            '`training.save_freq` or ask for more walltime; the remote folder of the last run is the `restart_folder`.',
+        )
+        spec.exit_code(
+            420,
+            'ERROR_STASH_FAILED',
+            message='The checkpoints could not be copied to `stash_to`: check that directory. The training is done.',
+        )
 
     def setup(self) -> None:
-        """Take the training's inputs into the context."""
+        """Take the training's inputs into the context, and have it watched."""
         super().setup()
         self.ctx.inputs = AttributeDict(self.exposed_inputs(TrainCalculation, 'train'))
+        watch = watch_training(self.ctx.inputs.parameters, metadata={'call_link_label': 'watch_training'})
+        self.ctx.inputs.monitors = {'diverged': watch, **self.ctx.inputs.get('monitors', {})}
+        if 'restart_folder' in self.ctx.inputs:
+            self.ctx.folders = [self.ctx.inputs.restart_folder]
 
-    @process_handler(
-        priority=400,
-        exit_codes=[
-            TrainCalculation.exit_codes.ERROR_INTERRUPTED,
-            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
-        ],
-    )
-    def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the last checkpoint, or start anew if there is none yet; `numb_steps` stays as it is."""
-        step = node.outputs.results['checkpoint_step'] if 'results' in node.outputs else 0
-        if step:
-            self.ctx.inputs.restart_folder = node.outputs.remote_folder
-        self.report(f'{node.process_label}<{node.pk}> was interrupted: it goes on from step {step}.')
-        return ProcessHandlerReport(do_break=True)
+    # -- results ------------------------------------------------------------------------------------------------------
 
-    @process_handler(priority=410, exit_codes=TrainCalculation.exit_codes.ERROR_OUT_OF_MEMORY)
-    def use_less_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Start again with half the batch."""
-        if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
-            self.report('Out of memory with the smallest batch: use a larger machine or a smaller model.')
-            return ProcessHandlerReport(do_break=True, exit_code=self.exit_codes.ERROR_CANNOT_BE_HELPED)
-        self.ctx.inputs.parameters = reduce_batch(
-            self.ctx.inputs.parameters, metadata={'call_link_label': 'reduce_batch'}
-        )
-        self.report(f'{node.process_label}<{node.pk}> ran out of memory: started again with half the batch.')
-        return ProcessHandlerReport(do_break=True)
+    def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, orm.Node]:
+        """Return the outputs of the last run, with the learning curve of all of them."""
+        outputs = dict(super().get_outputs(node))
+        curves = [child.outputs.learning_curve for child in self.ctx.children if 'learning_curve' in child.outputs]
+        if len(curves) > 1:
+            segments = {f'curve_{index:03d}': curve for index, curve in enumerate(curves)}
+            outputs['learning_curve'] = merge_learning_curves(
+                **segments, metadata={'call_link_label': 'merge_learning_curves'}
+            )
+        return outputs
 
-    @process_handler(priority=420, exit_codes=TrainCalculation.exit_codes.ERROR_DIVERGED)
-    def learn_slower(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Start from the beginning with a lower learning rate: later checkpoints may hold nan."""
-        parameters = lower_learning_rate(
-            self.ctx.inputs.parameters, metadata={'call_link_label': 'lower_learning_rate'}
-        )
-        self.ctx.inputs.parameters = parameters
-        self.ctx.inputs.pop('restart_folder', None)
-        rate = parameters['input']['learning_rate']['start_lr']
-        self.report(f'{node.process_label}<{node.pk}> diverged: started again with the learning rate {rate:.2g}.')
-        return ProcessHandlerReport(do_break=True)
+    def should_stash(self) -> bool:
+        """Whether the checkpoints are to be kept on the computer."""
+        return 'stash_to' in self.inputs
+
+    def stash(self) -> ToContext:
+        """Copy the checkpoints to where nobody cleans up."""
+        folder = self.ctx.children[-1].outputs.remote_folder
+        stash = {'stash_mode': 'copy', 'target_base': self.inputs.stash_to.value, 'source_list': list(STASHED)}
+        metadata = {'computer': folder.computer, 'options': {'stash': stash}, 'call_link_label': 'stash'}
+        return ToContext(stash=self.submit(StashCalculation, source_node=folder, metadata=metadata))
+
+    def take_stash(self) -> ExitCode | None:
+        """Attach where the checkpoints lie."""
+        if not self.ctx.stash.is_finished_ok or 'remote_stash' not in self.ctx.stash.outputs:
+            return self.exit_codes.ERROR_STASH_FAILED
+        self.out('stash', self.ctx.stash.outputs.remote_stash)
+        return None
 
     # -- protocols --------------------------------------------------------------------------------------------------
 

@@ -82,10 +82,14 @@ def test_committee_deviation():
 
 
 def test_evaluate(python_code, potentials, frames, pair_frames):
-    """Both backends in one job: predictions, errors that follow from them, and their deviation."""
-    node = run_get_node(CalculationFactory('dpasse.evaluate'), code=python_code, potentials=potentials, frames=frames)[
-        1
-    ]
+    """Both backends in one job: predictions, errors that follow from them, their deviation, and descriptors."""
+    node = run_get_node(
+        CalculationFactory('dpasse.evaluate'),
+        code=python_code,
+        potentials=potentials,
+        frames=frames,
+        parameters={'descriptors': True},
+    )[1]
     assert node.is_finished_ok, node.exit_message
     results, predictions = node.outputs.results.get_dict(), node.outputs.predictions
     assert sorted(results) == ['pytorch', 'tensorflow']
@@ -101,6 +105,11 @@ def test_evaluate(python_code, potentials, frames, pair_frames):
     members = [predictions.get_array(f'{label}_force').reshape(12, 8, 3) for label in results]
     deviation = np.linalg.norm(members[0] - members[1], axis=-1).max(-1) / 2
     assert node.outputs.deviation.get_array('max_devi_f') == pytest.approx(deviation)
+    for label in results:
+        descriptors = node.outputs.descriptors.get_array(label)
+        assert descriptors.shape == (12, 16)
+        assert np.isfinite(descriptors).all()
+        assert len(np.unique(descriptors, axis=0)) == 12
 
 
 def test_unreadable_potential(python_code, potentials, frames, programs):

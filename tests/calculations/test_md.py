@@ -72,6 +72,21 @@ def test_nvt_brings_frames_in_the_input_orientation(inputs, tilted):
     assert {'trajectory.lammpstrj', 'restart'} <= names
 
 
+def test_sites_of_the_structure_are_held(inputs, tilted):
+    held = [7, 0, 1, 10]
+    outputs, node = run_get_node(MDCalculation, **inputs(sample_interval=10, fixed=held))
+    assert node.is_finished_ok, node.exit_message
+    [frames] = outputs['frames'].sets()
+    order = np.argsort([site.kind_name for site in tilted.sites], kind='stable')
+    moved = np.ptp(frames.positions, axis=0).max(axis=1)[np.argsort(order)]
+    # LAMMPS turns atoms of a tilted cell into fractions and back: the last bit may differ.
+    assert moved[held].max() < 1e-13
+    assert np.delete(moved, held).min() > 1e-3
+    assert outputs['thermo'].get_array('temperature_K')[0] == pytest.approx(300, rel=1e-9)
+    with pytest.raises(ValueError, match='nothing is left to move'):
+        run_get_node(MDCalculation, **inputs(fixed=list(range(12))))
+
+
 def test_the_same_seed_gives_the_same_frames_and_another_does_not(inputs):
     runs = [run_get_node(MDCalculation, **inputs(sample_interval=20, seed=seed))[0]['frames'] for seed in (7, 7, 8)]
     assert runs[0].ids() == runs[1].ids()
@@ -104,6 +119,10 @@ def test_npt_equilibration_hands_its_mean_cell_to_production(inputs, tilted):
     assert lengths[(steps >= 50) & (steps < 100)].min() <= mean <= lengths[(steps >= 50) & (steps < 100)].max()
     assert np.ptp(volume[steps < 100]) > 0.1
     np.testing.assert_allclose(volume[steps >= 100], volume[-1], rtol=1e-12)
+    mass = sum(tilted.get_kind(site.kind_name).mass for site in tilted.sites)
+    assert results['density_g_cm3'] == pytest.approx(1.66054 * mass / volume[-1], rel=1e-4)
+    assert results['density_drift_error'] > 0
+    assert isinstance(results['equilibrated'], bool)
     [frames] = outputs['frames'].sets()
     assert frames.steps.tolist() == [100, 110, 120]
     np.testing.assert_allclose(np.linalg.det(frames.cells), volume[-1], rtol=1e-10)
@@ -132,6 +151,55 @@ def test_a_force_that_is_too_large_stops_the_run(inputs):
     free, node = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5, stop_force=1e6))
     assert node.is_finished_ok, node.exit_message
     assert free['frames'].ids() == undisturbed['frames'].ids()
+
+
+@pytest.mark.parametrize(
+    ('watch', 'label', 'verdict', 'what'),
+    [
+        ({'mobile': ['Li'], 'framework_displacement': 0.01}, 'ERROR_MELTED', 'melted', 'A from its sites, more than'),
+        ({'heating': 1e-6}, 'ERROR_HEATED', 'heated up', 'K, more than 0% above 300 K'),
+        ({'energy_drift': 1e-9}, 'ERROR_ENERGY_DRIFT', 'energy drifts', 'meV an atom and ps'),
+    ],
+)
+def test_a_limit_that_is_crossed_stops_the_run(inputs, watch, label, verdict, what):
+    changes = {'equilibration': {'ensemble': 'nvt', 'steps': 20}} if label == 'ERROR_ENERGY_DRIFT' else {}
+    outputs, node = run_get_node(MDCalculation, **inputs(steps=400, sample_interval=5, watch=watch, **changes))
+    assert node.exit_status == EXIT[label].status, node.exit_message
+    results = outputs['results'].get_dict()
+    assert results['verdict'] == verdict
+    assert what in results['reason']
+    assert f'by step {results["stopped_at"]} (' in node.exit_message
+    assert results['stopped_at'] == results['step'] < 420
+    # What came before is there, the state from which it could be carried on too.
+    assert outputs['frames'].frames >= 1
+    assert 'structure' in outputs
+
+
+def test_limits_that_are_kept_change_nothing(inputs):
+    plain, _ = run_get_node(MDCalculation, **inputs(sample_interval=10))
+    watch = {'mobile': ['Li'], 'framework_displacement': 10.0, 'heating': 100.0, 'energy_drift': 1e9}
+    watched, node = run_get_node(MDCalculation, **inputs(sample_interval=10, watch=watch))
+    assert node.is_finished_ok, node.exit_message
+    # A run of no steps before the production may fold an atom into the cell and back: the last bit differs.
+    [one], [other] = watched['frames'].sets(), plain['frames'].sets()
+    np.testing.assert_allclose(one.positions, other.positions, atol=1e-9)
+    assert watched['results']['verdict'] == 'kept its limits'
+    assert watched['results']['energy_drift_meV_atom_ps'] is not None
+    assert (watched['thermo'].get_array('framework_displacement_A')[1:] > 0).all()
+
+
+def test_a_run_that_leaves_the_trust_is_stopped_while_it_runs(inputs):
+    """Ten million steps would take hours: the engine's monitor ends it, and the parser says why."""
+    watch = {'deviation': {'limit': 1e-6, 'rows': 2}}
+    given = inputs(members=2, steps=10_000_000, sample_interval=20, thermo_interval=1000, watch=watch)
+    given['monitors'] = {'untrusted': orm.Dict({'entry_point': 'dpasse.untrusted'})}
+    outputs, node = run_get_node(MDCalculation, **given)
+    assert node.exit_status == EXIT.ERROR_LEFT_TRUST.status, node.exit_message
+    assert "left the committee's trust at step 0 (the deviation of a force exceeds 1e-06 eV/A" in node.exit_message
+    results = outputs['results'].get_dict()
+    assert (results['verdict'], results['stopped_at']) == ("left the committee's trust", 0)
+    assert results['step'] < 10_000_000
+    assert (np.concatenate([item.deviations for item in outputs['frames'].sets()])[:2] > 1e-6).all()
 
 
 def test_a_relative_deviation_is_divided_by_the_force(inputs):
@@ -171,6 +239,11 @@ def test_torch_runs_by_the_same_script(inputs, tiny_torch_model):
         ({'sample_interval': 7, 'deviation_interval': 5}, 'should be a multiple of `deviation_interval`'),
         ({'equilibration': {'ensemble': 'npt', 'steps': 0}}, '`equilibration.steps` should be greater than 0'),
         ({'stepps': 3}, '`stepps` is no known parameter'),
+        ({'final_temperature': 0}, '`final_temperature` should be greater than 0, got 0.'),
+        ({'final_temperature': 900, 'ensemble': 'nve'}, '`final_temperature` asks for a thermostat: set `ensemble`'),
+        ({'final_temperature': 900, 'watch': {'energy_drift': 5}}, 'set `watch.energy_drift` to null'),
+        ({'watch': {'heating': 0}}, '`watch.heating` should be greater than 0, got 0.'),
+        ({'watch': {'deviation': {'limit': 2.0, 'high': 1.0}}}, '`high` (1.0) should be above `limit` (2.0)'),
     ],
 )
 def test_wrong_parameters_are_named(changes, message):
@@ -207,6 +280,7 @@ def test_a_left_handed_or_open_cell_is_refused(inputs):
 
 def test_a_committee_of_one_has_no_deviation(inputs):
     assert 'give at least two' in refused(inputs(deviation_interval=5))
+    assert 'there is one potential' in refused(inputs(watch={'deviation': {'limit': 0.3}}))
     assert 'potentials: there is none' in refused(inputs() | {'potentials': {}})
 
 

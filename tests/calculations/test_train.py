@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -105,14 +107,33 @@ def test_finetune(inputs, pretrained):
 
 
 def test_restart(inputs, pretrained):
-    """A training that was stopped goes on from its checkpoint, and its curve has neither gaps nor doubles."""
+    """A training that was stopped goes on from its checkpoint, counts no neighbours again and keeps its own curve."""
     given = inputs('pytorch', 'dpa2', steps=40, mixed=True, seed=3, freeze=False)
     node = run({**given, 'restart_folder': pretrained.outputs.remote_folder})
     assert node.is_finished_ok, node.exit_message
+    assert node.outputs.results['restarted_from'] == 20
     steps = node.outputs.learning_curve.get_array('step')
-    assert {5, 20, 40} <= set(steps.astype(int))
-    assert (np.diff(steps) > 0).all()
+    assert steps.tolist() == [20, 30, 40]
     assert node.outputs.checkpoint.step == 40
+    assert 'Calculate neighbor statistics' not in node.outputs.retrieved.base.repository.get_object_content('train.out')
+
+
+def test_restart_goes_back(inputs, pretrained, tmp_path):
+    """From a checkpoint that is cut short it goes back to the one before, from a limit to one that is early enough."""
+    damaged = orm.RemoteData(remote_path=str(tmp_path), computer=pretrained.computer).store()
+    source = Path(pretrained.outputs.remote_folder.get_remote_path())
+    for name in ('model.ckpt-10.pt', 'model.ckpt-20.pt', 'checkpoint'):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    last = tmp_path / 'model.ckpt-20.pt'
+    last.write_bytes(last.read_bytes()[:-1000])
+    given = inputs('pytorch', 'dpa2', steps=40, mixed=True, seed=3, freeze=False)
+    node = run({**given, 'restart_folder': damaged})
+    assert node.is_finished_ok, node.exit_message
+    assert node.outputs.results['restarted_from'] == 10
+    assert node.outputs.checkpoint.step == 40
+    node = run({**given, 'restart_folder': damaged, 'restart_step': orm.Int(9)})
+    assert node.exit_status == 440, node.exit_message
+    assert 'give an earlier folder' in node.exit_message
 
 
 def test_interrupted(inputs, tmp_path):
@@ -187,6 +208,10 @@ def test_refused_inputs(inputs, pair_frames, pretrained):
     with pytest.raises(ValueError, match=r'no virial to train on: label them, or set `input\.loss\.start_pref_v`'):
         run({**given, 'training_data': few})
     checkpoint = pretrained.outputs.checkpoint
+    with pytest.raises(ValueError, match='restart_step: there is nothing to go on from'):
+        run({**given, 'restart_step': orm.Int(3)})
+    with pytest.raises(ValueError, match='torchrun: several `processes` are started by it'):
+        run(inputs('pytorch', 'se_e2_a', processes=2))
     with pytest.raises(ValueError, match='given without `finetune`: set it'):
         run({**given, 'pretrained': checkpoint})
     tune = inputs('pytorch', 'dpa2', finetune={})

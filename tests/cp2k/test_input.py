@@ -29,6 +29,19 @@ def test_given_frames_follow_a_trajectory_each_from_its_own_guess():
     assert 'KPOINTS' not in force['DFT']
 
 
+def test_relaxation_ends_when_every_force_is_small():
+    given = label_input(['Li'], SETTINGS, relaxation={'max_force': 0.01, 'steps': 30, 'cell': True})
+    assert given['GLOBAL']['RUN_TYPE'] == 'CELL_OPT'
+    motion = given['MOTION']['CELL_OPT']
+    # Three components that CP2K lets pass make a force of at most 0.01 eV/A: 1.944e-4 Ha/bohr.
+    assert motion['MAX_FORCE'] * 3**0.5 == pytest.approx(1.9447e-4, rel=1e-4)
+    assert (motion['MAX_ITER'], motion['TYPE']) == (30, 'DIRECT_CELL_OPT')
+    assert given['MOTION']['PRINT']['TRAJECTORY']['EACH'] == {'CELL_OPT': 1}
+    still = label_input(['Li'], SETTINGS, relaxation={'max_force': 0.01, 'steps': 30, 'cell': False})
+    assert still['GLOBAL']['RUN_TYPE'] == 'GEO_OPT'
+    assert 'TYPE' not in still['MOTION']['GEO_OPT']
+
+
 def test_own_sections_are_laid_over_all_but_what_labelling_needs():
     own = {
         'FORCE_EVAL': {'STRESS_TENSOR': 'NONE', 'DFT': {'UKS': '.TRUE.', 'MGRID': {'NGRIDS': 4}}},
@@ -93,5 +106,5 @@ def test_an_element_without_basis_or_pseudopotential_is_named():
 
 @pytest.mark.parametrize('work', [{}, {'frames': 1, 'dynamics': DYNAMICS}])
 def test_either_frames_or_dynamics(work):
-    with pytest.raises(ValueError, match='either the number of frames or the dynamics'):
+    with pytest.raises(ValueError, match='one of the number of frames, the dynamics and'):
         label_input(['Li'], SETTINGS, **work)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.lcurve import parse_lcurve
+from aiida_dpasse.deepmd.lcurve import LearningCurve, join_curves, parse_lcurve
 
 HEADER = '# step       rmse_trn    rmse_e_trn    rmse_f_trn   lr\n'
 NOTE = '# If there is no available reference data, rmse_*_{val,trn} will print nan\n'
@@ -72,3 +72,43 @@ def test_empty_and_foreign():
 def test_types():
     """Steps are integers."""
     assert parse_lcurve(FIRST).steps.dtype == np.int64
+
+
+def test_exploded():
+    """Force errors a hundred times those of the first rows for three rows are a divergence, one wild row is none."""
+    calm = HEADER + ''.join(f'{step} 1 0.1 {force} 1e-3\n' for step, force in enumerate((0.5, 1.0, 0.3, 0.2, 0.1)))
+    wild = ''.join(f'{step} 1 0.1 {force} 1e-3\n' for step, force in ((10, 120.0), (11, 1e4), (12, 1e6)))
+    assert not parse_lcurve(calm + '10 1 0.1 120.0 1e-3\n').diverged
+    assert not parse_lcurve(calm + wild + '13 1 0.1 1.0 1e-3\n').diverged
+    curve = parse_lcurve(calm + wild)
+    assert curve.first_diverged == 10
+    # The row of step 4 was computed with the weights of step 3.
+    assert curve.last_good_step == 3
+
+
+def test_last_good_step():
+    """The last finite row vouches for the step before it."""
+    assert parse_lcurve(FIRST + '20 nan nan 1.1 1e-4\n').last_good_step == 9
+    assert parse_lcurve(HEADER + '1 nan nan nan 1\n').last_good_step == 0
+
+
+def test_join():
+    """A later run replaces what it did again, from its first step on, also where it got less far."""
+    first = parse_lcurve(FIRST + '20 1 1 1 1\n30 1 1 1 1\n')
+    second = parse_lcurve(HEADER + '20 2 2 2 2\n')
+    nothing = parse_lcurve(HEADER)
+    joined = join_curves([first, second, nothing])
+    assert joined.steps.tolist() == [1, 10, 20]
+    assert joined.columns['rmse_f_trn'].tolist() == [1.3, 1.2, 2.0]
+    anew = parse_lcurve(HEADER + '1 5 5 5 5\n')
+    assert join_curves([first, second, anew]).columns['lr'].tolist() == [5.0]
+
+
+def test_goes_back_before_the_first_lost_row():
+    """A divergence that comes down for a row: no checkpoint after the first lost row is good."""
+    forces = [1.0, 1.2, 0.9, 0.8, 500.0, 20.0, 600.0, 700.0, 800.0]
+    curve = LearningCurve({'step': np.arange(0.0, 90.0, 10.0), 'rmse_f_trn': np.array(forces)})
+    assert (curve.first_diverged, curve.last_good_step) == (60, 29)
+    # One batch with close atoms, long past, is no divergence.
+    calm = LearningCurve({'step': np.arange(0.0, 90.0, 10.0), 'rmse_f_trn': np.array([*forces[:6], 0.7, 0.6, 0.5])})
+    assert (calm.first_diverged, calm.last_good_step) == (None, 79)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.convergence import judge, next_stage, pending
+from aiida_dpasse.deepmd.convergence import judge, next_stage, pending, settled
 from aiida_dpasse.deepmd.selection import (
     choose,
     classify,
@@ -170,3 +170,33 @@ def test_stages_follow_each_other_and_the_last_one_converges():
     assert judge(last, criteria)[0]
     assert next_stage(last, criteria) == 1
     assert not judge(last, {**criteria, 'stable_iterations': 2})[0]
+
+
+def watched(diffusivity, error=0.01, temperature=600.0, diffusive=True):
+    """A row of the iteration table in which one structure was watched."""
+    row = {'structure': 'crystal', 'temperature_K': temperature, 'diffusive': diffusive}
+    return {'transport': [{**row, 'diffusivity_cm2_s': diffusivity, 'error_cm2_s': error}]}
+
+
+@pytest.mark.parametrize(
+    ('rows', 'doubt'),
+    [
+        ([watched(1.0), watched(1.1)], None),
+        ([watched(9.0), watched(1.0), watched(1.1)], None),
+        ([watched(1.0), watched(1.3)], 'changed by 30%'),
+        ([watched(1.0), watched(1.1, error=0.4)], 'known to 40% only'),
+        ([watched(1.0)], 'no earlier value'),
+        ([watched(1.0, temperature=300.0), watched(1.0)], 'no earlier value'),
+        ([{}, watched(1.0)], 'no earlier value'),
+        ([watched(1.0), watched(None, None, diffusive=False)], 'at none of the temperatures'),
+        ([watched(None, None, diffusive=False), watched(1.0)], 'and not with the other'),
+        ([watched(1.0), {}], 'at none of the temperatures'),
+    ],
+)
+def test_diffusion_has_to_settle(rows, doubt):
+    answer = settled(rows, 0.2)
+    assert answer is None if doubt is None else doubt in answer
+    explored = [{'accurate_fraction': 1.0, 'force_rmse_meV_A': 10.0, **row} for row in rows]
+    criteria = {'accurate_fraction': 0.9, 'maximum_force_rmse': 1.0, 'maximum_force_change': None}
+    assert judge(explored, {**criteria, 'maximum_diffusivity_change': 0.2})[0] == (doubt is None)
+    assert judge(explored, criteria)[0]

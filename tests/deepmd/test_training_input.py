@@ -8,13 +8,12 @@ import sys
 
 import pytest
 
+from aiida_dpasse.deepmd.multitask import single_model, type_map_of
 from aiida_dpasse.deepmd.training_input import (
     check_compressible,
     check_input,
     complete_input,
     fill_seeds,
-    single_model,
-    type_map_of,
 )
 
 SE_E2_A = {'type': 'se_e2_a', 'rcut': 4.0, 'sel': [30, 30]}
@@ -70,7 +69,7 @@ def test_good_inputs():
         (changed('learning_rate.start_lr', 0), '`learning_rate.start_lr` of the training input must be greater than 0'),
         (changed('loss.start_pref_q', 1), 'undefined key `start_pref_q`'),
         (changed('model', {'type_map': ['Li']}), '`descriptor` is required'),
-        (changed('model', HEADS), 'has several heads (`model_dict`)'),
+        (changed('model', HEADS), 'has no loss for the head `PBE`: add it to `loss_dict`'),
     ],
 )
 def test_refused(content, message):

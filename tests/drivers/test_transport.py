@@ -13,6 +13,7 @@ from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.drivers import transport
 from aiida_dpasse.drivers.package import pack_driver
 from aiida_dpasse.transport.displacement import mean_square_displacement
+from aiida_dpasse.transport.maps import van_hove_maps
 
 SYMBOLS, MASSES = ['S', 'Li', 'P', 'Li', 'Li'], [32.06, 6.94, 30.97, 6.94, 6.94]
 CELL = np.array([[8.0, 0, 0], [1.5, 7, 0], [-1.0, 2, 9]])
@@ -52,7 +53,9 @@ def run(tmp_path, monkeypatch, *segments, **settings):
     cells, positions = segments[0][1:]
     if len(positions):
         settings.setdefault('sites', ((positions[0] @ np.linalg.inv(cells[0])) % 1.0).tolist())
-    (tmp_path / 'job.json').write_text(json.dumps({'max_frames': 4000, 'sites': [], **job, **settings}))
+    (tmp_path / 'job.json').write_text(
+        json.dumps({'max_frames': 4000, 'last_step': None, 'van_hove_range': None, 'sites': [], **job, **settings})
+    )
     assert transport.main(['job.json']) == 0
     result = json.loads((tmp_path / 'output.json').read_text())
     if result['error'] is not None:
@@ -76,6 +79,17 @@ def test_statistics_of_two_segments_without_the_drift(tmp_path, monkeypatch, wal
     assert result['volume_A3'] == pytest.approx(8 * 7 * 9)
     assert (result['frames'], result['ions'], result['frames_cut_short']) == (40, 3, 0)
     assert result['duration_ps'] == pytest.approx(0.78)
+
+
+def test_van_hove_maps_if_asked_for(tmp_path, monkeypatch, walk):
+    trajectory = (range(0, 400, 10), [CELL] * 40, walk)
+    _, without = run(tmp_path, monkeypatch, trajectory)
+    assert 'self_per_A' not in without
+    _, arrays = run(tmp_path, monkeypatch, trajectory, van_hove_range=8.0)
+    expected = van_hove_maps(walk[:, [1, 3, 4]] - walk[:, [0]], CELL, 0.02, 8.0)
+    assert set(expected) == set(arrays) - set(without)
+    for name, values in expected.items():
+        np.testing.assert_allclose(arrays[name], values, atol=1e-6)
 
 
 def test_a_framework_that_fell_apart_before_the_trajectory_begins(tmp_path, monkeypatch, walk):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_dpasse.functions.adjust_training import lower_learning_rate, reduce_batch
+from aiida_dpasse.functions.adjust_training import last_good_step, lower_learning_rate, reduce_batch, smaller_batch
 
 
 def parameters(**training_data) -> orm.Dict:
@@ -35,8 +36,19 @@ def test_reduce_batch(aiida_profile, size, smaller):
 
 def test_smallest_batch(aiida_profile):
     """One frame cannot be halved: that is for the work chain to say."""
-    from aiida_dpasse.functions.adjust_training import smaller_batch
-
     assert smaller_batch(parameters(batch_size=1).get_dict()) is None
     assert smaller_batch(parameters(batch_size='auto:1').get_dict()) is None
-    assert smaller_batch(parameters().get_dict()) == 'auto:16'
+    heads = {'model': {'model_dict': {'PBE': {}, 'PBEsol': {}}}}
+    heads['training'] = {'data_dict': {'PBE': {'training_data': {'batch_size': 8}}}}
+    smaller = smaller_batch({'input': heads})['input']['training']['data_dict']
+    assert [smaller[head]['training_data']['batch_size'] for head in ('PBE', 'PBEsol')] == [4, 'auto:16']
+
+
+def test_last_good_step(aiida_profile):
+    """The row before the divergence counts; a run that has none doubts the checkpoint that it started from."""
+    steps = np.arange(10.0, 60.0, 10.0)
+    curve = orm.ArrayData({'step': steps, 'rmse_trn': np.where(steps < 40, 1.0, np.nan)})
+    assert last_good_step(curve, orm.Dict({'restarted_from': 0})).value == 29
+    lost = orm.ArrayData({'step': steps, 'rmse_trn': np.full(5, np.nan)})
+    assert last_good_step(lost, orm.Dict({'restarted_from': 9})).value == 8
+    assert last_good_step(lost, orm.Dict({'restarted_from': 0})).value == 0

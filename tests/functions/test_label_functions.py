@@ -84,6 +84,7 @@ def test_accounts_add_up_over_retries():
         'failed': [{'id': 'd', 'reason': 'broke off'}],
         'objections': [],
         'retried': 2,
+        'calculations': 3,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aiida_dpasse.lammps.deviation import COLUMNS, deviation_at, parse_deviation
+from aiida_dpasse.lammps.deviation import COLUMNS, deviation_at, left_trust, parse_deviation
 
 TEXT = (
     '#       step         max_devi_v         min_devi_v         avg_devi_v         max_devi_f\n'
@@ -35,3 +35,15 @@ def test_a_cut_line_is_left_out():
 def test_the_deviation_of_a_frame():
     found = deviation_at(parse_deviation(TEXT), np.array([30, 0, 5, 20]))
     np.testing.assert_array_equal(found, [0.4, 0.1, np.nan, np.nan])
+
+
+def test_trust_is_left_when_several_rows_in_a_row_are_above_the_limit():
+    values = [9.0, 9.0, 9.0, 0.1, 0.5, 0.1, 0.5, np.nan, 0.6, 0.1]
+    table = {'step': 10.0 * np.arange(len(values)), 'max_devi_f': np.array(values)}
+    # The first three rows belong to the equilibration.
+    assert left_trust(table, 0.3, 3, 30) == 60
+    assert left_trust(table, 0.3, 4, 30) is None
+    assert left_trust(table, 0.3, 1, 30) == 40
+    assert left_trust(table, 0.3, 3, 0) == 0
+    assert left_trust(table, 10.0, 1, 0) == 70
+    assert left_trust({name: column[:2] for name, column in table.items()}, 0.3, 3, 0) is None

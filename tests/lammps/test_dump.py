@@ -43,6 +43,31 @@ def test_cell_positions_and_kinds(tmp_path, element):
     assert reader.dropped == 0
 
 
+@pytest.mark.parametrize(
+    ('columns', 'wrapped'), [('xs ys zs', True), ('xsu ysu zsu', False), ('x y z ix iy iz', False)]
+)
+def test_other_columns_of_positions(tmp_path, columns, wrapped):
+    """Positions in units of the box, and images of folded ones, are brought to Cartesian, unwrapped ones."""
+    scaled = atoms(3) @ np.linalg.inv(CELL)
+    images = np.floor(scaled)
+    values = {
+        'xs ys zs': scaled - images,
+        'xsu ysu zsu': scaled,
+        'x y z ix iy iz': np.concatenate([(scaled - images) @ CELL, images], axis=1),
+    }[columns]
+    text = frame(0, values if values.shape[1] == 3 else values[:, :3])
+    if 'ix' in columns:
+        head, rows = text.split('zu\n')
+        lines = [f'{row} {a:g} {b:g} {c:g}' for row, (a, b, c) in zip(rows.splitlines(), images, strict=True)]
+        text = head + 'zu\n' + '\n'.join(lines) + '\n'
+    (tmp_path / 'dump').write_text(text.replace('xu yu zu', columns))
+    reader = DumpReader([tmp_path / 'dump'])
+    [(_, _, positions)] = list(reader)
+    assert reader.wrapped is wrapped
+    expected = scaled - images if wrapped else scaled
+    np.testing.assert_allclose(positions, expected @ CELL, atol=1e-9)
+
+
 def test_an_orthogonal_box(tmp_path):
     text = 'ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n-1 2\n0 4\n1 6\n'
     (tmp_path / 'dump').write_text(text + 'ITEM: ATOMS id type xu yu zu\n1 1 0 1 2\n')

@@ -13,6 +13,7 @@ from aiida_dpasse.lammps.datafile import format_data_file, parse_data_file
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.lammps.log import Log, parse_log
 from aiida_dpasse.lammps.script import build_script, deviation_interval, restart_interval, total_steps
+from aiida_dpasse.transport.tracks import Tracks
 
 MASSES = {'Li': 6.94, 'P': 30.97, 'S': 32.06, 'Cl': 35.45}
 ELEMENTS = ['Cl', 'Li', 'P', 'S']
@@ -74,6 +75,81 @@ def test_lines_by_hand():
     assert 'fix production all nve\n' in build_script(NVT | {'ensemble': 'nve'}, ['a.pb'], ELEMENTS)
 
 
+def test_a_heating_by_hand():
+    heated = NPT | {'final_temperature': 900.0}
+    text = build_script(heated, ['a.pb'], ELEMENTS)
+    # The equilibration is at the first temperature; the way of the thermostat is told by the steps of all segments.
+    assert 'fix equilibration all npt temp 300 300 0.1 tri' in text
+    assert 'run 200 upto\n' in text
+    assert 'fix production all nvt temp 300 900 0.1\n' in text
+    assert 'run 300 upto start 200 stop 300\n' in text
+    assert 'velocity all create 300 5' in text
+    npt = build_script(heated | {'ensemble': 'npt', 'equilibration': None}, ['a.pb'], ELEMENTS)
+    assert 'fix production all npt temp 300 900 0.1 tri' in npt
+    assert 'run 100 upto start 0 stop 100\n' in npt
+    # What is too hot is told by the higher of the two, also where the run cools.
+    for first, last in ((300.0, 900.0), (900.0, 300.0)):
+        watched = NVT | {'temperature': first, 'final_temperature': last, 'watch': {'heating': 0.5}}
+        assert 'v_hotness > 1350 error' in build_script(watched, ['a.pb'], ELEMENTS)
+
+
+def test_what_is_not_watched_is_not_in_the_script():
+    plain = build_script(NVT, ['a.pb'], ELEMENTS)
+    assert 'halt' not in plain
+    assert build_script(NVT | {'watch': {'mobile': ['Li']}}, ['a.pb'], ELEMENTS) == plain
+    watch = {'mobile': ['Li'], 'framework_displacement': 2.0, 'heating': 0.5, 'energy_drift': 5.0}
+    text = build_script(NVT | {'watch': watch}, ['a.pb'], ELEMENTS)
+    assert 'group framework type 1 3 4\n' in text
+    assert 'fix melting all halt 10 v_framework_displacement > 2 error soft message yes\n' in text
+    assert 'fix heating all halt 10 v_hotness > 450 error soft message yes\n' in text
+    assert 'fix drift all halt 10 v_energy_drift > 5 error soft message yes\n' in text
+    # Where every element is mobile there is no framework.
+    everything = {'mobile': ELEMENTS, 'framework_displacement': 2.0}
+    assert build_script(NVT | {'watch': everything}, ['a.pb'], ELEMENTS) == plain
+
+
+def test_the_framework_is_where_the_trajectory_says_it_is(run, script):
+    """The displacement that LAMMPS watches, through a cell that changes, is that of `Tracks`, also in a segment."""
+    watch = {'mobile': ['Li'], 'framework_displacement': 50.0, 'energy_drift': 1e6}
+    watched = NPT | {'watch': watch, 'thermo_interval': 10}
+    first, log = run('first', cut(script(watched), 300, 260))
+    assert (log.error, log.last_step, log.stopped_by) == (None, 260, None)
+    second, later = run('second', script(watched, continued=True), first)
+    assert (later.error, later.last_step) == (None, 300)
+    start = parse_data_file((first / 'structure.data').read_text())
+    symbols, cell, positions = start
+    sites = positions @ np.linalg.inv(cell)
+    for folder, table in ((first, log.thermo), (second, later.thermo)):
+        tracks = Tracks(symbols, [MASSES[symbol] for symbol in symbols], ['Li'], 1000, sites)
+        for step, box, frame in DumpReader([folder / 'trajectory.lammpstrj']):
+            tracks.add(step, box, frame)
+        told = dict(zip(table['step'], table['framework_displacement_A'], strict=True))
+        np.testing.assert_allclose([told[step] for step in tracks.steps], tracks.framework, rtol=1e-5)
+        assert tracks.framework[-1] > 0.01
+    # Both segments count from the energy with which production began.
+    energies = [(folder / 'restart' / 'energy.lammps').read_text() for folder in (first, second)]
+    assert energies[0] == energies[1]
+
+
+@pytest.mark.parametrize(
+    ('name', 'watch'),
+    [
+        ('melting', {'mobile': ['Li'], 'framework_displacement': 0.01}),
+        ('heating', {'heating': 1e-6}),
+        ('drift', {'energy_drift': 1e-9}),
+    ],
+)
+def test_a_limit_stops_the_run_and_is_named(run, script, name, watch):
+    folder, log = run('a', script(NVT | {'temperature': 30.0, 'watch': watch}))
+    assert log.error is None
+    assert log.stopped_by is not None
+    found, step, value = log.stopped_by
+    assert (found, step) == (name, log.last_step)
+    assert value > 0
+    assert step < 100
+    assert [step for step, _, _ in DumpReader([folder / 'last.lammpstrj'])] == [step]
+
+
 def test_intervals():
     assert total_steps(NPT) == (200, 300)
     assert total_steps(NVT) == (0, 100)
@@ -125,6 +201,32 @@ def test_segments_end_as_an_undisturbed_run(run, script, stops):
     if stops[0][0] == 300:
         np.testing.assert_array_equal(segments[0][1], undisturbed[0][1])
         np.testing.assert_allclose(segments[-1][2], undisturbed[-1][2], atol=1e-6)
+
+
+def test_the_thermostat_follows_the_line_through_every_segment(run, script):
+    """Its potential energy over its position is the kinetic energy that it asks for: 3(N-1) k T."""
+    heated = NPT | {'temperature': 150.0, 'final_temperature': 1150.0, 'temperature_damping': 20.0}
+    say = 'fix say all print 10 """TARGET $(step) $(f_production[1]:%.15g) $(f_production[7]:%.15g)"""\n'
+
+    def asked(folder: Path) -> dict[int, float]:
+        words = [line.split() for line in (folder / 'lammps.out').read_text().splitlines() if line.startswith('TARGET')]
+        rows = {int(step): (float(place), float(energy)) for _, step, place, energy in words}
+        # LAMMPS has a Boltzmann constant of its own in `units metal`.
+        return {step: energy / place / (33 * 8.617343e-5) for step, (place, energy) in rows.items() if place}
+
+    folders: list[Path] = []
+    for number, at in enumerate((240, 270, 300)):
+        text = cut(script(heated, continued=bool(folders)), 300, at).replace(f'run {at} upto', f'{say}run {at} upto')
+        folder, log = run(f'segment_{number}', text, folders[-1] if folders else None)
+        assert (log.error, log.last_step) == (None, at)
+        folders.append(folder)
+    found: dict[int, float] = {}
+    for folder in folders:
+        found |= asked(folder)
+    steps = np.array(sorted(found))
+    assert set(range(210, 301, 10)) <= set(steps)
+    line = 150 + 1000 * (steps - 200) / 100
+    np.testing.assert_allclose([found[step] for step in steps], line, rtol=1e-9)
 
 
 def test_the_mean_cell_is_that_of_the_second_half(run, script):

@@ -181,6 +181,7 @@ def transport_nodes(count: int, scale: float) -> dict[str, orm.Data]:
                 'conductivity_error_mS_cm': None,
                 'haven_ratio': None,
                 'diffusive': diffusive,
+                'verdict': 'diffusive' if diffusive else 'not diffusive',
                 'reason': 'diffusive' if diffusive else 'no ion left its cage',
                 'window_ps': [1.0, 6.0] if diffusive else None,
             }
@@ -189,7 +190,14 @@ def transport_nodes(count: int, scale: float) -> dict[str, orm.Data]:
         msd = 6 * diffusivity * 1e4 * lag + 0.8 * (1 - np.exp(-lag / 0.1))
         curves |= {f'lag_ps_{index:02d}': lag, f'msd_A2_{index:02d}': msd}
         curves[f'msd_error_A2_{index:02d}'] = 0.1 * msd * np.sqrt(lag)
-    nodes = {'transport': orm.Dict({'ion': 'Li', 'temperatures': rows}), 'curves': orm.ArrayData(curves)}
+        times, r = np.geomspace(0.02, 4.0, 12), 0.1 + 0.2 * np.arange(40)
+        spread = (0.1 + 2 * diffusivity * 1e4 * times)[:, None]
+        own = 4 * np.pi * r**2 * np.exp(-(r**2) / (2 * spread)) / (2 * np.pi * spread) ** 1.5
+        curves |= {f'map_lag_ps_{index:02d}': times, f'self_r_A_{index:02d}': r, f'self_per_A_{index:02d}': own}
+        curves |= {f'distinct_r_A_{index:02d}': r[:25], f'distinct_{index:02d}': np.ones((12, 25))}
+    size = {'temperature_K': 900.0, 'agrees': True, 'reason': 'no effect of the size is seen'}
+    transport = {'ion': 'Li', 'temperatures': rows, 'finite_size': size}
+    nodes = {'transport': orm.Dict(transport), 'curves': orm.ArrayData(curves)}
     if count > 1:
         nodes['arrhenius'] = orm.Dict(extrapolate(rows, 300.0))
     return nodes

@@ -100,13 +100,17 @@ def test_the_tables_name_phases_iterations_errors_and_transport(study):
         ('active_learning', {'iterations.png', 'learning.png', 'frames.png'}),
         ('pretrain', {'learning.png'}),
         ('distill', {'learning.png'}),
-        ('conductivity', {'arrhenius.png', 'msd.png'}),
+        ('conductivity', {'arrhenius.png', 'msd.png', 'van_hove.png'}),
     ],
 )
 def test_each_phase_has_a_report_of_its_own(study, tmp_path, label, files):
     written = write_report(child(study, label), tmp_path)
     assert {path.name for path in written} == {*files, 'provenance.svg', 'report.txt'}
     assert all(path.stat().st_size > 0 for path in written)
+
+
+def test_the_size_of_the_cell_is_judged_in_the_report(study):
+    assert 'large enough, at 900 K  no effect of the size is seen' in report_text(child(study, 'conductivity'))
 
 
 def test_every_batch_adds_up_and_a_lost_frame_is_noticed(study, graph, make_frames):

@@ -24,9 +24,11 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
+from ase.filters import FrechetCellFilter
 from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.optimize import FIRE
 
 #: unconverged: the electrons never converge; slow: only in more than SLOW_STEPS; killed: at walltime, in the midst of
 #: the last ionic step; truncated: vasprun.xml is cut off, as by a full disk; missing_outcar: there is none;
@@ -78,6 +80,12 @@ def log_of(settings: dict) -> str:
 def frames_of(atoms: Atoms, incar: dict[str, str]):
     """Yield the structure of each ionic step."""
     count = max(1, int(incar.get('NSW', 0)))
+    if int(incar.get('IBRION', -1)) == 2:
+        moving = FrechetCellFilter(atoms) if int(incar['ISIF']) == 3 else atoms
+        for at_rest in FIRE(moving, logfile=None).irun(fmax=-float(incar['EDIFFG']), steps=count - 1):
+            atoms.info['at_rest'] = at_rest
+            yield atoms
+        return
     if int(incar.get('IBRION', -1)) != 0:
         yield atoms
         return
@@ -247,6 +255,8 @@ def main() -> None:
         Path('vasprun.xml').write_text(''.join(xml) + ' <calculation>\n  <scstep>\n')
         os.kill(os.getpid(), 9)
     xml.append(structure(atoms, 'finalpos') + '</modeling>\n')
+    if atoms.info.pop('at_rest', False):
+        outcar.append(' reached required accuracy - stopping structural energy minimisation')
     outcar += [
         ' General timing and accounting informations for this job:',
         ' ========================================================',

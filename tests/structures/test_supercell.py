@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from aiida_dpasse.structures.distances import shortest_lattice_vector
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
-from aiida_dpasse.structures.supercell import make_supercell, supercell_matrix
+from aiida_dpasse.structures.supercell import make_supercell, nearest_repetition, supercell_matrix
 
 
 def test_three_whole_numbers():
@@ -21,6 +23,33 @@ def test_matrix_turns_the_primitive_cell_into_the_cube():
     cube = make_supercell(rock_salt('Br', primitive=True), [[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
     assert len(cube) == 8
     assert cube.lattice.abc == pytest.approx((5.501,) * 3)
+
+
+@pytest.mark.parametrize(
+    ('atoms', 'repeats'),
+    # Rock salt has eight atoms. 5 x 1 x 1 would be nearer to 40 than a compact cell, and is a needle.
+    [(1, (1, 1, 1)), (12, (1, 1, 1)), (40, (1, 2, 2)), (64, (2, 2, 2)), (150, (2, 3, 3)), (1000, (5, 5, 5))],
+)
+def test_the_compact_repetition_nearest_to_a_number_of_atoms(atoms, repeats):
+    assert tuple(nearest_repetition(rock_salt('Br'), atoms)) == repeats
+
+
+def test_a_long_cell_is_repeated_across_and_may_stay_what_it_is():
+    long = make_supercell(rock_salt('Br'), [1, 1, 4])
+    assert nearest_repetition(long, 32) == [1, 1, 1]
+    assert sorted(nearest_repetition(long, 32 * 16)) == [1, 4, 4]
+    with pytest.raises(ValueError, match='the number of atoms should be 1 or more'):
+        nearest_repetition(long, 0)
+
+
+def test_no_compact_repetition_is_nearer():
+    cell = argyrodite()
+    for atoms in (100, 777, 3000):
+        found = nearest_repetition(cell, atoms)
+        assert max(found) <= 2 * min(found)
+        allowed = [n for n in product(range(1, 12), repeat=3) if max(n) <= 2 * min(n)]
+        nearest = min(abs(len(cell) * n[0] * n[1] * n[2] - atoms) for n in allowed)
+        assert abs(len(cell) * np.prod(found) - atoms) == nearest
 
 
 @pytest.mark.parametrize(('distance', 'repeats'), [(5.0, 1), (5.501, 1), (5.6, 2), (11.0, 2), (16.0, 3)])

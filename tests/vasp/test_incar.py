@@ -35,6 +35,14 @@ def test_dynamics():
     assert (steady['TEBEG'], steady['TEEND']) == (300.0, 300.0)
 
 
+def test_relaxation():
+    settings = {'max_force': 0.02, 'steps': 30, 'cell': True}
+    tags = label_incar({}, ['Li'], relaxation=settings)
+    assert tags == {'NSW': 30, 'IBRION': 2, 'ISIF': 3, 'EDIFFG': -0.02}
+    assert set(tags) <= set(OURS)
+    assert label_incar({}, ['Li'], relaxation={**settings, 'cell': False})['ISIF'] == 2
+
+
 @pytest.mark.parametrize(('step', 'temperature'), [(0, 300.0), (5, 450.0), (20, 900.0)])
 def test_the_temperature_changes_evenly(step, temperature):
     assert temperature_at(step, DYNAMICS) == pytest.approx(temperature)

@@ -26,6 +26,15 @@ def equal_trainings_run_once():
 
 
 @pytest.fixture(scope='session')
+def crystal(aiida_profile, tiny_frames) -> orm.StructureData:
+    """What the tiny potentials learnt from."""
+    structure = orm.StructureData(cell=tiny_frames.cells[0].tolist())
+    for symbol, position in zip(tiny_frames.symbols, tiny_frames.positions[0], strict=True):
+        structure.append_atom(symbols=symbol, position=position.tolist())
+    return structure.store()
+
+
+@pytest.fixture(scope='session')
 def copper(aiida_profile) -> orm.StructureData:
     """Thirty-two atoms of fcc copper."""
     return orm.StructureData(ase=bulk('Cu', cubic=True) * (2, 2, 2)).store()

@@ -31,6 +31,14 @@ EXPLORE = {
 AGREEING = {'mode': 'fixed', 'low': 40.0, 'high': 45.0, 'quantile': 0.3, 'explosion': 50.0}
 CONVERGENCE = {'accurate_fraction': 0.9, 'maximum_force_rmse': 100.0, 'maximum_force_change': None}
 
+WATCHED = {
+    'supercell': [1, 1, 1],
+    'temperatures': [300],
+    'replicas': 1,
+    'md': {'ensemble': 'nvt', 'timestep': 1.0, 'steps': 40, 'trajectory_interval': 2, 'thermo_interval': 10},
+    'seed': 1,
+}
+
 
 @pytest.fixture(autouse=True)
 def equal_explorations_run_once(equal_trainings_run_once):
@@ -94,8 +102,7 @@ def test_the_loop_grows_and_says_that_it_is_not_converged(inputs, copper_frames)
 
 
 @pytest.mark.slow
-def test_agreement_converges_only_if_the_held_out_error_agrees(inputs):
-    wrong = {'accurate_fraction': 0.9, 'maximum_force_rmse': 1e-6, 'maximum_force_change': None}
+def test_agreement_alone_does_not_converge(inputs):
     stable = {'accurate_fraction': 0.9, 'maximum_force_rmse': None, 'maximum_force_change': 10.0}
     outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING))
     assert node.is_finished_ok, node.exit_message
@@ -104,11 +111,18 @@ def test_agreement_converges_only_if_the_held_out_error_agrees(inputs):
     assert outputs['frames'].frames == 40
     assert outputs['account'].get_dict() == {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
 
-    outputs, node = run_get_node(
-        ActiveLearningWorkChain, **inputs(trust=AGREEING, convergence=wrong, max_active_iterations=5)
-    )
+    # The ions have to diffuse as with the committee before, and in solid copper none does.
+    settled = {
+        'convergence': CONVERGENCE | {'maximum_diffusivity_change': 0.2},
+        'conductivity': WATCHED | {'transport': {'ion': 'Cu'}, 'extrapolate_to': None},
+    }
+    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING, max_active_iterations=5, **settled))
     assert node.exit_status == EXIT.ERROR_NO_CANDIDATES.status
-    assert 'The held-out force error' in node.exit_message
+    assert 'The ions diffuse at none of the temperatures watched' in node.exit_message
+    for row in outputs['iterations']['iterations']:
+        [found] = row['transport']
+        assert (found['structure'], found['temperature_K'], found['diffusive']) == ('copper', 300, False)
+    assert orphans(node) == []
     assert len(outputs['iterations']['iterations']) == 2
     assert sorted(outputs['potentials']) == ['member_00', 'member_01']
 
@@ -235,6 +249,8 @@ def test_the_loop_through_aiida_vasp_when_three_frames_in_ten_fail(inputs, local
         ),
         ({'explore': EXPLORE | {'temperatures': [-5]}}, '`temperature` should be greater than 0'),
         ({'stages': [{'temperatures': [300]}, {'temperatures': [0]}]}, 'stage 1 of `stages` is not possible'),
+        ({'convergence': CONVERGENCE | {'maximum_diffusivity_change': 0.2}}, 'give `conductivity`'),
+        ({'conductivity': WATCHED}, 'it holds no Li: correct `transport.ion`'),
         (
             {'label': {'dynamics': {'temperature': 300, 'steps': 10, 'interval': 5}}},
             '`label.dynamics` should be null',

@@ -7,7 +7,10 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
-from aiida_dpasse.workflows.conductivity import ConductivityParameters, ConductivityWorkChain
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text
+from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
+from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters
 
 CALLS = (LinkType.CALL_CALC, LinkType.CALL_WORK)
 EXIT = ConductivityWorkChain.exit_codes
@@ -58,6 +61,106 @@ def test_a_solid_metal_is_honestly_undetermined(inputs):
     assert len({called[f'md_copper_{index:02d}_00'].inputs.md.parameters['seed'] for index in range(2)}) == 2
 
 
+def test_runs_go_on_until_the_diffusion_is_known_or_the_budget_is_spent(inputs):
+    """Solid copper never tells: both runs become twice as long, once, and the chain says that it was not enough."""
+    precision = {'relative_error': 0.1, 'maximum_steps': 200}
+    given = inputs(temperatures=[300], precision=precision, extrapolate_to=None)
+    _, node = run_get_node(ConductivityWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_IMPRECISE.status
+    assert 'not known to 10% at 300 K within 200 steps' in node.exit_message
+    # What is linked, not what the process held last.
+    [row] = node.outputs.transport['temperatures']
+    assert (row['runs'], row['duration_ps']) == (1, pytest.approx(0.12))
+    called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
+    first, second = called['md_copper_00_00'], called['md_copper_00_00_leg_1']
+    assert [run.inputs.md.parameters['steps'] for run in (first, second)] == [60, 120]
+    assert second.inputs.md.restart_folder.uuid == first.outputs.remote_folder.uuid
+    # It went on where the first ended, and every frame is there once.
+    assert second.outputs.results['atom_steps'] < first.outputs.results['atom_steps'] + 32 * 20
+    assert called['transport_copper_00_00'].outputs.results['frames'] == 31
+    assert called['transport_copper_00_00_leg_1'].outputs.results['frames'] == 61
+    assert not any('leg_2' in label for label in called)
+    assert orphans(node) == []
+
+
+def test_runs_beyond_the_trust_of_the_committee_give_candidates(inputs, copper_committee):
+    """Nothing is within so small a limit: all runs are stopped, and what they sampled is to be labelled."""
+    trust = {'limit': 1e-6, 'rows': 2, 'high': 100.0, 'interval': 20, 'max_candidates': 5}
+    given = inputs(trust=trust) | {'committee': {'other': copper_committee.outputs.potentials['member_01']}}
+    _, node = run_get_node(ConductivityWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_ALL_STOPPED.status
+    assert 'copper_00_00 left the committee' in node.exit_message
+    rows = node.outputs.transport['temperatures']
+    assert [row['verdict'] for row in rows] == ["left the committee's trust"] * 2
+    assert [(row['runs'], row['diffusivity_cm2_s']) for row in rows] == [(0, None)] * 2
+    assert all(row['density_g_cm3'] > 7 for row in rows)
+    statistics = node.outputs.trust.get_dict()
+    # Every sample is accounted for: three of each run, fewer if its monitor came before it had ended by itself.
+    assert 4 <= statistics['sampled'] == statistics['candidate'] <= 6
+    assert statistics['chosen'] == min(5, statistics['sampled'])
+    [chosen] = node.outputs.candidates.sets()
+    assert set(chosen.sources) == {'copper_00_00', 'copper_01_00'}
+    assert (chosen.deviations > 1e-6).all()
+    called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
+    assert sorted(called['md_copper_00_00'].inputs.md.potentials) == ['potential', 'potential_other']
+    assert orphans(node) == []
+
+
+def test_a_larger_cell_is_run_and_compared(inputs):
+    size = {'supercell': [2, 1, 1], 'temperature': 300, 'replicas': 1}
+    _, node = run_get_node(ConductivityWorkChain, **inputs(temperatures=[300], extrapolate_to=None, finite_size=size))
+    assert node.is_finished_ok, node.exit_message
+    [row] = node.outputs.transport['temperatures']
+    assert (row['runs'], row['ions'], row['stopped'], row['verdict']) == (1, 32, [], 'not diffusive')
+    found = node.outputs.transport['finite_size']
+    assert (found['ions'], found['agrees']) == ([32, 64], None)
+    assert 'do not both tell how fast' in found['reason']
+    assert len(node.outputs.curves.get_array('map_lag_ps_00')) == len(node.outputs.curves.get_array('self_per_A_00'))
+    assert 'not known, at 300 K' in report_text(node)
+    assert orphans(node) == []
+
+
+def test_a_calculator_runs_through_the_same_chain(inputs):
+    md = {**MD, 'equilibration': {'ensemble': 'nvt', 'steps': 10}}
+    given = inputs(md=md, temperatures=[300], extrapolate_to=None)
+    given.pop('potential')
+    _, node = run_get_node(ConductivityWorkChain, **given, calculator=orm.Dict({'name': 'emt'}))
+    assert node.is_finished_ok, node.exit_message
+    [row] = node.outputs.transport['temperatures']
+    assert (row['runs'], row['verdict']) == (1, 'not diffusive')
+    assert row['density_g_cm3'] == pytest.approx(8.94, abs=0.05)
+    assert orphans(node) == []
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({}, 'give one of them to run with; both are given'),
+        ({'potential': None}, 'a calculator runs at constant volume'),
+        ({'potential': None, 'precision': {'relative_error': 0.1, 'maximum_steps': 200}}, 'set it to null'),
+    ],
+)
+def test_what_a_calculator_cannot_do_is_refused(inputs, changes, message):
+    given = inputs(**{name: value for name, value in changes.items() if name != 'potential'})
+    if 'potential' in changes:
+        given.pop('potential')
+    with pytest.raises(ValueError, match=message):
+        run_get_node(ConductivityWorkChain, **given, calculator=orm.Dict({'name': 'emt'}))
+
+
+def test_a_larger_cell_that_is_not_larger(inputs):
+    size = {'supercell': [1, 1, 1], 'temperature': 300}
+    _, node = run_get_node(ConductivityWorkChain, **inputs(finite_size=size))
+    assert node.exit_status == EXIT.ERROR_STRUCTURES.status
+    assert '`finite_size.supercell` makes Cu32 of copper: give a larger cell' in node.exit_message
+
+
+def test_a_committee_without_a_limit_is_refused(inputs, copper_committee):
+    given = inputs() | {'committee': {'other': copper_committee.outputs.potentials['member_01']}}
+    with pytest.raises(ValueError, match='committee: `trust` in the parameters is null'):
+        run_get_node(ConductivityWorkChain, **given)
+
+
 def test_configurations_of_different_size_are_refused(inputs, copper):
     double = orm.StructureData(ase=copper.get_ase() * (2, 1, 1))
     given = inputs()
@@ -88,9 +191,19 @@ def test_all_runs_failed(inputs, localhost):
         ({'temperatures': [300, 0]}, '`temperatures.1` should be greater than 0'),
         ({'replicas': 0}, '`replicas` should be greater than 0'),
         ({'md': MD | {'temperature': 300}}, '`md.temperature` is set for each run'),
+        ({'md': MD | {'final_temperature': 900}}, '`md.final_temperature` should be null'),
         ({'md': MD | {'trajectory_interval': None}}, '`md.trajectory_interval` is missing'),
         ({'md': MD | {'steps': 0}}, '`steps` should be greater than 0'),
         ({'transport': {'ion': 'Li'}}, 'structures.copper: it holds no Li'),
+        (
+            {'precision': {'relative_error': 0.1, 'maximum_steps': 100}},
+            r'`precision.maximum_steps` \(100\) should be twice `md.steps` \(60\)',
+        ),
+        (
+            {'finite_size': {'supercell': [2, 2, 2], 'temperature': 450}},
+            r'`finite_size.temperature` \(450\) should be one of `temperatures`',
+        ),
+        ({'md': {**MD, 'watch': {'deviation': {'limit': 1.0}}}}, '`md.watch.deviation` is set by `trust`: take it out'),
         ({'extrapolate_to': -5}, '`extrapolate_to` should be greater than 0'),
     ],
 )

@@ -9,6 +9,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
+from aiida_dpasse.reports.accounting import unaccounted
+from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.workflows.distill import DistillWorkChain
 
 
@@ -31,14 +33,24 @@ def recipe(tiny_training) -> dict:
     }
 
 
+@pytest.fixture(scope='session')
+def acceptance() -> dict:
+    """An acceptance that a tiny student of a tiny teacher passes."""
+    hot = {'ensemble': 'nvt', 'temperature': 100.0, 'timestep': 0.5, 'steps': 20, 'sample_interval': 2}
+    names = ('density_change', 'energy_drift', 'diffusion_deviation', 'activation_deviation', 'speedup')
+    limits = {'force_mae': 1e4, 'energy_mae': 1e4, 'error_ratio': 1e3, 'rdf_mismatch': 0.9, **dict.fromkeys(names)}
+    return {'supercell': [1, 1, 1], 'hot': hot, 'drift': None, 'limits': limits, 'rdf_cutoff': 4.0, 'seed': 1}
+
+
 def inputs(codes, teacher, structures, recipe, **more):
     chosen = {name: codes[name] for name in DistillWorkChain.CODES}
     return {'codes': chosen, 'teacher': teacher, 'structures': structures, 'parameters': orm.Dict(recipe), **more}
 
 
 @pytest.fixture(scope='module')
-def distilled(codes, pretrained_metals, metals, recipe, pure_frames) -> orm.WorkChainNode:
-    """A finished distillation for copper, tested on frames of copper and gold."""
+def distilled(codes, pretrained_metals, metals, recipe, acceptance, pure_frames) -> orm.WorkChainNode:
+    """A finished distillation for copper, tested on frames of copper and gold, with a round that it cannot pass."""
+    recipe = {**recipe, 'rounds': {'maximum': 1, 'force_mae': 1e-6}, 'acceptance': acceptance}
     teacher, copper = pretrained_metals.outputs.frozen, {'copper': metals['copper']}
     more = {'frames': pure_frames, 'test_data': pure_frames}
     _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, recipe, **more))
@@ -58,7 +70,10 @@ def test_every_frame_is_accounted_for(distilled):
     account = distilled.outputs.account.get_dict()
     assert account['requested'] == 43
     assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
-    assert distilled.outputs.frames.frames == account['admitted']
+    taught = distilled.outputs.rounds['rounds'][0]['admitted']
+    assert distilled.outputs.frames.frames == account['admitted'] + taught
+    assert unaccounted(distilled) == []
+    assert orphans(distilled) == []
     assert (account['dynamics']['requested'], account['dynamics']['admitted']) == (2, 2)
 
 
@@ -83,6 +98,34 @@ def test_the_speed(distilled):
     for name in ('structure', 'parameters'):
         assert runs['student'][name].uuid == runs['md_000'][name].uuid
     assert runs['student'].potentials.student.uuid == distilled.outputs.student.uuid
+
+
+def test_what_the_student_met_by_itself_is_learned(distilled):
+    """Two runs of four samples from the teacher's starts, labelled by the teacher, learned in a second training."""
+    table = distilled.outputs.rounds.get_dict()
+    [row] = table['rounds']
+    assert (row['round'], row['runs'], row['survived'], row['requested']) == (1, 2, 2, 8)
+    assert row['requested'] == row['admitted'] + row['rejected'] + row['failed']
+    assert not table['settled']
+    assert 'more than 1e-06' in table['verdict']
+    calls = {
+        link.link_label: link.node for link in distilled.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    }
+    first, second = (calls[key].inputs.train.training_data for key in ('train', 'train_01'))
+    taught = calls['relabel_01'].outputs.frames
+    assert set(second.ids()) == set(first.ids()) | set(taught.ids())
+    assert not set(distilled.outputs.test_data.ids()) & set(second.ids())
+    assert calls['explore_000_01'].inputs.md.potentials.student.uuid != distilled.outputs.student.uuid
+    assert calls['student'].inputs.md.potentials.student.uuid == distilled.outputs.student.uuid
+
+
+def test_the_student_is_accepted(distilled):
+    """The verdict is that of the child, on frames that neither training saw."""
+    verdict = distilled.outputs.verdict.get_dict()
+    assert verdict['accepted'], verdict['reason']
+    child = distilled.base.links.get_outgoing(link_label_filter='accept').one().node
+    assert child.inputs.frames.uuid == distilled.outputs.test_data.uuid
+    assert child.inputs.student.uuid == distilled.outputs.student.uuid
 
 
 def test_frames_know_their_run(distilled):

@@ -180,6 +180,17 @@ def test_dynamics_is_sampled(cp2k_code):
     assert [origin.md for origin in trace_frames(results['frames'])] == [None, (job.pk, 1), (job.pk, 2)]
 
 
+def test_a_frame_is_relaxed(cp2k_code):
+    relaxation = {'max_force': 0.5, 'steps': 20, 'cell': False}
+    results, node = label(cp2k_code, [hydrogen(0.0)], minimum_distance=0.5, relaxation=relaxation)
+    assert node.is_finished_ok, node.exit_message
+    [item] = results['frames'].sets()
+    assert item.reasons.tolist() == [f'relaxed from {hydrogen(0.0).ids[0]}']
+    assert np.linalg.norm(item.forces[0], axis=-1).max() < 0.5
+    # The bond of hydrogen, 0.76 A, which was 0.81 A.
+    assert np.linalg.norm(item.positions[0, 1] - item.positions[0, 0]) == pytest.approx(0.76, abs=0.04)
+
+
 def test_two_elements_and_kpoints(cp2k_code):
     cell = np.array([[4.2, 0, 0], [0.3, 4.4, 0], [0, 0.2, 4.6]])
     hydride = FrameSet(('H', 'Li'), [cell], [np.array([[0.45, 0.5, 0.55], [0, 0, 0]]) @ cell])

@@ -127,6 +127,8 @@ def test_every_fault_is_told_and_what_can_be_mended_is(stand_in):
     assert Counter(met.values()) == {**dict.fromkeys(faults, 1), '': 2}
     account = results['account']
     assert (account['requested'], account['admitted'], len(account['failed'])) == (8, 5, 3)
+    # Every start of the program is counted, those of aiida-vasp's own handlers among them.
+    assert account['calculations'] == len(runs(log)) > account['requested'] + account['retried']
     reasons = Counter(entry['reason'].partition(' (')[0] for entry in account['failed'])
     assert reasons == {
         'VASP says: the electrons did not converge': 1,
@@ -196,19 +198,40 @@ def test_an_element_without_potential_is_refused(stand_in):
         label(code, [FrameSet(('U',), [np.eye(3) * 5], [[[0, 0, 0]]])])
 
 
-def test_a_relaxation_by_vasp_is_refused_by_every_chain(stand_in):
+def test_crystals_are_relaxed_first(stand_in):
     code, log = stand_in()
-    sentence = 'parameters: `relaxation` needs a calculator or a potential; with `vasp` set it to null'
-    with pytest.raises(ValueError, match=sentence):
-        label(code, [alloy(1)], relaxation={})
+    settings = {'supercell': [1, 1, 1], 'scales': [1.0], 'perturbations': {'number': 1}, 'dynamics': None}
     builder = InitialDataWorkChain.get_builder_from_protocol(
         {'vasp': code},
-        overrides={'label': {'vasp': VASP}, 'relax': {}},
-        structures={'copper': orm.StructureData(ase=bulk('Cu', cubic=True))},
+        protocol='fast',
+        overrides={**settings, 'label': {'vasp': VASP}, 'relax': {'max_force': 0.005, 'steps': 200}},
+        options='local',
+        structures={'copper': orm.StructureData(ase=bulk('Cu', cubic=True, a=3.75))},
     )
-    with pytest.raises(ValueError, match=sentence):
-        run_get_node(builder)
-    assert runs(log) == []
+    _, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert orphans(node) == []
+    [relaxed] = [call.outputs.copper for call in node.called if 'copper' in call.outputs]
+    # EMT's lattice constant of copper.
+    assert relaxed.cell_lengths == pytest.approx([3.59] * 3, abs=5e-3)
+    first, second = (job.inputs.parameters.get_dict() for job in jobs_of(node))
+    assert {name: first[name] for name in ('nsw', 'ibrion', 'isif', 'ediffg')} == {
+        'nsw': 200, 'ibrion': 2, 'isif': 3, 'ediffg': -0.005,
+    }  # fmt: skip
+    assert second['nsw'] == 0
+    assert len(runs(log)) == 2
+
+
+def test_a_relaxation_that_does_not_end_has_failed(stand_in):
+    code, log = stand_in()
+    results, node = label(code, [alloy(1)], relaxation={'max_force': 1e-4, 'steps': 3})
+    assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
+    [entry] = results['account']['failed']
+    assert entry['reason'].startswith('not relaxed in 3 steps: the largest force is ')
+    # aiida-vasp went on from where the first job came to; the retry did the same.
+    assert len(runs(log)) == 4
+    starts = [job.inputs.structure.get_ase().positions for job in jobs_of(node)]
+    assert np.abs(starts[1] - starts[0]).max() > 1e-3
 
 
 def test_the_example_is_complete_but_for_its_names(stand_in, codes, make_frames, tmp_path):

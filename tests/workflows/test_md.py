@@ -12,19 +12,12 @@ from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.merge_segments import merge_segments
 from aiida_dpasse.lammps.dump import DumpReader
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import write_report
 from aiida_dpasse.workflows.md import MDBaseWorkChain
 
 EXIT = MDBaseWorkChain.exit_codes
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 20, 'thermo_interval': 10, 'sample_interval': 10, 'seed': 7}
-
-
-@pytest.fixture(scope='session')
-def crystal(aiida_profile, tiny_frames) -> orm.StructureData:
-    """What the tiny potentials learnt from."""
-    structure = orm.StructureData(cell=tiny_frames.cells[0].tolist())
-    for symbol, position in zip(tiny_frames.symbols, tiny_frames.positions[0], strict=True):
-        structure.append_atom(symbols=symbol, position=position.tolist())
-    return structure.store()
 
 
 @pytest.fixture
@@ -99,10 +92,43 @@ def test_an_explosion_ends_with_the_frames_before_it(inputs):
     assert len(node.called) == 1
 
 
+def test_frames_beyond_the_trust_are_candidates(inputs, tmp_path):
+    free, _ = run_get_node(MDBaseWorkChain, **inputs())
+    values = np.concatenate([item.deviations for item in free['frames'].sets()])
+    # Between the smallest and the largest deviation some frames are beyond the limit and others are not.
+    limit = float((values.min() + values.max()) / 2)
+    trust = {'limit': limit, 'rows': 1, 'high': 1e3}
+    outputs, node = run_get_node(MDBaseWorkChain, **inputs(watch={'deviation': trust}))
+    assert node.exit_status == EXIT.ERROR_LEFT_TRUST.status
+    assert 'label the candidates and train on them' in node.exit_message
+    assert outputs['results']['verdict'] == "left the committee's trust"
+    [chosen] = outputs['candidates'].sets()
+    # Those before the monitor came, which may be before the run had ended by itself.
+    assert set(chosen.deviations) <= set(values[values > limit])
+    assert set(chosen.sources) == {'md'}
+    assert all(reason.startswith('deviation between') for reason in chosen.reasons)
+    assert orphans(node) == []
+    assert [path.name for path in write_report(node, tmp_path)] == ['dynamics.png', 'provenance.svg', 'report.txt']
+    assert "left the committee's trust" in (tmp_path / 'report.txt').read_text()
+    # Without such frames there is no such output, and the run ends well.
+    outputs, node = run_get_node(MDBaseWorkChain, **inputs(watch={'deviation': {**trust, 'limit': 100.0}}))
+    assert node.is_finished_ok, node.exit_message
+    assert 'candidates' not in outputs
+
+
+def test_a_melted_run_is_not_tried_again(inputs):
+    watch = {'mobile': ['Li'], 'framework_displacement': 0.01}
+    outputs, node = run_get_node(MDBaseWorkChain, **inputs(steps=200, trajectory_interval=5, watch=watch))
+    assert node.exit_status == EXIT.ERROR_MELTED.status
+    assert 'A from its sites, more than 0.01 A' in node.exit_message
+    assert len(node.called) == 1
+    assert list(outputs['trajectories']) == ['segment_00']
+
+
 def test_overlapping_segments_count_once(aiida_profile, make_frames):
     first, second = make_frames(seed=1), make_frames(seed=2)
     results = {'step': 30, 'production_start': 0, 'atom_steps': 10, 'loop_time_s': 1.0, 'frames_dropped': 1}
-    results |= {'wall_time_s': None}
+    results |= {'wall_time_s': None, 'atoms': 3, 'mass_u': 46.0, 'timestep_fs': 1.0}
     merged = merge_segments(
         frames_00=FramesData.from_sets([first.with_origin(steps=[0, 10, 20])]),
         frames_01=FramesData.from_sets([second.with_origin(steps=[20, 30, 40])]),

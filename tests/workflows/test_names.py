@@ -10,7 +10,16 @@ from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 
 #: What a work chain is meant to define anew.
-MEANT = {'define', 'setup', 'results', 'inspect_process', 'submit', 'on_terminated'}
+MEANT = {
+    'define',
+    'setup',
+    'results',
+    'inspect_process',
+    'submit',
+    'on_terminated',
+    'get_outputs',
+    '_on_awaitable_finished',
+}
 #: What a body of a class defines by `def`.
 BY_DEF = (FunctionType, classmethod, staticmethod, property)
 NAMES = [name for name in get_entry_point_names('aiida.workflows') if name.startswith('dpasse.')]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from aiida.engine import run_get_node
 from aiida.plugins import WorkflowFactory
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.lcurve import LearningCurve
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 
 
@@ -39,31 +41,110 @@ def wrapped(dp_code, tmp_path):
 
 
 def run(code: orm.AbstractCode, frames: FramesData, content: dict, iterations: int = 3, **changes) -> orm.WorkChainNode:
-    """Run the chain in TensorFlow without freezing."""
+    """Run the chain, in TensorFlow unless told otherwise, without freezing."""
+    further = {name: changes.pop(name) for name in ('validation_data', 'restart_folder') if name in changes}
+    chain = {name: changes.pop(name) for name in ('stash_to',) if name in changes}
     parameters = {'backend': 'tensorflow', 'input': content, 'freeze': False, **changes}
-    train = {'code': code, 'training_data': frames, 'parameters': orm.Dict(parameters)}
-    return run_get_node(WorkflowFactory('dpasse.train.base'), train=train, max_iterations=iterations)[1]
+    train = {'code': code, 'training_data': frames, 'parameters': orm.Dict(parameters), **further}
+    return run_get_node(WorkflowFactory('dpasse.train.base'), train=train, max_iterations=iterations, **chain)[1]
 
 
-def test_carried_on(wrapped, frames, tiny_input, tmp_path):
-    """Killed after its first checkpoint, the training goes on to the same step with one curve."""
+def jobs_of(node: orm.WorkChainNode) -> list[orm.CalcJobNode]:
+    """Return the trainings of a chain in their order."""
+    return sorted((child for child in node.called if isinstance(child, orm.CalcJobNode)), key=lambda child: child.pk)
+
+
+def test_killed_three_times(wrapped, dp_code, frames, other_pair_frames, tiny_input, tmp_path):
+    """Killed three times, a training ends as undisturbed ones do: step, rate, one curve, errors of held-out frames."""
+    code = wrapped(
+        f'kills=$(ls {tmp_path} | grep -c killed)\n'
+        'case $kills in 0) at=20;; 1) at=50;; 2) at=80;; *) exec "$dp" "$@";; esac\n'
+        '"$dp" "$@" &\n'
+        'until [ -e model.ckpt-$at.pt ]; do sleep 0.02; done\n'
+        f'kill -9 $!; touch {tmp_path}/killed-$kills'
+    )
+    content = tiny_input('se_e2_a', 120)
+    content['learning_rate'] = {'type': 'exp', 'start_lr': 5e-3, 'stop_lr': 1e-4, 'decay_steps': 10}
+    content['training'] |= {'save_freq': 10, 'disp_freq': 5, 'validation_data': {'batch_size': 4, 'numb_btch': 4}}
+    held_out = FramesData.from_sets(other_pair_frames)
+    given = {'backend': 'pytorch', 'validation_data': held_out.store()}
+    # Runs that get further do not count: one run without progress would be one too many.
+    node = run(code, frames, content, iterations=1, seed=1, **given)
+    assert node.is_finished_ok, node.exit_message
+    jobs = jobs_of(node)
+    assert [job.exit_status for job in jobs] == [400, 400, 400, 0]
+    for before, after in pairwise(jobs):
+        assert after.inputs.restart_folder.uuid == before.outputs.remote_folder.uuid
+        assert after.inputs.parameters.uuid == before.inputs.parameters.uuid
+        # A checkpoint that was written but not yet named may be taken too, none is lost.
+        assert after.outputs.results['restarted_from'] >= before.outputs.results['checkpoint_step'] > 0
+
+    undisturbed = [run(dp_code, frames, content, seed=seed, **given) for seed in (2, 3)]
+    curves = [item.outputs.learning_curve for item in (node, *undisturbed)]
+    merged = curves[0]
+    assert merged.creator.process_label == 'merge_learning_curves'
+    assert set(merged.creator.inputs) == {f'curve_{index:03d}' for index in range(4)}
+    assert merged.get_array('step').tolist() == [1, *range(5, 121, 5)]
+    for name in ('step', 'lr'):
+        assert all(curve.get_array(name).tolist() == merged.get_array(name).tolist() for curve in curves)
+    assert node.outputs.checkpoint.step == undisturbed[0].outputs.checkpoint.step == 120
+    # The forces carry the loss; the energies of so short a training differ by more than two seeds can tell.
+    killed, *others = [float(curve.get_array('rmse_f_val')[-5:].mean()) for curve in curves]
+    assert killed < merged.get_array('rmse_f_val')[0]
+    # Two seeds can agree by chance.
+    spread = max(max(others) - min(others), 0.1 * max(others))
+    assert min(others) - spread <= killed <= max(others) + spread, (killed, others)
+
+
+def test_carried_on_in_tensorflow(wrapped, frames, tiny_input, tmp_path):
+    """The same in TensorFlow, once; what is left on the computer is kept where it was asked for."""
     code = wrapped(
         f'if [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\n'
         '"$dp" "$@" &\n'
         'until [ -e model.ckpt-200.meta ]; do sleep 0.05; done\n'
         f'kill -9 $!; touch {tmp_path}/killed'
     )
-    content = tiny_input('se_e2_a', 3000)
-    content['training'] |= {'save_freq': 100, 'disp_freq': 50, 'max_ckpt_keep': 100}
-    node = run(code, frames, content)
+    content = tiny_input('se_e2_a', 800)
+    content['training'] |= {'save_freq': 100, 'disp_freq': 50}
+    stash = tmp_path / 'kept'
+    node = run(code, frames, content, stash_to=str(stash))
     assert node.is_finished_ok, node.exit_message
-    assert [child.exit_status for child in node.called] == [400, 0]
-    first, second = sorted(node.called, key=lambda child: child.pk)
-    assert second.inputs.restart_folder.uuid == first.outputs.remote_folder.uuid
-    assert second.inputs.parameters.uuid == first.inputs.parameters.uuid
+    assert [job.exit_status for job in jobs_of(node)[:2]] == [400, 0]
     steps = node.outputs.learning_curve.get_array('step')
-    assert steps.tolist() == list(range(0, 3001, 50))
+    assert steps.tolist() == list(range(0, 801, 50))
     assert np.isfinite(node.outputs.learning_curve.get_array('rmse_f_trn')).all()
+    kept = {path.name for path in Path(node.outputs.stash.target_basepath).iterdir()}
+    assert {'model.ckpt-800.index', 'checkpoint', 'lcurve.out'} <= kept
+    assert str(node.outputs.stash.target_basepath).startswith(str(stash))
+
+
+def test_ends_when_the_held_out_error_is_flat(dp_code, frames, other_pair_frames, tiny_input):
+    """Long before its last step, and frozen all the same; nothing is started again."""
+    content = tiny_input('se_e2_a', 10**6)
+    content['training'] |= {'save_freq': 60, 'disp_freq': 20, 'validation_data': {'numb_btch': 4}}
+    # Checkpoints that are written faster than they are looked at do not keep it from its end.
+    stop = {'window': 300, 'improvement': 0.9}
+    held_out = FramesData.from_sets(other_pair_frames)
+    node = run(dp_code, frames, content, validation_data=held_out.store(), early_stop=stop, freeze=True)
+    assert node.is_finished_ok, node.exit_message
+    [job] = jobs_of(node)
+    results, curve = job.outputs.results, node.outputs.learning_curve
+    assert not results['finished']
+    assert 300 <= results['stopped_early'] <= curve.get_array('step')[-1] < 10**6
+    errors = curve.get_array('rmse_f_val')[curve.get_array('step') <= results['stopped_early']]
+    assert errors[-15:].min() > 0.1 * errors[:-15].min()
+    assert node.outputs.frozen.form == 'frozen'
+    with pytest.raises(ValueError, match='validation_data: `early_stop` watches their errors'):
+        run(dp_code, frames, content, early_stop=stop)
+
+
+def test_no_progress(wrapped, frames, tiny_input):
+    """A training that never comes to its first checkpoint is given up, with what to do."""
+    code = wrapped('"$dp" "$@" &\nuntil [ -e lcurve.out ]; do sleep 0.05; done\nkill -9 $!')
+    node = run(code, frames, tiny_input('se_e2_a', 10**6), iterations=1)
+    assert [job.exit_status for job in jobs_of(node)] == [400]
+    assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_NO_PROGRESS.status, node.exit_message
+    assert 'lower `training.save_freq` or ask for more walltime' in node.exit_message
 
 
 def test_learns_slower(dp_code, pair_frames, tiny_input):
@@ -77,6 +158,32 @@ def test_learns_slower(dp_code, pair_frames, tiny_input):
     assert last.inputs.parameters['input']['learning_rate']['start_lr'] == pytest.approx(3e-4)
     assert last.inputs.parameters.creator.process_label == 'lower_learning_rate'
     assert 'restart_folder' not in last.inputs
+
+
+def test_goes_back_before_the_divergence(dp_code, frames, tiny_input):
+    """A rate that grows until the training is lost: it goes on, slower, from a checkpoint of before that."""
+    content = tiny_input('se_e2_a', 70)
+    # Without saturation the forces grow with a power of the weights: what is lost at one rate is calm at 0.3 of it.
+    for section, sizes in (('descriptor', {}), ('fitting_net', {'neuron': [8, 8]})):
+        content['model'][section] = {**content['model'][section], 'activation_function': 'linear', **sizes}
+    content['learning_rate'] = {'type': 'exp', 'start_lr': 0.7, 'stop_lr': 0.1, 'decay_steps': 5, 'warmup_steps': 60}
+    content['training'] |= {'save_freq': 5, 'disp_freq': 2, 'max_ckpt_keep': 30}
+    node = run(dp_code, frames, content)
+    assert node.is_finished_ok, node.exit_message
+    lost, mended = jobs_of(node)
+    assert (lost.exit_status, mended.exit_status) == (410, 0)
+    limit = mended.inputs.restart_step
+    assert limit.creator.process_label == 'last_good_step'
+    assert mended.inputs.restart_folder.uuid == lost.outputs.remote_folder.uuid
+    curve = lost.outputs.learning_curve
+    columns = LearningCurve({name: curve.get_array(name) for name in curve.get_arraynames()})
+    assert 5 <= mended.outputs.results['restarted_from'] <= limit.value < columns.first_diverged
+    assert mended.inputs.parameters['input']['learning_rate']['start_lr'] == pytest.approx(0.21)
+    # The whole curve is judged by its first rows, as a job's own may be lost already.
+    whole = node.outputs.learning_curve
+    columns = LearningCurve({name: whole.get_array(name) for name in whole.get_arraynames()})
+    assert columns.steps[-1] == 70
+    assert not columns.diverged
 
 
 def test_smaller_batch(wrapped, frames, tiny_input):

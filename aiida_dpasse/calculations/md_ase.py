@@ -1,0 +1,106 @@
+"""`AseMDCalculation`: molecular dynamics with an ASE calculator, to compare a potential with through the same chain."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from aiida import orm
+from aiida.common.folders import Folder
+from aiida.engine import CalcJobProcessSpec
+
+from aiida_dpasse.calculations.driver import DriverCalculation
+from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.calculations.md import symbols_of, validate_structure
+from aiida_dpasse.calculations.md_parameters import MDParameters
+from aiida_dpasse.calculations.md_stops import define_stops
+from aiida_dpasse.calculations.parameters import check_parameters
+from aiida_dpasse.lammps.datafile import lammps_frame
+
+
+def check_dynamics(parameters: dict[str, Any]) -> str | None:
+    """Return one sentence if an ASE calculator cannot run dynamics with ``parameters`` of `dpasse.md`."""
+    if message := check_parameters(MDParameters, parameters):
+        return message
+    given = MDParameters.model_validate(parameters)
+    stage = given.equilibration
+    if given.ensemble == 'npt' or (stage is not None and stage.ensemble == 'npt'):
+        return 'a calculator runs at constant volume: set `ensemble`, and that of `equilibration`, to nvt or nve.'
+    if given.fixed:
+        return 'a calculator moves all atoms: set `fixed` to null, or run a potential with LAMMPS.'
+    if given.final_temperature is not None:
+        return 'a calculator runs at one temperature: set `final_temperature` to null.'
+    if given.sample_interval or given.deviation_interval or (given.watch is not None and given.watch.deviation):
+        return 'a calculator samples nothing and has no committee: set `sample_interval` and `watch.deviation` to null.'
+    return None
+
+
+def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
+    """Return one sentence if the parameters are wrong."""
+    message = None if parameters is None else check_dynamics(parameters.get_dict())
+    return f'parameters: {message}' if message else None
+
+
+class AseMDCalculation(DriverCalculation):
+    """Runs dynamics at constant volume with an ASE calculator; `dpasse.transport` reads its trajectory."""
+
+    DRIVER: ClassVar[str] = 'trajectory'
+    MODULES: ClassVar[tuple[str, ...]] = (
+        'deepmd.frameset',
+        'drivers.admission',
+        'drivers.labellers',
+        'lammps.watch',
+        'structures.distances',
+        'transport.displacement',
+    )
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.md.ase'
+        spec.input(
+            'structure', valid_type=orm.StructureData, validator=validate_structure, help='Where the dynamics starts.'
+        )
+        spec.input(
+            'calculator',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=validate_calculator,
+            help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+        )
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=validate_parameters,
+            help='Settings of the dynamics, those of `dpasse.md` at constant volume.',
+        )
+        spec.output(
+            'thermo', valid_type=orm.ArrayData, help='`step`, `temperature_K`, `potential_energy_eV`, `volume_A3`...'
+        )
+        spec.output('structure', valid_type=orm.StructureData, help='The last configuration; atoms are not wrapped.')
+        spec.output('results', valid_type=orm.Dict, help='As those of `dpasse.md`.')
+        spec.default_output_node = 'results'
+        define_stops(spec)
+        spec.exit_code(
+            420,
+            'ERROR_CALCULATOR',
+            message='The calculator failed ({reason}): install it or correct its arguments.',
+            invalidates_cache=True,
+        )
+
+    def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+        """Return the job: calculator, parameters and atoms, in the frame of LAMMPS as its dumps ask for."""
+        structure = self.inputs.structure
+        cell, rotation = lammps_frame(structure.cell)
+        masses = {kind.name: kind.mass for kind in structure.kinds}
+        job = {
+            'calculator': self.inputs.calculator.get_dict(),
+            'parameters': MDParameters.model_validate(self.inputs.parameters.get_dict()).model_dump(),
+            'symbols': symbols_of(structure),
+            'masses': [masses[site.kind_name] for site in structure.sites],
+            'cell': cell.tolist(),
+            'positions': (np.array([site.position for site in structure.sites]) @ rotation).tolist(),
+        }
+        return job, []

@@ -1,0 +1,112 @@
+"""Why a dynamics was stopped before its end: a verdict, a sentence, and an exit code for each limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from aiida.engine import ProcessSpec
+from numpy.typing import NDArray
+
+from aiida_dpasse.lammps.deviation import left_trust
+from aiida_dpasse.lammps.log import Log
+from aiida_dpasse.lammps.script import total_steps
+from aiida_dpasse.lammps.watch import DRIFT, EXPLOSION, HEATING, MELTING, hottest
+
+#: The fifth limit is watched by the engine, since LAMMPS does not know what its pair style finds.
+DEVIATION = 'deviation'
+
+
+class Stop(NamedTuple):
+    """What follows from a limit that was crossed."""
+
+    label: str
+    status: int
+    verdict: str
+    message: str
+
+
+STOPS = {
+    EXPLOSION: Stop(
+        'ERROR_EXPLODED',
+        410,
+        'exploded',
+        'The atoms flew apart after step {step} ({reason}): shorten the timestep, lower the temperature, or train the '
+        'potential on such configurations. The frames before it are attached.',
+    ),
+    MELTING: Stop(
+        'ERROR_MELTED',
+        411,
+        'melted',
+        'The crystal melted by step {step} ({reason}): simulate colder, or train the potential on such configurations. '
+        'What came before is attached.',
+    ),
+    DEVIATION: Stop(
+        'ERROR_LEFT_TRUST',
+        412,
+        "left the committee's trust",
+        "The run left the committee's trust at step {step} ({reason}): label the candidates and train on them, or "
+        'simulate colder.',
+    ),
+    HEATING: Stop(
+        'ERROR_HEATED',
+        413,
+        'heated up',
+        'The run heated up by step {step} ({reason}): shorten the timestep, or train the potential further.',
+    ),
+    DRIFT: Stop(
+        'ERROR_ENERGY_DRIFT',
+        414,
+        'energy drifts',
+        'The conserved energy drifted by step {step} ({reason}): shorten the timestep, or give a potential that is '
+        'smoother.',
+    ),
+}
+#: The same, by the label of the exit code.
+BY_LABEL = {stop.label: stop for stop in STOPS.values()}
+
+
+def define_stops(spec: ProcessSpec) -> None:
+    """Define the exit codes of all limits."""
+    for stop in STOPS.values():
+        spec.exit_code(stop.status, stop.label, message=stop.message)
+
+
+def find_stop(
+    log: Log, deviation: dict[str, NDArray[np.float64]], parameters: Mapping[str, Any], step: int
+) -> tuple[Stop, int, str] | None:
+    """Return which limit was crossed, by which step, and what was found there; None if all were kept.
+
+    :param deviation: table of the committee's deviation, empty arrays without a committee.
+    :param parameters: those of `dpasse.md`, complete.
+    :param step: the last step that was done.
+    """
+    if log.exploded and log.stopped_by is None:
+        return STOPS[EXPLOSION], step, log.error or 'a quantity is not a number'
+    if log.stopped_by is not None and log.stopped_by[0] in STOPS:
+        name, at, value = log.stopped_by
+        return STOPS[name], at, what_was_found(name, value, parameters)
+    if trust := (parameters['watch'] or {}).get('deviation'):
+        start, _ = total_steps(parameters)
+        first = left_trust(deviation, trust['limit'], trust['rows'], start)
+        if first is not None:
+            unit = '' if parameters['relative_deviation'] else ' eV/A'
+            what = f'the deviation of a force exceeds {trust["limit"]:g}{unit} in {trust["rows"]} rows from there on'
+            return STOPS[DEVIATION], first, what
+    return None
+
+
+def what_was_found(name: str, value: float, parameters: Mapping[str, Any]) -> str:
+    """Return in words the ``value`` that crossed the limit ``name``.
+
+    :param parameters: those of `dpasse.md`, complete.
+    """
+    watch = parameters['watch'] or {}
+    if name == EXPLOSION:
+        return f'a force became {value:.3g} eV/A'
+    if name == MELTING:
+        return f'the framework is {value:.3g} A from its sites, more than {watch["framework_displacement"]:g} A'
+    if name == HEATING:
+        return f'{value:.4g} K, more than {watch["heating"]:.0%} above {hottest(parameters):g} K'
+    return f'{value:.3g} meV an atom and ps, more than {watch["energy_drift"]:g}'

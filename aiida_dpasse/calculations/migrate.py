@@ -1,0 +1,51 @@
+"""`MigrateCalculation`: a checkpoint of an older DeePMD-kit, brought up to date without changing a number of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common.folders import Folder
+from aiida.engine import CalcJobProcessSpec
+
+from aiida_dpasse.calculations.driver import DriverCalculation
+from aiida_dpasse.data.potential import DeepPotentialData
+
+
+def validate_potential(potential: DeepPotentialData | None, _: Any) -> str | None:
+    """Return one sentence if there is nothing to migrate."""
+    if potential is None or potential.needs_migration:
+        return None
+    if potential.form != 'checkpoint':
+        return f'potential: it is {potential.form}, and only a checkpoint (`.pt`) can be migrated; give that.'
+    return 'potential: it lacks nothing that DeePMD-kit asks for; use it as it is.'
+
+
+class MigrateCalculation(DriverCalculation):
+    """Adds the empty tensors that DeePMD-kit 3.1 and later ask a DPA-2 checkpoint of 3.0 for."""
+
+    DRIVER = 'migrate'
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define the ports and exit codes."""
+        super().define(spec)
+        spec.input(
+            'potential', valid_type=DeepPotentialData, validator=validate_potential, help='DPA-2 checkpoint of 3.0.'
+        )
+        spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.migrate'
+        spec.output('potential', valid_type=DeepPotentialData, help='The checkpoint: freeze, fine-tune, evaluate it.')
+        spec.output(
+            'results', valid_type=orm.Dict, help='`added`: names of the empty tensors; `deepmd_version` that asked.'
+        )
+        spec.default_output_node = 'results'
+        spec.exit_code(
+            410,
+            'ERROR_NOT_MIGRATED',
+            message='The checkpoint cannot be migrated, since {reason}: use it with the DeePMD-kit that wrote it.',
+        )
+
+    def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+        """Return the job and the checkpoint to copy."""
+        potential = self.inputs.potential
+        return {'file': potential.filename}, [(potential.uuid, potential.filename, potential.filename)]

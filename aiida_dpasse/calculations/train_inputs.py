@@ -1,0 +1,104 @@
+"""Whether frames, pre-trained potential and codes of a training go together with its settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, frames_by_head, known_elements
+from aiida_dpasse.calculations.train_parameters import VERSION_EXTRA
+from aiida_dpasse.deepmd.multitask import heads_of, type_map_of
+
+
+def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
+    """Return one sentence if frames, parameters, pre-trained potential and code do not go together."""
+    if 'parameters' not in inputs:
+        return None  # a work chain exposes these ports without all of them
+    content = inputs['parameters'].get_dict()
+    for check in (_check_pretrained, _check_start, _check_ports, _check_frames):
+        if message := check(inputs, content):
+            return message
+    known = type_map_of(content['input']['model']) or known_elements(inputs)
+    sel = content['input']['model'].get('descriptor', {}).get('sel')
+    if content['backend'] == 'tensorflow' and isinstance(sel, list) and len(sel) != len(known):
+        return (
+            f'parameters: `input.model.descriptor.sel` has {len(sel)} numbers and the type map {" ".join(known)} has '
+            f'{len(known)} elements: give one for each, or `auto`.'
+        )
+    return None
+
+
+def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
+    pretrained = inputs.get('pretrained')
+    finetune = content.get('finetune')
+    if pretrained is None:
+        return (
+            'pretrained: `finetune` is set without a potential to start from: give one.'
+            if finetune is not None
+            else None
+        )
+    if finetune is None:
+        return 'parameters: a pre-trained potential is given without `finetune`: set it, `{}` takes the defaults.'
+    if pretrained.form != 'checkpoint' or pretrained.framework != 'pytorch':
+        kind = f'{pretrained.form} one of {pretrained.framework}'
+        return f'pretrained: the potential is a {kind}: give a PyTorch checkpoint (`.pt`).'
+    branch = finetune.get('model_branch')
+    if branch is not None and branch not in pretrained.heads:
+        return (
+            f'parameters: the potential has no head `{branch}`: choose one of {", ".join(pretrained.heads) or "none"}.'
+        )
+    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
+    message: str | None = pretrained.check_usable_with(version)
+    return f'pretrained: {message}' if message else None
+
+
+def _check_start(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
+    if 'restart_step' in inputs and 'restart_folder' not in inputs:
+        return 'restart_step: there is nothing to go on from: give `restart_folder` too.'
+    if content.get('early_stop') is not None and not frames_by_head(inputs, VALIDATION):
+        return 'validation_data: `early_stop` watches their errors, and there are none: give some.'
+    if content.get('processes', 1) > 1 and 'torchrun' not in inputs:
+        return 'torchrun: several `processes` are started by it: give the code `torchrun` that lies beside `dp`.'
+    return None
+
+
+def _is_weighed(loss: dict[str, Any], label: str) -> bool:
+    defaults = {'energy': 0.02, 'force': 1000.0, 'virial': 0.0}
+    start = loss.get(f'start_pref_{label[0]}', defaults[label])
+    return bool(start or loss.get(f'limit_pref_{label[0]}', start))
+
+
+def _check_ports(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
+    heads = heads_of(content['input'])
+    for port in (TRAINING, VALIDATION):
+        given, needed = (f'head_{port}', port) if not heads else (port, f'head_{port}')
+        if inputs.get(given):
+            kind = 'several heads' if heads else 'one head'
+            return f'{given}: the model has {kind}: give `{needed}` instead.'
+    if not frames_by_head(inputs, TRAINING):
+        return f'{f"head_{TRAINING}" if heads else TRAINING}: there are no frames to learn from: give some.'
+    for port in (TRAINING, VALIDATION):
+        named = set(inputs.get(f'head_{port}', {}))
+        if unknown := sorted(named - set(heads)):
+            return f'head_{port}: the model has no head `{unknown[0]}`: choose one of {", ".join(heads)}.'
+    if missing := sorted(set(heads) - set(frames_by_head(inputs, TRAINING))):
+        return f'head_{TRAINING}: there are no frames for the head `{missing[0]}`: give some.'
+    return None
+
+
+def _check_frames(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
+    known = type_map_of(content['input']['model']) or known_elements(inputs)
+    for port in (TRAINING, VALIDATION):
+        for head, frames in frames_by_head(inputs, port).items():
+            place = f'head_{port}.{head}' if head else port
+            section = f'input.loss_dict.{head}' if head else 'input.loss'
+            loss = content['input'].get('loss_dict', {})[head] if head else content['input'].get('loss', {})
+            missing = sorted(set(frames.elements) - set(known))
+            if missing:
+                elements, types = ', '.join(missing), ' '.join(known)
+                return f'{place}: {elements} is not in the type map {types}: add it to `input.model.type_map`.'
+            weighed = [name for name in ('energy', 'force', 'virial') if _is_weighed(loss, name)]
+            lacking = [name for name in weighed if name not in frames.labels]
+            if lacking:
+                key = f'`{section}.start_pref_{lacking[0][0]}` and `limit_pref_{lacking[0][0]}`'
+                return f'{place}: frames have no {lacking[0]} to train on: label them, or set {key} to 0.'
+    return None

@@ -1,0 +1,147 @@
+"""`aiida-dpasse arrhenius TABLE`: activation energy and extrapolation, without AiiDA."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aiida_dpasse.cli.refusal import Refusal, existing, require_positive, write_json
+
+COLUMNS = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s')
+#: Given both, the conductivity of ions of charge 1 is told as well.
+OPTIONAL = ('volume_A3', 'ions')
+
+
+@click.command()
+@click.argument('table', type=click.Path(path_type=Path))
+@click.option(
+    '--extrapolate', type=float, default=300.0, show_default=True, metavar='K', help='Temperature to tell D at.'
+)
+@click.option('--exponent', type=float, default=0.0, show_default=True, help='m of D = A T^m exp(-Ea / kT).')
+@click.option(
+    '--charge', type=float, default=1.0, show_default=True, help='Charge of an ion in e, for the conductivity.'
+)
+@click.option(
+    '--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path), help='Write all numbers to this file.'
+)
+def arrhenius(table: Path, extrapolate: float, exponent: float, charge: float, json_path: Path | None) -> None:
+    """Activation energy of the diffusion coefficients in TABLE, and D at another temperature with its interval.
+
+    TABLE is a CSV file with the columns temperature_K, diffusivity_cm2_s and error_cm2_s (one standard deviation); with
+    volume_A3 and ions the Nernst-Einstein conductivity is told as well. Intervals hold the truth in 68 % of all cases
+    and carry the covariance of slope and intercept. No AiiDA profile is needed.
+    """
+    require_positive('The temperature to extrapolate to', extrapolate, 'K')
+    rows = read_table(existing(table))
+    try:
+        answer = describe(rows, extrapolate, exponent, charge)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    write_json(json_path, answer)
+    click.echo(show(answer))
+
+
+def read_table(path: Path) -> dict[str, list[float]]:
+    """Return the columns of the table.
+
+    :raises Refusal: if a column is missing, or a number is none.
+    """
+    with path.open(newline='', encoding='utf-8-sig', errors='replace') as handle:
+        reader = csv.DictReader(handle, skipinitialspace=True)
+        names = [name.strip() for name in reader.fieldnames or () if name]
+        reader.fieldnames = names
+        missing = [name for name in COLUMNS if name not in names]
+        if missing:
+            raise Refusal(f'{path.name} lacks the column {missing[0]}: it should have {", ".join(COLUMNS)}.')
+        kept = [*COLUMNS, *(name for name in OPTIONAL if all(other in names for other in OPTIONAL))]
+        columns: dict[str, list[float]] = {name: [] for name in kept}
+        for row in reader:
+            for name in kept:
+                try:
+                    columns[name].append(float(row[name]))
+                except (TypeError, ValueError):
+                    raise Refusal(
+                        f'Line {reader.line_num} of {path.name} has no number in the column {name}: {row[name]!r}.'
+                    ) from None
+    return columns
+
+
+def describe(columns: dict[str, list[float]], temperature: float, exponent: float, charge: float) -> dict[str, Any]:
+    """Return the fit and what it says, by names with units.
+
+    :raises ValueError: if there are too few temperatures, or a number is not positive.
+    """
+    import numpy as np
+
+    from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, bend, fit_arrhenius, leave_one_out
+    from aiida_dpasse.transport.conductivity import conductivity
+
+    t, d, e = (np.array(columns[name]) for name in COLUMNS)
+    fit = fit_arrhenius(t, d, e, exponent)
+    energy, energy_error = fit.activation_energy
+    value, low, high = fit.interval(temperature)
+    others = []
+    for left, other in leave_one_out(t, d, e, exponent).items():
+        there, below, above = other.interval(temperature)
+        others.append(
+            {
+                'left_out_K': left,
+                'activation_energy_eV': other.activation_energy[0],
+                'activation_energy_error_eV': other.activation_energy[1],
+                'diffusivity_cm2_s': there,
+                'interval_cm2_s': [below, above],
+            }
+        )
+    bent = bend(t, d, e, exponent) if len(np.unique(t)) > FEWEST_TEMPERATURES else None
+    answer: dict[str, Any] = {
+        'temperature_K': temperature,
+        'activation_energy_eV': energy,
+        'activation_energy_error_eV': energy_error,
+        'diffusivity_cm2_s': value,
+        'interval_cm2_s': [low, high],
+        'prefactor_cm2_s': float(np.exp(fit.intercept)),
+        'exponent': exponent,
+        'covariance': fit.covariance.tolist(),
+        'misfit': fit.misfit,
+        'extrapolated': not bool(t.min() <= temperature <= t.max()),
+        'temperatures_K': t.tolist(),
+        'leave_one_out': others,
+        'bend_K2': None if bent is None else bent.coefficient,
+        'bend_error_K2': None if bent is None else bent.error,
+        'bent': None if bent is None else bent.bent,
+    }
+    if 'volume_A3' in columns:
+        # The cell at the temperature nearest to that asked for.
+        index = int(np.argmin(np.abs(t - temperature)))
+        ions, volume = columns['ions'][index], columns['volume_A3'][index]
+        factor = conductivity(1.0, round(ions), volume, temperature, charge)
+        answer |= {'conductivity_mS_cm': factor * value, 'conductivity_interval_mS_cm': [factor * low, factor * high]}
+    return answer
+
+
+def show(answer: dict[str, Any]) -> str:
+    """Return what is shown on the terminal."""
+    energy, error = answer['activation_energy_eV'], answer['activation_energy_error_eV']
+    low, high = answer['interval_cm2_s']
+    span = f'{min(answer["temperatures_K"]):g} to {max(answer["temperatures_K"]):g} K'
+    at = f'D({answer["temperature_K"]:g} K)'
+    lines = [f'{len(answer["temperatures_K"])} temperatures, {span}', '']
+    lines.append(f'  {"activation energy":24s} {energy:.4f} ± {error:.4f} eV')
+    lines.append(f'  {at:24s} {answer["diffusivity_cm2_s"]:.3g} cm²/s, 68 %: {low:.3g} to {high:.3g}')
+    if 'conductivity_mS_cm' in answer:
+        low, high = answer['conductivity_interval_mS_cm']
+        lines.append(
+            f'  {"Nernst-Einstein σ":24s} {answer["conductivity_mS_cm"]:.3g} mS/cm, 68 %: {low:.3g} to {high:.3g}'
+        )
+    if answer['bent'] is not None:
+        what = 'the line bends: one activation energy does not describe it' if answer['bent'] else 'none seen'
+        lines.append(f'  {"bend":24s} {what} ({answer["bend_K2"]:.2g} ± {answer["bend_error_K2"]:.2g} K²)')
+    for other in answer['leave_one_out']:
+        name = f'without {other["left_out_K"]:g} K'
+        lines.append(
+            f'  {name:24s} {other["activation_energy_eV"]:.4f} eV, {at} = {other["diffusivity_cm2_s"]:.3g} cm²/s'
+        )
+    return '\n'.join(lines)

@@ -1,0 +1,177 @@
+"""`aiida-dpasse potential`: look at a model file, import it, bring an older one up to date."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.refusal import Refusal, existing, write_json
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def potential() -> None:
+    """Look at a potential, import its file, bring an older one up to date."""
+
+
+@potential.command()
+@click.argument('what', metavar='FILE_OR_PK')
+@click.option('--json', 'json_path', type=FILE, help='Write everything, the training input too, to this file.')
+def show(what: str, json_path: Path | None) -> None:
+    """Tell what a model says of itself.
+
+    FILE_OR_PK is a model file, or the PK of a potential of the profile. Nothing that the file holds is executed. A file
+    needs no AiiDA profile.
+    """
+    answer = describe_node(what) if what.isdigit() and not Path(what).exists() else describe_file(existing(Path(what)))
+    write_json(json_path, answer)
+    click.echo(table(answer))
+
+
+@potential.command('import')
+@click.argument('path', metavar='FILE', type=FILE)
+@click.option('--label', help='Label of the node.  [default: the name of the file]')
+@click.option('--written-by', metavar='VERSION', help='DeePMD-kit that wrote it, if you know: files do not tell.')
+@with_profile
+def import_(path: Path, label: str | None, written_by: str | None) -> None:
+    """Store a model file as a potential.
+
+    FILE is a .pt, .pth or .pb of DeePMD-kit.
+    """
+    from aiida_dpasse.data.potential import DeepPotentialData
+
+    try:
+        node = DeepPotentialData.from_file(existing(path), written_by)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    node.label = label or path.name
+    node.store()
+    click.echo(f'{table(describe_node(str(node.pk)))}\n\nstored as {node.pk}')
+
+
+@potential.command()
+@click.argument('pk', type=int)
+@click.option('--code', default='python@localhost', show_default=True, help='Python with DeePMD-kit 3.1 or later.')
+@with_profile
+def migrate(pk: int, code: str) -> None:
+    """Bring a checkpoint up to date.
+
+    PK is that of a DPA-2 checkpoint of DeePMD-kit 3.0, which later versions can neither freeze nor fine-tune. Empty
+    tensors are added and nothing is changed: the energies are the same to the last digit.
+    """
+    from aiida import orm
+    from aiida.common import NotExistent
+    from aiida.engine import run_get_node
+    from aiida.plugins import CalculationFactory
+
+    try:
+        inputs = {'code': orm.load_code(code), 'potential': orm.load_node(pk)}
+        results, node = run_get_node(CalculationFactory('dpasse.migrate'), **inputs)
+    except (NotExistent, ValueError) as error:
+        raise Refusal(str(error)) from error
+    if not node.is_finished_ok:
+        raise click.ClickException(node.exit_message or f'The job {node.pk} did not end.')
+    click.echo(f'added {len(results["results"]["added"])} empty tensors\nstored as {results["potential"].pk}')
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Return what the file says of itself, by the names of the attributes of `DeepPotentialData`.
+
+    :raises Refusal: if it is no model, or not to be trusted.
+    """
+    from aiida_dpasse.deepmd.checkpoint import read_model_file
+    from aiida_dpasse.deepmd.compatibility import objection_to_version
+
+    try:
+        content = read_model_file(path)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    told = dict(vars(content))
+    here = installed()
+    return {
+        'name': path.name,
+        **told,
+        'deepmd_version': None,
+        'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
+        'deepmd_version_here': here,
+        'objection': objection_to_version(here, content.descriptor, content.needs_migration),
+    }
+
+
+@with_profile
+def describe_node(pk: str) -> dict[str, Any]:
+    """Return the same of a potential of the profile.
+
+    :raises Refusal: if there is none of that number.
+    """
+    from aiida import orm
+    from aiida.common import NotExistent
+
+    from aiida_dpasse.data.potential import DeepPotentialData
+
+    try:
+        node = orm.load_node(int(pk))
+    except NotExistent as error:
+        raise Refusal(f'There is neither a file nor a node {pk}.') from error
+    if not isinstance(node, DeepPotentialData):
+        raise Refusal(f'The node {pk} is a {type(node).__name__}, no potential.')
+    names = ('form', 'descriptor', 'type_map', 'cutoff', 'parameters', 'heads', 'training_input', 'step')
+    here = installed()
+    return {
+        'name': node.label or f'{type(node).__name__}<{pk}>',
+        'backend': node.framework,
+        **{name: getattr(node, name) for name in (*names, 'needs_migration', 'deepmd_version', 'sha256')},
+        'deepmd_version_here': here,
+        'objection': node.check_usable_with(here),
+    }
+
+
+def installed() -> str | None:
+    """Return the version of DeePMD-kit in this environment, None if there is none."""
+    try:
+        return version('deepmd-kit')
+    except PackageNotFoundError:
+        return None
+
+
+def table(answer: dict[str, Any]) -> str:
+    """Return what is shown on the terminal."""
+    backend = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}[answer['backend']]
+    step = '' if answer['step'] is None else f', {answer["step"]:,} steps'
+    parameters = 'not told by this file' if answer['parameters'] is None else f'{answer["parameters"]:,}'
+    rows = [
+        ('kind', f'{answer["form"]} of {backend}{step}'),
+        ('descriptor', f'{answer["descriptor"]}, cutoff {answer["cutoff"]:g} Å'),
+        ('elements', ' '.join(answer['type_map'])),
+        ('parameters', parameters),
+        *([('heads', ', '.join(answer['heads']))] if answer['heads'] else []),
+        *numbers(answer['training_input']),
+        ('written by', f'DeePMD-kit {answer["deepmd_version"]}' if answer['deepmd_version'] else 'not told'),
+        ('SHA-256', answer['sha256']),
+    ]
+    lines = [answer['name'], *(f'  {name:16s} {value}' for name, value in rows), '']
+    here = answer['deepmd_version_here']
+    if here is None:
+        lines.append('No DeePMD-kit is installed here that could read it.')
+    else:
+        lines.append(answer['objection'] or f'DeePMD-kit {here}, installed here, can read it.')
+    return '\n'.join(lines)
+
+
+def numbers(training_input: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the main numbers of the training input, as far as the file tells them."""
+    model = training_input.get('model', {})
+    rows = []
+    if neurons := model.get('fitting_net', {}).get('neuron'):
+        rows.append(('fitting net', ' x '.join(map(str, neurons))))
+    rate, training = training_input.get('learning_rate', {}), training_input.get('training', {})
+    if 'start_lr' in rate and 'numb_steps' in training:
+        stop = f' to {rate["stop_lr"]:g}' if 'stop_lr' in rate else ''
+        rows.append(('learning rate', f'{rate["start_lr"]:g}{stop} in {training["numb_steps"]:,} steps'))
+    return rows

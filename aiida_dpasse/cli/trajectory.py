@@ -1,0 +1,134 @@
+"""Trajectory files of any kind, frame by frame, as tracks of the ions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_dpasse.lammps.dump import DumpReader
+from aiida_dpasse.transport.tracks import Tracks
+
+Array = NDArray[np.float64]
+
+#: Most frames that are kept in memory; longer trajectories are thinned out.
+MOST_FRAMES = 4000
+
+
+def read_tracks(
+    path: Path, ions: Sequence[str], timestep: float, elements: Sequence[str] = (), wrapped: bool | None = None
+) -> tuple[Tracks, list[str], float]:
+    """Return the tracks of the ions, their symbols, and the time between the frames kept in ps.
+
+    :param ions: symbols of the carriers; in a LAMMPS dump without elements its types, or those of ``elements``.
+    :param timestep: fs, from one step of a LAMMPS dump to the next, else from one frame to the next.
+    :param elements: those of the types of a LAMMPS dump, in order.
+    :param wrapped: whether positions are folded back into the cell; by default the file is looked at.
+    :raises ValueError: if the file is not a trajectory of one set of atoms in one order, evenly spaced in time, that
+        holds all the ions.
+    """
+    with path.open('rb') as handle:
+        is_dump = handle.read(14) == b'ITEM: TIMESTEP'
+    if is_dump:
+        tracks, symbols = _read_dump(path, ions, elements, wrapped)
+    else:
+        tracks, symbols = _read_ase(path, ions, wrapped)
+    return tracks, [symbol for symbol in symbols if symbol in ions], tracks.gap() * timestep * 1e-3
+
+
+def _begin(path: Path, symbols: Sequence[str], ions: Sequence[str], wrapped: bool) -> Tracks:
+    from ase.data import atomic_masses, atomic_numbers
+
+    for ion in ions:
+        if ion not in symbols:
+            raise ValueError(f'There is no {ion} in {path.name}: it holds {", ".join(sorted(set(symbols)))}.')
+    # Types without elements have no masses: their centre is that of equal atoms.
+    known = all(symbol in atomic_numbers for symbol in symbols)
+    masses = [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in symbols]
+    return Tracks(symbols, masses, ions, MOST_FRAMES, wrapped=wrapped)
+
+
+def _read_dump(
+    path: Path, ions: Sequence[str], elements: Sequence[str], wrapped: bool | None
+) -> tuple[Tracks, list[str]]:
+    reader, tracks, symbols = DumpReader([path]), None, []
+    for step, cell, positions in reader:
+        if tracks is None:
+            symbols = list(reader.symbols)
+            if elements:
+                if not all(symbol.isdigit() and int(symbol) <= len(elements) for symbol in symbols):
+                    kinds = ', '.join(sorted(set(symbols)))
+                    raise ValueError(f'{len(elements)} elements are named and {path.name} holds the types {kinds}.')
+                symbols = [elements[int(symbol) - 1] for symbol in symbols]
+            tracks = _begin(path, symbols, ions, reader.wrapped if wrapped is None else wrapped)
+        tracks.add(step, cell, positions)
+    if reader.changed:
+        raise ValueError(
+            f'{reader.changed} frames of {path.name} hold other atoms than the first, or in another order.'
+        )
+    if tracks is None:
+        raise ValueError(f'{path.name} holds no whole frame with positions xu, xsu, x or xs and with id and type.')
+    return tracks, symbols
+
+
+def _read_ase(path: Path, ions: Sequence[str], wrapped: bool | None) -> tuple[Tracks, list[str]]:
+    if wrapped is None:
+        # Only what never leaves the cell can have been folded back into it.
+        wrapped = all(np.all(np.abs(scaled - 0.5) < 0.51) for _, scaled, _, _ in _frames(path))
+    tracks, symbols = None, []
+    for step, scaled, cell, found in _frames(path):
+        if tracks is None:
+            symbols, tracks = found, _begin(path, found, ions, wrapped)
+        if len(found) != len(symbols):
+            counts = f'{len(found)} atoms and the first frame {len(symbols)}'
+            raise ValueError(f'Frame {tracks.seen + 1} of {path.name} holds {counts}: give frames of the same atoms.')
+        if found != symbols:
+            raise ValueError(
+                f'Frame {tracks.seen + 1} of {path.name} lists its atoms in another order than the first frame does.'
+            )
+        tracks.add(step, cell, scaled @ cell)
+    if tracks is None:
+        raise ValueError(f'{path.name} holds no frame.')
+    gaps = np.unique(np.diff(tracks.steps))
+    if len(gaps) == 1:
+        # The time step given is that between frames, however they are numbered.
+        tracks.steps = [index * tracks.stride for index in range(len(tracks.steps))]
+    return tracks, symbols
+
+
+def _frames(path: Path) -> Iterator[tuple[int, Array, Array, list[str]]]:
+    """Yield number, fractional positions, cell and symbols of every frame that ASE reads."""
+    from ase.io import iread
+    from ase.io.formats import UnknownFileTypeError
+
+    numbers = _configurations(path)
+    try:
+        for index, atoms in enumerate(iread(path, index=':')):
+            cell = np.array(atoms.cell)
+            if abs(np.linalg.det(cell)) < 1e-6:
+                raise ValueError(f'Frame {index + 1} of {path.name} has no cell: give a periodic trajectory.')
+            if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
+                raise ValueError(f'Frame {index + 1} of {path.name} holds numbers that are not finite.')
+            number = numbers[index] if index < len(numbers) else int(atoms.info.get('step', index))
+            yield number, atoms.positions @ np.linalg.inv(cell), cell, atoms.get_chemical_symbols()
+    except (UnknownFileTypeError, IndexError, KeyError, AssertionError, EOFError, StopIteration, OSError) as error:
+        raise ValueError(f'{path.name} is not a trajectory that ASE can read ({type(error).__name__}).') from error
+    except Exception as error:
+        if isinstance(error, ValueError) and path.name in str(error):
+            raise
+        # ASE's readers raise whatever their parsing happens to.
+        raise ValueError(
+            f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
+        ) from error
+
+
+def _configurations(path: Path) -> list[int]:
+    """Return the numbers that an XDATCAR gives its frames, so that missing ones are seen; none for other files."""
+    if 'XDATCAR' not in path.name:
+        return []
+    with path.open(encoding='utf8', errors='replace') as handle:
+        found = (re.search(r'configuration=\s*(\d+)', line) for line in handle if line.startswith('Direct'))
+        return [int(match.group(1)) for match in found if match]

@@ -1,0 +1,160 @@
+"""`aiida-dpasse transport FILE`: diffusion and conductivity of any trajectory, without AiiDA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_dpasse.cli.refusal import Refusal, existing, require_positive, write_json
+
+if TYPE_CHECKING:
+    from aiida_dpasse.transport.diffusion import Diffusion
+
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+#: Rows of the table: name, key, unit.
+ROWS = (
+    ('tracer diffusivity D*', 'tracer_diffusivity_cm2_s', 'cm²/s'),
+    ('collective diffusivity Dσ', 'collective_diffusivity_cm2_s', 'cm²/s'),
+    ('Haven ratio D*/Dσ', 'haven_ratio', ''),
+    ('conductivity σ (from Dσ)', 'conductivity_mS_cm', 'mS/cm'),
+    ('Nernst-Einstein σ (from D*)', 'nernst_einstein_conductivity_mS_cm', 'mS/cm'),
+)
+
+
+@click.command()
+@click.argument('file', type=click.Path(path_type=Path))
+@click.option('--ion', 'ions', required=True, multiple=True, help='Element that conducts; repeat for several.')
+@click.option(
+    '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
+)
+@click.option('--temperature', type=float, required=True, metavar='K', help='Temperature of the run in K.')
+@click.option(
+    '--timestep',
+    type=float,
+    required=True,
+    metavar='FS',
+    help='In fs. For a LAMMPS dump, whose frames hold step numbers: the MD time step. For every other file: the time '
+    'between two frames of FILE.',
+)
+@click.option(
+    '--hop-length', type=float, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
+)
+@click.option('--elements', help='Elements of the types of a LAMMPS dump that does not name them, as "Li P S".')
+@click.option(
+    '--wrapped/--unwrapped',
+    default=None,
+    help='Whether positions are folded back into the cell.  [default: what the file shows]',
+)
+@click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
+@click.option('--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and the fit (png, pdf or svg).')
+def transport(
+    file: Path,
+    ions: tuple[str, ...],
+    charges: tuple[float, ...],
+    temperature: float,
+    timestep: float,
+    hop_length: float,
+    elements: str | None,
+    wrapped: bool | None,
+    json_path: Path | None,
+    plot_path: Path | None,
+) -> None:
+    """Diffusion, Haven ratio and conductivity of the trajectory in FILE: a LAMMPS dump, an XDATCAR, an extxyz, or
+    whatever ASE reads.
+
+    Positions may be wrapped or not. Motion is measured against the centre of mass of all atoms that do not conduct.
+    Errors are one standard deviation; what the data do not determine is told as such, and is null in the JSON.
+    No AiiDA profile is needed.
+    """
+    require_positive('The time step', timestep, 'fs')
+    require_positive('The temperature', temperature, 'K')
+    require_positive('The hop length', hop_length, 'A')
+    given = dict(zip(ions, charges or (1.0,) * len(ions), strict=False))
+    if (charges and len(charges) != len(ions)) or len(given) != len(ions):
+        raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
+    if not any(given.values()):
+        raise Refusal('No ion carries a charge: give a --charge that is not zero.')
+    numbers, found = analyse_file(existing(file), given, temperature, timestep, hop_length, elements, wrapped)
+    write_json(json_path, numbers)
+    click.echo(table(file, numbers))
+    if plot_path is not None:
+        plot(plot_path, temperature, found)
+
+
+def analyse_file(
+    path: Path,
+    charges: dict[str, float],
+    temperature: float,
+    timestep: float,
+    hop_length: float,
+    elements: str | None = None,
+    wrapped: bool | None = None,
+) -> tuple[dict[str, Any], Diffusion]:
+    """Return the numbers of one trajectory file, and the diffusion that they come from.
+
+    :raises Refusal: if it is not a trajectory that can be analysed.
+    """
+    import numpy as np
+
+    from aiida_dpasse.cli.trajectory import read_tracks
+    from aiida_dpasse.transport.analysis import analyse
+
+    names = elements.replace(',', ' ').split() if elements else ()
+    try:
+        tracks, symbols, interval = read_tracks(path, list(charges), timestep, names, wrapped)
+    except (ValueError, OSError) as error:
+        raise Refusal(str(error)) from error
+    summary, positions = tracks.summary(), tracks.positions()
+    volume, framework = summary['volume_A3'], summary['framework_displacement_A']
+    z = np.array([charges[symbol] for symbol in symbols])
+    numbers, found = analyse(positions, z, interval, volume, temperature, hop_length, framework)
+    species: dict[str, Any] = {}
+    for ion, charge in charges.items() if len(charges) > 1 else ():
+        mask = np.array(symbols) == ion
+        alone = np.full(int(mask.sum()), 1.0)
+        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, hop_length, framework)
+        names_kept = ('tracer_diffusivity_cm2_s', 'tracer_diffusivity_cm2_s_error', 'diffusive', 'reason', 'ions')
+        species[ion] = {'charge': charge, **{name: part[name] for name in names_kept}}
+    extra = {'frames': tracks.seen, 'frames_used': len(tracks.steps), 'species': species}
+    return {**numbers, 'framework_drift_A': summary['framework_drift_A'], **extra}, found
+
+
+def table(file: Path, numbers: dict[str, Any]) -> str:
+    """Return what is shown on the terminal."""
+    lines = [
+        f'{file.name}: {numbers["ions"]} ions, {numbers["duration_ps"]:.4g} ps, {numbers["temperature_K"]:g} K',
+        '',
+    ]
+    for name, key, unit in ROWS:
+        value, error = numbers[key], numbers[f'{key}_error']
+        text = 'undetermined' if value is None else f'{value:11.4g} ± {error:.2g} {unit}'.rstrip()
+        lines.append(f'  {name:28s} {text}')
+    for ion, part in numbers['species'].items():
+        value, error = part['tracer_diffusivity_cm2_s'], part['tracer_diffusivity_cm2_s_error']
+        text = 'undetermined' if value is None else f'{value:11.4g} ± {error:.2g} cm²/s'
+        lines.append(f'  {f"D* of {ion}":28s} {text}')
+    window = numbers['window_ps']
+    if window:
+        lines.append(f'  {"window of the fit":28s} {window[0]:11.4g} to {window[1]:.4g} ps')
+    lines.append(f'  {"drift of the framework":28s} {numbers["framework_drift_A"]:11.4g} Å')
+    lines += ['', f'  {"Diffusive" if numbers["diffusive"] else "Not diffusive"}: {numbers["reason"]}']
+    if numbers['diffusive'] and numbers['collective_diffusivity_cm2_s'] is None:
+        lines.append('  The run is too short to tell Dσ, the Haven ratio and σ: run longer, or add replicas.')
+    return '\n'.join(lines)
+
+
+def plot(path: Path, temperature: float, found: Diffusion) -> None:
+    """Draw the mean square displacement with its error band and the fit.
+
+    :raises Refusal: if the picture cannot be written.
+    """
+    from aiida_dpasse.reports.msd import Curve, plot_msd
+
+    fit = found.fit
+    window, line = (None, None) if fit is None else (fit.window, (fit.offset, fit.slope))
+    try:
+        plot_msd(path, [Curve(temperature, found.lags, found.msd, found.msd_error, window, line)])
+    except (OSError, ValueError) as error:
+        raise Refusal(f'{path} cannot be drawn: {error}') from error

@@ -1,0 +1,4 @@
+"""CP2K's units, by CODATA 2018."""
+
+#: eV a Ha, A a bohr.
+HARTREE, BOHR = 27.211386245988, 0.529177210903

@@ -1,0 +1,44 @@
+"""Which DeePMD-kit can read a model file."""
+
+from __future__ import annotations
+
+from packaging.version import InvalidVersion, Version
+
+#: First version of DeePMD-kit that has a descriptor, where that is not long ago.
+_SINCE = {'dpa2': '3.0', 'dpa3': '3.1'}
+
+
+def read_version(text: str) -> Version:
+    """Return a version of DeePMD-kit.
+
+    :raises ValueError: in one sentence, if it is none.
+    """
+    try:
+        return Version(text.removeprefix('v'))
+    except InvalidVersion:
+        raise ValueError(f'`{text}` is no version of DeePMD-kit: write it like 3.2.0.') from None
+
+
+def objection_to_version(
+    version: str | None, descriptor: str, needs_migration: bool, written: str | None = None
+) -> str | None:
+    """Return one sentence if DeePMD-kit ``version`` cannot read a model; None if it can or the version is unknown.
+
+    :param descriptor: its types of descriptor, joined by '+'.
+    :param needs_migration: whether it is a DPA-2 checkpoint of DeePMD-kit 3.0.
+    :param written: version of DeePMD-kit that wrote it, if known.
+    """
+    if version is None:
+        return None
+    program = read_version(version)
+    if needs_migration and program >= Version('3.1'):
+        return (
+            f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version}: bring it up to date '
+            'with `aiida-dpasse potential migrate`, or use a code with DeePMD-kit 3.0.'
+        )
+    first = [Version(_SINCE[kind]) for kind in descriptor.split('+') if kind in _SINCE]
+    if first and program < max(first):
+        return f'The descriptor `{descriptor}` needs DeePMD-kit {max(first)}, the code has {version}: use a newer one.'
+    if written is not None and read_version(written).release[:2] > program.release[:2]:
+        return f'It was written by DeePMD-kit {written}, the code has {version}: use a code at least as new.'
+    return None

@@ -1,0 +1,35 @@
+"""How long a training is, told in epochs: so that trainings on few and on many frames see each of them as often."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from math import ceil
+from typing import Any
+
+#: Atoms that a batch holds at least with DeePMD-kit's ``auto``.
+AUTO_ATOMS = 32
+
+
+def in_epochs(train: dict[str, Any], epochs: float, frames: int, natoms: float) -> dict[str, Any]:
+    """Return the parameters of a training of so many ``epochs`` over ``frames`` of ``natoms`` atoms on average."""
+    content = deepcopy(train)
+    training, rate = content['input']['training'], content['input']['learning_rate']
+    size = training.get('training_data', {}).get('batch_size', 'auto')
+    batch = size if isinstance(size, int) else ceil(batch_atoms(size) / natoms)
+    steps = max(1, ceil(epochs * frames / batch))
+    share = steps / training['numb_steps']
+    training['numb_steps'] = steps
+    training['save_freq'] = max(1, min(training.get('save_freq', 1000), steps))
+    training['disp_freq'] = max(1, min(training.get('disp_freq', 1000), ceil(steps / 20)))
+    if 'decay_steps' in rate:
+        rate['decay_steps'] = max(1, round(rate['decay_steps'] * share))
+    return content
+
+
+def batch_atoms(size: Any) -> int:
+    """Return the atoms in a batch by DeePMD-kit's ``auto`` and ``auto:N``.
+
+    >>> batch_atoms('auto'), batch_atoms('auto:128')
+    (32, 128)
+    """
+    return int(str(size).partition(':')[2] or AUTO_ATOMS)

@@ -1,0 +1,114 @@
+"""Trainings of several heads on one descriptor: DeePMD-kit's multi-task mode, one dataset and one loss a head."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+#: Parts of a head that `shared_dict` may hold for all of them.
+_SHARED = ('type_map', 'descriptor', 'fitting_net')
+
+
+def is_multitask(content: Mapping[str, Any]) -> bool:
+    """Whether the model has several heads (DeePMD-kit's multi-task mode)."""
+    model = content.get('model')
+    return isinstance(model, Mapping) and 'model_dict' in model
+
+
+def heads_of(content: Mapping[str, Any]) -> list[str]:
+    """Return the names of the heads, none if the model has but one."""
+    return list(content['model']['model_dict']) if is_multitask(content) else []
+
+
+def type_map_of(model: Mapping[str, Any]) -> list[str]:
+    """Return the elements of a model section, those of all heads joined in order; empty if it names none."""
+    if 'model_dict' not in model:
+        return list(model.get('type_map', []))
+    shared = model.get('shared_dict', {})
+    found: dict[str, None] = {}
+    for head in model['model_dict'].values():
+        entry = head.get('type_map', [])
+        found |= dict.fromkeys(shared.get(entry, []) if isinstance(entry, str) else entry)
+    return list(found)
+
+
+def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str, Any]:
+    """Return descriptor and fitting net of a model section, those of ``head`` if it has several."""
+    if 'model_dict' not in model:
+        return {name: copy.deepcopy(model[name]) for name in ('descriptor', 'fitting_net')}
+    shared, chosen = model.get('shared_dict', {}), model['model_dict'][head or next(iter(model['model_dict']))]
+    return {
+        name: copy.deepcopy(shared[entry.partition(':')[0]] if isinstance(entry, str) else entry)
+        for name in ('descriptor', 'fitting_net')
+        for entry in (chosen[name],)
+    }
+
+
+def without_sharing(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model section in which every head holds what it shares: the form that DeePMD-kit's checker reads.
+
+    :raises ValueError: if a head names an entry that ``shared_dict`` does not hold.
+    """
+    shared = model.get('shared_dict', {})
+    heads = {}
+    for name, head in model['model_dict'].items():
+        heads[name] = copy.deepcopy(dict(head))
+        for part in _SHARED:
+            entry = head.get(part)
+            if not isinstance(entry, str):
+                continue
+            key = entry.partition(':')[0]
+            if key not in shared:
+                known = ', '.join(shared) or 'nothing'
+                raise ValueError(f'`model.model_dict.{name}.{part}` names `{entry}`, `shared_dict` holds {known}')
+            heads[name][part] = copy.deepcopy(shared[key])
+    return {'model_dict': heads}
+
+
+def with_type_map(model: Mapping[str, Any], type_map: list[str]) -> dict[str, Any]:
+    """Return a copy whose heads share ``type_map``, unless one of them has its own."""
+    filled = copy.deepcopy(dict(model))
+    if not type_map or type_map_of(filled):
+        return filled
+    filled.setdefault('shared_dict', {})['type_map'] = list(type_map)
+    for head in filled['model_dict'].values():
+        head['type_map'] = 'type_map'
+    return filled
+
+
+def data_sections(content: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yield head and section with ``training_data`` and ``validation_data`` of a training input, made if it lacks.
+
+    The head is None, and the section ``training`` itself, if the model has but one.
+    """
+    training = content['training']
+    if not is_multitask(content):
+        yield None, training
+        return
+    sections = training.setdefault('data_dict', {})
+    for head in heads_of(content):
+        yield head, sections.setdefault(head, {})
+
+
+def check_heads(content: Mapping[str, Any], backend: str) -> str | None:
+    """Return one sentence that names what of several heads does not go together, None if all is well."""
+    if not is_multitask(content):
+        return None
+    if backend != 'pytorch':
+        return 'Several heads (`model_dict`) are trained in PyTorch only: choose the backend `pytorch`.'
+    heads = heads_of(content)
+    training = content['training']
+    for path, section in (
+        ('loss_dict', content.get('loss_dict')),
+        ('training.model_prob', training.get('model_prob')),
+        ('training.data_dict', training.get('data_dict')),
+    ):
+        if section is None:
+            continue
+        if unknown := sorted(set(section) - set(heads)):
+            return f'`{path}` of the training input names `{unknown[0]}`, the heads are {", ".join(heads)}.'
+    missing = [head for head in heads if head not in content.get('loss_dict', {})]
+    if missing:
+        return f'The training input has no loss for the head `{missing[0]}`: add it to `loss_dict`.'
+    return None

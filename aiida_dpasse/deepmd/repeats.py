@@ -1,0 +1,26 @@
+"""Errors of potentials that were trained alike: their mean, and how well it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+#: What is told of every potential, by the names of `errors.error_table`.
+ERRORS = ('energy_mae_meV_atom', 'energy_rmse_meV_atom', 'force_mae_meV_A', 'force_rmse_meV_A')
+
+
+def mean_errors(points: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return of each of :data:`ERRORS` the mean over ``points``, and as ``<name>_error`` its standard error, None of a
+    single one.
+
+    >>> mean_errors([dict.fromkeys(ERRORS, 1.0)])['force_mae_meV_A_error'] is None
+    True
+    """
+    row: dict[str, float | None] = {}
+    for name in ERRORS:
+        values = np.array([point[name] for point in points])
+        row[name] = float(values.mean())
+        row[f'{name}_error'] = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return row

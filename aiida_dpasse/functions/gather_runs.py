@@ -1,0 +1,24 @@
+"""Gather what the runs of a locality test sampled, and keep which run each frame is of."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+
+
+@calcfunction
+def gather_runs(spheres: orm.Dict, **runs: FramesData) -> FramesData:
+    """Return the frames of all runs after the step ``start`` of ``spheres``, in the order of the runs.
+
+    The source of each is the key of its run. The frame at ``start`` is where a run came from: it is none of those that
+    were asked for.
+    """
+    sets = [
+        item.take(item.steps > spheres['start']).with_origin(sources=key)
+        for key in sorted(runs)
+        for item in runs[key].sets()
+        if (item.steps > spheres['start']).any()
+    ]
+    return FramesData.from_sets(sets)

@@ -1,0 +1,34 @@
+"""Frames in a plane: the nearer, the more alike."""
+
+from __future__ import annotations
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.structures.diversity import describe_sets
+from aiida_dpasse.structures.projection import project
+
+
+@calcfunction
+def map_descriptors(settings: orm.Dict, frames: FramesData, **nodes: orm.ArrayData) -> orm.ArrayData:
+    """Return, by the sources of ``frames``, the coordinates of each frame (n, 2); for `pca`, ``explained_variance``.
+
+    :param settings: ``method``, ``perplexity``, ``seed`` and ``potential``.
+    :param nodes: ``descriptors``, of `dpasse.evaluate`; without them frames are described by radial distributions.
+    """
+    sets = frames.sets()
+    if 'descriptors' in nodes:
+        descriptors = nodes['descriptors'].get_array(settings['potential'])
+    else:
+        descriptors = describe_sets(sets, np.arange(frames.frames))
+    options = {key: settings.get(key) for key in ('method', 'perplexity', 'seed') if settings.get(key) is not None}
+    coordinates, explained = project(descriptors, **options)
+    sources = np.concatenate([item.sources for item in sets])
+    node = orm.ArrayData()
+    for source in np.unique(sources):
+        node.set_array(str(source), coordinates[sources == source])
+    if explained is not None:
+        node.set_array('explained_variance', explained)
+    return node

@@ -1,0 +1,95 @@
+"""The report card: what every potential made of every test set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.errors import Prediction
+from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.deepmd.report_card import Pairs, frame_temperatures, match, report_card
+from aiida_dpasse.drivers.records import FAILED, REJECTED
+from aiida_dpasse.seeds import derive_seed
+
+NOTHING = 'the job left nothing: see its exit code'
+
+
+@calcfunction
+def tabulate_validation(settings: orm.Dict, **nodes: orm.Data) -> dict[str, orm.Data]:
+    """Return ``report_card`` and, if anything was predicted, ``parity``.
+
+    ``report_card`` holds ``tests``, a list: of each the ``key``, ``potential``, ``kind``, ``set``, what became of its
+    frames (``requested`` = ``admitted`` + ``rejected`` + ``failed``, the last two as lists of ``id`` and ``reason``),
+    and, if any was admitted, what `report_card` finds.
+    ``parity`` holds points to draw, drawn by the seed: by key ``<key>_energy`` (n, 2), eV/atom, and ``<key>_force``
+    (n, 2), eV/A, reference and prediction.
+
+    :param settings: of `plan_validate`.
+    :param nodes: ``set_<label>``, the test sets; by key ``predictions_<key>`` of an evaluation, and ``labels_<key>``
+        and ``account_<key>`` of a calculator; those of jobs that failed are missing.
+    """
+    options = settings.get_dict()
+    tests, parity = [], orm.ArrayData()
+    for key, test in sorted(options['tests'].items()):
+        sets = nodes[f'set_{test["set"]}'].sets()
+        if f'predictions_{key}' in nodes:
+            pairs, mask = read_predictions(sets, nodes[f'predictions_{key}'], test['potential'])
+        else:
+            labels = nodes.get(f'labels_{key}')
+            pairs, mask = match(sets, labels.sets() if isinstance(labels, FramesData) else [])
+        row: dict[str, Any] = {'key': key, **test, **count(sets, mask, nodes.get(f'account_{key}'))}
+        if pairs:
+            given = options['temperatures'].get(test['set'])
+            kelvin = None if given is None else frame_temperatures(sets, given)[mask]
+            row |= report_card(pairs, kelvin, options['temperature_bin'])
+            rng = np.random.default_rng(derive_seed(options['seed'], 'parity', key))
+            for name, points in parity_points(pairs, options['parity_points'], rng).items():
+                parity.set_array(f'{key}_{name}', points)
+        tests.append(row)
+    outputs: dict[str, orm.Data] = {'report_card': orm.Dict({'tests': tests})}
+    return outputs | ({'parity': parity} if parity.get_arraynames() else {})
+
+
+def read_predictions(sets: Sequence[FrameSet], node: orm.ArrayData, label: str) -> tuple[Pairs, np.ndarray]:
+    """Return what `dpasse.evaluate` predicted for every frame, set by set, and a mask that is true everywhere."""
+    energy, force, virial = (node.get_array(f'{label}_{name}') for name in ('energy', 'force', 'virial'))
+    pairs, frame, atom = [], 0, 0
+    for item in sets:
+        n, atoms = len(item), len(item) * item.natoms
+        forces = force[atom : atom + atoms].reshape(n, item.natoms, 3)
+        pairs.append((item, Prediction(energy[frame : frame + n], forces, virial[frame : frame + n])))
+        frame, atom = frame + n, atom + atoms
+    return pairs, np.ones(frame, dtype=bool)
+
+
+def count(sets: Sequence[FrameSet], mask: np.ndarray, account: orm.Dict | None) -> dict[str, Any]:
+    """Return what became of the frames; one that a set holds twice counts twice, whatever its labeller made of it."""
+    ids = np.concatenate([item.ids for item in sets])
+    lost = Counter(str(identity) for identity in ids[~mask])
+    told = account.get_dict() if account is not None else {}
+    reasons = {entry['id']: (state, entry['reason']) for state in (REJECTED, FAILED) for entry in told.get(state, [])}
+    found: dict[str, Any] = {'requested': len(ids), 'admitted': int(mask.sum()), REJECTED: [], FAILED: []}
+    for identity, times in lost.items():
+        state, reason = reasons.get(identity, (FAILED, NOTHING))
+        found[state] += [{'id': identity, 'reason': reason}] * times
+    return found
+
+
+def parity_points(pairs: Pairs, most: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return at most ``most`` points (n, 2), reference and prediction, of ``energy`` and ``force``."""
+    columns = {
+        'energy': [(np.asarray(s.energies) / s.natoms, p.energies / s.natoms) for s, p in pairs],
+        'force': [(np.ravel(np.asarray(s.forces)), np.ravel(p.forces)) for s, p in pairs],
+    }
+    points = {}
+    for name, parts in columns.items():
+        joined = np.concatenate([np.stack(part, axis=-1) for part in parts])
+        few = np.sort(rng.choice(len(joined), min(most, len(joined)), replace=False))
+        points[name] = joined[few]
+    return points

@@ -1,0 +1,148 @@
+"""How fast a dynamics is: LAMMPS' own loop time as the rates that people compare, and how they grow with the cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aiida_dpasse.lammps.watch import KEPT
+
+#: Sizes whose speed differs by less than this part from that of the largest are as fast as it is.
+LEVEL = 0.1
+#: The largest of them has to have so many times the atoms of the smallest: near sizes are always as fast.
+SPAN = 1.5
+#: A processor that is busy for a smaller part of the loop, in per cent, was shared, or waited for something.
+BUSY = 90.0
+SECONDS_PER_DAY = 86400.0
+
+#: Where a job writes down what it runs on, and the line of shell that does it; a machine that lacks a program or a
+#: file leaves that line out.
+MACHINE_FILE = 'machine.txt'
+MACHINE_COMMAND = (
+    '{ echo "host: $(hostname)"; '
+    "sed -n 's/^model name[^:]*/processor/p' /proc/cpuinfo | sort -u; "
+    'nvidia-smi ${CUDA_VISIBLE_DEVICES:+-i "$CUDA_VISIBLE_DEVICES"} --query-gpu=name --format=csv,noheader'
+    " | sed 's/^/card: /'; } "
+    f'> {MACHINE_FILE} 2>/dev/null'
+)
+
+
+def katom_steps_per_s(atom_steps: float, seconds: float) -> float | None:
+    """Return thousand atoms times steps per second, None if no time passed."""
+    return atom_steps / seconds / 1000 if seconds > 0 else None
+
+
+def rates(atoms: int, steps: int, seconds: float, timestep: float) -> dict[str, float]:
+    """Return the speed of ``steps`` steps of ``timestep`` fs with ``atoms`` atoms that took ``seconds`` s.
+
+    ``katom_step_s``, ``steps_s`` (a second), ``ns_day`` and ``hours_million_steps``.
+    """
+    pace = steps / seconds
+    return {
+        'katom_step_s': atoms * pace / 1000,
+        'steps_s': pace,
+        'ns_day': 1e-6 * timestep * pace * SECONDS_PER_DAY,
+        'hours_million_steps': 1e6 / pace / 3600,
+    }
+
+
+def production_loop(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the loop of the production of a run that came to its end and kept together, None if there is none.
+
+    :param results: of `dpasse.md`, whose ``loops`` hold that of the equilibration as well.
+    """
+    if results['verdict'] != KEPT:
+        return None
+    start, steps = results['production_start'], results['steps'] - results['production_start']
+    for loop in reversed(results.get('loops', [])):
+        if loop['first_step'] == start and loop['steps'] == steps and loop['seconds'] > 0:
+            return dict(loop)
+    return None
+
+
+def why_no_speed(results: Mapping[str, Any] | None, errors: str) -> str:
+    """Return why a run gave no speed.
+
+    :param results: of `dpasse.md`, None if it left none.
+    :param errors: what the job wrote to its standard error; a job that is killed for its memory says so there only.
+    """
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    last = f': {lines[-1]}' if lines else ''
+    if results is None:
+        return f'the job left no results{last or ": see its exit code"}'
+    if results['error'] is not None:
+        return f'LAMMPS stopped with an error ({results["error"]})'
+    at = f'step {results["step"]} of {results["steps"]}'
+    if results['reason'] is not None:
+        return f'it {results["verdict"]} at {at} ({results["reason"]})'
+    if results['timed_out']:
+        return f'its time was over at {at}: give more `max_wallclock_seconds`, or fewer `steps`'
+    return f'it ended at {at}{last}'
+
+
+def power_law(atoms: Sequence[float], seconds: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return b of seconds ~ atoms^b and its standard error.
+
+    The line through the logarithms, every size of the same relative error. None where there are too few: two sizes
+    tell an exponent, three its error.
+    """
+    x, y = np.log(np.asarray(atoms, dtype=float)), np.log(np.asarray(seconds, dtype=float))
+    if len(set(atoms)) < 2:
+        return None, None
+    places = x - x.mean()
+    square = float(places @ places)
+    exponent = float(places @ y) / square
+    if len(x) < 3:
+        return exponent, None
+    rest = y - y.mean() - exponent * places
+    return exponent, float(np.sqrt(rest @ rest / (len(x) - 2) / square))
+
+
+def saturation(atoms: Sequence[int], speeds: Sequence[float]) -> dict[str, Any]:
+    """Return the speed that large cells reach: the mean over the largest sizes, as far as they are equally fast.
+
+    ``saturated_katom_step_s`` and its standard error, null if the speed still changes, ``from_atoms``, the smallest
+    size that counts, and the ``reason``.
+
+    :param atoms: sizes; ``speeds`` in thousand atom steps a second.
+    """
+    order = np.argsort(atoms, kind='stable')
+    sizes, values = [int(atoms[i]) for i in order], [float(speeds[i]) for i in order]
+    nothing = {'saturated_katom_step_s': None, 'saturated_error': None, 'from_atoms': None}
+    if not sizes:
+        return {**nothing, 'reason': 'no size was measured'}
+    level = [abs(value / values[-1] - 1) < LEVEL for value in values]
+    first = len(sizes) - next((i for i, same in enumerate(reversed(level)) if not same), len(sizes))
+    if sizes[-1] < SPAN * sizes[first]:
+        if first == 0:
+            return {**nothing, 'reason': f'{sizes[0]} to {sizes[-1]} atoms do not tell: ask for larger cells as well'}
+        change = values[-1] / values[first - 1] - 1
+        return {
+            **nothing,
+            'reason': f'the speed still changes by {change:+.0%} from {sizes[first - 1]} to {sizes[-1]} atoms: ask for '
+            'larger cells',
+        }
+    chosen = np.array(values[first:])
+    return {
+        'saturated_katom_step_s': float(chosen.mean()),
+        'saturated_error': float(chosen.std(ddof=1) / np.sqrt(len(chosen))),
+        'from_atoms': sizes[first],
+        'reason': f'equally fast within {LEVEL:.0%} from {sizes[first]} to {sizes[-1]} atoms',
+    }
+
+
+def read_machine(text: str) -> dict[str, str | None]:
+    """Return ``host``, ``processor`` and ``card`` from what `MACHINE_COMMAND` wrote; cards of one kind are counted."""
+    found: dict[str, list[str]] = {'host': [], 'processor': [], 'card': []}
+    for line in text.splitlines():
+        name, _, value = line.partition(':')
+        if name.strip() in found and value.strip():
+            found[name.strip()].append(' '.join(value.split()))
+    return {name: _counted(values) for name, values in found.items()}
+
+
+def _counted(values: Sequence[str]) -> str | None:
+    kinds = [(values.count(value), value) for value in dict.fromkeys(values)]
+    return ', '.join(value if count == 1 else f'{count} x {value}' for count, value in kinds) or None

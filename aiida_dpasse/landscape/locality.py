@@ -1,0 +1,189 @@
+"""How far a force reaches: the spread of the force on an atom while all atoms beyond a distance move.
+
+A potential with cutoff R makes an atom's force of the atoms within 2 R alone (its own neighbours, and theirs). Where
+these are held it gives one force; what the reference method gives beside it, it cannot learn. The root mean square of
+the reference's force about its mean is therefore the least error that any such potential can have, whatever its form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aiida_dpasse.structures.distances import cell_heights, shortest_lattice_vector
+
+Array = NDArray[np.float64]
+
+#: A shell of atoms whose distances differ by rounding is held as a whole, in A.
+TOLERANCE = 1e-6
+MILLI = 1000.0
+
+
+def atoms_within(cell: ArrayLike, positions: ArrayLike, centre: int, radius: float) -> NDArray[np.int64]:
+    """Return the atoms, sorted, that lie within ``radius`` A of the atom ``centre`` or of one of its images, it among
+    them.
+
+    :param cell: (3, 3) A, rows are lattice vectors; it may be small or skewed.
+    :param positions: (n, 3) A, anywhere (not necessarily inside the cell).
+    """
+    matrix = np.asarray(cell, dtype=float)
+    fractional = np.asarray(positions, dtype=float) @ np.linalg.inv(matrix)
+    away = fractional - fractional[centre]
+    away -= np.rint(away)
+    # What is left is half a lattice vector at most along each axis; further images may be nearer in a skewed cell.
+    steps = np.floor((radius + TOLERANCE) / cell_heights(matrix) + 0.5).astype(int)
+    shifts = product(*(range(-n, n + 1) for n in steps))
+    inside = np.zeros(len(away), dtype=bool)
+    for shift in shifts:
+        inside |= np.linalg.norm((away + np.array(shift)) @ matrix, axis=1) <= radius + TOLERANCE
+    return np.flatnonzero(inside)
+
+
+def smallest_image_distance(distances: Sequence[float]) -> float:
+    """Return how far an atom has to be from its images, in A, for the largest sphere not to reach its own image."""
+    return 2 * max(distances)
+
+
+def held_atoms(cell: ArrayLike, positions: ArrayLike, centre: int, distance: float) -> NDArray[np.int64]:
+    """Return the atoms that are held around ``centre`` as `atoms_within`.
+
+    :raises ValueError: if the sphere reaches its own image, or nothing is left to move.
+    """
+    image = shortest_lattice_vector(cell)
+    wanted = smallest_image_distance([distance])
+    if image < wanted - TOLERANCE:
+        raise ValueError(
+            f'the sphere of {distance:g} A reaches its own image, which is {image:.4g} A away: take a cell with images '
+            f'{wanted:g} A apart, or smaller distances'
+        )
+    held = atoms_within(cell, positions, centre, distance)
+    if len(held) == len(np.asarray(positions)):
+        raise ValueError(
+            f'nothing is left to move around the sphere of {distance:g} A, which holds all {len(held)} atoms: take a '
+            'larger cell, or smaller distances'
+        )
+    return held
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Spread of a force: ``variance`` (3,) of each component, eV^2/A^2, the standard ``error`` of their mean, the
+    number of ``frames`` and how many of them are ``independent``."""
+
+    variance: Array
+    error: float
+    frames: int
+    independent: float
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of a component about the mean force, eV/A: what a RMSE of forces is compared with."""
+        return float(np.sqrt(self.variance.mean()))
+
+    @property
+    def rms_error(self) -> float:
+        """Standard error of `rms`, eV/A."""
+        return self.error / (2 * self.rms) if self.rms > 0 else 0.0
+
+
+def inefficiency(series: ArrayLike) -> float:
+    """Return how many frames of ``series`` (n, ...), in the order of time, are worth one independent frame, 1 at least.
+
+    1 + 2 times the sum of the autocorrelation, up to where the sum of two neighbouring terms is no longer positive
+    (Geyer's initial positive sequence); of several components the largest.
+    """
+    values = np.asarray(series, dtype=float)
+    values = values.reshape(len(values), -1)
+    return max(_inefficiency(column) for column in values.T)
+
+
+def _inefficiency(values: Array) -> float:
+    count = len(values)
+    moved = values - values.mean()
+    variance = float(moved @ moved) / count
+    if count < 4 or variance <= 0:
+        return 1.0
+    terms = [float(moved[: count - lag] @ moved[lag:]) / count / variance for lag in range(1, count)]
+    total = 1.0
+    for first, second in zip(terms[0::2], terms[1::2], strict=False):
+        if first + second <= 0:
+            break
+        total += 2 * (first + second)
+    return float(np.clip(total, 1.0, count / 2))
+
+
+def force_spread(forces: ArrayLike) -> Spread:
+    """Return the spread of ``forces`` (n, 3) eV/A on one atom in n frames in the order of time.
+
+    Frames that are close in time repeat each other: the variance is that of as many frames as are independent, and so
+    is its error, which follows from how much the squares of the deviations scatter.
+
+    :raises ValueError: for fewer than two frames.
+    """
+    values = np.asarray(forces, dtype=float)
+    count = len(values)
+    if count < 2:
+        raise ValueError(f'a spread needs two frames at least, got {count}')
+    squares = (values - values.mean(axis=0)) ** 2
+    independent = count / inefficiency(values)
+    # The mean that is taken off is that of the frames themselves.
+    correction = independent / (independent - 1) if independent > 1 else 1.0
+    each = squares.mean(axis=1)
+    scatter = float(each.std(ddof=1)) * np.sqrt(inefficiency(each) / count)
+    return Spread(squares.mean(axis=0) * correction, scatter * correction, count, independent)
+
+
+def pool(spreads: Sequence[Spread]) -> Spread:
+    """Return the spread over several centres, each about its own mean force, all of the same weight.
+
+    Its error is the larger of what the frames and what the differences between the centres tell.
+    """
+    variances = np.array([one.variance for one in spreads])
+    frames = sum(one.frames for one in spreads)
+    independent = sum(one.independent for one in spreads)
+    error = float(np.sqrt(sum(one.error**2 for one in spreads))) / len(spreads)
+    if len(spreads) > 1:
+        between = float(variances.mean(axis=1).std(ddof=1)) / np.sqrt(len(spreads))
+        error = max(error, between)
+    return Spread(variances.mean(axis=0), error, frames, independent)
+
+
+def judge(rows: Sequence[Mapping[str, Any]], tolerance: float) -> tuple[float | None, str]:
+    """Return the smallest cutoff in A whose bound is at most ``tolerance`` meV/A, None if none is, and a sentence.
+
+    :param rows: with ``distance_A``, ``force_spread_meV_A`` (None where unknown) and ``force_spread_error_meV_A``. The
+        bounds of all larger distances have to be below as well: a cutoff is not good because of one lucky row.
+    """
+    known = sorted((row for row in rows if row['force_spread_meV_A'] is not None), key=lambda row: row['distance_A'])
+    if not known:
+        return None, 'No spread is known, so that nothing can be said of a cutoff.'
+    good = None
+    for row in reversed(known):
+        if row['force_spread_meV_A'] > tolerance:
+            break
+        good = row
+    if good is None:
+        last = known[-1]
+        return None, (
+            f'No cutoff up to {last["distance_A"] / 2:g} A is enough for {tolerance:g} meV/A: at the largest the force '
+            f'still spreads by {_told(last)}.'
+        )
+    radius = good['distance_A'] / 2
+    sentence = (
+        f'A cutoff of {radius:g} A is the smallest that can be enough for {tolerance:g} meV/A: beyond '
+        f'{good["distance_A"]:g} A the force spreads by {_told(good)}'
+    )
+    if good['force_spread_meV_A'] + 2 * good['force_spread_error_meV_A'] > tolerance:
+        sentence += ', which more frames may still bring above it'
+    if good is known[0]:
+        sentence += '; no smaller distance was tried'
+    return radius, f'{sentence}.'
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return f'{row["force_spread_meV_A"]:.3g} +- {row["force_spread_error_meV_A"]:.2g} meV/A'

@@ -1,0 +1,33 @@
+"""`MigrateParser`: the checkpoint, and what was added to it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.drivers.migrate import MIGRATED
+
+
+class MigrateParser(Parser):
+    """Parser of `MigrateCalculation`."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach the checkpoint; one that cannot be migrated is told why."""
+        repository = self.retrieved.base.repository
+        try:
+            result = json.loads(repository.get_object_content(RESULT))
+            if result['error'] is not None:
+                return self.exit_codes.ERROR_NOT_MIGRATED.format(reason=result['error'])
+            with repository.as_path(f'{OUTPUT}/{MIGRATED}') as path:
+                self.out('potential', DeepPotentialData.from_file(path, result['deepmd_version']))
+            self.out('results', orm.Dict({name: result[name] for name in ('added', 'deepmd_version')}))
+        except (OSError, ValueError, KeyError, TypeError) as exception:
+            reason = f'{exception}; see the end of {self.node.get_option("scheduler_stderr")}'
+            return self.exit_codes.ERROR_NO_RESULT.format(reason=reason)
+        return None

@@ -1,0 +1,20 @@
+"""What a student had to show, and what it did."""
+
+from __future__ import annotations
+
+from aiida import orm
+
+from aiida_dpasse.reports.graph import output_dict
+from aiida_dpasse.reports.tables import Table
+
+PASSED = {True: 'passed', False: 'FAILED', None: 'not told'}
+
+
+def acceptance_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the checks, with the verdict as title; none if nothing was judged."""
+    found = output_dict(process, 'verdict')
+    if not found:
+        return []
+    rows = [(check['name'], PASSED[check['passed']], check['says']) for check in found['checks']]
+    word = 'accepted' if found['accepted'] else 'refused'
+    return [Table(f'The student is {word}', ('check', '', 'found'), rows)]

@@ -1,0 +1,96 @@
+"""Van Hove maps of the mobile ions: how far an ion went, and where the others were, against time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm, TwoSlopeNorm
+from numpy.typing import NDArray
+
+from aiida_dpasse.reports.style import PLAIN, note, picture, plain_ticks
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VanHove:
+    """Maps of one temperature in K over ``lag`` (m,) ps: ``own`` (m, k) per A at ``own_r`` (k,) A, and ``distinct``
+    (m, l) at ``distinct_r`` (l,) A, or None."""
+
+    temperature: float | None
+    lag: Array
+    own_r: Array
+    own: Array
+    distinct_r: Array | None = None
+    distinct: Array | None = None
+
+
+def read_maps(data: orm.ArrayData, temperatures: list[float | None], suffix: str = '_{:02d}') -> list[VanHove]:
+    """Return the maps that ``data`` holds of ``temperatures``, in their order; those without are left out."""
+    names = data.get_arraynames()
+    found = []
+    for index, temperature in enumerate(temperatures):
+        end = suffix.format(index)
+        if f'self_per_A{end}' not in names:
+            continue
+        pairs = f'distinct{end}' in names
+        found.append(
+            VanHove(
+                temperature,
+                data.get_array(f'map_lag_ps{end}'),
+                data.get_array(f'self_r_A{end}'),
+                data.get_array(f'self_per_A{end}'),
+                data.get_array(f'distinct_r_A{end}') if pairs else None,
+                data.get_array(f'distinct{end}') if pairs else None,
+            )
+        )
+    return found
+
+
+def plot_van_hove(path: Path, maps: list[VanHove]) -> None:
+    """Draw 4 pi r^2 G_s above and G_d below, one column for each temperature, distance and the logarithm of time."""
+    count = max(len(maps), 1)
+    with picture(path, width=1.6 + 2.7 * count, height=5.6) as figure:
+        panels = figure.subplots(2, count, squeeze=False, sharex=True, sharey=True)
+        if not maps:
+            note(panels[0, 0], 'no map was computed')
+            return
+        # The peak of rattling at short times would hide all else.
+        highest = max(float(np.quantile(each.own, 0.995)) for each in maps)
+        dense = [float(np.quantile(each.distinct, 0.995)) for each in maps if each.distinct is not None]
+        for column, each in enumerate(maps):
+            upper, lower = panels[:, column]
+            above = _map(upper, each.own_r, each.lag, each.own, 'viridis', PowerNorm(0.5, 0, highest))
+            if each.temperature is not None:
+                upper.set_title(f'{each.temperature:.0f} K')
+            if each.distinct is not None and each.distinct_r is not None:
+                norm = TwoSlopeNorm(1.0, 0.0, max(*dense, 1.5))
+                below = _map(lower, each.distinct_r, each.lag, each.distinct, 'RdBu_r', norm)
+            else:
+                note(lower, 'the cell is too small')
+            upper.set_xlim(0, each.own_r.max())
+            lower.set_xlabel('$r$  (Å)')
+        for axes in panels[:, 0]:
+            axes.set_ylabel('$t$  (ps)')
+        figure.colorbar(above, ax=list(panels[0]), label=r'$4\pi r^2 G_\mathrm{s}$  (Å$^{-1}$)', pad=0.01)
+        if dense:
+            bar = figure.colorbar(below, ax=list(panels[1]), label=r'$G_\mathrm{d}$', pad=0.01)
+            bar.set_ticks([tick for tick in (0, 0.5, 1, 2, 4, 6, 8, 12) if tick <= below.norm.vmax])
+            bar.ax.yaxis.set_major_formatter(PLAIN)
+
+
+def _map(axes: Axes, places: Array, lags: Array, values: Array, colours: str, norm: Any) -> Any:
+    axes.set(yscale='log', ylim=(lags.min(), lags.max()))
+    axes.grid(False)
+    plain_ticks(axes.yaxis)
+    # The first bin reaches to zero.
+    places = np.append(0.0, places)
+    values = np.hstack([values[:, :1], values])
+    return axes.pcolormesh(
+        places, lags, values, cmap=colours, norm=norm, shading='gouraud' if len(lags) > 1 else 'auto', rasterized=True
+    )

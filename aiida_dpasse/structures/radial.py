@@ -1,0 +1,81 @@
+"""Radial distributions of all pairs of elements, in cells of any size and shape, and how much two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from ase.neighborlist import primitive_neighbor_list
+from numpy.typing import ArrayLike, NDArray
+
+Pair = tuple[str, str]
+Array = NDArray[np.float64]
+
+
+def neighbour_numbers(
+    symbols: Sequence[str], cells: ArrayLike, positions: ArrayLike, edges: ArrayLike
+) -> dict[Pair, Array]:
+    """Return, for each pair of elements, the mean number of neighbours of the second around an atom of the first, by
+    distance (bins,).
+
+    All periodic images count, so that the edges may exceed half the cell. Divided by 4 pi r^2 dr and the density of
+    the second element it is g(r).
+
+    :param symbols: element of each atom.
+    :param cells: (frames, 3, 3) A, rows are lattice vectors.
+    :param positions: (frames, natoms, 3) A.
+    :param edges: of the bins in A, (bins + 1,), from 0 or above.
+    """
+    bounds = np.asarray(edges, dtype=float)
+    kinds = np.array(sorted(set(symbols)))
+    codes = np.searchsorted(kinds, np.asarray(symbols))
+    lattices, points = np.asarray(cells, dtype=float), np.asarray(positions, dtype=float)
+    names = list(combinations_with_replacement(range(len(kinds)), 2))
+    counts = {pair: np.zeros(len(bounds) - 1) for pair in names}
+    for lattice, places in zip(lattices, points, strict=True):
+        first, second, distances = primitive_neighbor_list('ijd', [True] * 3, lattice, places, float(bounds[-1]))
+        for a, b in names:
+            mine = (codes[first] == a) & (codes[second] == b)
+            counts[a, b] += np.histogram(distances[mine], bounds)[0]
+    atoms = np.bincount(codes, minlength=len(kinds))
+    return {(str(kinds[a]), str(kinds[b])): counts[a, b] / (len(lattices) * atoms[a]) for a, b in names}
+
+
+def mismatch(one: Mapping[Pair, Array], other: Mapping[Pair, Array]) -> float:
+    """Return the largest fraction, over the pairs, of the neighbours that stand at another distance: 0 for equal
+    distributions, 1 for such that share no distance.
+
+    Half the integral of the difference's absolute value over the mean number of neighbours, one at least: of a pair
+    that hardly meets within the edges a few encounters say nothing.
+
+    :raises ValueError: if they are not of the same pairs of elements.
+    """
+    if set(one) != set(other):
+        raise ValueError('The distributions are of different elements: compare runs of one compound.')
+    fractions = [0.0]
+    for pair, numbers in one.items():
+        total = max(0.5 * float(np.sum(numbers) + np.sum(other[pair])), 1.0)
+        fractions.append(0.5 * float(np.abs(numbers - other[pair]).sum()) / total)
+    return max(fractions)
+
+
+def halves(frames: int) -> tuple[slice, slice]:
+    """Return the first and the second half of so many frames: what they differ by is noise, or a run that drifts."""
+    return slice(0, frames // 2), slice(frames // 2, frames)
+
+
+def compare_radial(student: Any, teacher: Any, edges: Iterable[float]) -> tuple[float, float]:
+    """Return the mismatch of two runs of one compound, and that of the halves of the second, its noise.
+
+    :param student: `FrameSet` of one run, ``teacher`` that of the other.
+    :raises ValueError: if they are not of the same elements.
+    """
+    bounds = np.asarray(list(edges), dtype=float)
+
+    def numbers(item: Any, part: slice = slice(None)) -> dict[Pair, Array]:
+        return neighbour_numbers(item.symbols, item.cells[part], item.positions[part], bounds)
+
+    early, late = (numbers(teacher, part) for part in halves(len(teacher)))
+    return mismatch(numbers(student), numbers(teacher)), mismatch(early, late)

@@ -1,0 +1,99 @@
+"""Hops of ions between sites, and how long they stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_dpasse.transport.neighbours import nearest_vectors
+
+Array = NDArray[np.float64]
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class Hops:
+    """What ions did on ``sites`` sites over ``duration`` ps.
+
+    ``events`` (n, 4) are frame, ion, site left and site reached; ``stays`` (m,) ps those between two hops of one ion;
+    ``occupied`` (sites,) the mean number of ions that belong to each site.
+    """
+
+    events: NDArray[np.int64]
+    stays: Array
+    occupied: Array
+    ions: int
+    duration: float
+
+    @property
+    def rate(self) -> tuple[float, float]:
+        """Hops of an ion per ps, and the standard deviation if hops are independent (Poisson)."""
+        return len(self.events) / (self.ions * self.duration), len(self.events) ** 0.5 / (self.ions * self.duration)
+
+    @property
+    def residence_time(self) -> float | None:
+        """Mean time between hops of an ion in ps; None without a hop.
+
+        All time over all hops: the mean of complete stays alone would miss the long ones that the run cuts off.
+        """
+        return self.ions * self.duration / len(self.events) if len(self.events) else None
+
+    def matrix(self) -> NDArray[np.int64]:
+        """Return the number of hops from each site to each other, (sites, sites)."""
+        counts = np.zeros((len(self.occupied),) * 2, dtype=np.int64)
+        np.add.at(counts, (self.events[:, 2], self.events[:, 3]), 1)
+        return counts
+
+    def back_jumps(self) -> float | None:
+        """Return the part of an ion's further hops that lead back to the site it came from; None without any."""
+        order = np.lexsort((self.events[:, 0], self.events[:, 1]))
+        ordered = self.events[order]
+        same = ordered[1:, 1] == ordered[:-1, 1]
+        return float(np.mean(ordered[1:, 3][same] == ordered[:-1, 2][same])) if same.any() else None
+
+
+def find_hops(positions: Any, cell: Any, sites: Any, interval: float, core: float) -> Hops:
+    """Return the hops of ions between sites.
+
+    An ion belongs to the last site whose core it was in: it hops when it reaches the core of another, so that rattling
+    across the border between two sites is no hop (Northrup and Hynes, J. Chem. Phys. 73, 2700, 1980, on reactant and
+    product states). Before it reaches its first core an ion belongs to that one's site: it was not seen to hop there.
+
+    :param positions: (frames, ions, 3) A, wrapped or not.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param sites: fractional coordinates (sites, 3).
+    :param interval: time between frames, ps.
+    :param core: radius of a core in A, less than half the distance between sites.
+    :raises ValueError: if cores overlap, or there are fewer than two frames.
+    """
+    points, lattice = np.asarray(positions, dtype=float), np.asarray(cell, dtype=float)
+    places = np.asarray(sites, dtype=float) @ lattice
+    frames, ions, _ = points.shape
+    if frames < 2:
+        raise ValueError(f'{frames} frames hold no hop: give at least two.')
+    apart = np.linalg.norm(nearest_vectors(places, places, lattice), axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    if core * 2 >= apart.min():
+        raise ValueError(f'Cores of {core:g} A overlap: the sites are {apart.min():.3g} A apart, give a smaller core.')
+    belongs = np.zeros((frames, ions), dtype=np.int64)
+    everyone = np.arange(ions)
+    nearest = everyone
+    for frame, point in enumerate(points):
+        distances = np.linalg.norm(nearest_vectors(point, places, lattice), axis=-1)
+        nearest = np.asarray(distances.argmin(axis=1))
+        inside = distances[everyone, nearest] < core
+        belongs[frame] = np.where(inside, nearest, belongs[frame - 1] if frame else NOWHERE)
+    unknown = belongs == NOWHERE
+    first = np.where(unknown[-1], nearest, belongs[np.argmin(unknown, axis=0), everyone])
+    belongs = np.where(unknown, first, belongs)
+    before, ion = np.nonzero(belongs[1:] != belongs[:-1])
+    events = np.stack([before + 1, ion, belongs[before, ion], belongs[before + 1, ion]], axis=1)
+    order = np.lexsort((events[:, 0], events[:, 1]))
+    moments, owners = events[order, 0], events[order, 1]
+    stays = np.diff(moments)[owners[1:] == owners[:-1]] * interval
+    occupied = np.bincount(belongs.ravel(), minlength=len(places)) / frames
+    return Hops(events, np.asarray(stays, dtype=float), occupied, ions, (frames - 1) * interval)

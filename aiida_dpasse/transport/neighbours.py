@@ -1,0 +1,73 @@
+"""Pairs of atoms in a periodic cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+#: Pairs that are looked at at a time: many ions stay within bounded memory.
+PORTION = 2**20
+
+
+def reach(cell: Any) -> float:
+    """Return half the shortest distance between the faces of a cell, A: nearest images are unique below it.
+
+    :param cell: lattice vectors as rows, (3, 3) A.
+    """
+    return float(0.5 / np.linalg.norm(np.linalg.inv(np.asarray(cell, dtype=float)), axis=0).max())
+
+
+def nearest_vectors(late: Any, early: Any, cell: Any) -> Array:
+    """Return the vectors (n, m, 3) A from each of ``early`` (m, 3) to each of ``late`` (n, 3), shortest where short.
+
+    Images are rounded in fractional coordinates: vectors below `reach` are the shortest, longer ones may not be.
+    """
+    lattice = np.asarray(cell, dtype=float)
+    inverse = np.linalg.inv(lattice)
+    scaled = (np.asarray(late) @ inverse)[:, None] - (np.asarray(early) @ inverse)[None]
+    scaled -= np.round(scaled)
+    return np.asarray(scaled @ lattice)
+
+
+def pair_counts(late: Any, early: Any, cell: Any, edges: Any, same: bool) -> Array:
+    """Return how many pairs have distances within each of the bins, (bins,).
+
+    :param late: (n, 3) A, and ``early`` (m, 3) A.
+    :param same: whether they are the same atoms, so that atom i of both makes no pair.
+    :raises ValueError: if the edges exceed `reach`.
+    """
+    bounds = np.asarray(edges, dtype=float)
+    if bounds[-1] > reach(cell) * (1 + 1e-9):
+        raise ValueError(
+            f'Distances up to {bounds[-1]:g} A exceed {reach(cell):g} A, where images begin to count twice.'
+        )
+    lattice = np.asarray(cell, dtype=float)
+    inverse = np.linalg.inv(lattice)
+    metric = lattice @ lattice.T
+    first, second = np.asarray(late) @ inverse, np.asarray(early) @ inverse
+    squares, counts = bounds**2, np.zeros(len(bounds) - 1)
+    batch = max(1, PORTION // max(len(second), 1))
+    for start in range(0, len(first), batch):
+        part = first[start : start + batch]
+        # One axis at a time keeps the arrays small enough for the processor's cache.
+        parts = []
+        for axis in range(3):
+            difference = part[:, axis][:, None] - second[:, axis][None]
+            difference -= np.rint(difference)
+            parts.append(difference)
+        distances = np.zeros_like(parts[0])
+        for i in range(3):
+            for j in range(i, 3):
+                factor = metric[i, j] * (1 if i == j else 2)
+                if factor:
+                    distances += factor * parts[i] * parts[j]
+        if same:
+            rows = np.arange(len(part))
+            distances[rows, rows + start] = np.inf
+        near = distances[(distances >= squares[0]) & (distances < squares[-1])]
+        counts += np.histogram(np.sqrt(near), bounds)[0]
+    return counts

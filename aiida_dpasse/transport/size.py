@@ -1,0 +1,53 @@
+"""Whether a larger cell tells the same diffusion: the test for effects of a cell that is too small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aiida_dpasse.transport.diffusion import Diffusion
+from aiida_dpasse.transport.estimate import error_of, value_of
+
+#: Standard errors by which two cells may differ by chance: so much in one case out of twenty.
+LARGEST_DIFFERENCE = 2.0
+
+
+def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> dict[str, Any]:
+    """Return the tracer coefficients of two cells in cm^2/s, their difference, and the verdict.
+
+    ``agrees`` is true if they differ by at most `LARGEST_DIFFERENCE` of their common standard error, false if by more,
+    or if only one of them diffuses, and null where neither tells a coefficient. ``resolution`` is the relative
+    difference that would have been noticed: a test that notices little proves little.
+
+    :param ions: number of mobile ions in the small and in the large cell.
+    """
+    told = [each.verdict.diffusive and each.tracer is not None for each in (small, large)]
+    found: dict[str, Any] = {
+        'ions': list(ions),
+        'diffusivity_cm2_s': [value_of(each.tracer) for each in (small, large)],
+        'error_cm2_s': [error_of(each.tracer) for each in (small, large)],
+        'difference': None,
+        'difference_error': None,
+        'resolution': None,
+    }
+    names = f'{ions[0]} and {ions[1]} ions'
+    if small.verdict.diffusive != large.verdict.diffusive:
+        which = ions[int(large.verdict.diffusive)]
+        reason = f'Of the cells with {names} only that with {which} diffuses: use the larger one, and compare again.'
+        return {**found, 'agrees': False, 'reason': reason}
+    if small.tracer is None or large.tracer is None or not all(told):
+        reason = f'The cells with {names} do not both tell how fast the ions diffuse: nothing can be compared.'
+        return {**found, 'agrees': None, 'reason': reason}
+    difference = large.tracer.value / small.tracer.value - 1
+    # That of a ratio, to first order.
+    error = float(np.hypot(small.tracer.relative_error, large.tracer.relative_error)) * (1 + difference)
+    found |= {
+        'difference': float(difference),
+        'difference_error': error,
+        'resolution': LARGEST_DIFFERENCE * error,
+    }
+    agrees = bool(abs(difference) <= LARGEST_DIFFERENCE * error)
+    reason = f'The cell with {ions[1]} ions tells a D that is {difference:+.0%} ± {error:.0%} of that with {ions[0]}'
+    reason += ': no effect of the size is seen.' if agrees else ': the cell is too small; use the larger one.'
+    return {**found, 'agrees': agrees, 'reason': reason}

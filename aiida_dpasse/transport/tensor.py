@@ -1,0 +1,74 @@
+"""Diffusion along directions: the tensor, its errors, and what it is along one axis or another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_dpasse.transport.diffusion import Diffusion, Statistics
+from aiida_dpasse.transport.displacement import VOIGT
+from aiida_dpasse.transport.estimate import Estimate
+from aiida_dpasse.transport.fit import CM2_PER_S
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A diffusion tensor ``values`` (3, 3) in cm^2/s; each axis is a mean of ``freedom`` independent squares."""
+
+    values: Array
+    freedom: float
+
+    @property
+    def errors(self) -> Array:
+        """Standard deviations (3, 3) in cm^2/s: Var D_ij = (D_ii D_jj + D_ij^2) / freedom (Wishart, 1928)."""
+        diagonal = np.diag(self.values)
+        return np.asarray(np.sqrt((np.outer(diagonal, diagonal) + self.values**2) / self.freedom))
+
+    def along(self, direction: Any) -> Estimate:
+        """Return D along a Cartesian direction (3,), of any length.
+
+        :raises ValueError: if the direction is zero.
+        """
+        vector = np.asarray(direction, dtype=float)
+        if not np.any(vector):
+            raise ValueError('A direction of zero length points nowhere: give another.')
+        unit = vector / np.linalg.norm(vector)
+        return Estimate(float(unit @ self.values @ unit), self.freedom)
+
+    def across(self, direction: Any) -> Estimate:
+        """Return the mean D of all directions at right angles to a Cartesian one, as of ab for c of LGPS."""
+        along = self.along(direction)
+        plane = (float(np.trace(self.values)) - along.value) / 2
+        # Two axes know their mean from twice the squares, if they are alike.
+        return Estimate(plane, 2 * self.freedom)
+
+
+def diffusion_tensor(
+    runs: Sequence[Statistics], found: Diffusion, kind: Literal['tracer', 'collective'] = 'tracer'
+) -> Tensor | None:
+    """Return the tensor of D* or D_sigma by the weights of the fit of its trace, which is three times D.
+
+    :param found: what `pool` made of the same runs.
+    :returns: None if that coefficient is undetermined, or the runs lack the products of axes.
+    """
+    estimate, fit = (found.tracer, found.fit) if kind == 'tracer' else (found.collective, found.fit)
+    if estimate is None or fit is None:
+        return None
+    values = np.zeros((3, 3))
+    for run in runs:
+        axes, cross = (run.msd, run.cross) if kind == 'tracer' else (run.collective, run.collective_cross)
+        if cross is None:
+            return None
+        slopes = fit.weights @ np.concatenate([axes, cross], axis=1)[fit.chosen]
+        for (i, j), slope in zip(VOIGT, slopes, strict=True):
+            values[i, j] += slope / len(runs) * CM2_PER_S / 2
+            values[j, i] = values[i, j]
+    # The squares of all axes together tell the trace: freedom = (sum D_k)^2 / sum D_k^2 of that of one axis.
+    axes_counted = float(np.trace(values) ** 2 / np.sum(values**2))
+    return Tensor(values, estimate.freedom / axes_counted)

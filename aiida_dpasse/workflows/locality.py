@@ -1,0 +1,124 @@
+"""`LocalityWorkChain`: how far a force reaches, the bound on what a potential with a cutoff can learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, Process, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.functions.gather_runs import gather_runs
+from aiida_dpasse.functions.make_supercell import make_supercell
+from aiida_dpasse.functions.plan_locality import plan_locality
+from aiida_dpasse.functions.tabulate_locality import tabulate_locality
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.workflows.label import LabelWorkChain
+from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of
+from aiida_dpasse.workflows.locality_parameters import LocalityParameters, validate_locality
+from aiida_dpasse.workflows.md import MDBaseWorkChain
+
+
+class LocalityWorkChain(DpasseWorkChain):
+    """Hold all atoms within a distance of a centre, run the others, and see how far the force on the centre, by the
+    reference method, still spreads."""
+
+    CODES = ('lmp',)
+    OPTIONAL_CODES = LABEL_CODES
+    PARAMETERS = LocalityParameters
+    PROTOCOL = 'locality'
+    CHILDREN = {'label': LabelWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input('structure', valid_type=orm.StructureData, help='Ordered crystal; what is held stays where it is.')
+        spec.input(
+            'driver',
+            valid_type=DeepPotentialData,
+            help='Frozen or compressed potential that moves what lies beyond a sphere; what labels is the reference.',
+        )
+        define_labeller(spec)
+        spec.inputs.validator = validate_locality
+        spec.outline(
+            cls.setup,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.label,
+            cls.tabulate,
+        )
+        spec.output(
+            'locality',
+            valid_type=orm.Dict,
+            help='`rows`: spread of the force by distance, meV/A, with its standard error; `runs`: what became of each '
+            'frame; `r_cut_A`, the smallest cutoff whose bound is below the tolerance, and the `verdict`.',
+        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame to label.')
+        spec.exit_code(
+            400,
+            'ERROR_NO_RUN_FINISHED',
+            message='None of the {count} runs ended well, the first because: {reason}',
+        )
+        spec.exit_code(
+            401,
+            'ERROR_INCOMPLETE',
+            message='No spread is known at {distances} A: see `runs` of the output `locality`, correct what failed '
+            'there; the other distances are attached.',
+        )
+        spec.exit_code(
+            410, 'ERROR_LABEL', message='The labelling failed, with what the good labels tell attached: {reason}'
+        )
+
+    def setup(self) -> None:
+        """Draw the centres, make the supercell and queue the run of each distance and centre."""
+        structure = self.inputs.structure
+        self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
+        self.ctx.cell = make_supercell(structure, self.ctx.plan['supercell'], metadata={'call_link_label': 'supercell'})
+        self.enqueue('make_run', sorted(self.ctx.plan['spheres']['runs']))
+
+    def make_run(self, key: str) -> tuple[type[Process], dict[str, Any]]:
+        """Return the dynamics ``md_<d>_<c>``."""
+        md = {
+            'code': self.inputs.codes.lmp,
+            'structure': self.ctx.cell,
+            'potentials': {'driver': self.inputs.driver},
+            'parameters': self.ctx.plan[key],
+            'metadata': {'options': self.options_for('md')},
+        }
+        return MDBaseWorkChain, {'md': md, **self.restart(key)}
+
+    def label(self) -> ExitCode | None:
+        """Label the frames of all runs that ended well, in one labelling."""
+        for key, node in self.unfinished('md_').items():
+            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+        runs = {key: node.outputs.frames for key, node in self.finished('md_').items()}
+        if not runs:
+            failed = self.unfinished('md_')
+            reason = next(iter(failed.values())).exit_message
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=reason)
+        self.ctx.samples = gather_runs(self.ctx.plan['spheres'], **runs, metadata={'call_link_label': 'gather'})
+        inputs = {'frames': self.ctx.samples, **labeller_of(self.inputs), 'parameters': self.ctx.plan['label']}
+        self.run_child('labelling', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
+        return None
+
+    def tabulate(self) -> ExitCode | None:
+        """Attach the table and the labels, also of a labelling that failed, and say what is missing."""
+        node = self.ctx.labelling
+        if 'account' not in node.outputs:
+            return self.exit_codes.ERROR_LABEL.format(reason=node.exit_message)
+        labelling = {name: node.outputs[name] for name in ('frames', 'account') if name in node.outputs}
+        self.out_many(labelling)
+        table = tabulate_locality(
+            self.ctx.plan['spheres'], self.ctx.samples, **labelling, metadata={'call_link_label': 'tabulate'}
+        )
+        self.out('locality', table)
+        self.report(table['verdict'])
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_LABEL.format(reason=node.exit_message)
+        unknown = [f'{row["distance_A"]:g}' for row in table['rows'] if row['force_spread_meV_A'] is None]
+        return self.exit_codes.ERROR_INCOMPLETE.format(distances=', '.join(unknown)) if unknown else None

@@ -1,0 +1,82 @@
+"""Settings of a locality test, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+
+from aiida_dpasse.calculations.md import validate_inputs, validate_structure
+from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
+from aiida_dpasse.calculations.parameters import Parameters, check_parameters
+from aiida_dpasse.functions.plan_locality import spheres_of
+from aiida_dpasse.workflows.label import LabelParameters
+from aiida_dpasse.workflows.label_sources import validate_labeller
+
+#: What the test sets for each run.
+TAKEN = ('fixed', 'sample_interval', 'seed', 'steps', 'temperature')
+
+
+class LocalityParameters(Parameters):
+    """Spheres, the runs around them, and their labels."""
+
+    supercell: float | list[int] | list[list[int]] | None = Field(
+        default=None,
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A; null takes the '
+        'smallest cell whose spheres do not reach their own images, twice the largest of `distances`.',
+    )
+    distances: list[PositiveFloat] = Field(
+        min_length=1, description='Radii of the spheres in A within which atoms are held: each twice a cutoff.'
+    )
+    centre: str | NonNegativeInt = Field(
+        description='Element whose atoms are centres, or one site of `structure`, counted from 0.'
+    )
+    centres: int = Field(default=1, gt=0, description='How many sites of that element are drawn, by the seed.')
+    temperature: float = Field(gt=0, description='Temperature in K of the atoms beyond the sphere.')
+    steps: int = Field(gt=0, description='Steps of each run after its equilibration.')
+    frames: int = Field(gt=1, description='Frames of each run that are labelled, evenly over its steps.')
+    md: dict[str, Any] = Field(
+        description='Parameters of `dpasse.md` for each run, without `temperature`, `steps`, `sample_interval`, '
+        '`fixed` and `seed`.'
+    )
+    label: LabelParameters = Field(description='Labels.')
+    force_tolerance: float = Field(gt=0, description='Wanted error of a component of the forces, meV/A.')
+    seed: int = Field(ge=0, description='Seed of the centres and of all velocities.')
+
+    @model_validator(mode='after')
+    def _runs(self) -> LocalityParameters:
+        if len(set(self.distances)) < len(self.distances):
+            raise ValueError('`distances` should name each distance once')
+        if isinstance(self.centre, int) and self.centres > 1:
+            raise ValueError(f'`centres` should be 1 where `centre` names a site, got {self.centres}')
+        if self.steps % self.frames:
+            raise ValueError(f'`steps` ({self.steps}) should be a multiple of `frames` ({self.frames})')
+        refuse_what_is_set(self.md, TAKEN)
+        run = {**self.md, 'temperature': self.temperature, 'steps': self.steps, 'fixed': [0], 'seed': 1}
+        if message := check_parameters(MDParameters, run):
+            raise ValueError(f'`md`: {message}')
+        for name in ('dynamics', 'relaxation'):
+            if getattr(self.label, name) is not None:
+                raise ValueError(f'`label.{name}` should be null: frames are labelled as they are')
+        return self
+
+
+def validate_locality(inputs: Any, port: Any) -> str | None:
+    """Return one sentence if what drives, what labels, structure and spheres do not go together."""
+    if 'structure' not in inputs or 'parameters' not in inputs or 'driver' not in inputs:
+        return None  # their own ports say so
+    structure, parameters = inputs['structure'], inputs['parameters'].get_dict()
+    if message := validate_structure(structure, port):
+        return message
+    message = validate_labeller({**inputs, 'structures': {'structure': structure}}, port)
+    if message is None:
+        run = {'structure': structure, 'potentials': {'driver': inputs['driver']}, 'parameters': orm.Dict({})}
+        message = validate_inputs({**run, 'code': inputs['codes'].get('lmp')}, port)
+    if message is not None:
+        return message.replace('potentials.driver', 'driver').replace('structures.structure', 'structure')
+    try:
+        spheres_of(parameters, structure)
+    except ValueError as exception:
+        return f'parameters: {exception}.'
+    return None

@@ -1,0 +1,152 @@
+"""The steps of test sets that make Data: plan, samples, and the account of every planned frame."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from ase.build import bulk
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.functions.account_test_sets import account_test_sets
+from aiida_dpasse.functions.plan_test_sets import plan_test_sets
+from aiida_dpasse.functions.sample_runs import sample_runs
+
+SETTINGS = {
+    'near_equilibrium': {'temperature': 50.0, 'steps': 10, 'frames': 5},
+    'heating': {'first': 150.0, 'last': 1150.0, 'steps': 1000, 'frames': 4},
+    'supercell': [1, 1, 1],
+    'md': {'ensemble': 'nvt', 'timestep': 1.0, 'stop_force': 100.0},
+    'label': {'batch_size': 3, 'minimum_success': 0.9},
+    'seed': 3,
+}
+
+
+@pytest.fixture(scope='module')
+def salts(aiida_profile) -> dict[str, orm.StructureData]:
+    """Two rock salts of one formula."""
+    cells = {'a': 5.13, 'b': 5.5}
+    return {label: orm.StructureData(ase=bulk('LiCl', 'rocksalt', a=a)).store() for label, a in cells.items()}
+
+
+@pytest.fixture(scope='module')
+def plan(salts) -> dict[str, orm.Dict]:
+    """The plan of two parts for two structures."""
+    return plan_test_sets(orm.Dict(SETTINGS), **salts)
+
+
+def run_of(make_frames, steps: list[int], seed: int) -> FramesData:
+    """What a run sampled, its start among it."""
+    return FramesData.from_sets([make_frames('Cl Li', len(steps), seed, labels=False).with_origin(steps=steps)])
+
+
+def test_the_plan_is_what_was_asked_for(plan, salts):
+    assert set(plan) == {'supercell', 'label', 'sample', *plan['sample']['runs']}
+    cold, hot = plan['near_equilibrium_a'].get_dict(), plan['heating_a'].get_dict()
+    common = {'ensemble': 'nvt', 'timestep': 1.0, 'stop_force': 100.0}
+    assert cold == common | {'temperature': 50.0, 'steps': 10, 'sample_interval': 2, 'seed': cold['seed']}
+    heated = {'temperature': 150.0, 'final_temperature': 1150.0, 'steps': 1000, 'sample_interval': 250}
+    assert hot == common | heated | {'seed': hot['seed']}
+    keys = ('near_equilibrium_a', 'near_equilibrium_b', 'heating_a', 'heating_b')
+    assert len({plan[key]['seed'] for key in keys}) == 4
+    # A validation admits what is finite; how many labels may fail is the user's.
+    label = plan['label'].get_dict()
+    assert label == {'batch_size': 3, 'minimum_success': 0.9, 'mode': 'audit', 'dynamics': None, 'relaxation': None}
+    sample = plan['sample'].get_dict()
+    assert sample['lines'] == {
+        'near_equilibrium': {'first': 50.0, 'last': 50.0, 'steps': 10},
+        'heating': {'first': 150.0, 'last': 1150.0, 'steps': 1000},
+    }
+    assert sample['runs']['heating_b'] == {'part': 'heating', 'structure': 'b', 'steps': [250, 500, 750, 1000]}
+    assert sample['runs']['near_equilibrium_a']['steps'] == [2, 4, 6, 8, 10]
+
+
+def test_a_part_that_is_off_has_no_run_and_changes_no_seed(plan, salts):
+    cold = plan_test_sets(orm.Dict({**SETTINGS, 'heating': None}), a=salts['a'])
+    assert set(cold) == {'supercell', 'label', 'sample', 'near_equilibrium_a'}
+    assert set(cold['sample']['lines']) == {'near_equilibrium'}
+    assert cold['near_equilibrium_a'].get_dict() == plan['near_equilibrium_a'].get_dict()
+
+
+def test_the_samples_are_those_of_the_plan(plan, make_frames):
+    given = {
+        'heating_a': run_of(make_frames, [0, 250, 500, 750, 1000], 1),
+        'heating_b': run_of(make_frames, [0, 250, 500, 600], 2),
+    }
+    frames = sample_runs(plan['sample'], **given)
+    [item] = frames.sets()
+    assert list(zip(item.sources, item.steps, strict=True)) == [
+        *(('heating_a', step) for step in (250, 500, 750, 1000)),
+        *(('heating_b', step) for step in (250, 500)),
+    ]
+    assert list(item.reasons[:2]) == ['heating, 400.0 K', 'heating, 650.0 K']
+    assert set(item.ids[:4]) <= set(given['heating_a'].ids())
+
+
+def test_every_planned_frame_is_in_the_account(plan, make_frames):
+    samples = sample_runs(
+        plan['sample'],
+        heating_a=run_of(make_frames, [0, 250, 500, 750, 1000], 1),
+        heating_b=run_of(make_frames, [0, 250, 500], 2),
+    )
+    ids = samples.ids()
+    told = {
+        'requested': 6,
+        'admitted': 4,
+        'rejected': [{'id': ids[1], 'reason': 'a force is not finite'}],
+        'failed': [{'id': ids[5], 'reason': 'electrons did not converge'}],
+        'objections': [{'id': ids[0], 'reason': 'a force is 30 eV/A, above 20 eV/A'}],
+    }
+    results = {
+        'results_heating_a': orm.Dict({'step': 1000, 'steps': 1000, 'verdict': 'kept its limits', 'reason': None}),
+        'results_heating_b': orm.Dict(
+            {'step': 640, 'steps': 1000, 'verdict': 'exploded', 'reason': 'a force became 101 eV/A'}
+        ),
+        'results_near_equilibrium_a': orm.Dict({'step': 3, 'steps': 10, 'verdict': 'incomplete', 'reason': None}),
+    }
+    found = account_test_sets(plan['sample'], samples_heating=samples, account_heating=orm.Dict(told), **results)
+    account = found['account'].get_dict()
+    assert account['requested'] == 2 * 5 + 2 * 4 == len(account['frames'])
+    assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
+    assert account['admitted'] == 4
+    assert account['objections'] == told['objections']
+    assert account['rejected'] == [{'id': ids[1], 'run': 'heating_a', 'step': 500, 'reason': 'a force is not finite'}]
+    failed = {entry['id']: entry['reason'] for entry in account['failed']}
+    assert failed[ids[5]] == 'electrons did not converge'
+    assert failed['heating_b:750'] == 'the run ended at step 640 of 1000 (exploded: a force became 101 eV/A)'
+    assert failed['near_equilibrium_a:4'] == 'the run ended at step 3 of 10 (incomplete)'
+    assert failed['near_equilibrium_b:10'] == 'the run left nothing: see its exit code'
+    assert len(failed) == 1 + 2 + 10
+    rows = {row['id']: row for row in account['frames']}
+    assert rows[ids[2]] == {
+        'id': ids[2],
+        'run': 'heating_a',
+        'step': 750,
+        'state': 'admitted',
+        'temperature_K': 900.0,
+    }
+    assert rows['near_equilibrium_a:4']['temperature_K'] == 50.0
+    runs = {run['run']: run for run in account['runs']}
+    assert (runs['heating_b']['requested'], runs['heating_b']['sampled'], runs['heating_b']['admitted']) == (4, 2, 1)
+    assert (runs['heating_b']['last_step'], runs['heating_b']['verdict']) == (640, 'exploded')
+    assert runs['near_equilibrium_b']['last_step'] is None
+    # A set that has no frame has no temperatures: `dpasse.validate` refuses those of sets that are not given.
+    assert found['temperatures'].get_dict() == {'heating': {'first': 150.0, 'last': 1150.0, 'steps': 1000}}
+
+
+def test_a_frame_that_is_there_twice_counts_twice(plan, make_frames):
+    twice = run_of(make_frames, [0, 250, 500, 750, 1000], 1)
+    samples = sample_runs(plan['sample'], heating_a=twice, heating_b=twice)
+    again = [{'id': identity, 'reason': 'the same frame was given before'} for identity in samples.ids()[4:]]
+    told = {'requested': 8, 'admitted': 4, 'rejected': again, 'failed': []}
+    found = account_test_sets(plan['sample'], samples_heating=samples, account_heating=orm.Dict(told))
+    states = {run['run']: run['admitted'] for run in found['account']['runs']}
+    assert (states['heating_a'], states['heating_b'], len(found['account']['rejected'])) == (4, 0, 4)
+
+
+def test_a_labelling_that_left_nothing_failed_for_all(plan, make_frames):
+    samples = sample_runs(plan['sample'], heating_a=run_of(make_frames, [0, 250], 1))
+    found = account_test_sets(plan['sample'], samples_heating=samples)
+    [entry] = [entry for entry in found['account']['failed'] if entry['id'] in samples.ids()]
+    assert entry['reason'] == 'the labelling left no account: see its exit code'
+    assert found['temperatures'].get_dict() == {}
+    assert found['account']['admitted'] == 0

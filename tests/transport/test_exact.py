@@ -1,0 +1,161 @@
+"""Tensors, vacancies, several carriers, Arrhenius and ensembles against exact truths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from walks import lattice_walk, vacancy_walk
+
+from aiida_dpasse.transport.arrhenius import bend, fit_arrhenius, leave_one_out
+from aiida_dpasse.transport.conductivity import BOLTZMANN_EV
+from aiida_dpasse.transport.diffusion import pool, take_statistics
+from aiida_dpasse.transport.displacement import charge_scaled, displacement_tensor
+from aiida_dpasse.transport.ensemble import pool_configurations
+from aiida_dpasse.transport.moments import shared_motion
+from aiida_dpasse.transport.tensor import diffusion_tensor
+
+
+@pytest.mark.parametrize(('kind', 'edges', 'truth'), [('sc', (3, 4, 5), 0.6531), ('fcc', (4, 6), 0.7815)])
+def test_single_vacancy_has_the_correlation_factor_of_its_lattice(kind, edges, truth):
+    """H = f in the infinite lattice; a finite one of N sites deviates as 1/N. The vacancy itself walks at random."""
+    rng = np.random.default_rng(1)
+    length = 1.0 if kind == 'sc' else np.sqrt(2)
+    sizes, values, errors = [], [], []
+    for edge in edges:
+        stride = edge**3 // 8
+        positions = vacancy_walk(rng, kind, edge, 200_000, stride)
+        result = pool([take_statistics(positions, 1.0, 1.0)], length)
+        ions = positions.shape[1]
+        exact = length**2 * stride / (6 * ions) * 1e-4
+        assert abs(result.collective.value - exact) < 3.5 * result.collective.error
+        sizes.append(ions + 1)
+        values.append(result.haven.value)
+        errors.append(result.haven.error)
+    design = np.stack([np.ones(len(sizes)), 1 / np.array(sizes)], axis=1) / np.array(errors)[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    limit, error = (covariance @ design.T @ (np.array(values) / errors))[0], np.sqrt(covariance[0, 0])
+    assert abs(limit - truth) < 3 * error
+    assert error < 0.03
+
+
+def test_tensor_is_the_direct_sum():
+    positions = np.cumsum(np.random.default_rng(2).normal(size=(40, 6, 3)), axis=0) + 50
+    found = displacement_tensor(positions)
+    for lag in (1, 9, 39):
+        steps = positions[lag:] - positions[: 40 - lag]
+        products = np.einsum('fai,faj->ij', steps, steps) / (len(steps) * 6)
+        np.testing.assert_allclose(found[lag], products[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]], rtol=1e-8, atol=1e-9)
+
+
+def test_tensor_of_motion_along_a_tilted_axis():
+    """Fast along one direction, slow across it, as LGPS along c: both values, and the errors by 60 trials."""
+    rng = np.random.default_rng(3)
+    axis = np.array([1.0, 2, 2]) / 3
+    basis = np.linalg.qr(np.column_stack([axis, [0, 1, 0], [0, 0, 1]]))[0]
+    scores = []
+    for _ in range(60):
+        steps = rng.normal(size=(400, 20, 3)) * np.sqrt([2.0, 0.2, 0.2])
+        run = take_statistics(np.cumsum(steps @ basis.T, axis=0), 1.0, 1000.0)
+        result = pool([run], 1.0)
+        tensor = diffusion_tensor([run], result)
+        assert np.trace(tensor.values) / 3 == pytest.approx(result.tracer.value)
+        truth = basis @ np.diag([1.0, 0.1, 0.1]) @ basis.T * 1e-4
+        along, across = tensor.along(axis), tensor.across(axis)
+        elements = ((tensor.values - truth) / tensor.errors)[np.triu_indices(3)]
+        scores.append([(along.value - 1e-4) / along.error, (across.value - 1e-5) / across.error, *elements])
+    assert diffusion_tensor([run], result, 'collective').values.shape == (3, 3)
+    np.testing.assert_allclose(np.std(scores, axis=0), 1, atol=0.35)
+    np.testing.assert_allclose(np.mean(scores, axis=0), 0, atol=0.5)
+    with pytest.raises(ValueError, match='zero length'):
+        tensor.along([0, 0, 0])
+
+
+def test_shared_motion_counts_the_members_of_clusters():
+    rng = np.random.default_rng(4)
+    for size in (1, 2, 5):
+        walk = lattice_walk(rng, 2000, 20, 0.2, 1.0, size)
+        assert shared_motion(walk, 20) == pytest.approx(size - 1, abs=0.1 * size)
+
+
+def test_carriers_of_two_charges():
+    """Independent ions of charges 1 and -2: D_sigma is the mean of D by z^2, H = 1."""
+    rng = np.random.default_rng(5)
+    one, two = lattice_walk(rng, 1500, 16, 0.1, 2.0), lattice_walk(rng, 1500, 16, 0.3, 2.0)
+    charges = np.repeat([1.0, -2.0], 16)
+    runs = [take_statistics(np.concatenate([one, two], axis=1), 1.0, 1000.0, charges)]
+    result = pool(runs, 2.0)
+    truth = (0.1 + 4 * 0.3) / 5 * 4 / 6 * 1e-4
+    assert abs(result.tracer.value - truth) < 3 * result.tracer.error
+    assert abs(result.collective.value - truth) < 3 * result.collective.error
+    assert abs(result.haven.value - 1) < 3 * result.haven.error
+    with pytest.raises(ValueError, match='No ion carries a charge'):
+        charge_scaled(one, np.zeros(16))
+
+
+def test_estimates_of_runs_that_scatter_are_widened():
+    """Replicas that differ by more than their errors, as where configurations differ, are not averaged blindly."""
+    rng = np.random.default_rng(6)
+    alike = [take_statistics(lattice_walk(rng, 600, 16, 0.1, 2.0), 1.0, 1000.0) for _ in range(4)]
+    apart = [take_statistics(lattice_walk(rng, 600, 16, rate, 2.0), 1.0, 1000.0) for rate in (0.08, 0.1, 0.12, 0.14)]
+    assert pool(apart, 2.0).tracer.relative_error > 2 * pool(alike, 2.0).tracer.relative_error
+
+
+def test_arrhenius_with_a_power_of_temperature():
+    t = np.array([500.0, 600, 800, 1000])
+    y = 2.0 * t**-1 * np.exp(-0.2 / (BOLTZMANN_EV * t))
+    fit = fit_arrhenius(t, y, 0.05 * y, exponent=-1)
+    assert fit.activation_energy[0] == pytest.approx(0.2)
+    assert fit.interval(300)[0] == pytest.approx(2 / 300 * np.exp(-0.2 / (BOLTZMANN_EV * 300)))
+    assert fit_arrhenius(t, y, 0.05 * y).activation_energy[0] != pytest.approx(0.2, abs=0.01)
+
+
+def test_leaving_one_temperature_out_shows_on_which_the_line_hangs():
+    t = np.array([500.0, 600, 800, 1000])
+    y = np.exp(-0.2 / (BOLTZMANN_EV * t))
+    y[0] *= 3
+    fits = leave_one_out(t, y, 0.05 * y)
+    assert set(fits) == set(t)
+    assert fits[500].activation_energy[0] == pytest.approx(0.2)
+    assert abs(fits[1000].activation_energy[0] - 0.2) > 0.02
+    assert leave_one_out(t[:3], y[:3], y[:3]) == {}
+
+
+def test_a_bend_is_seen_and_a_line_has_none():
+    """The coefficient is exact, its error that of 500 trials, and a straight line is called bent in one case of 20."""
+    t = np.array([400.0, 500, 600, 800, 1000])
+    x = 1 / t - np.mean(1 / t)
+    assert bend(t, np.exp(-3000 * x + 4e5 * x**2), 0.01 * np.exp(-3000 * x + 4e5 * x**2)).coefficient == pytest.approx(
+        4e5
+    )
+    rng = np.random.default_rng(7)
+    y = np.exp(-3000 / t)
+    trials = [bend(t, y * np.exp(rng.normal(scale=0.1, size=5)), 0.1 * y) for _ in range(500)]
+    assert np.std([trial.coefficient for trial in trials]) == pytest.approx(trials[0].error, rel=0.15)
+    assert np.mean([trial.bent for trial in trials]) == pytest.approx(0.05, abs=0.05)
+    assert bend(t, y * np.exp(1e6 * x**2), 0.01 * y).bent
+    with pytest.raises(ValueError, match='3 temperatures are too few'):
+        bend(t[:3], y[:3], y[:3])
+
+
+def test_configurations_split_the_variance():
+    """Both components and the error of the mean, by 400 trials of 8 configurations with 4 replicas."""
+    rng = np.random.default_rng(8)
+    found = [
+        pool_configurations((10 + rng.normal(scale=2.0, size=(8, 1)) + rng.normal(scale=1.0, size=(8, 4))).tolist())
+        for _ in range(400)
+    ]
+    assert np.mean([one.thermal**2 for one in found]) == pytest.approx(1, abs=0.05)
+    assert np.mean([one.configurational**2 for one in found]) == pytest.approx(4, rel=0.12)
+    variance_of_components = np.var([one.configurational**2 for one in found])
+    assert np.sqrt(variance_of_components) == pytest.approx(
+        np.sqrt(np.mean([one.configurational_variance_error**2 for one in found])), rel=0.2
+    )
+    for level in (0.68, 0.95):
+        inside = [low < 10 < high for low, high in (one.interval(level) for one in found)]
+        assert np.mean(inside) == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / 400))
+    same = pool_configurations([[1.0, 3], [3, 1], [1, 3]])
+    assert same.configurational == 0
+    assert pool_configurations([[1.0, 1.2, 0.8], [2.0]]).configurational > 0
+    for values, message in (([[1.0, 2]], 'at least two'), ([[1.0], [2.0]], 'No configuration has two replicas')):
+        with pytest.raises(ValueError, match=message):
+            pool_configurations(values)

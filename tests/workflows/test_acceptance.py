@@ -1,0 +1,135 @@
+"""A student of copper before its examiners: accepted, refused for a reason, and refused because it falls apart."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
+
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text
+from aiida_dpasse.workflows.acceptance import AcceptanceWorkChain
+
+EXIT = AcceptanceWorkChain.exit_codes
+HOT = {'ensemble': 'nvt', 'temperature': 300, 'timestep': 1.0, 'steps': 40, 'sample_interval': 2, 'thermo_interval': 10}
+DRIFT = {
+    'ensemble': 'nve',
+    'temperature': 100,
+    'timestep': 1.0,
+    'steps': 40,
+    'thermo_interval': 4,
+    'equilibration': {'ensemble': 'nvt', 'steps': 10},
+}
+NOTHING = dict.fromkeys(
+    (
+        'force_mae',
+        'energy_mae',
+        'error_ratio',
+        'energy_drift',
+        'density_change',
+        'rdf_mismatch',
+        'diffusion_deviation',
+        'activation_deviation',
+        'speedup',
+    )
+)
+MILD = {'force_mae': 2000.0, 'energy_mae': 2000.0, 'error_ratio': 50.0, 'rdf_mismatch': 0.6, 'energy_drift': 500.0}
+
+
+@pytest.fixture(autouse=True)
+def equal_runs_run_once(equal_trainings_run_once):
+    """The runs are the same, whatever the limits."""
+    with enable_caching(identifier='aiida.calculations:dpasse.md'):
+        yield
+
+
+@pytest.fixture
+def inputs(codes, copper, copper_frames, copper_committee):
+    """Two members of a committee, one of which is called the teacher."""
+    potentials = copper_committee.outputs.potentials
+
+    def make(limits=MILD, **changes):
+        parameters = {'supercell': [1, 1, 1], 'hot': HOT, 'drift': DRIFT, 'rdf_cutoff': 5.0, 'seed': 1}
+        return {
+            'codes': {name: codes[name] for name in ('lmp', 'python')},
+            'student': potentials['member_00'],
+            'teacher': potentials['member_01'],
+            'structures': {'copper': copper},
+            'frames': copper_frames,
+            'test_data': copper_frames,
+            'parameters': orm.Dict({**parameters, 'limits': {**NOTHING, **limits}, **changes}),
+        }
+
+    return make
+
+
+@pytest.mark.slow
+def test_the_same_student_is_accepted_and_refused(inputs):
+    """What decides are the limits, and every check says what it found."""
+    outputs, node = run_get_node(AcceptanceWorkChain, **inputs(limits=MILD | {'speedup': 0.01}))
+    assert node.is_finished_ok, node.exit_message
+    assert orphans(node) == []
+    checks = {check['name']: check for check in outputs['verdict']['checks']}
+    assert set(checks) == {
+        'force_mae',
+        'energy_mae',
+        'error_ratio',
+        'survives_hot_copper',
+        'energy_drift_copper',
+        'rdf_copper',
+        'speedup_copper',
+    }
+    assert all(check['passed'] for check in checks.values())
+    assert checks['survives_hot_copper']['value'] == 40
+    assert 0 < checks['rdf_copper']['value'] < 0.6
+    # Members of one committee: as far from the labels as each other, within a factor of a few.
+    assert 0.1 < checks['error_ratio']['value'] < 10
+    assert 'accepted' in report_text(node)
+
+    strict = {'force_mae': 1e-3, 'energy_drift': 1e-9}
+    outputs, node = run_get_node(AcceptanceWorkChain, **inputs(limits=strict))
+    assert node.exit_status == EXIT.ERROR_REFUSED.status
+    assert 'The mean absolute error of the force against the teacher is' in node.exit_message
+    assert 'The drift of the energy of copper is' in node.exit_message
+    assert not outputs['verdict']['accepted']
+
+    # A run that ends because a force is too large is a student that falls apart.
+    outputs, node = run_get_node(AcceptanceWorkChain, **inputs(drift=DRIFT | {'stop_force': 1e-3}))
+    assert node.exit_status == EXIT.ERROR_REFUSED.status
+    assert 'The student does not survive the run drift_copper: it ended at step' in node.exit_message
+    assert {check['name'] for check in outputs['verdict']['checks'] if check['passed'] is False} == {
+        'survives_drift_copper'
+    }
+
+    # The teacher that falls apart is no measure.
+    _, node = run_get_node(AcceptanceWorkChain, **inputs(hot=HOT | {'stop_force': 1e-3}))
+    assert node.exit_status == EXIT.ERROR_TEACHER_FAILED.status
+    assert 'The teacher itself failed in `hot_teacher_copper`' in node.exit_message
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'drift': DRIFT | {'ensemble': 'nvt'}}, '`drift.ensemble` should be `nve`'),
+        ({'hot': HOT | {'seed': 3}}, '`hot.seed` is set for each run'),
+        ({'hot': HOT | {'sample_interval': None}}, '`hot.sample_interval` is missing'),
+        ({'limits': {'density_change': 0.1}}, '`hot.ensemble` should be `npt`'),
+        ({'drift': DRIFT | {'timestep': 0}}, '`drift`: `timestep` should be greater than 0'),
+    ],
+)
+def test_impossible_acceptances_are_refused(inputs, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_get_node(AcceptanceWorkChain, **inputs(**changes))
+
+
+def test_errors_need_frames(inputs):
+    given = inputs()
+    del given['frames']
+    with pytest.raises(ValueError, match=r'frames: `limits.force_mae` asks for frames'):
+        run_get_node(AcceptanceWorkChain, **given)
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_complete(name):
+    assert AcceptanceWorkChain.PARAMETERS.model_validate(AcceptanceWorkChain.protocol_parameters(name))

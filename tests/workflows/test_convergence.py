@@ -1,0 +1,110 @@
+"""A convergence study of a solid that does not diffuse, and its recommendation against numbers by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_dpasse.functions.tabulate_convergence import recommend
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.workflows.convergence import ConvergenceWorkChain
+
+EXIT = ConvergenceWorkChain.exit_codes
+MD = {'ensemble': 'nvt', 'timestep': 1.0, 'trajectory_interval': 2, 'thermo_interval': 20}
+PARAMETERS = {
+    'supercells': [[1, 1, 1]],
+    'steps': [32, 64],
+    'replicas': 2,
+    'temperature': 300,
+    'md': {**MD, 'equilibration': {'ensemble': 'nvt', 'steps': 10}},
+    'transport': {'ion': 'Cu'},
+    'relative_error': 0.1,
+    'seed': 1,
+}
+
+
+@pytest.fixture
+def inputs(codes, copper, copper_committee):
+    """Inputs of a study; keywords change its parameters."""
+
+    def make(**changes):
+        return {
+            'codes': {name: codes[name] for name in ConvergenceWorkChain.CODES},
+            'structure': copper,
+            'potential': copper_committee.outputs.potentials['member_00'],
+            'parameters': orm.Dict(PARAMETERS | changes),
+        }
+
+    return make
+
+
+@pytest.mark.slow
+def test_solid_copper_recommends_nothing(inputs, tmp_path):
+    outputs, node = run_get_node(ConvergenceWorkChain, **inputs())
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status
+    assert 'The largest and longest runs do not tell themselves' in node.exit_message
+    short, long = outputs['convergence']['points']
+    # The short ones are the beginning of the long ones.
+    assert (short['ions'], short['runs'], short['diffusive']) == (long['ions'], long['runs'], long['diffusive'])
+    assert (short['ions'], short['runs'], short['diffusive']) == (32, 2, 0)
+    assert (short['duration_ps'], long['duration_ps']) == (pytest.approx(0.032), pytest.approx(0.064))
+    assert orphans(node) == []
+    assert 'do not tell themselves' in report_text(node)
+    assert tmp_path / 'convergence.png' in write_report(node, tmp_path)
+
+
+def point(ions, duration, value, spread, diffusive=3):
+    return {
+        'ions': ions,
+        'duration_ps': duration,
+        'runs': 3,
+        'diffusive': diffusive,
+        'diffusivity_cm2_s': value,
+        'spread_cm2_s': spread,
+        'error_cm2_s': spread / 3**0.5,
+        'reason': None if diffusive == 3 else 'The ions rattle.',
+    }
+
+
+def test_the_cheapest_good_point_is_recommended():
+    best = point(400, 500, 1.00, 0.05)
+    good = point(100, 500, 1.03, 0.09)
+    noisy, wrong, caged = point(100, 100, 1.0, 0.3), point(50, 500, 1.6, 0.1), point(50, 900, 1.0, 0.05, diffusive=2)
+    chosen, reason = recommend([noisy, wrong, good, best, caged], 0.1)
+    assert chosen == good
+    assert reason.startswith('100 ions for 500 ps: replicas differ by 9%')
+    assert recommend([noisy, best], 0.1)[0] == best
+    assert recommend([good, point(400, 500, 1.0, 0.2)], 0.1) == (
+        None,
+        'Replicas of the largest and longest runs still differ by 20%, and 10% is asked for: run longer, or in larger '
+        'cells.',
+    )
+    assert recommend([good, point(400, 500, 1.0, 0.05, diffusive=1)], 0.1)[1].endswith('The ions rattle.')
+    assert recommend([], 0.1) == (None, 'No run ended well.')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'replicas': 1}, '`replicas` should be greater than 1'),
+        ({'steps': [20]}, '`steps` of 20 are too few for `md.trajectory_interval` 2'),
+        ({'md': MD | {'final_temperature': 900}}, '`md.final_temperature` should be null'),
+        ({'md': MD | {'steps': 100}}, '`md.steps` is set for each run'),
+        ({'transport': {'ion': 'Li'}}, 'structure: it holds no Li'),
+    ],
+)
+def test_impossible_studies_are_refused(inputs, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_get_node(ConvergenceWorkChain, **inputs(**changes))
+
+
+def test_a_cell_that_cannot_be_repeated(inputs):
+    _, node = run_get_node(ConvergenceWorkChain, **inputs(supercells=[[0, 1, 1]]))
+    assert node.exit_status == EXIT.ERROR_STRUCTURE.status
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_complete(name):
+    assert ConvergenceWorkChain.PARAMETERS.model_validate(ConvergenceWorkChain.protocol_parameters(name))

@@ -1,0 +1,122 @@
+"""A fine-tuning study of one point, with real programs on a tiny DPA-2, and its table against numbers by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import run_get_node
+
+from aiida_dpasse.deepmd.repeats import ERRORS
+from aiida_dpasse.functions.tabulate_finetune_study import tabulate_finetune_study
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.workflows.finetune_study import FinetuneStudyWorkChain
+
+
+@pytest.fixture(scope='session')
+def study(tiny_dpa2) -> dict:
+    """Five frames, once."""
+    tune = {**tiny_dpa2, 'input': {**tiny_dpa2['input'], 'model': {}}, 'finetune': {'use_pretrain_script': True}}
+    return {'sizes': [5], 'repeats': 1, 'test': 5, 'epochs': 4, 'tune': tune, 'scratch': tiny_dpa2, 'seed': 2}
+
+
+def inputs(codes, frames, pretrained, parameters):
+    chosen = {name: codes[name] for name in FinetuneStudyWorkChain.CODES}
+    defaults = {'align': True, 'from_scratch': True, 'choice': 'random'}
+    return {
+        'codes': chosen,
+        'frames': frames,
+        'pretrained': pretrained,
+        'parameters': orm.Dict({**defaults, **parameters}),
+    }
+
+
+@pytest.mark.slow
+def test_a_study(codes, alloy_frames, pretrained_metals, study, tmp_path):
+    checkpoint = pretrained_metals.outputs.checkpoint
+    _, node = run_get_node(FinetuneStudyWorkChain, **inputs(codes, alloy_frames, checkpoint, study))
+    assert node.is_finished_ok, node.exit_message
+    assert orphans(node) == []
+
+    found = node.outputs.sample_efficiency.get_dict()
+    points = {(point['kind'], point['frames']): point for point in found['points']}
+    assert set(points) == {
+        ('zero-shot', 0),
+        ('aligned', 5),
+        ('fine-tuned', 5),
+        ('from scratch', 5),
+        ('from scratch', 10),
+    }
+    # The alloy's energy is off by a constant for each element, which alignment takes away and the forces do not see.
+    zero, aligned, tuned = (points[key] for key in (('zero-shot', 0), ('aligned', 5), ('fine-tuned', 5)))
+    assert aligned['energy_mae_meV_atom'] < 0.5 * zero['energy_mae_meV_atom']
+    assert aligned['force_mae_meV_A'] == pytest.approx(zero['force_mae_meV_A'], rel=1e-6)
+    assert tuned['energy_mae_meV_atom'] < 0.5 * zero['energy_mae_meV_atom']
+
+    links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    calls = {link.link_label: link.node for link in links}
+    trained = {key: child.inputs.train for key, child in calls.items() if key.startswith(('tuned_', 'scratch_'))}
+    assert set(trained) == {'tuned_00005_00', 'scratch_00005_00', 'scratch_00010_00'}
+    # One frame of 16 atoms is half a batch of `auto`; here a batch is a frame, and each is seen four times.
+    steps = {key: train.parameters['input']['training']['numb_steps'] for key, train in trained.items()}
+    assert steps == {'tuned_00005_00': 20, 'scratch_00005_00': 20, 'scratch_00010_00': 40}
+    assert trained['tuned_00005_00'].training_data.uuid == trained['scratch_00005_00'].training_data.uuid
+    tested = set(node.outputs.test_data.ids())
+    assert not tested & set(trained['scratch_00010_00'].training_data.ids())
+    assert node.outputs.potentials['tuned_00005_00'].form == 'frozen'
+
+    assert 'Sample efficiency' in report_text(node)
+    assert tmp_path / 'sample_efficiency.png' in write_report(node, tmp_path)
+
+
+def test_the_table_by_hand(aiida_profile):
+    errors = {
+        'zero_shot': 300.0,
+        'tuned_00020_00': 90.0,
+        'tuned_00020_01': 110.0,
+        'tuned_00060_00': 60.0,
+        'scratch_00020_00': 400.0,
+        'scratch_00760_00': 80.0,
+    }
+    results = {label: dict.fromkeys(ERRORS, value) for label, value in errors.items()}
+    found = tabulate_finetune_study(orm.Dict(results)).get_dict()
+    summary = {(row['kind'], row['frames']): row for row in found['summary']}
+    assert summary['fine-tuned', 20]['force_mae_meV_A'] == 100.0
+    assert summary['fine-tuned', 20]['force_mae_meV_A_error'] == pytest.approx(10.0)
+    assert summary['fine-tuned', 60]['force_mae_meV_A_error'] is None
+    # Sixty frames beat all that there are from scratch.
+    assert found['fewest_frames']['fine_tuned']['frames'] == 60
+    assert found['fewest_frames']['from_scratch'] == {
+        'frames': 760,
+        'energy_mae_meV_atom': 80.0,
+        'force_mae_meV_A': 80.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'sizes': [11]}, '`sizes` asks for 11 frames and 10 of 15 are left'),
+        ({'sizes': [5, 5]}, '`sizes` should name each number once'),
+        ({'sizes': [0]}, '`sizes.0` should be greater than 0'),
+    ],
+)
+def test_impossible_studies_are_refused(codes, alloy_frames, pretrained_metals, study, changes, message):
+    checkpoint = pretrained_metals.outputs.checkpoint
+    with pytest.raises(ValueError, match=message):
+        run_get_node(FinetuneStudyWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, **changes}))
+
+
+def test_a_training_that_starts_from_nothing_is_refused(codes, alloy_frames, pretrained_metals, study):
+    checkpoint = pretrained_metals.outputs.checkpoint
+    with pytest.raises(ValueError, match=r'`tune.finetune` is missing'):
+        run_get_node(
+            FinetuneStudyWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, 'tune': study['scratch']})
+        )
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_complete(name):
+    parameters = FinetuneStudyWorkChain.protocol_parameters(name)
+    assert FinetuneStudyWorkChain.PARAMETERS.model_validate(parameters)

@@ -1,0 +1,201 @@
+"""A model study with real programs, and its table against numbers by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import run_get_node
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.repeats import ERRORS
+from aiida_dpasse.functions.draw_frames import draw_frames
+from aiida_dpasse.functions.tabulate_model_study import tabulate_model_study
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
+from aiida_dpasse.workflows.model_study import ModelStudyWorkChain
+from aiida_dpasse.workflows.validate import ValidateWorkChain
+
+EXIT = ModelStudyWorkChain.exit_codes
+MD = {'ensemble': 'nvt', 'timestep': 1.0, 'steps': 40, 'trajectory_interval': 2, 'thermo_interval': 20}
+CONDUCTIVITY = {'temperatures': [300.0], 'md': MD, 'transport': {'ion': 'Cu'}, 'extrapolate_to': None}
+
+
+@pytest.fixture(scope='session')
+def halves(copper_frames) -> tuple[FramesData, FramesData]:
+    """Thirty of copper's frames to train on, and the ten others."""
+    drawn = draw_frames(copper_frames, orm.Dict({'number': 30, 'choice': 'random', 'seed': 1}))
+    chosen = set(drawn.ids())
+    rest = [item.take([str(identity) not in chosen for identity in item.ids]) for item in copper_frames.sets()]
+    return drawn, FramesData.from_sets(rest).store()
+
+
+@pytest.fixture
+def inputs(codes, copper, halves, tiny_training):
+    """Inputs of a study of two sizes; keywords change its parameters."""
+
+    def make(**changes):
+        conductivity = ConductivityWorkChain.protocol_parameters('demo', CONDUCTIVITY)
+        conductivity['md'] = MD
+        parameters = {
+            'models': {'small': tiny_training, 'other': None},
+            'sizes': [10, 30],
+            'repeats': 1,
+            'validation': ValidateWorkChain.protocol_parameters('demo', {'descriptors': None}),
+            'conductivity': conductivity,
+            'seed': 1,
+        }
+        return {
+            'codes': {name: codes[name] for name in ('dp', 'lmp', 'python')},
+            'training_data': {'emt': halves[0]},
+            'test_data': halves[1],
+            'structures': {'copper': copper},
+            'parameters': orm.Dict(parameters | changes),
+        }
+
+    return make
+
+
+@pytest.mark.slow
+def test_a_study(inputs, tmp_path):
+    """Two sizes, and what made the labels: its errors are none."""
+    given = inputs() | {'calculators': {'emt': orm.Dict({'name': 'emt'})}}
+    _, node = run_get_node(ModelStudyWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    assert orphans(node) == []
+    assert set(node.outputs.potentials) == {'small_emt_00010_00', 'small_emt_00030_00'}
+    study = node.outputs.model_study.get_dict()
+    points = {point['label']: point for point in study['points']}
+    assert set(points) == {*node.outputs.potentials, 'emt'}
+    assert points['emt']['force_rmse_meV_A'] == pytest.approx(0, abs=1e-6)
+    assert points['small_emt_00030_00']['force_rmse_meV_A'] > 1
+    assert [(row['model'], row['data'], row['frames']) for row in study['summary']] == [
+        ('small', 'emt', 10),
+        ('small', 'emt', 30),
+        ('emt', None, None),
+    ]
+    # Solid copper: every one says that it does not diffuse.
+    assert all([entry['verdict'] for entry in point['diffusivities']] == ['not diffusive'] for point in study['points'])
+    assert study['enough'] == [
+        {'model': 'small', 'data': 'emt', 'frames': None, 'reason': 'With 10 frames nothing is determined.'}
+    ]
+    links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    calls = {link.link_label: link.node for link in links}
+    trained = [calls[f'train_small_emt_{size:05d}_00'].inputs.train for size in (10, 30)]
+    assert [train.training_data.frames for train in trained] == [10, 30]
+    assert trained[1].training_data.uuid == given['training_data']['emt'].uuid
+    # All start from the same velocities.
+    assert len({calls[f'dynamics_{label}'].inputs.parameters['seed'] for label in points}) == 1
+    assert 'Frames that are enough' in report_text(node)
+    assert {tmp_path / 'models.png', tmp_path / 'arrhenius.png'} <= set(write_report(node, tmp_path))
+
+
+def test_what_fails_is_named_and_the_others_are_told(inputs, tiny_training):
+    """A training that ends with nothing does not take the others with it; without structures there are no dynamics."""
+    broken = {**tiny_training, 'input': {**tiny_training['input'], 'training': {'numb_steps': 300, 'save_freq': 300}}}
+    broken['input']['learning_rate'] = {'type': 'exp', 'start_lr': 1e30, 'stop_lr': 1e29, 'decay_steps': 50}
+    given = inputs(models={'small': tiny_training, 'wild': broken}, sizes=[10], conductivity=None)
+    del given['structures']
+    given['max_iterations'] = 1
+    _, node = run_get_node(ModelStudyWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_INCOMPLETE.status
+    assert 'the first, `train_wild_emt_00010_00`, because ' in node.exit_message
+    [row] = node.outputs.model_study['summary']
+    assert (row['model'], row['diffusivities'], row['activation_energy_eV']) == ('small', [], None)
+
+
+def transport(*rates: float | None) -> orm.Dict:
+    """Three temperatures; an error of a tenth."""
+    told = {'verdict': '', 'reason': ''}
+    rows = [
+        {
+            'temperature_K': kelvin,
+            'diffusivity_cm2_s': rate,
+            'error_cm2_s': rate and 0.1 * rate,
+            'diffusive': rate is not None,
+            **told,
+        }
+        for kelvin, rate in zip((500, 600, 700), rates, strict=True)
+    ]
+    return orm.Dict({'temperatures': rows})
+
+
+def test_the_table_by_hand(aiida_profile):
+    """Two trainings of each size; of the fewest one differs, of the middle size they agree with the most."""
+    rates = {
+        ('00010', '00'): (9.0, 20.0, 30.0),
+        ('00010', '01'): (3.0, 20.0, None),
+        ('00020', '00'): (1.0, 2.0, 3.0),
+        ('00020', '01'): (1.1, 2.0, 3.0),
+        ('00040', '00'): (1.0, 2.1, 3.1),
+        ('00040', '01'): (1.2, 2.1, 3.1),
+    }
+    planned, tests, found = {}, [], {}
+    for number, ((size, repeat), values) in enumerate(rates.items()):
+        label = f'a_x_{size}_{repeat}'
+        planned[label] = {'model': 'a', 'data': 'x', 'frames': int(size), 'repeat': int(repeat)}
+        tests.append({'potential': label, 'admitted': 5, **dict.fromkeys(ERRORS, float(number))})
+        found[f'transport_{label}'] = transport(*values)
+        energy = {'activation_energy_eV': 0.2 + 0.01 * number, 'activation_energy_error_eV': 0.02}
+        found[f'arrhenius_{label}'] = orm.Dict(energy)
+    tests.append({'potential': 'chgnet', 'admitted': 5, **dict.fromkeys(ERRORS, 9.0)})
+    study = tabulate_model_study(orm.Dict(planned), orm.Dict({'tests': tests}), **found).get_dict()
+    few, middle, most, other = study['summary']
+    assert (few['frames'], few['repeats'], few['force_rmse_meV_A']) == (10, 2, 0.5)
+    assert few['force_rmse_meV_A_error'] == pytest.approx(0.5)
+    cold, warm, hot = few['diffusivities']
+    assert (cold['diffusivity_cm2_s'], cold['determined'], hot['determined']) == (6.0, 2, 1)
+    # The two potentials differ by 18 in variance, the errors are 0.9 and 0.3: 0.45 on average.
+    assert cold['diffusivity_error_cm2_s'] == pytest.approx((18 / 2) ** 0.5)
+    assert cold['diffusivity_spread_cm2_s'] == pytest.approx((18 - 0.45) ** 0.5)
+    # Equal values are not without error: each has its own.
+    assert warm['diffusivity_error_cm2_s'] == pytest.approx(2.0 / 2**0.5)
+    assert (warm['diffusivity_spread_cm2_s'], hot['diffusivity_spread_cm2_s']) == (0.0, None)
+    assert middle['activation_energy_eV'] == pytest.approx(0.225)
+    assert (other['model'], other['diffusivities'], other['fitted']) == ('chgnet', [], 0)
+    [verdict] = study['enough']
+    assert verdict['frames'] == 20
+    assert verdict['reason'] == (
+        '20 frames tell the diffusion and activation energy that 40 tell. With 10 frames D at 600 K is off by 12.6 '
+        'standard deviations.'
+    )
+    assert most['frames'] == 40
+
+
+@pytest.mark.parametrize(
+    ('changes', 'without', 'message'),
+    [
+        ({'sizes': [31]}, (), '`sizes` asks for 31 frames and `training_data.emt` has 30'),
+        ({'sizes': [5, 5]}, (), '`sizes` should name each number once'),
+        ({'conductivity': None}, (), 'structures: `conductivity` is null'),
+        ({}, ('structures',), 'structures: there is none for `conductivity`'),
+        ({}, ('training_data',), 'training_data: there is none for the `models`'),
+        ({'models': {}}, ('training_data',), 'there is nothing to compare'),
+    ],
+)
+def test_refused(inputs, changes, without, message):
+    given = {name: node for name, node in inputs(**changes).items() if name not in without}
+    with pytest.raises(ValueError, match=message):
+        run_get_node(ModelStudyWorkChain, **given)
+
+
+def test_a_potential_that_cannot_be_tested_is_refused(inputs, copper_committee, alloy_frames):
+    """Before anything runs."""
+    given = inputs(models={'small': None}, conductivity=None) | {'test_data': alloy_frames}
+    given = {name: node for name, node in given.items() if name not in ('training_data', 'structures')}
+    given['potentials'] = {'copper': copper_committee.outputs.potentials['member_00']}
+    with pytest.raises(ValueError, match=r'potentials\.copper: .* does not know Au of the frames'):
+        run_get_node(ModelStudyWorkChain, **given)
+
+
+def test_frames_that_are_trained_on_are_no_test(inputs, copper_frames):
+    given = inputs() | {'test_data': copper_frames}
+    with pytest.raises(ValueError, match=r'test_data: 30 of its frames are in `training_data.emt` too'):
+        run_get_node(ModelStudyWorkChain, **given)
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_complete(name):
+    parameters = ModelStudyWorkChain.protocol_parameters(name)
+    assert ModelStudyWorkChain.PARAMETERS.model_validate(parameters)

@@ -1,0 +1,65 @@
+"""The queue of a chain: never more at once than may be, and none waits for the slowest of those before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiida import orm
+from aiida.calculations.arithmetic.add import ArithmeticAddCalculation
+from aiida.engine import run_get_node, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.workflows.chain import DpasseWorkChain
+
+
+class NoParameters(Parameters):
+    """There are none."""
+
+
+class Sleepers(DpasseWorkChain):
+    """One long job, and three short ones beside it, one after the other."""
+
+    CODES = ('shell',)
+    PARAMETERS = NoParameters
+    SECONDS = {'long': 14, 'first': 1, 'second': 1, 'third': 1}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define the outline."""
+        super().define(spec)
+        spec.outline(cls.setup, while_(cls.queue_left)(cls.submit_queue), cls.check)
+
+    def setup(self) -> None:
+        """Queue all."""
+        self.enqueue('make_sleeper', self.SECONDS)
+
+    def make_sleeper(self, key: str) -> tuple[type[ArithmeticAddCalculation], dict[str, Any]]:
+        """Return a job that sleeps."""
+        options = {'sleep': self.SECONDS[key], 'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}}
+        return ArithmeticAddCalculation, {
+            'code': self.inputs.codes.shell,
+            'x': orm.Int(1),
+            'y': orm.Int(2),
+            'metadata': {'options': options},
+        }
+
+    def check(self) -> None:
+        """See that the step after the queue comes when all have ended."""
+        assert set(self.finished()) == set(self.SECONDS)
+
+
+@pytest.mark.slow
+def test_short_jobs_follow_each_other_beside_a_long_one(localhost):
+    code = orm.InstalledCode(computer=localhost, filepath_executable='/bin/bash', label='sleep').store()
+    _, node = run_get_node(Sleepers, codes={'shell': code}, parameters=orm.Dict({}), max_concurrent=2)
+    assert node.is_finished_ok, node.exception
+    jobs = {link.link_label: link.node for link in node.base.links.get_outgoing(link_label_filter='%').all()}
+    assert set(jobs) == set(Sleepers.SECONDS)
+    spans = {key: (job.ctime, job.mtime) for key, job in jobs.items()}
+    # A wave of two would have held the second and the third back until the long one ended.
+    assert spans['second'][0] < spans['long'][1]
+    assert spans['third'][0] < spans['long'][1]
+    for begin, _ in spans.values():
+        assert sum(start <= begin < end for start, end in spans.values()) <= 2

@@ -1,0 +1,184 @@
+"""Two tiny potentials in three cells, one of which is too much for one of them; and the table by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_dpasse.cli.programs import prepend_text
+from aiida_dpasse.functions.plan_speed import plan_speed
+from aiida_dpasse.functions.tabulate_speed import tabulate_speed
+from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.workflows.speed import SpeedWorkChain
+
+EXIT = SpeedWorkChain.exit_codes
+PARAMETERS = {
+    'atoms': [48, 10, 26],
+    'ensemble': 'nvt',
+    'temperature': 300,
+    'timestep': 2.0,
+    'warm_up_steps': 2,
+    'steps': 10,
+    'seed': 1,
+}
+#: Dies without a word, as of its memory, with more atoms than the potential of that name bears.
+FRAGILE = """#!/bin/bash
+atoms=$(sed -n 's/ atoms$//p' structure.data)
+limit=40
+grep -q potential_fragile "$2" && limit=20
+[ "$atoms" -gt "$limit" ] && kill -KILL $$
+exec {path} "$@"
+"""
+
+
+@pytest.fixture
+def potentials(tiny_potentials):
+    """Two potentials by other names."""
+    return dict(zip(('fragile', 'sturdy'), tiny_potentials.values(), strict=True))
+
+
+@pytest.fixture
+def inputs(codes, crystal, potentials):
+    """Inputs of the chain; keywords change its parameters."""
+
+    def make(**changes):
+        return {
+            'codes': {'lmp': codes['lmp']},
+            'structure': crystal,
+            'potentials': potentials,
+            'parameters': orm.Dict(PARAMETERS | changes),
+        }
+
+    return make
+
+
+@pytest.fixture
+def fragile_lmp(localhost, programs, tmp_path) -> orm.InstalledCode:
+    """The real LMP, behind a script that kills itself in large cells."""
+    script = tmp_path / 'lmp'
+    script.write_text(FRAGILE.format(path=programs['lmp'].path))
+    script.chmod(0o755)
+    return orm.InstalledCode(
+        computer=localhost,
+        filepath_executable=str(script),
+        label='fragile',
+        prepend_text=prepend_text(programs['lmp'], 1),
+    ).store()
+
+
+@pytest.mark.slow
+def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_path):
+    given = {**inputs(), 'codes': {'lmp': fragile_lmp}, 'options': {'md': {'prepend_text': 'export SHOWN=1'}}}
+    outputs, node = run_get_node(SpeedWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_RUNS_FAILED.status
+    assert node.exit_message.startswith('3 of 6 runs gave no speed, the first, 24 atoms with `fragile`, because ')
+    assert orphans(node) == []
+
+    found = outputs['speed'].get_dict()
+    sizes = [(row['potential'], row['atoms'], row['wanted_atoms']) for row in found['rows']]
+    assert sizes == [('fragile', 12, [10]), ('sturdy', 12, [10]), ('sturdy', 24, [26])]
+    assert [(row['potential'], row['atoms']) for row in found['failed']] == [('fragile', 24), ('sturdy', 48)]
+    assert all('Killed' in row['reason'] for row in found['failed'])
+    [skipped] = found['skipped']
+    assert (skipped['potential'], skipped['atoms'], skipped['reason']) == ('fragile', 48, '24 atoms failed already')
+
+    runs = sorted((child for child in node.called if child.process_type.endswith('dpasse.md')), key=lambda run: run.pk)
+    names = [run.base.links.get_incoming(node_class=orm.WorkChainNode).one().link_label for run in runs]
+    assert names == ['run_00_fragile', 'run_00_sturdy', 'run_01_fragile', 'run_01_sturdy', 'run_02_sturdy']
+    # One after the other.
+    assert all(after.ctime > before.mtime for before, after in pairwise(runs))
+    by_label = dict(zip(names, runs, strict=True))
+    for row, label in zip(found['rows'], ['run_00_fragile', 'run_00_sturdy', 'run_01_sturdy'], strict=True):
+        warm_up, loop = by_label[label].outputs.results['loops']
+        assert (warm_up['steps'], loop['steps'], row['steps'], row['processes']) == (2, 10, 10, 1)
+        assert row['seconds'] == loop['seconds'] > 0
+        assert row['katom_step_s'] == pytest.approx(row['atoms'] * row['steps'] / row['seconds'] / 1000)
+        assert row['steps_s'] == pytest.approx(10 / row['seconds'])
+        assert row['ns_day'] == pytest.approx(row['steps_s'] * 2e-6 * 86400)
+        assert row['hours_million_steps'] == pytest.approx(1e6 * row['seconds'] / 10 / 3600)
+        assert (row['backend'], row['form'], row['descriptor']) == ('tensorflow', 'frozen', 'se_e2_a')
+        assert row['host']
+        assert row['disturbed'] == (None if row['card'] else row['cpu_percent'] < 90)
+    fragile, sturdy = found['fits']
+    assert (fragile['sizes'], fragile['exponent']) == (1, None)
+    assert sturdy['sizes'] == 2
+    ratio = found['rows'][1]['steps_s'] / found['rows'][2]['steps_s']
+    assert 2 ** sturdy['exponent'] == pytest.approx(ratio)
+
+    text = report_text(node)
+    assert 'katom-step/s' in text
+    assert '24 atoms failed already' in text
+    assert tmp_path / 'speed.png' in write_report(node, tmp_path)
+
+
+def row_of(speed, atoms, steps=100):
+    """Return results of a run of `dpasse.md` of so many thousand atom steps a second."""
+    seconds = atoms * steps / speed / 1000
+    loop = {'first_step': 10, 'steps': steps, 'atoms': atoms, 'seconds': seconds, 'processes': 4, 'threads': 2}
+    return orm.Dict(
+        {
+            'step': 10 + steps,
+            'steps': 10 + steps,
+            'production_start': 10,
+            'error': None,
+            'verdict': 'kept its limits',
+            'reason': None,
+            'timed_out': False,
+            'loops': [{**loop, 'first_step': 0, 'steps': 10}, {**loop, 'cpu_percent': 180.0}],
+        }
+    )
+
+
+def test_the_table_by_hand(crystal, potentials):
+    plan = plan_speed(orm.Dict(PARAMETERS | {'atoms': [12, 96, 1000, 13]}), crystal, **potentials)
+    runs = plan['table']['runs']
+    assert [run['key'] for run in runs][:3] == ['run_00_fragile', 'run_00_sturdy', 'run_01_fragile']
+    # 13 atoms are nearest to the cell of 12. 3 x 4 x 7 cells, 1008 atoms, would be nearer to 1000, and are long.
+    assert [(run['atoms'], run['wanted_atoms']) for run in runs[::2]] == [(12, [12, 13]), (96, [96]), (960, [1000])]
+    assert plan['md_00']['seed'] != plan['md_01']['seed']
+    parts = {f'potential_{label}': node for label, node in potentials.items()}
+    parts |= {f'results_{run["key"]}': row_of(10.0, run['atoms']) for run in runs if run['potential'] == 'sturdy'}
+    parts['results_run_00_fragile'] = row_of(5.0, 12)
+    exploded = row_of(5.0, 96).get_dict() | {'verdict': 'exploded', 'step': 15, 'reason': 'Lost atoms'}
+    parts['results_run_01_fragile'] = orm.Dict(exploded)
+    found = tabulate_speed(plan['table'], **parts).get_dict()
+    assert [row['katom_step_s'] for row in found['rows']] == pytest.approx([5.0, 10.0, 10.0, 10.0])
+    assert found['rows'][1]['disturbed'] is False
+    assert found['failed'][0]['reason'] == 'it exploded at step 15 of 110 (Lost atoms)'
+    assert found['skipped'][0]['atoms'] == 960
+    sturdy = found['fits'][1]
+    assert sturdy['exponent'] == pytest.approx(1)
+    assert sturdy['exponent_error'] == pytest.approx(0, abs=1e-6)
+    assert (sturdy['saturated_katom_step_s'], sturdy['from_atoms']) == (pytest.approx(10), 12)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'supercells': [[1, 1, 1]]}, '`atoms`, `supercells`: give one of them'),
+        ({'atoms': None}, '`atoms`, `supercells`: give one of them'),
+        ({'atoms': [0]}, '`atoms.0` should be greater than 0'),
+        ({'warm_up_steps': 0}, '`warm_up_steps` should be greater than 0'),
+        ({'atoms': [1_000_000]}, 'parameters: 1000000 makes .* atoms: ask for at most 100000'),
+        ({'atoms': None, 'supercells': [[0, 1, 1]]}, 'parameters: each of the three repetitions should be 1 or more'),
+    ],
+)
+def test_impossible_comparisons_are_refused(inputs, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_get_node(SpeedWorkChain, **inputs(**changes))
+
+
+def test_a_potential_that_does_not_know_the_cell_is_refused(inputs, copper):
+    with pytest.raises(ValueError, match=r'potentials.fragile: The potential does not know Cu'):
+        run_get_node(SpeedWorkChain, **{**inputs(), 'structure': copper})
+    with pytest.raises(ValueError, match='potentials: there is none: give one'):
+        run_get_node(SpeedWorkChain, **{**inputs(), 'potentials': {}})
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_protocols_are_complete(name):
+    assert SpeedWorkChain.PARAMETERS.model_validate(SpeedWorkChain.protocol_parameters(name))

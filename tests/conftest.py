@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -44,12 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope='session')
 def aiida_profile(aiida_profile):
-    """The private profile, whose engine looks ten times a second whether a child has ended.
+    """The private profile, whose engine looks five times a second whether a child has ended.
 
-    For the profiles of tests AiiDA asks the database without rest, and takes a core from the programs it waits for.
+    For the profiles of tests AiiDA asks the database without rest, and takes a core from the programs it waits for;
+    each `run` makes a runner of its own.
     """
     manager = get_manager()
-    manager.set_runner(manager.create_runner(poll_interval=0.1))
+    manager.create_runner = partial(manager.create_runner, poll_interval=0.5)
     return aiida_profile
 
 

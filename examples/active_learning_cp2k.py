@@ -1,6 +1,7 @@
 """Active learning on the 13 atoms of Li6PS5Cl, labelled by density-functional theory (CP2K, PBEsol): at most 14 frames.
 
-In any profile that `aiida-dpasse setup` has seen, with CP2K on this machine (Debian: apt-get install cp2k):
+With CP2K on this machine (Debian: apt-get install cp2k) and the extra `cp2k` beside `local`, in any profile that
+`aiida-dpasse setup` has seen since:
     python examples/active_learning_cp2k.py
 in the quickstart's: AIIDA_PATH=out verdi -p quickstart run examples/active_learning_cp2k.py
 

@@ -1,11 +1,11 @@
 """Li6PS5Cl, ordered and with half of its free S and Cl exchanged: in the one lithium stays in its cages, through the
 other it diffuses (Kraft et al., J. Am. Chem. Soc. 139, 10909, 2017; de Klerk et al., Chem. Mater. 28, 7955, 2016).
 
-In the quickstart's profile, with its student (some ten minutes on two cores):
+In the quickstart's profile, with its student (half an hour on two cores):
 
     AIIDA_PATH=out verdi -p quickstart run examples/known_case.py
 
-and with CHGNet itself, through the same chain, shorter and at one temperature (an hour on one core):
+and with CHGNet itself, through the same chain, shorter and at one temperature (three hours on one core):
 
     AIIDA_PATH=out verdi -p quickstart run examples/known_case.py chgnet
 """
@@ -23,18 +23,22 @@ from aiida_dpasse.reports.transport import read_conductivity
 from aiida_dpasse.structures.prototypes import argyrodite
 
 CODES = {'lmp': 'lmp@localhost', 'python': 'python@localhost'}
-#: The student's runs are three times as long as those of the protocol; a larger cell is looked at once.
+#: A hop is one from cage to cage, a / sqrt(2): an ion that fills its cage is displaced by 10 A^2 on the mean, which
+#: half the squared distance of neighbouring sites would take for diffusion.
+CAGE_TO_CAGE = 7.0
 STUDENT = {
-    'temperatures': [500, 600, 700],
-    'md': {'steps': 22500},
-    'finite_size': {'supercell': [2, 1, 1], 'temperature': 600, 'replicas': 1},
+    'temperatures': [400],
+    'md': {'equilibration': {'steps': 2500}, 'steps': 150000, 'trajectory_interval': 100, 'thermo_interval': 2500},
+    'hop_length': CAGE_TO_CAGE,
+    'extrapolate_to': None,
     'seed': 3,
 }
-#: 0.1 s a step on one core. Not hotter: at 800 K the cages of the ordered crystal leak as well.
+#: 0.1 s a step on one core, and so hotter and shorter. At 800 K the cages of the ordered crystal leak as well.
 CALCULATOR = {
     'temperatures': [600],
     'replicas': 1,
-    'md': {'equilibration': {'steps': 500}, 'steps': 15000},
+    'md': {'equilibration': {'steps': 500}, 'steps': 50000},
+    'hop_length': CAGE_TO_CAGE,
     'extrapolate_to': None,
     'seed': 3,
 }

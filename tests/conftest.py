@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.manage import get_manager
+from disk_objectstore import Container
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -43,9 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
+@pytest.fixture(scope='session', autouse=True)
+def the_repository_stays_open():
+    """AiiDA opens the index of its repository anew for every file, ten times as long as looking into it takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Container, '__exit__', lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope='session')
 def aiida_profile(aiida_profile):
-    """The private profile, whose engine looks five times a second whether a child has ended.
+    """The private profile, whose engine looks twice a second whether a child has ended.
 
     For the profiles of tests AiiDA asks the database without rest, and takes a core from the programs it waits for;
     each `run` makes a runner of its own.

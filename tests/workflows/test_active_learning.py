@@ -74,8 +74,10 @@ def inputs(codes, copper, copper_frames, tiny_training):
 
 
 @pytest.mark.slow
-def test_the_loop_grows_and_says_that_it_is_not_converged(inputs, copper_frames):
-    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs())
+def test_the_loop_grows_and_its_levels_are_calibrated_by_what_was_labelled(inputs, copper_frames):
+    trust = {'mode': 'calibrated', 'low': 0.001, 'high': 45.0, 'quantile': 0.3, 'explosion': 50.0}
+    explore = EXPLORE | {'trust': trust, 'max_candidates': 12, 'choice': 'diverse'}
+    outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(explore=explore))
     assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status, node.exit_message
     assert 'Not converged in 2 iterations: The accurate fraction' in node.exit_message
 
@@ -87,9 +89,9 @@ def test_the_loop_grows_and_says_that_it_is_not_converged(inputs, copper_frames)
     assert second['frames'] == 30 + first['labelled']
     for row in (first, second):
         assert row['sampled'] == row['accurate'] + row['candidate'] + row['failed']
-        assert row['chosen'] == row['labelled'] + row['rejected'] + row['label_failed'] == 4
+        assert row['chosen'] == row['labelled'] + row['rejected'] + row['label_failed'] == 12
         assert row['force_rmse_meV_A'] > 0
-    assert account['requested'] == 8 == account['admitted'] + len(account['rejected']) + len(account['failed'])
+    assert account['requested'] == 24 == account['admitted'] + len(account['rejected']) + len(account['failed'])
 
     frames = outputs['frames']
     assert frames.labelled
@@ -99,6 +101,14 @@ def test_the_loop_grows_and_says_that_it_is_not_converged(inputs, copper_frames)
     assert sorted(outputs['potentials']) == ['member_00', 'member_01']
     labels = {child.base.attributes.get('process_label'): child for child in node.called}
     assert labels['CommitteeWorkChain'].inputs.validation_data.frames == 10
+
+    first, second = (child.outputs.statistics for child in node.called if child.process_label == 'ExploreWorkChain')
+    assert first['error_per_deviation'] is None
+    assert (first['trust_low'], first['trust_high']) == (0.001, 45.0)
+    ratio = second['error_per_deviation']
+    assert ratio > 0
+    assert (second['trust_low'], second['trust_high']) == pytest.approx((0.001 / ratio, min(45.0 / ratio, 50.0)))
+    assert orphans(node) == []
 
 
 @pytest.mark.slow
@@ -147,21 +157,6 @@ def test_a_final_committee_learns_from_the_last_labels(inputs):
     assert final['force_rmse_meV_A'] > 0
     last = [child for child in node.called if child.process_label == 'CommitteeWorkChain'][-1]
     assert outputs['potentials']['member_00'].uuid == last.outputs.potentials['member_00'].uuid
-
-
-@pytest.mark.slow
-def test_levels_are_calibrated_by_what_was_labelled(inputs):
-    trust = {'mode': 'calibrated', 'low': 0.001, 'high': 45.0, 'quantile': 0.3, 'explosion': 50.0}
-    explore = EXPLORE | {'trust': trust, 'max_candidates': 12, 'choice': 'diverse'}
-    _, node = run_get_node(ActiveLearningWorkChain, **inputs(explore=explore))
-    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status, node.exit_message
-    first, second = (child.outputs.statistics for child in node.called if child.process_label == 'ExploreWorkChain')
-    assert first['error_per_deviation'] is None
-    assert (first['trust_low'], first['trust_high']) == (0.001, 45.0)
-    ratio = second['error_per_deviation']
-    assert ratio > 0
-    assert (second['trust_low'], second['trust_high']) == pytest.approx((0.001 / ratio, min(45.0 / ratio, 50.0)))
-    assert orphans(node) == []
 
 
 def test_only_failures_end_the_loop_with_what_there_is(inputs):

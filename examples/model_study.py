@@ -3,7 +3,7 @@
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/model_study.py
 
 A DeepPot-SE model is trained on 20, 60 and 180 of the frames that CHGNet labelled there, and runs Li6PS5Cl with half of
-its free S and Cl exchanged; the quickstart's student, which learnt from a teacher, stands beside them. Some ten minutes
+its free S and Cl exchanged; the quickstart's student, which learnt from a teacher, stands beside them. Nine minutes
 on two cores; the plots: AIIDA_PATH=out aiida-dpasse report PK -d page
 """
 

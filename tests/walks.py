@@ -24,6 +24,20 @@ def lattice_walk(rng, frames, walkers, rate, length, size=1, noise=0.0):
     return positions + rng.normal(scale=noise, size=positions.shape) if noise else positions
 
 
+def caged_walk(rng, frames, ions, rate, length, width, relaxation):
+    """Return ions that fill cages of ``width`` an axis within ``relaxation`` frames, and hop from cage to cage.
+
+    The hops are those of `lattice_walk`: D = rate length^2 / 6 per frame. The cages add 6 width^2 to the MSD.
+    """
+    memory = np.exp(-1 / relaxation)
+    pushes = rng.normal(scale=width * np.sqrt(1 - memory**2), size=(frames, ions, 3))
+    inside = np.empty((frames, ions, 3))
+    inside[0] = rng.normal(scale=width, size=(ions, 3))
+    for frame in range(1, frames):
+        inside[frame] = memory * inside[frame - 1] + pushes[frame]
+    return inside + lattice_walk(rng, frames, ions, rate, length)
+
+
 def vacancy_walk(rng, kind, edge, steps, stride):
     """Return the ions of a lattice with one vacancy that takes ``steps`` steps, every ``stride`` of them.
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 #: Okabe and Ito's palette, without its yellow, which is too pale for lines on white.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = '#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9'
@@ -91,14 +91,13 @@ PLAIN = FuncFormatter(lambda value, _: f'{value:g}')
 
 def plain_ticks(*axes: Axis) -> None:
     """Write plain numbers along logarithmic axes that are drawn: powers of ten, within two decades twice and five times
-    them too, within half a one all."""
+    them too, within half a one round numbers, evenly spaced."""
     for axis in axes:
         low, high = axis.get_view_interval()
         if high < 4 * low:
-            subs = [float(number) for number in range(1, 10)]
+            axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         else:
-            subs = [1.0, 2.0, 5.0] if high < 100 * low else [1.0]
-        axis.set_major_locator(LogLocator(subs=subs))
+            axis.set_major_locator(LogLocator(subs=[1.0, 2.0, 5.0] if high < 100 * low else [1.0]))
         axis.set_major_formatter(PLAIN)
         axis.set_minor_formatter(NullFormatter())
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from aiida_dpasse.transport.estimate import Estimate
-from aiida_dpasse.transport.fit import CM2_PER_S, Fit, brownian_covariance, choose_window, fit_msd, slope_variance
+from aiida_dpasse.transport.fit import CM2_PER_S, Fit, brownian_covariance, choose_windows, fit_msd, slope_variance
 from aiida_dpasse.transport.moments import moments
 from aiida_dpasse.transport.regime import Verdict, judge
 
@@ -22,6 +22,9 @@ Array = NDArray[np.float64]
 
 #: Replicas scatter more than their errors allow if chance would do so in fewer cases than this.
 LEAST_CHANCE = 0.01
+#: Once the MSD was seen to bend, so many windows are passed over after those in which it does: a bend that is no longer
+#: seen is not gone.
+MARGIN = 2
 
 
 @dataclass(frozen=True)
@@ -117,21 +120,16 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
     msd = tracers.mean(axis=0)
     frames, interval, ions = shortest.frames, shortest.interval, float(shortest.ions)
 
-    window = choose_window(lags, msd, hop_length, shortest.duration)
-    fit, walkers, hop = None, ions, hop_length
-    if window is not None:
-        fit = fit_msd(lags, msd, window, frames, interval, ions * len(runs), dimensions, hop)
-    if fit is not None and fit.slope > 0 and window is not None:
-        walkers, hop = independence(runs, fit, msd, hop_length, dimensions)
-        fit = fit_msd(lags, msd, window, frames, interval, walkers * len(runs), dimensions, hop)
-    verdict = judge(fit, lags, msd, walkers * len(runs), hop_length, max(run.framework for run in runs))
-    error = msd_error(lags, fit, msd, frames, interval, walkers * len(runs), dimensions, hop)
+    fit, settled, walkers, hop, axes = fit_settled(runs, lags, msd, hop_length, dimensions)
+    framework = max(run.framework for run in runs)
+    verdict = judge(fit, lags, msd, walkers * len(runs), hop_length, framework, settled)
+    error = msd_error(lags, fit, msd, frames, interval, walkers * len(runs), axes, hop)
     nothing = Diffusion(None, None, None, verdict, fit, walkers, lags, msd, error)
     if fit is None or fit.slope <= 0:
         return nothing
 
-    one = slope_variance(fit, lags, frames, interval, dimensions, hop)
-    single, single_whole = one / walkers, slope_variance(fit, lags, frames, interval, dimensions, hop / walkers**0.5)
+    one = slope_variance(fit, lags, frames, interval, axes, hop)
+    single, single_whole = one / walkers, slope_variance(fit, lags, frames, interval, axes, hop / walkers**0.5)
     tracer = _estimate(tracers[:, fit.chosen] @ fit.weights, single).widened(fit.inflation)
     collective = _estimate(wholes[:, fit.chosen] @ fit.weights, single_whole)
     found = replace(
@@ -141,33 +139,67 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
     )
     if found.collective is None or not verdict.diffusive:
         return found
-    gaussian = slope_variance(fit, lags, frames, interval, dimensions, 0.0)
+    gaussian = slope_variance(fit, lags, frames, interval, axes, 0.0)
     hops = single - gaussian / walkers
     haven = haven_ratio(tracer, collective, ions, gaussian / len(runs), hops / len(runs))
     return replace(found, haven=haven if haven.determined else None)
 
 
-def independence(
-    runs: Sequence[Statistics], fit: Fit, msd: Array, hop_length: float, dimensions: int
-) -> tuple[float, float]:
-    """Return how many independent walkers know D as well as all ions of a run, and the length of their hops in A.
+def fit_settled(
+    runs: Sequence[Statistics], lags: Array, msd: Array, hop_length: float, dimensions: int
+) -> tuple[Fit | None, bool, float, float, float]:
+    """Return the fit of the first window from which on the MSD does not bend down, whether there is one, and what
+    `independence` tells there.
 
-    Both are taken where the window of the fit begins. Ions that only rattle there share nothing, so the share is that
+    An ion that fills its cage makes the MSD grow long before any ion leaves its cage, but not by a line. If it bends in
+    too many of the windows the last is returned; None if no window can be fitted.
+    """
+    frames, interval, ions = min(run.frames for run in runs), runs[0].interval, float(runs[0].ions)
+    found: tuple[Fit | None, float, float, float] = None, ions, hop_length, dimensions
+    bent, straight = False, 0
+    for window in choose_windows(lags, msd, hop_length, (frames - 1) * interval):
+        known = ions, hop_length, float(dimensions)
+        first = fit_msd(lags, msd, window, frames, interval, ions * len(runs), dimensions, hop_length)
+        if first is None or (first.slope <= 0 and found[0] is not None):
+            break
+        if first.slope > 0:
+            known = independence(runs, first, hop_length, dimensions)
+        walkers, hop, axes = known
+        fit = fit_msd(lags, msd, window, frames, interval, walkers * len(runs), axes, hop)
+        found = fit, *known
+        bends = fit is not None and fit.bends_down
+        bent, straight = bent or bends, 0 if bends else straight + 1
+        if straight > (MARGIN if bent else 0):
+            return found[0], True, *known
+    return found[0], False, *found[1:]
+
+
+def independence(
+    runs: Sequence[Statistics], fit: Fit, hop_length: float, dimensions: int
+) -> tuple[float, float, float]:
+    """Return how many independent walkers know D as well as all ions of a run, the length of their hops in A, and the
+    number of their axes.
+
+    All are taken where the window of the fit begins. Ions that only rattle there share nothing, so the share is that
     of the way that the ions make. The hop length is what explains the fourth moment: rate times a^4 is what it exceeds
-    that of Gaussian displacements, rate times a^2 the growth of the second. Falls back to independent ions and to
-    ``hop_length`` if a run lacks the moments.
+    that of Gaussian displacements, rate times a^2 the growth of the second. The axes are those, equal among
+    themselves, whose displacements scatter as much, (Tr M)^2 / Tr M^2 of the second moments M: ions that move along
+    one direction know less than those that move along three. Falls back to independent ions, ``hop_length`` and
+    ``dimensions`` if a run lacks the moments.
     """
     ions = float(runs[0].ions)
     pooled: list[tuple[float, float]] = []
+    trace, squares = 0.0, 0.0
     for run in runs:
         if run.probes is None or run.quartic is None or run.shared is None:
-            return ions, hop_length
+            return ions, hop_length, float(dimensions)
         probe = int(np.argmin(np.abs(np.log(run.probes / fit.window[0]))))
         index = int(np.argmin(np.abs(run.lags - run.probes[probe])))
         axes = run.msd[index]
         # Tr M^2 of a symmetric M; off-diagonal elements count twice.
         cross = 0.0 if run.cross is None else 2 * float(np.sum(run.cross[index] ** 2))
-        gaussian = float(axes.sum() ** 2 + 2 * (np.sum(axes**2) + cross))
+        square = float(np.sum(axes**2)) + cross
+        gaussian = float(axes.sum()) ** 2 + 2 * square
         way = fit.slope * float(run.probes[probe])
         pooled.append(
             (
@@ -175,8 +207,10 @@ def independence(
                 (float(run.quartic[probe]) - gaussian) / way,
             )
         )
+        trace, squares = trace + float(axes.sum()) ** 2, squares + square
     shared, squared_hop = np.mean(pooled, axis=0)
-    return ions / (1 + min(max(float(shared), 0.0), ions - 1)), float(np.sqrt(max(squared_hop, 0.0)))
+    walkers = ions / (1 + min(max(float(shared), 0.0), ions - 1))
+    return walkers, float(np.sqrt(max(squared_hop, 0.0))), min(trace / squares, float(dimensions))
 
 
 def _estimate(slopes: Array, variance: float) -> Estimate:
@@ -212,7 +246,7 @@ def msd_error(
     frames: int,
     interval: float,
     walkers: float,
-    dimensions: int = 3,
+    dimensions: float = 3,
     hop_length: float = 0.0,
 ) -> Array:
     """Return the standard deviation (m,) A^2 of the MSD if the walkers hop and rattle with the MSD seen."""

@@ -9,6 +9,7 @@ for independent.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +49,12 @@ class Fit:
         """Factor on the errors: more than 1 where chi^2 exceeds what chance gives in 19 cases of 20."""
         expected = 1 + 2 * np.sqrt(2 / max(self.points - 2, 1))
         return float(np.sqrt(self.misfit)) if self.misfit > expected else 1.0
+
+    @property
+    def bends_down(self) -> bool:
+        """Whether the MSD bends down by two standard errors or more: ions that still fill their cages."""
+        bend, error = self.curvature
+        return bend < -2 * error
 
     def diffusivity(self, dimensions: int = 3) -> tuple[float, float]:
         """Return D and its standard error in cm^2/s."""
@@ -95,15 +102,18 @@ def _overlap(i: int, j: int, frames: int) -> tuple[float, float, float, float]:
     return way, both, float(0.5 * pairs @ ends**2), float(pairs @ overlap)
 
 
-def choose_window(lags: Array, msd: Array, hop_length: float, duration: float) -> tuple[float, float] | None:
-    """Return the window of the fit in ps: from where the MSD exceeds half the squared hop length to half the run.
+def choose_windows(lags: Array, msd: Array, hop_length: float, duration: float) -> Iterator[tuple[float, float]]:
+    """Yield windows of the fit in ps, each to half the run.
 
-    None if the MSD does not grow so far before a third of the run: too few lags would be left to see a line.
+    The first begins where the MSD exceeds half the squared hop length, the later ones each a third later, as long as
+    that is within a third of the run: afterwards too few lags would be left to see a line.
     """
     reached = np.flatnonzero(msd > 0.5 * hop_length**2)
-    if not len(reached) or lags[reached[0]] > duration / 3 or lags[reached[0]] == 0:
-        return None
-    return float(lags[reached[0]]), float(duration / 2)
+    start = float(lags[reached[0]]) if len(reached) else 0.0
+    while 0 < start <= duration / 3:
+        yield start, float(duration / 2)
+        later = lags[lags >= start * 4 / 3]
+        start = float(later[0]) if len(later) else 0.0
 
 
 def fit_msd(
@@ -113,14 +123,15 @@ def fit_msd(
     frames: int,
     interval: float,
     walkers: float,
-    dimensions: int = 3,
+    dimensions: float = 3,
     hop_length: float = 0.0,
     points: int = 20,
 ) -> Fit | None:
     """Fit MSD = A + 2 d D tau within ``window`` by generalised least squares.
 
     :param lags: (m,) ps, multiples of ``interval``.
-    :param msd: (m,) A^2, summed over ``dimensions`` axes, mean over ``walkers`` independent walkers and all origins.
+    :param msd: (m,) A^2, summed over all axes, mean over ``walkers`` independent walkers and all origins; it scatters
+        like that of ``dimensions`` equal axes.
     :param hop_length: A; 0 for motion that has no hops.
     :param points: at most so many lags of the window are used, evenly spaced: more hold no further information.
     :returns: None if fewer than three lags lie in the window.
@@ -149,7 +160,7 @@ def fit_msd(
     return Fit(float(offset), float(slope), parameters, ends, misfit, curvature, chosen, estimator[1])
 
 
-def slope_variance(fit: Fit, lags: Array, frames: int, interval: float, dimensions: int, hop_length: float) -> float:
+def slope_variance(fit: Fit, lags: Array, frames: int, interval: float, dimensions: float, hop_length: float) -> float:
     """Return the variance, relative to its square, of the slope that a fit's weights give one walker like those fitted.
 
     :param hop_length: of that walker, A.

@@ -40,18 +40,20 @@ def judge(
     walkers: float,
     hop_length: float,
     framework: float = 0.0,
+    settled: bool = True,
 ) -> Verdict:
     """Return the verdict on a fitted MSD.
 
-    Five things are asked: the framework keeps its place to within `LARGEST_FRAMEWORK_DISPLACEMENT`; the MSD exceeds
+    Six things are asked: the framework keeps its place to within `LARGEST_FRAMEWORK_DISPLACEMENT`; the MSD exceeds
     half the squared hop length early enough to be fitted; at least
     `FEWEST_HOPS` hops were made (walkers times largest MSD over squared hop length; He et al., npj Comput. Mater. 4,
     18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window
     is within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve
-    counted.
+    counted; and the curve has ceased to bend down.
 
     :param msd: (m,) A^2 at ``lags`` (m,) ps, mean over ``walkers`` ions.
     :param framework: root mean square displacement of the other atoms from the crystal's sites, in A.
+    :param settled: whether the window begins where the curve has ceased to bend down (`Fit.bends_down`).
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(
@@ -78,15 +80,19 @@ def judge(
     local = (fit.slope + 2 * bend * (end - middle)) * end / max(final, 1e-12)
     error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * bend_error * (end - middle)) * end / max(final, 1e-12)
     numbers = {'slope': float(local), 'slope_error': float(error), 'hops': float(hops)}
+    if fit.slope < 3 * np.sqrt(fit.covariance[1, 1]):
+        reason = f'{what} does not grow beyond its error: the ions rattle in place, or hop too rarely to be counted.'
+        return Verdict(False, reason, **numbers)
     if hops < FEWEST_HOPS:
         reason = f'Only {hops:.2g} hops were made, {FEWEST_HOPS:.0f} are needed: run longer or hotter.'
         return Verdict(False, reason, **numbers)
-    if fit.slope < 3 * np.sqrt(fit.covariance[1, 1]):
-        return Verdict(False, f'{what} does not grow beyond its error: the ions rattle in place.', **numbers)
     line = fit.slope * end / max(final, 1e-12)
     if line < 0.5 or local + 2 * error < SMALLEST_SLOPE:
         power = f'{min(line, local):.2f}'
         return Verdict(False, f'{what} grows with the power {power} of time: still caged, run longer.', **numbers)
+    if not settled:
+        reason = f'{what} bends down nearly all the time, like that of ions that fill their cages: run longer.'
+        return Verdict(False, reason, **numbers)
     if local - 2 * error > LARGEST_SLOPE:
         reason = f'{what} grows with the power {local:.2f} of time: something drifts or melts.'
         return Verdict(False, reason, **numbers)

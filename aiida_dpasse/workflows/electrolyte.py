@@ -296,6 +296,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             parameters=self.inputs.parameters, **parts, metadata={'call_link_label': 'summarize'}
         )
         self.out('summary', summary)
-        if 'conductivity' in self.ctx.remarks:
+        imprecise = ConductivityWorkChain.exit_codes.ERROR_IMPRECISE.status
+        if 'conductivity' in self.ctx.remarks and self.ctx.conductivity.exit_status != imprecise:
             return self.exit_codes.ERROR_CONDUCTIVITY_UNDETERMINED.format(reason=self.ctx.remarks['conductivity'])
         return None

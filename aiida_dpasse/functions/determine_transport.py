@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,9 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
 
     It is ``diffusive`` if the ions diffuse and the runs tell how fast.
     """
-    told, reason = found.verdict.diffusive and found.tracer is not None, found.verdict.reason
+    if not found.verdict.diffusive:
+        found = replace(found, tracer=None, collective=None, haven=None)
+    told, reason = found.tracer is not None, found.verdict.reason
     if found.verdict.diffusive and not told:
         reason = f'The ions diffuse, how fast is not known to {LARGEST_RELATIVE_ERROR:.0%}: run longer or add replicas.'
     volume, ions = float(np.mean([run.volume for run in runs])), runs[0].ions

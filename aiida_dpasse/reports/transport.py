@@ -89,11 +89,12 @@ class Conductivity:
         if self.activation_energy is not None:
             found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy))
         if not found:
-            found = [
-                f'D({row["temperature_K"]:.0f} K) = {text(row["diffusivity_cm2_s"])} cm²/s'
-                for row in self.temperatures
-                if row.get('diffusivity_cm2_s') is not None
-            ]
+            for row in self.temperatures:
+                kelvin, value = f'{row["temperature_K"]:.0f} K', row.get('diffusivity_cm2_s')
+                if value is not None:
+                    found.append(f'D({kelvin}) = {text(value)} cm²/s')
+                elif row.get('reason'):
+                    found.append(f'{kelvin}: {row["reason"]}')
             found += [self.reason] if self.reason else []
         return found
 
@@ -120,7 +121,7 @@ class Conductivity:
         if self.finite_size:
             found.append(Table('Size of the cell', ('verdict', 'reason'), [self._size()]))
         if lines := self.lines():
-            found.append(Table('Arrhenius', ('result',), [(line,) for line in lines]))
+            found.append(Table('Result', ('conductivity',), [(line,) for line in lines]))
         return found
 
 

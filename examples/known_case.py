@@ -29,14 +29,10 @@ from aiida_dpasse.structures.prototypes import argyrodite
 from aiida_dpasse.transport.hops import find_hops
 
 CODES = {'lmp': 'lmp@localhost', 'python': 'python@localhost'}
-#: A hop is one from cage to cage, a / sqrt(2): an ion that fills its cage is displaced by 10 A^2 on the mean, which
-#: half the squared distance of neighbouring sites would take for diffusion.
-CAGE_TO_CAGE = 7.0
 STUDENT = {
     'temperatures': [300],
     'replicas': 1,
     'md': {'equilibration': {'steps': 2500}, 'steps': 250000, 'trajectory_interval': 100, 'thermo_interval': 2500},
-    'hop_length': CAGE_TO_CAGE,
     'extrapolate_to': None,
     'seed': 3,
 }
@@ -45,7 +41,6 @@ CALCULATOR = {
     'temperatures': [600],
     'replicas': 1,
     'md': {'equilibration': {'steps': 500}, 'steps': 50000},
-    'hop_length': CAGE_TO_CAGE,
     'extrapolate_to': None,
     'seed': 3,
 }

@@ -56,6 +56,9 @@ def driver(name: str | None) -> dict[str, orm.Data]:
 
 def hops_between_cages(node: orm.WorkChainNode) -> str:
     """Return how often a lithium went from one cage to another, from the trajectories where they lie."""
+    # The free S of the ordered crystal are the centres of the cages, whoever sits there.
+    crystal = argyrodite('Cl')
+    centres = crystal.frac_coords[free_sites(crystal)]
     hops, back, time = 0, [], 0.0
     for job in node.called_descendants:
         parameters = job.inputs.parameters.get_dict() if isinstance(job, orm.CalcJobNode) else {}
@@ -65,8 +68,6 @@ def hops_between_cages(node: orm.WorkChainNode) -> str:
         steps, cells, positions = (np.array(part) for part in zip(*DumpReader([path]), strict=True))
         lithium = np.array([site.kind_name for site in job.inputs.structure.sites]) == 'Li'
         framework = positions[:, ~lithium].mean(axis=1, keepdims=True)
-        # The free S are the centres of the cages, whoever sits there.
-        centres = argyrodite('Cl').frac_coords[free_sites(argyrodite('Cl'))]
         interval = float(steps[1] - steps[0]) * parameters['timestep'] * 1e-3
         found = find_hops((positions - framework + framework[0])[:, lithium], cells[0], centres, interval, core=2.6)
         hops, time = hops + len(found.events), time + found.ions * found.duration

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,8 +97,7 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
 
     It is ``diffusive`` if the ions diffuse and the runs tell how fast.
     """
-    if not found.verdict.diffusive:
-        found = replace(found, tracer=None, collective=None, haven=None)
+    found = found.told
     told, reason = found.tracer is not None, found.verdict.reason
     if found.verdict.diffusive and not told:
         reason = f'The ions diffuse, how fast is not known to {LARGEST_RELATIVE_ERROR:.0%}: run longer or add replicas.'
@@ -144,10 +142,10 @@ def split_configurations(keys: list[str], runs: list[Statistics], hop_length: fl
     """
     values: dict[str, list[float]] = {}
     for key, run in zip(keys, runs, strict=True):
-        alone = pool([run], hop_length)
-        if not alone.verdict.diffusive or alone.tracer is None:
+        tracer = pool([run], hop_length).told.tracer
+        if tracer is None:
             return None
-        values.setdefault(key.rsplit('_', 2)[0], []).append(alone.tracer.value)
+        values.setdefault(key.rsplit('_', 2)[0], []).append(tracer.value)
     if len(values) < 2 or all(len(group) < 2 for group in values.values()):
         return None
     return pool_configurations(list(values.values()))

@@ -34,7 +34,7 @@ def tabulate_convergence(parameters: orm.Dict, **runs: orm.Data) -> orm.Dict:
 
 def _point(given: dict[str, Any], size: int, length: int, statistics: list[Any]) -> dict[str, Any]:
     results = [pool([run], given['hop_length']) for run in statistics]
-    values = np.array([one.tracer.value for one in results if one.verdict.diffusive and one.tracer is not None])
+    values = np.array([tracer.value for one in results if (tracer := one.told.tracer) is not None])
     several = len(values) > 1
     return {
         'supercell': given['supercells'][size],

@@ -39,9 +39,7 @@ def analyse(
     run = take_statistics(positions, interval, volume, z, framework)
     found = pool([run], hop_length)
     diffusive = found.verdict.diffusive
-    tracer, collective, haven = (
-        estimate if diffusive else None for estimate in (found.tracer, found.collective, found.haven)
-    )
+    tracer, collective, haven = found.told.tracer, found.told.collective, found.told.haven
     # One charge that all ions would have for the same sum of squares.
     factor = conductivity(1.0, len(z), volume, temperature, float(np.sqrt(np.mean(z**2))))
     numbers: dict[str, Any] = {}

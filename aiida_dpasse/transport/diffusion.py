@@ -91,6 +91,11 @@ class Diffusion:
     msd: Array
     msd_error: Array
 
+    @property
+    def told(self) -> Diffusion:
+        """This, without the coefficients that slopes of ions that do not diffuse would be taken for."""
+        return self if self.verdict.diffusive else replace(self, tracer=None, collective=None, haven=None)
+
 
 def take_statistics(
     positions: Array, interval: float, volume: float, charges: Array | None = None, framework: float = 0.0

@@ -19,6 +19,15 @@ def curve(errors: list[float | str]) -> str:
     return HEADER + ''.join(rows)
 
 
+def run_job(folder: Path, errors: list[float | str], training: str) -> None:
+    """Run a job that watches ``training``, whose learning curve is there already, and goes on after it."""
+    (folder / 'lcurve.out').write_text(curve(errors))
+    script = early_stop_script('rmse_f_val', 400, 0.01, 'lcurve.out').replace('sleep 2', 'sleep 0.05')
+    job = f'{script}\nbash -c "{training}" train train input.json\necho after > after\n'
+    (folder / 'job.sh').write_text(job)
+    subprocess.run(['bash', 'job.sh'], cwd=folder, check=True)
+
+
 @pytest.mark.parametrize(
     ('errors', 'step'),
     [
@@ -35,13 +44,9 @@ def curve(errors: list[float | str]) -> str:
 )
 def test_flat(tmp_path, errors, step):
     """The last 400 steps, of which the best has to be below the best before by a hundredth."""
-    (tmp_path / 'lcurve.out').write_text(curve(errors))
     whole_checkpoint(tmp_path)
-    script = early_stop_script('rmse_f_val', 400, 0.01, 'lcurve.out').replace('sleep 2', 'sleep 0.05')
-    job = tmp_path / 'job.sh'
-    job.write_text(f'{script}\nbash -c "sleep 0.6; exit 0" train train input.json\necho after > after\n')
     begin = time.monotonic()
-    subprocess.run(['bash', job.name], cwd=tmp_path, check=True)
+    run_job(tmp_path, errors, 'sleep 0.6; exit 0')
     # What comes after the training is done in any case.
     assert (tmp_path / 'after').exists()
     report = tmp_path / REPORT
@@ -68,10 +73,7 @@ def named_before_its_graph(folder: Path) -> None:
 def test_no_whole_checkpoint_yet(tmp_path, begin):
     """A training goes on until one is there."""
     begin(tmp_path)
-    (tmp_path / 'lcurve.out').write_text(curve([1] * 9))
-    script = early_stop_script('rmse_f_val', 400, 0.01, 'lcurve.out').replace('sleep 2', 'sleep 0.05')
-    (tmp_path / 'job.sh').write_text(f'{script}\nbash -c "sleep 0.6; echo > done" train train input.json\n')
-    subprocess.run(['bash', 'job.sh'], cwd=tmp_path, check=True)
+    run_job(tmp_path, [1] * 9, 'sleep 0.6; echo > done')
     assert (tmp_path / 'done').exists()
     assert not (tmp_path / REPORT).exists()
 
@@ -81,9 +83,6 @@ def test_the_graph_is_written(tmp_path):
     named_before_its_graph(tmp_path)
     (tmp_path / 'model.ckpt.meta').unlink()
     (tmp_path / 'model.ckpt.meta').symlink_to('model.ckpt-200.meta')
-    (tmp_path / 'lcurve.out').write_text(curve([1] * 9))
-    script = early_stop_script('rmse_f_val', 400, 0.01, 'lcurve.out').replace('sleep 2', 'sleep 0.05')
-    (tmp_path / 'job.sh').write_text(f'{script}\nbash -c "sleep 5; echo > done" train train input.json\ntrue\n')
-    subprocess.run(['bash', 'job.sh'], cwd=tmp_path, check=True)
+    run_job(tmp_path, [1] * 9, 'sleep 5; echo > done')
     assert not (tmp_path / 'done').exists()
     assert flat_step((tmp_path / REPORT).read_text()) == 800

@@ -20,7 +20,14 @@ from aiida_dpasse.drivers.package import pack_driver
 PACKAGE = Path(aiida_dpasse.__file__).parent
 SCIENCE = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'dpgen', 'transport', 'landscape', 'drivers')
 #: Ground floor first; rooms of one entry may use each other.
-FLOORS = (*((room,) for room in SCIENCE), ('data',), ('functions',), ('calculations', 'parsers'), ('workflows',))
+FLOORS = (
+    *((room,) for room in SCIENCE),
+    ('parameters',),
+    ('data',),
+    ('functions',),
+    ('calculations', 'parsers'),
+    ('workflows',),
+)
 ORDER = {room: level for level, floor in enumerate((*FLOORS, ('reports',), ('cli',))) for room in floor}
 
 

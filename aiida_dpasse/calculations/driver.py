@@ -12,6 +12,7 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_dpasse.drivers.job import FRAMES, JOB, OUTPUT, RESULT
 from aiida_dpasse.drivers.package import driver_version, pack_driver
+from aiida_dpasse.exit_codes import exit_code
 
 __all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation')
 
@@ -42,14 +43,14 @@ class DriverCalculation(CalcJob):
         options['resources'].required = False
         options['withmpi'].default = False
         spec.inputs['code'].help = 'Python of the compute machine, with DeePMD-kit and the ASE calculators in use.'
-        spec.exit_code(
-            300,
+        exit_code(
+            spec,
             'ERROR_NO_RETRIEVED_FOLDER',
             message='Nothing came back from the computer: check its transport and submit again.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            310,
+        exit_code(
+            spec,
             'ERROR_NO_RESULT',
             message='The driver left no readable result: {reason}',
             invalidates_cache=True,

@@ -11,10 +11,11 @@ from aiida.engine import CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
-from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
-from aiida_dpasse.calculations.train_parameters import VERSION_EXTRA
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.parameters.base import Parameters, parameters_validator
+from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 class EvaluateParameters(Parameters):
@@ -105,8 +106,8 @@ class EvaluateCalculation(DriverCalculation):
             help='By label: the descriptor of each frame, the mean over its atoms, if it was asked for.',
         )
         spec.default_output_node = 'results'
-        spec.exit_code(
-            420,
+        exit_code(
+            spec,
             'ERROR_POTENTIAL',
             message='The potential `{label}` could not be evaluated ({reason}): check that the code can read it.',
             invalidates_cache=True,

@@ -10,11 +10,12 @@ from aiida.engine import CalcJobProcessSpec
 from pydantic import Field, model_validator
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
-from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, RELAXATION, limits_of
 from aiida_dpasse.drivers.records import JOURNAL
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.parameters.base import Parameters, parameters_validator
 
 
 class DynamicsParameters(Parameters):
@@ -180,19 +181,19 @@ class LabelCalculation(DriverCalculation):
             valid_type=orm.Dict,
             help='`requested`, `admitted`, and `rejected`, `failed` and `objections` as lists of `id` and `reason`.',
         )
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_INTERRUPTED',
             message='The job ended early, with what it finished attached: label the failed frames again.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_NO_FRAME_ADMITTED',
             message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
         )
-        spec.exit_code(
-            420,
+        exit_code(
+            spec,
             'ERROR_LABELLER',
             message='The labeller did not start ({reason}): install it or correct its arguments.',
             invalidates_cache=True,

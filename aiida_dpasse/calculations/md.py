@@ -14,13 +14,12 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
-from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.calculations.md_stops import define_stops
-from aiida_dpasse.calculations.parameters import parameters_validator
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps import datafile, fixed, script, watch
 from aiida_dpasse.lammps.script import (
     DEVIATION_FILE,
@@ -29,6 +28,8 @@ from aiida_dpasse.lammps.script import (
     RESTART_FOLDER,
     SAMPLES_FILE,
 )
+from aiida_dpasse.parameters.base import parameters_validator
+from aiida_dpasse.parameters.md import MDParameters
 
 
 def symbols_of(structure: orm.StructureData) -> list[str]:
@@ -188,28 +189,28 @@ class MDCalculation(LammpsRawCalculation):
     def _define_exit_codes(cls, spec: CalcJobProcessSpec) -> None:
         for label in ('ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR', 'ERROR_PARSING_OUTFILE'):
             spec.exit_codes.pop(label)
-        spec.exit_code(
-            300,
+        exit_code(
+            spec,
             'ERROR_NO_RETRIEVED_FOLDER',
             message='Nothing came back from the computer: check its transport and submit again.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            351,
+        exit_code(
+            spec,
             'ERROR_OUTFILE_MISSING',
             message='LAMMPS ended before its first step without naming an error: see the end of the standard error.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_INTERRUPTED',
             message='The dynamics ended at step {step} of {steps}: carry it on with its working directory as '
             '`restart_folder`.',
             invalidates_cache=True,
         )
         define_stops(spec)
-        spec.exit_code(
-            430,
+        exit_code(
+            spec,
             'ERROR_LAMMPS_FAILED',
             message='LAMMPS stopped with an error ({reason}): see `lammps.out` in the retrieved folder.',
             invalidates_cache=True,

@@ -12,10 +12,11 @@ from aiida.engine import CalcJobProcessSpec
 from aiida_dpasse.calculations.driver import DriverCalculation
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.calculations.md import symbols_of, validate_structure
-from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.calculations.md_stops import define_stops
-from aiida_dpasse.calculations.parameters import check_parameters
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps.datafile import lammps_frame
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.parameters.md import MDParameters
 
 
 def check_dynamics(parameters: dict[str, Any]) -> str | None:
@@ -83,8 +84,8 @@ class AseMDCalculation(DriverCalculation):
         spec.output('results', valid_type=orm.Dict, help='As those of `dpasse.md`.')
         spec.default_output_node = 'results'
         define_stops(spec)
-        spec.exit_code(
-            420,
+        exit_code(
+            spec,
             'ERROR_CALCULATOR',
             message='The calculator failed ({reason}): install it or correct its arguments.',
             invalidates_cache=True,

@@ -9,6 +9,7 @@ import numpy as np
 from aiida.engine import ProcessSpec
 from numpy.typing import NDArray
 
+from aiida_dpasse.exit_codes import STATUSES, exit_code
 from aiida_dpasse.lammps.deviation import left_trust
 from aiida_dpasse.lammps.log import Log
 from aiida_dpasse.lammps.script import total_steps
@@ -22,42 +23,41 @@ class Stop(NamedTuple):
     """What follows from a limit that was crossed."""
 
     label: str
-    status: int
     verdict: str
     message: str
+
+    @property
+    def status(self) -> int:
+        """Number of the exit code."""
+        return STATUSES[self.label]
 
 
 STOPS = {
     EXPLOSION: Stop(
         'ERROR_EXPLODED',
-        410,
         'exploded',
         'The atoms flew apart after step {step} ({reason}): shorten the timestep, lower the temperature, or train the '
         'potential on such configurations. The frames before it are attached.',
     ),
     MELTING: Stop(
         'ERROR_MELTED',
-        411,
         'melted',
         'The crystal melted by step {step} ({reason}): simulate colder, or train the potential on such configurations. '
         'What came before is attached.',
     ),
     DEVIATION: Stop(
         'ERROR_LEFT_TRUST',
-        412,
         "left the committee's trust",
         "The run left the committee's trust at step {step} ({reason}): label the candidates and train on them, or "
         'simulate colder.',
     ),
     HEATING: Stop(
         'ERROR_HEATED',
-        413,
         'heated up',
         'The run heated up by step {step} ({reason}): shorten the timestep, or train the potential further.',
     ),
     DRIFT: Stop(
         'ERROR_ENERGY_DRIFT',
-        414,
         'energy drifts',
         'The conserved energy drifted by step {step} ({reason}): shorten the timestep, or give a potential that is '
         'smoother.',
@@ -70,7 +70,7 @@ BY_LABEL = {stop.label: stop for stop in STOPS.values()}
 def define_stops(spec: ProcessSpec) -> None:
     """Define the exit codes of all limits."""
     for stop in STOPS.values():
-        spec.exit_code(stop.status, stop.label, message=stop.message)
+        exit_code(spec, stop.label, message=stop.message)
 
 
 def find_stop(

@@ -10,6 +10,7 @@ from aiida.engine import CalcJobProcessSpec
 
 from aiida_dpasse.calculations.driver import DriverCalculation
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 
 
 def validate_potential(potential: DeepPotentialData | None, _: Any) -> str | None:
@@ -39,8 +40,8 @@ class MigrateCalculation(DriverCalculation):
             'results', valid_type=orm.Dict, help='`added`: names of the empty tensors; `deepmd_version` that asked.'
         )
         spec.default_output_node = 'results'
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_NOT_MIGRATED',
             message='The checkpoint cannot be migrated, since {reason}: use it with the DeePMD-kit that wrote it.',
         )

@@ -6,10 +6,10 @@ from aiida.engine.processes.calcjobs.monitors import CalcJobMonitorResult
 from aiida.orm import CalcJobNode
 from aiida.transports import Transport
 
-from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.deepmd.lcurve import parse_lcurve
 from aiida_dpasse.lammps.deviation import left_trust, parse_deviation
 from aiida_dpasse.lammps.script import DEVIATION_FILE, total_steps
+from aiida_dpasse.parameters.md import MDParameters
 
 
 def monitor_stalled(node: CalcJobNode, transport: Transport, seconds: float = 3600.0) -> str | None:

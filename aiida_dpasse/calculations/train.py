@@ -11,16 +11,17 @@ from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
-from aiida_dpasse.calculations.parameters import parameters_validator
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
 from aiida_dpasse.calculations.train_inputs import validate_inputs
-from aiida_dpasse.calculations.train_parameters import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd import early_stop
 from aiida_dpasse.deepmd.early_stop import early_stop_script
 from aiida_dpasse.deepmd.restart import LATEST, PREFIX, REPORT, restart_argument, restart_script
 from aiida_dpasse.deepmd.training_input import has_automatic_sel
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.parameters.base import parameters_validator
+from aiida_dpasse.parameters.train import TrainParameters
 
 
 class TrainCalculation(CalcJob):
@@ -121,56 +122,56 @@ class TrainCalculation(CalcJob):
 
     @classmethod
     def _define_exit_codes(cls, spec: CalcJobProcessSpec) -> None:
-        spec.exit_code(
-            300,
+        exit_code(
+            spec,
             'ERROR_NO_RETRIEVED_FOLDER',
             message='Nothing came back from the computer: check its transport and submit again.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            310,
+        exit_code(
+            spec,
             'ERROR_NO_LEARNING_CURVE',
             message='The training left no readable learning curve ({reason}): see `train.out` in the retrieved folder.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            320,
+        exit_code(
+            spec,
             'ERROR_NO_POTENTIAL',
             message='The training finished without {what} ({reason}): see {file} in the retrieved folder.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_INTERRUPTED',
             message='It ended at step {step} of {steps}: carry it on from its remote folder (`restart_folder`).',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_DIVERGED',
             message='The loss is not finite or has exploded from step {step} on: lower `learning_rate.start_lr` and '
             'carry it on from an earlier checkpoint (`restart_step`), or mend the labels.',
         )
-        spec.exit_code(
-            420,
+        exit_code(
+            spec,
             'ERROR_OUT_OF_MEMORY',
             message='Out of memory: lower `training.training_data.batch_size`, or use a larger machine.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            430,
+        exit_code(
+            spec,
             'ERROR_TRAINING_FAILED',
             message='DeePMD-kit stopped with an error ({reason}): see `train.out` in the retrieved folder.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            440,
+        exit_code(
+            spec,
             'ERROR_NO_WHOLE_CHECKPOINT',
             message='No checkpoint in `restart_folder` is whole and early enough: give an earlier folder, or none.',
             invalidates_cache=True,
         )
-        spec.exit_code(
-            441,
+        exit_code(
+            spec,
             'ERROR_BROKEN_CHECKPOINT',
             message='The last checkpoint, of step {step}, is broken ({reason}): carry it on from its remote folder, '
             'which takes the one before.',

@@ -8,10 +8,10 @@ from typing import Any
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 
-from aiida_dpasse.calculations.train_parameters import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.multitask import heads_of, single_model, type_map_of
 from aiida_dpasse.deepmd.training_input import Systems, complete_input
+from aiida_dpasse.parameters.train import TrainParameters
 
 #: Ports with frames; those of several heads are the namespaces `head_...`.
 TRAINING = 'training_data'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, frames_by_head, known_elements
-from aiida_dpasse.calculations.train_parameters import VERSION_EXTRA
 from aiida_dpasse.deepmd.multitask import heads_of, type_map_of
+from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:

@@ -12,8 +12,9 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.driver import DriverCalculation
 from aiida_dpasse.calculations.md import symbols_of
-from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps.script import TRAJECTORY_FILE
+from aiida_dpasse.parameters.base import Parameters, parameters_validator
 
 #: Some three shells of neighbours of a lithium ion, A.
 VAN_HOVE_RANGE = 8.0
@@ -99,8 +100,8 @@ class TransportCalculation(DriverCalculation):
         )
         spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
         spec.default_output_node = 'results'
-        spec.exit_code(
-            320, 'ERROR_TRAJECTORY', message='The trajectory cannot be analysed. {reason}', invalidates_cache=True
+        exit_code(
+            spec, 'ERROR_TRAJECTORY', message='The trajectory cannot be analysed. {reason}', invalidates_cache=True
         )
 
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:

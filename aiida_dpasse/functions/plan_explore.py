@@ -9,35 +9,49 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.parameters.explore import ExploreParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
 
 @calcfunction
-def plan_explore(parameters: orm.Dict, **structures: orm.StructureData) -> dict[str, orm.Dict]:
-    """Return the parameters of each run, ``md_000``..., and ``selection`` of the choice, ``supercell``.
+def plan_explore(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
+    """Return ``runs``, what each run is of, and by its id the parameters of each, ``md``; ``selection`` of the choice
+    and ``supercell``.
 
     Every structure meets every temperature and pressure ``replicas`` times. Where that is more than ``runs``,
     so many are drawn by the seed, in turn from each structure, so that none is left out before another has
     two.
+
+    :param inputs: the ``structures`` by label.
     """
-    settings = parameters.get_dict()
-    seed = settings['seed']
-    conditions = list(product(settings['temperatures'], settings['pressures'], range(settings['replicas'])))
+    settings = ExploreParameters.model_validate(parameters.get_dict())
+    structures, seed = inputs['structures'], settings.seed
+    conditions = list(product(settings.temperatures, settings.pressures, range(settings.replicas)))
     queues = []
     for label in sorted(structures):
         order = np.random.default_rng(derive_seed(seed, 'conditions', label)).permutation(len(conditions))
         queues.append([(label, conditions[index]) for index in order])
-    turns = [run for turn in zip(*queues, strict=True) for run in turn]
-    plan: dict[str, orm.Dict] = {}
-    runs: dict[str, dict[str, Any]] = {}
-    for index, (structure, (temperature, pressure, _)) in enumerate(sorted(turns[: settings['runs']])):
-        key = f'md_{index:03d}'
-        condition = {'temperature': temperature, 'pressure': pressure}
-        plan[key] = orm.Dict({**settings['md'], **condition, 'seed': derive_seed(seed, key)})
-        runs[key] = {'structure': structure, **condition, 'steps': settings['md']['steps']}
-    selection = {name: settings[name] for name in ('trust', 'max_candidates', 'max_per_structure')}
-    selection['choice'] = settings.get('choice', 'random')
-    selection['relative_deviation'] = settings['md'].get('relative_deviation')
-    plan['selection'] = orm.Dict({**selection, 'seed': derive_seed(seed, 'selection'), 'runs': runs})
-    plan['supercell'] = orm.Dict({'supercell': settings['supercell']})
-    return plan
+    turns = [turn for turns in zip(*queues, strict=True) for turn in turns]
+    runs = Runs(
+        Run('md', number, structure=label, temperature=temperature, pressure=pressure, replica=replica)
+        for number, (label, (temperature, pressure, replica)) in enumerate(sorted(turns[: settings.runs]))
+    )
+    selection = settings.model_dump(include={'trust', 'max_candidates', 'max_per_structure', 'choice'})
+    selection['relative_deviation'] = settings.md.get('relative_deviation')
+    return {
+        'runs': orm.Dict(runs.to_dict()),
+        'md': {
+            key: orm.Dict(
+                {
+                    **settings.md,
+                    'temperature': run.temperature,
+                    'pressure': run.pressure,
+                    'seed': derive_seed(seed, 'md', run.number),
+                }
+            )
+            for key, run in runs.items()
+        },
+        'selection': orm.Dict({**selection, 'seed': derive_seed(seed, 'selection')}),
+        'supercell': orm.Dict({'supercell': settings.supercell}),
+    }

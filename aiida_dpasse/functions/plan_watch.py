@@ -8,14 +8,14 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.functions.adjust_training import WATCH_INTERVAL
+from aiida_dpasse.runs import Run, Runs
 
 
-def selection(trust: dict[str, Any], parameters: dict[str, Any], runs: dict[str, Any]) -> dict[str, Any]:
+def selection(trust: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of `select_candidates` for frames whose deviation is above a limit.
 
     :param trust: `watch.deviation` of the dynamics.
     :param parameters: those of the dynamics: the seed and the unit of the deviation.
-    :param runs: ``{name: {structure: ...}}``.
     """
     levels = {'mode': 'fixed', 'low': trust['limit'], 'high': trust.get('high', 10.0), 'quantile': 0.5}
     return {
@@ -26,19 +26,20 @@ def selection(trust: dict[str, Any], parameters: dict[str, Any], runs: dict[str,
         'choice': 'diverse',
         'relative_deviation': parameters.get('relative_deviation'),
         'seed': parameters['seed'],
-        'runs': runs,
     }
 
 
 @calcfunction
 def plan_watch(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return ``monitor``, which stops a run that leaves the committee's trust, and the ``selection`` of candidates.
+    """Return ``monitor``, which stops a run that leaves the committee's trust, the ``selection`` of
+    candidates, and the one run among ``runs``.
 
     :param parameters: those of `dpasse.md`, with `watch.deviation`.
     """
     given = parameters.get_dict()
-    run = {'md': {'structure': 'structure', 'temperature': given['temperature']}}
+    run = Run('md', structure='structure', temperature=given['temperature'])
     return {
         'monitor': orm.Dict({'entry_point': 'dpasse.untrusted', 'minimum_poll_interval': WATCH_INTERVAL}),
-        'selection': orm.Dict(selection(given['watch']['deviation'], given, run)),
+        'selection': orm.Dict(selection(given['watch']['deviation'], given)),
+        'runs': orm.Dict(Runs([run]).to_dict()),
     }

@@ -20,36 +20,34 @@ from aiida_dpasse.deepmd.selection import (
     first_of_each,
     trust_levels,
 )
+from aiida_dpasse.runs import Runs
 from aiida_dpasse.structures.diversity import describe_sets, farthest_points
-
-KNOWN, CALIBRATION = 'known_', 'calibration_'
 
 
 @calcfunction
-def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.Data]:
+def select_candidates(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
     """Return ``statistics`` and, if there are any, ``candidates``.
 
-    ``nodes`` are the frames that the runs sampled, by the run's name, with their deviations; those named
-    ``known_...`` hold frames that were labelled, or requested and refused, before: they are never chosen again; those
-    named ``calibration_...`` hold deviations and errors (see `compare_to_labels`) of frames labelled before.
-    ``parameters`` holds ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``choice``
-    ('random' or 'diverse'), ``relative_deviation`` (eV/A, or None if deviations are in eV/A), ``seed`` and ``runs``:
-    {name: {structure, steps, ...}} of every run that was started, those that gave no frame included.
-
-    The candidates' ``sources`` are the names of the runs, their steps and deviations are the samples' own.
+    The candidates' ``sources`` are the link labels of their samples, their steps and deviations are the samples' own.
     Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs``
-    the same per run; ``only_failures`` says that there is no candidate and no accurate frame but starts.
+    the same per run, with its record; ``only_failures`` says that there is no candidate and no accurate frame but
+    starts.
+
+    :param parameters: ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``choice``
+        ('random' or 'diverse'), ``relative_deviation`` (eV/A, or None if deviations are in eV/A) and ``seed``.
+    :param runs: the record of every run that was started, those that gave no frame included, by id.
+    :param inputs: ``samples``, the frames that the runs sampled, by id, with their deviations; ``known``, frames that
+        were labelled, or requested and refused, before: they are never chosen again; ``calibration``, deviations and
+        errors of frames labelled before (see `compare_to_labels`).
     """
-    settings = parameters.get_dict()
-    frames = {label: node for label, node in nodes.items() if isinstance(node, FramesData)}
-    known = {i for label, node in frames.items() if label.startswith(KNOWN) for i in node.ids()}
-    pairs = [node for label, node in sorted(nodes.items()) if label.startswith(CALIBRATION)]
+    settings, planned = parameters.get_dict(), Runs.from_dict(runs.get_dict())
+    frames = inputs.get('samples', {})
+    known = {i for node in inputs.get('known', {}).values() for i in node.ids()}
+    pairs = [node for _, node in sorted(inputs.get('calibration', {}).items())]
     samples = [
-        item.with_origin(sources=label)
-        for label in sorted(settings['runs'])
-        if label in frames
-        for item in frames[label].sets()
+        item.with_origin(sources=source_of(key)) for key in planned if key in frames for item in frames[key].sets()
     ]
+    structure_of = {source_of(key): str(run.structure) for key, run in planned.items()}
     sources = _join([item.sources for item in samples], str)
     deviations = _join([item.deviations for item in samples], float)
     steps = _join([item.steps for item in samples], int)
@@ -60,19 +58,19 @@ def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.
     candidates = np.flatnonzero(classes == CANDIDATE)
     ids = _join([item.ids for item in samples], str)[candidates]
     new = candidates[first_of_each(ids, known)]
-    structures = [settings['runs'][source]['structure'] for source in sources[new]]
+    structures = [structure_of[source] for source in sources[new]]
     limits = (settings['seed'], settings['max_candidates'], settings['max_per_structure'])
     if settings.get('choice') == 'diverse':
         chosen = new[farthest_points(describe_sets(samples, new), structures, *limits)]
     else:
         chosen = new[choose(structures, *limits)]
 
-    runs = {}
-    for label, run in settings['runs'].items():
-        mine = sources == label
+    rows = {}
+    for key, run in planned.items():
+        mine = sources == source_of(key)
         last = int(steps[mine].max()) if mine.any() else None
-        runs[label] = {
-            **run,
+        rows[key] = {
+            **run.to_dict(),
             **count_classes(classes[mine]),
             'chosen': int(mine[chosen].sum()),
             'last_step': last,
@@ -86,8 +84,8 @@ def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.
         'trust_low': low,
         'trust_high': high,
         **_summary(deviations),
-        'runs_without_frames': sorted(label for label, run in runs.items() if run['last_step'] is None),
-        'runs': runs,
+        'runs_without_frames': [key for key, row in rows.items() if row['last_step'] is None],
+        'runs': rows,
     }
     # The start of a run is often a crystal whose forces vanish by symmetry: that alone is no success.
     trusted = (classes == ACCURATE) & (steps > 0)
@@ -98,6 +96,11 @@ def select_candidates(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.
         reason = f'deviation between {low:.4g} and {high:.4g}{unit}'
         outputs['candidates'] = FramesData.from_sets(_take(samples, chosen, reason))
     return outputs
+
+
+def source_of(run: str) -> str:
+    """Return the link label of the samples of a run."""
+    return f'samples__{run}'
 
 
 def _joined(pairs: list[orm.Data], name: str) -> list[float]:

@@ -13,7 +13,6 @@ from aiida.parsers import Parser
 from numpy.typing import NDArray
 
 from aiida_dpasse.calculations.md import symbols_of
-from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.calculations.md_stops import Stop, find_stop
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
@@ -24,6 +23,7 @@ from aiida_dpasse.lammps.log import Log, parse_log
 from aiida_dpasse.lammps.script import DEVIATION_FILE, LAST_FILE, SAMPLES_FILE, total_steps
 from aiida_dpasse.lammps.summary import summarize_run
 from aiida_dpasse.lammps.watch import KEPT
+from aiida_dpasse.parameters.md import MDParameters
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,6 @@ from aiida.parsers import Parser
 from numpy.typing import NDArray
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT
-from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.calculations.md_stops import STOPS, what_was_found
 from aiida_dpasse.drivers.trajectory import LAST, THERMO
 from aiida_dpasse.lammps.datafile import lammps_frame
@@ -22,6 +21,7 @@ from aiida_dpasse.lammps.script import total_steps
 from aiida_dpasse.lammps.speed import katom_steps_per_s
 from aiida_dpasse.lammps.summary import summarize_run
 from aiida_dpasse.lammps.watch import KEPT
+from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.parsers.md import array_data
 
 

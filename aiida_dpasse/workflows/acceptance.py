@@ -11,15 +11,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.judge_student import judge_student
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_acceptance import POTENTIALS, plan_acceptance
 from aiida_dpasse.workflows.acceptance_parameters import AcceptanceParameters, validate_acceptance
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.initial_data import validate_structures
 from aiida_dpasse.workflows.md import MDBaseWorkChain
+from aiida_dpasse.workflows.validators import validate_labelled, validate_structures
 
 
 class AcceptanceWorkChain(DpasseWorkChain):
@@ -64,15 +64,15 @@ class AcceptanceWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             help='`accepted`, the `reason`, and `checks`: of each the value found, its limit and a sentence.',
         )
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_TEACHER_FAILED',
             message='The teacher itself failed in `{key}`: {reason} Choose milder conditions, or another teacher.',
         )
-        spec.exit_code(
-            401, 'ERROR_EVALUATION_FAILED', message='The test `{key}` failed: see its exit code; nothing was judged.'
+        exit_code(
+            spec, 'ERROR_EVALUATION_FAILED', message='The test `{key}` failed: see its exit code; nothing was judged.'
         )
-        spec.exit_code(620, 'ERROR_REFUSED', message='The student is refused. {reason}')
+        exit_code(spec, 'ERROR_REFUSED', message='The student is refused. {reason}')
 
     def prepare(self) -> None:
         """Make the supercells and queue tests and runs."""

@@ -7,8 +7,8 @@ from typing import Any
 from aiida import orm
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
 
 

@@ -10,6 +10,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.plan_active_learning import plan_active_learning
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.functions.stage_exploration import stage_exploration
@@ -17,11 +18,12 @@ from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
 from aiida_dpasse.functions.union_frames import union_frames
 from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters, validate_active_learning
 from aiida_dpasse.workflows.checked_loop import CheckedLoopWorkChain
-from aiida_dpasse.workflows.committee import CommitteeWorkChain, validate_labelled
+from aiida_dpasse.workflows.committee import CommitteeWorkChain
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.explore import ExploreWorkChain, validate_structures
+from aiida_dpasse.workflows.explore import ExploreWorkChain
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.label_sources import BY_CODE, define_labeller, labeller_of
+from aiida_dpasse.workflows.validators import validate_labelled, validate_structures
 
 
 class ActiveLearningWorkChain(CheckedLoopWorkChain):
@@ -97,22 +99,22 @@ class ActiveLearningWorkChain(CheckedLoopWorkChain):
         spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
         spec.output('iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.')
         spec.output('account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.')
-        spec.exit_code(410, 'ERROR_COMMITTEE', message='The committee of iteration {index} failed: {reason}')
-        spec.exit_code(411, 'ERROR_VALIDATION', message='The held-out errors of iteration {index} failed: {reason}')
-        spec.exit_code(412, 'ERROR_EXPLORATION', message='The exploration of iteration {index} failed: {reason}')
-        spec.exit_code(413, 'ERROR_LABELS', message='The labels of iteration {index} failed: {reason}')
-        spec.exit_code(
-            420,
+        exit_code(spec, 'ERROR_COMMITTEE_FAILED', message='The committee of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_VALIDATION_FAILED', message='The held-out errors of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_EXPLORATION_FAILED', message='The exploration of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_LABEL_FAILED', message='The labels of iteration {index} failed: {reason}')
+        exit_code(
+            spec,
             'ERROR_ONLY_FAILURES',
             message='In iteration {index} all sampled frames failed: {reason}',
         )
-        spec.exit_code(
-            600,
+        exit_code(
+            spec,
             'ERROR_NOT_CONVERGED',
             message='Not converged in {count} iterations: {verdict} Accept the outputs, or go on from `frames`.',
         )
-        spec.exit_code(
-            610,
+        exit_code(
+            spec,
             'ERROR_NO_CANDIDATES',
             message='Two explorations in a row gave no new labelled frame without convergence: {verdict} Lower '
             'the trust levels or explore other conditions.',
@@ -189,9 +191,9 @@ class ActiveLearningWorkChain(CheckedLoopWorkChain):
             self.ctx.parts[self.key('statistics')] = node.outputs.statistics
         if not node.is_finished_ok:
             barren = node.exit_status in ExploreWorkChain.get_exit_statuses(
-                ['ERROR_ALL_RUNS_FAILED', 'ERROR_ONLY_FAILURES']
+                ['ERROR_NO_RUN_FINISHED', 'ERROR_ONLY_FAILURES']
             )
-            return self.give_up(node, 'ERROR_ONLY_FAILURES' if barren else 'ERROR_EXPLORATION')
+            return self.give_up(node, 'ERROR_ONLY_FAILURES' if barren else 'ERROR_EXPLORATION_FAILED')
         self.ctx.barren += 1  # until its labels are there
         return None
 
@@ -220,7 +222,7 @@ class ActiveLearningWorkChain(CheckedLoopWorkChain):
                 initial=self.ctx.first, **self.ctx.labelled, metadata={'call_link_label': self.key('union')}
             )
         if not node.is_finished_ok and not self.all_rejected(node):
-            return self.give_up(node, 'ERROR_LABELS')
+            return self.give_up(node, 'ERROR_LABEL_FAILED')
         return None
 
     def all_rejected(self, node: orm.ProcessNode) -> bool:

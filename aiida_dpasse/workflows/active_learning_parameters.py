@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
+from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.workflows.committee import CommitteeParameters
 from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
 from aiida_dpasse.workflows.explore import ExploreParameters

@@ -8,14 +8,18 @@ from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import ExitCode, Process, ProcessBuilder, WorkChain
+from aiida.engine import ExitCode, PortNamespace, Process, ProcessBuilder, WorkChain
 from aiida.engine.processes.workchains.awaitable import Awaitable
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import Parameters, parameters_validator
+from aiida_dpasse.runs import Run
+from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
+from aiida_dpasse.workflows.validators import check_labels, validate_options
 
 CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
@@ -31,11 +35,17 @@ CODE_HELP = {
 ONE_PROCESS = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}, 'withmpi': False}
 #: Where the children of the queue lie in the context.
 DONE = 'done.'
+#: A process to submit, and its inputs.
+Child = tuple[type[Process], dict[str, Any]]
 
 
 def validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
-    """Return one sentence if the executable of ``code`` is not there."""
-    if not isinstance(code, orm.InstalledCode):
+    """Return one sentence if the executable of ``code`` is not there.
+
+    It opens a connection, so it looks once, in the shell of the user: in a worker, where a chain submits its children,
+    one missed connection would end the study.
+    """
+    if not isinstance(code, orm.InstalledCode) or Process.current() is not None:
         return None
     try:
         code.validate_filepath_executable()
@@ -61,6 +71,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     PARAMETERS: ClassVar[type[Parameters]]
     #: Name of the YAML file with the protocols.
     PROTOCOL: ClassVar[str]
+    #: Ports of potentials, or namespaces of them, that LAMMPS runs: a checkpoint there is frozen first.
+    RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ()
     #: Child chains whose protocols fill the parameters' fields of these names.
     CHILDREN: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {}
 
@@ -88,6 +100,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             valid_type=dict,
             non_db=True,
             default=dict,
+            validator=validate_options,
             help='Scheduler options by program: `default`, and over it `train`, `md`, `label`, `evaluate`, '
             '`transport`; a program that labels takes those of `label` and, over them, those of its code.',
         )
@@ -114,6 +127,32 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             default=lambda: orm.Bool(False),
             help='Whether the base chains remove their working directories when they are done.',
         )
+
+    @classmethod
+    def spec(cls) -> WorkChainSpec:
+        """Return the specification, which refuses labels that cannot name an input, whatever chain it is of."""
+        first = '_spec' not in cls.__dict__
+        spec = super().spec()
+        if first:
+            namespaces = [
+                name for name, port in spec.inputs.items() if isinstance(port, PortNamespace) and port.dynamic
+            ]
+            own = spec.inputs.validator
+
+            def validate(inputs: Any, port: Any) -> str | None:
+                return check_labels(inputs, namespaces) or (own(inputs, port) if own is not None else None)
+
+            spec.inputs.validator = validate
+        return spec
+
+    @property
+    def settings(self) -> Any:
+        """The parameters as their model, with every default."""
+        return self.PARAMETERS.model_validate(self.inputs.parameters.get_dict())
+
+    def namespace(self, name: str) -> dict[str, Any]:
+        """Return the inputs of a dynamic namespace by label, empty if it was not given."""
+        return dict(self.inputs.get(name, {}))
 
     # -- handing down -----------------------------------------------------------------------------------------------
 
@@ -145,13 +184,20 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     # -- many children, few at once ---------------------------------------------------------------------------------
 
-    def enqueue(self, maker: str, keys: Iterable[str]) -> None:
-        """Queue one child per key; the method named ``maker`` turns the key into (process class, inputs).
+    def enqueue(self, maker: str, runs: Iterable[Run | str]) -> None:
+        """Queue one child for each run; the method named ``maker`` turns the run into (process class, inputs).
 
-        Keys only are kept, since the context must survive a restart of the daemon. A key is the call's link label.
+        Records only are kept, since the context must survive a restart of the daemon.
         """
         self.ctx.setdefault('done', AttributeDict())
-        self.ctx.queue = [*self.ctx.get('queue', []), *([maker, key] for key in keys)]
+        self.ctx.setdefault('records', {})
+        queue = []
+        for run in runs:
+            key = run if isinstance(run, str) else run.id
+            if not isinstance(run, str):
+                self.ctx.records[key] = run.to_dict()
+            queue.append([maker, key])
+        self.ctx.queue = [*self.ctx.get('queue', []), *queue]
 
     def queue_left(self) -> bool:
         """Whether children wait to be submitted."""
@@ -159,26 +205,92 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     def submit_queue(self) -> None:
         """Submit as many children as may run at once, the next whenever one ends; they come to lie in `ctx.done`."""
-        self.fill(self.inputs.max_concurrent)
+        self.ctx.slots = {}
+        self.fill()
 
-    def fill(self, count: int) -> None:
-        """Submit the next ``count`` children of the queue and wait for them, and for those that follow them."""
-        for _ in range(min(count, len(self.ctx.queue))):
+    def fill(self) -> None:
+        """Submit children of the queue as long as the programs that they may run at once stay within the limit.
+
+        A job takes one of `max_concurrent`; a chain is handed its share of them, and takes so many.
+        """
+        while self.ctx.queue and (free := self.inputs.max_concurrent - sum(self.ctx.slots.values())) > 0:
             (maker, key), *self.ctx.queue = self.ctx.queue
-            process, inputs = getattr(self, maker)(key)
-            inputs.setdefault('metadata', {}).setdefault('call_link_label', key)
+            run = self.record(key)
+            process, inputs = getattr(self, maker)(run)
+            self.ctx.slots[key] = 1
+            if issubclass(process, DpasseWorkChain):
+                waiting = 1 + len(self.ctx.queue)
+                self.ctx.slots[key] = min(free, max(1, -(-free // waiting)))
+                inputs['max_concurrent'] = self.ctx.slots[key]
+            inputs.setdefault('metadata', {}).setdefault('call_link_label', run if isinstance(run, str) else run.label)
             self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
 
     def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
-        """Submit the next child in the place of one that ended: AiiDA itself goes on when all have ended only, and the
-        slowest of them would hold the others up. One that was submitted before a worker was killed is found again."""
+        """Submit the next children in the place of one that ended: AiiDA itself goes on when all have ended only, and
+        the slowest of them would hold the others up. One that was submitted before a worker was killed is found
+        again."""
         if awaitable.key.startswith(DONE) and self.queue_left():
             known = len(self._awaitables)
-            self.fill(1)
+            self.ctx.slots.pop(awaitable.key.removeprefix(DONE), None)
+            self.fill()
             for new in self._awaitables[known:]:
                 follow = functools.partial(self.call_soon, self._on_awaitable_finished, new)
                 self.runner.call_on_process_finish(new.pk, follow)
         super()._on_awaitable_finished(awaitable)
+
+    def record(self, key: str) -> Any:
+        """Return the run whose id is ``key``."""
+        record = self.ctx.records.get(key)
+        return key if record is None else Run(**record)
+
+    def ended(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
+        """Return the children that ended, by run, in the order in which they were queued.
+
+        :param what: kind of the children.
+        :param fields: values that the runs have.
+        """
+        runs = [Run(**record) for record in self.ctx.get('records', {}).values()]
+        done = self.ctx.get('done', {})
+        return {run: done[run.id] for run in runs if run.id in done and run.matches(what=what, **fields)}
+
+    def succeeded(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
+        """Return the children that ended with exit status 0; parameters as in `ended`."""
+        return {run: node for run, node in self.ended(what, **fields).items() if node.is_finished_ok}
+
+    def failed(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
+        """Return the children that ended otherwise; parameters as in `ended`."""
+        return {run: node for run, node in self.ended(what, **fields).items() if not node.is_finished_ok}
+
+    def report_failures(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
+        """Report each child that failed, with its reason, and return them; parameters as in `ended`."""
+        failed = self.failed(what, **fields)
+        for run, node in failed.items():
+            self.report(f'{run.label}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+        return failed
+
+    # -- potentials for LAMMPS --------------------------------------------------------------------------------------
+
+    def freeze_checkpoints(self) -> None:
+        """Queue the freezing of every potential of `RUNS_IN_LAMMPS` that is a checkpoint."""
+        given: list[DeepPotentialData] = []
+        for port in self.RUNS_IN_LAMMPS:
+            value = self.inputs.get(port)
+            given += [value] if isinstance(value, DeepPotentialData) else list((value or {}).values())
+        unique = {node.uuid: node for node in given if node.form == 'checkpoint'}
+        self.ctx.to_freeze = list(unique.values())
+        self.enqueue('make_freezing', [Run('freeze', number) for number in range(len(unique))])
+
+    def make_freezing(self, run: Run) -> Child:
+        """Return the freezing of one checkpoint."""
+        potential = self.ctx.to_freeze[run.number]
+        return self.job(FreezeBaseWorkChain, 'freeze', run.label, code=self.inputs.codes.dp, potential=potential)
+
+    def runnable(self, potential: DeepPotentialData) -> DeepPotentialData:
+        """Return the form of ``potential`` that LAMMPS runs: itself, or what `freeze_checkpoints` made of it."""
+        numbers = [i for i, node in enumerate(self.ctx.get('to_freeze', [])) if node.uuid == potential.uuid]
+        return self.ctx.done[Run('freeze', numbers[0]).id].outputs.frozen if numbers else potential
+
+    # -- one child after the other ----------------------------------------------------------------------------------
 
     def finished(self, prefix: str = '') -> dict[str, orm.ProcessNode]:
         """Return the children that ended well, by key, those whose key starts with ``prefix``."""
@@ -189,6 +301,17 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         """Return the children that did not end well, by key."""
         children = self.ctx.get('done', {})
         return {key: node for key, node in children.items() if key.startswith(prefix) and not node.is_finished_ok}
+
+    def job(self, process: type[JobBaseWorkChain], program: str, label: str, **inputs: Any) -> Child:
+        """Return the restarting chain of one of our jobs with its inputs.
+
+        :param process: the restarting chain.
+        :param program: whose scheduler options it takes.
+        :param label: its link label.
+        :param inputs: those of the job, its code among them.
+        """
+        job = {**inputs, 'metadata': {'options': self.options_for(program)}}
+        return process, {process.NAMESPACE: job, **self.restart(label)}
 
     def run_child(self, key: str, process: type[Process], inputs: dict[str, Any]) -> None:
         """Submit one child under the link label ``key`` and wait for it; it comes to lie in `ctx.<key>`."""
@@ -203,12 +326,15 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     # -- protocols --------------------------------------------------------------------------------------------------
 
     @classmethod
-    def protocol_parameters(cls, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def protocol_parameters(
+        cls, name: str | None = None, overrides: Mapping[str, Any] | orm.Dict | None = None
+    ) -> dict[str, Any]:
         """Return the parameters of protocol ``name``: the children's, this chain's over them, ``overrides`` over all.
 
         A field that the chain's own protocol sets to null switches that child off.
         """
-        own = merge(protocol(cls.PROTOCOL, name), overrides or {})
+        given = overrides.get_dict() if isinstance(overrides, orm.Dict) else overrides
+        own = merge(protocol(cls.PROTOCOL, name), given or {})
         for field, child in cls.CHILDREN.items():
             if own.get(field, {}) is not None:
                 own[field] = child.protocol_parameters(name, own.get(field))

@@ -26,7 +26,7 @@ class CheckedLoopWorkChain(CommitteeLoopWorkChain):
         """Take the errors, or give up."""
         node = self.ctx[self.key('evaluate')]
         if not node.is_finished_ok:
-            return self.give_up(node, 'ERROR_VALIDATION')
+            return self.give_up(node, 'ERROR_VALIDATION_FAILED')
         self.ctx.parts[self.key('errors')] = node.outputs.results
         return None
 
@@ -69,7 +69,7 @@ class CheckedLoopWorkChain(CommitteeLoopWorkChain):
 
     def submit_observation(self) -> None:
         """Submit these dynamics one by one: each runs as many programs at once as the loop may."""
-        self.fill(1)
+        self.submit_queue()
 
     def inspect_observation(self) -> None:
         """Take the diffusion coefficients; where there are none, the loop is not converged, and says why."""

@@ -9,13 +9,15 @@ from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.plan_committee import plan_committee
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.workflows.validators import best_form, validate_labelled
 
 
 class CommitteeParameters(Parameters):
@@ -36,13 +38,6 @@ class CommitteeParameters(Parameters):
         if self.minimum_members > self.members:
             raise ValueError(f'`minimum_members` ({self.minimum_members}) should not exceed `members` ({self.members})')
         return self
-
-
-def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
-    """Return one sentence if ``frames`` have no labels to be trained on."""
-    if frames is None or frames.labelled:
-        return None
-    return f'{port.name}: the frames have no energies and forces: label them with `dpasse.label` first.'
 
 
 class CommitteeWorkChain(DpasseWorkChain):
@@ -82,8 +77,8 @@ class CommitteeWorkChain(DpasseWorkChain):
             help='The members, by name: compressed where that was asked for, frozen otherwise.',
         )
         spec.output_namespace('learning_curves', valid_type=orm.ArrayData, help='The learning curve of each member.')
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_TOO_FEW_MEMBERS',
             message='Only {count} trainings succeeded where {minimum} are needed: the report names the '
             'others; correct `train`, or lower `minimum_members`.',
@@ -118,8 +113,3 @@ class CommitteeWorkChain(DpasseWorkChain):
         if len(members) < minimum:
             return self.exit_codes.ERROR_TOO_FEW_MEMBERS.format(count=len(members), minimum=minimum)
         return None
-
-
-def best_form(outputs: Any) -> DeepPotentialData:
-    """Return the compressed potential of a training if it made one, the frozen one otherwise."""
-    return outputs.compressed if 'compressed' in outputs else outputs.frozen

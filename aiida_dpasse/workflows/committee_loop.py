@@ -46,7 +46,7 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         """Take the committee, or give up."""
         node = self.ctx[self.key('committee')]
         if not node.is_finished_ok:
-            return self.give_up(node, 'ERROR_COMMITTEE')
+            return self.give_up(node, 'ERROR_COMMITTEE_FAILED')
         self.ctx.committee = dict(node.outputs.potentials)
         return None
 

@@ -9,12 +9,13 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.determine_transport import determine_transport
 from aiida_dpasse.functions.lengthen_run import lengthen_run
 from aiida_dpasse.functions.plan_conductivity import plan_conductivity
 from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
 from aiida_dpasse.workflows.conductivity_runs import NAMES, STOPPED, ConductivityRuns, run_of
-from aiida_dpasse.workflows.initial_data import validate_structures
+from aiida_dpasse.workflows.validators import validate_structures
 
 
 class ConductivityWorkChain(ConductivityRuns):
@@ -98,25 +99,25 @@ class ConductivityWorkChain(ConductivityRuns):
             help="Frames of all runs beyond the committee's trust, to be labelled; absent if none.",
         )
         spec.output('trust', valid_type=orm.Dict, required=False, help='Deviation of the committee in each run.')
-        spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
-        spec.exit_code(
-            400,
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
+        exit_code(
+            spec,
             'ERROR_NO_RUN_FINISHED',
             message='None of the {count} runs ended well, the first because: {reason}',
         )
-        spec.exit_code(
-            600,
+        exit_code(
+            spec,
             'ERROR_UNDETERMINED',
             message='The conductivity is undetermined: {reason} Run longer, hotter, or in a larger cell.',
         )
-        spec.exit_code(
-            610,
+        exit_code(
+            spec,
             'ERROR_IMPRECISE',
             message='The diffusion is not known to {wanted:.0%} at {temperatures} within {steps} steps: accept the '
             'outputs, raise `precision.maximum_steps`, or simulate a larger cell.',
         )
-        spec.exit_code(
-            620,
+        exit_code(
+            spec,
             'ERROR_ALL_STOPPED',
             message='At no temperature did all runs keep their limits. {reason} Simulate colder, or train the '
             'potential on the candidates.',

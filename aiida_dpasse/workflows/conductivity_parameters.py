@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field, PositiveFloat, model_validator
 
 from aiida_dpasse.calculations.md_ase import check_dynamics
-from aiida_dpasse.calculations.md_parameters import DeviationLimit, check_transport_run, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.calculations.transport import VAN_HOVE_RANGE
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.md import DeviationLimit, check_transport_run, refuse_what_is_set
 
 
 class MobileIonParameters(Parameters):

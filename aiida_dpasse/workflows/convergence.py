@@ -9,13 +9,14 @@ from aiida.engine import ExitCode, Process, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, PositiveInt, model_validator
 
-from aiida_dpasse.calculations.md_parameters import check_transport_run, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_convergence import plan_convergence
 from aiida_dpasse.functions.tabulate_convergence import tabulate_convergence
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.md import check_transport_run, refuse_what_is_set
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.conductivity_parameters import MobileIonParameters, validate_conductivity
 from aiida_dpasse.workflows.conductivity_runs import NAMES
@@ -93,13 +94,13 @@ class ConvergenceWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             help='`points`: diffusion by size and length, with its spread; `recommended`, and the `reason`.',
         )
-        spec.exit_code(210, 'ERROR_STRUCTURE', message='The cell cannot be repeated. {reason}')
-        spec.exit_code(
-            400,
+        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
+        exit_code(
+            spec,
             'ERROR_NO_RUN_FINISHED',
             message='None of the {count} runs ended well, the first because: {reason}',
         )
-        spec.exit_code(610, 'ERROR_NOT_CONVERGED', message='No size and length is enough. {reason}')
+        exit_code(spec, 'ERROR_NOT_CONVERGED', message='No size and length is enough. {reason}')
 
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the largest first: they take longest."""
@@ -109,7 +110,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
             try:
                 cell = make_supercell(self.inputs.structure, self.ctx.plan[key], metadata={'call_link_label': key})
             except ValueError as exception:
-                return self.exit_codes.ERROR_STRUCTURE.format(reason=str(exception))
+                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
             self.ctx.supercells[key.removeprefix('supercell_')] = cell
         runs = [key for key in self.ctx.plan if key.startswith('md_')]
         self.enqueue('make_run', sorted(runs, key=lambda key: (-len(self.cell_of(key).sites), key)))

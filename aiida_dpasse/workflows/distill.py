@@ -11,17 +11,17 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.account_distillation import account_distillation
 from aiida_dpasse.functions.compare_errors import compare_errors
 from aiida_dpasse.functions.compare_speed import compare_speed
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.workflows.acceptance import AcceptanceWorkChain
-from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.distill_parameters import DistillParameters, validate_distill
-from aiida_dpasse.workflows.initial_data import validate_structures
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
 from aiida_dpasse.workflows.taught_rounds import TaughtRoundsWorkChain
+from aiida_dpasse.workflows.validators import validate_labelled, validate_structures
 
 
 class DistillWorkChain(TaughtRoundsWorkChain):
@@ -108,36 +108,36 @@ class DistillWorkChain(TaughtRoundsWorkChain):
         spec.output(
             'verdict', valid_type=orm.Dict, required=False, help='Whether the student is accepted, and every check.'
         )
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_DYNAMICS_FAILED',
             message='Only {count} of {starts} runs of the teacher ended well: shorten `dynamics.md.timestep`, lower '
             'its temperature, or train the teacher on more frames.',
         )
-        spec.exit_code(
-            401, 'ERROR_LABEL_FAILED', message='The teacher did not label: see the exit code of the child `label`.'
+        exit_code(
+            spec, 'ERROR_LABEL_FAILED', message='The teacher did not label: see the exit code of the child `label`.'
         )
-        spec.exit_code(
-            402,
+        exit_code(
+            spec,
             'ERROR_TRAINING_FAILED',
             message='The student was not trained: see the exit code of the child `train`, correct `parameters.train`.',
         )
-        spec.exit_code(
-            403,
+        exit_code(
+            spec,
             'ERROR_EVALUATION_FAILED',
             message='The test of the student failed: see the exit code of the child `{key}`; the student is attached.',
         )
-        spec.exit_code(
-            610,
+        exit_code(
+            spec,
             'ERROR_STUDENT_UNSTABLE',
             message="The student does not survive the teacher's first run: train it longer or on more frames.",
         )
-        spec.exit_code(
-            404,
+        exit_code(
+            spec,
             'ERROR_ACCEPTANCE_FAILED',
             message='Nothing was judged: see the child `accept`; the student is attached.',
         )
-        spec.exit_code(620, 'ERROR_REFUSED', message='The student is refused, and attached. {reason}')
+        exit_code(spec, 'ERROR_REFUSED', message='The student is refused, and attached. {reason}')
 
     def hold_out(self) -> ExitCode | None:
         """Account for runs and labels, and hold frames out of the training."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.workflows.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.workflows.held_out import SplitParameters
 from aiida_dpasse.workflows.initial_data import PerturbationParameters

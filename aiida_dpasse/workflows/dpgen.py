@@ -9,13 +9,13 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ProcessBuilder
 
-from aiida_dpasse.calculations.parameters import check_parameters
 from aiida_dpasse.data.conversion import sets_from_dpdata, sets_to_ase
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.dpgen.keys import Unmatched
 from aiida_dpasse.dpgen.param import Conversion, read_dpgen
 from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 
 

@@ -12,15 +12,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.plan_electrolyte import plan_electrolyte
 from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
 from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
 from aiida_dpasse.workflows.distill import DistillWorkChain
 from aiida_dpasse.workflows.finetune import FinetuneWorkChain
-from aiida_dpasse.workflows.initial_data import InitialDataWorkChain, validate_structures
+from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
 from aiida_dpasse.workflows.label_sources import BY_CODE, define_labeller, labeller_of
 from aiida_dpasse.workflows.pretrain import PretrainWorkChain
 from aiida_dpasse.workflows.study import (
@@ -30,6 +30,7 @@ from aiida_dpasse.workflows.study import (
     phases_of,
     validate_study,
 )
+from aiida_dpasse.workflows.validators import validate_labelled, validate_structures
 
 
 class ElectrolyteWorkChain(DpasseWorkChain):
@@ -113,14 +114,14 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         for phase, process in cls.PHASES.items():
             spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
         spec.output('summary', valid_type=orm.Dict, required=False, help='The numbers of the study at a glance.')
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_PHASE_FAILED',
             message='The phase `{phase}` failed: {reason} The results before it are attached: hand them in to go on.',
         )
-        spec.exit_code(
-            600,
-            'ERROR_CONDUCTIVITY_UNDETERMINED',
+        exit_code(
+            spec,
+            'ERROR_UNDETERMINED',
             message='All phases ran, but the conductivity is undetermined: {reason}',
         )
 
@@ -298,5 +299,5 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.out('summary', summary)
         imprecise = ConductivityWorkChain.exit_codes.ERROR_IMPRECISE.status
         if 'conductivity' in self.ctx.remarks and self.ctx.conductivity.exit_status != imprecise:
-            return self.exit_codes.ERROR_CONDUCTIVITY_UNDETERMINED.format(reason=self.ctx.remarks['conductivity'])
+            return self.exit_codes.ERROR_UNDETERMINED.format(reason=self.ctx.remarks['conductivity'])
         return None

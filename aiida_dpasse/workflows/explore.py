@@ -2,105 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
-from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_explore import plan_explore
 from aiida_dpasse.functions.select_candidates import select_candidates
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.parameters.explore import ExploreParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
-
-
-class TrustParameters(Parameters):
-    """Which deviations of the committee's forces are accurate, candidates or failed; without unit where the dynamics
-    writes relative ones."""
-
-    mode: Literal['fixed', 'adaptive', 'calibrated'] = Field(
-        description='`fixed`: the levels as they are; `adaptive`: both are multiplied by the factor, 1 at '
-        'least, that makes the fraction `quantile` of the frames accurate; `calibrated`: they are errors, and both are '
-        'divided by the median of error over deviation of the frames that were labelled before, ten at least.'
-    )
-    low: float = Field(gt=0, description='Deviation (calibrated: error) in eV/A below which a frame is accurate.')
-    high: float = Field(
-        gt=0,
-        description='Deviation (calibrated: error) in eV/A from which a frame is failed: too far out to be labelled.',
-    )
-    quantile: float = Field(gt=0, lt=1, description='Fraction of the frames that adaptive levels make accurate.')
-    explosion: float = Field(
-        gt=0, description='Deviation in eV/A from which a frame has exploded: failed whatever the levels are.'
-    )
-
-    @model_validator(mode='after')
-    def _order(self) -> TrustParameters:
-        if not self.low < self.high <= self.explosion:
-            raise ValueError(
-                f'`low` ({self.low}) should be below `high` ({self.high}), and that not above `explosion` '
-                f'({self.explosion})'
-            )
-        return self
-
-
-class ExploreParameters(Parameters):
-    """Which runs are made and which of their frames are chosen."""
-
-    supercell: float | list[int] | list[list[int]] = Field(
-        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
-    )
-    temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')
-    pressures: list[float] = Field(min_length=1, description='Pressures in GPa.')
-    replicas: int = Field(gt=0, description='How often each structure starts at each temperature and pressure.')
-    runs: int | None = Field(
-        gt=0, description='So many of these runs are drawn, in turn from each structure; null makes all.'
-    )
-    md: dict[str, Any] = Field(
-        description='Parameters of `dpasse.md` for each run, without `temperature`, `pressure` and `seed`.'
-    )
-    trust: TrustParameters = Field(description='Trust levels.')
-    max_candidates: int = Field(gt=0, description='At most so many frames are chosen.')
-    choice: Literal['random', 'diverse'] = Field(
-        default='random',
-        description='How they are chosen among the candidates: at random, or those that differ most from each other by '
-        'their radial distributions.',
-    )
-    max_per_structure: int | None = Field(gt=0, description='At most so many of one structure; null sets no limit.')
-    seed: int = Field(
-        ge=0,
-        description='Seed of runs and choice; a calling chain replaces it by one derived from its own.',
-    )
-
-    @model_validator(mode='after')
-    def _runs(self) -> ExploreParameters:
-        refuse_what_is_set(self.md, ('temperature', 'pressure', 'seed'))
-        if self.md.get('sample_interval') is None:
-            raise ValueError('`md.sample_interval` is missing: give the number of steps between two sampled frames')
-        if self.trust.mode == 'calibrated' and self.md.get('relative_deviation'):
-            raise ValueError('`md.relative_deviation` should be null with `trust.mode` calibrated: errors are in eV/A')
-        for temperature in self.temperatures:
-            for pressure in self.pressures:
-                run = {**self.md, 'temperature': temperature, 'pressure': pressure, 'seed': 1}
-                if message := check_parameters(MDParameters, run):
-                    raise ValueError(f'one of the runs is not possible: {message}')
-        return self
-
-
-def validate_structures(structures: Any, _: Any = None) -> str | None:
-    """Return one sentence if there is no structure or one of them is not fully ordered."""
-    if not structures:
-        return 'structures: there is none; give at least one.'
-    for label, structure in structures.items():
-        if message := check_ordered(structure):
-            return f'structures.{label}: {message}'
-    return None
+from aiida_dpasse.workflows.validators import validate_structures
 
 
 def validate_committee(potentials: Any, _: Any = None) -> str | None:
@@ -174,14 +92,14 @@ class ExploreWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             help='Frames sampled, accurate, candidate, failed and chosen, also by run, and the trust levels.',
         )
-        spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
-        spec.exit_code(
-            410,
-            'ERROR_ALL_RUNS_FAILED',
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        exit_code(
+            spec,
+            'ERROR_NO_RUN_FINISHED',
             message='No run gave a frame: see why the first failed; shorten the timestep or train longer.',
         )
-        spec.exit_code(
-            411,
+        exit_code(
+            spec,
             'ERROR_ONLY_FAILURES',
             message='No frame but the starts is trusted, {failed} deviate by more than {high:.3g} eV/A: train longer '
             'or on more frames, start at lower temperatures, or raise `trust.high`.',
@@ -189,47 +107,48 @@ class ExploreWorkChain(DpasseWorkChain):
 
     def setup(self) -> ExitCode | None:
         """Draw the runs and queue them; make the supercells of the structures that they start from."""
-        plan = plan_explore(self.inputs.parameters, **self.inputs.structures, metadata={'call_link_label': 'plan'})
-        self.ctx.plan = plan
-        self.ctx.runs = plan['selection']['runs']
+        self.ctx.plan = plan_explore(
+            self.inputs.parameters, structures=self.namespace('structures'), metadata={'call_link_label': 'plan'}
+        )
+        runs = Runs.from_dict(self.ctx.plan['runs'])
         self.ctx.cells = {}
-        for label in sorted({run['structure'] for run in self.ctx.runs.values()}):
+        for label in sorted({str(run.structure) for run in runs.values()}):
             structure, metadata = self.inputs.structures[label], {'call_link_label': f'supercell_{label}'}
             try:
-                self.ctx.cells[label] = make_supercell(structure, plan['supercell'], metadata=metadata)
+                self.ctx.cells[label] = make_supercell(structure, self.ctx.plan['supercell'], metadata=metadata)
             except ValueError as exception:
                 return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
-        self.enqueue('make_run', sorted(self.ctx.runs))
+        self.enqueue('make_run', runs.values())
         return None
 
-    def make_run(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
-        """Return run ``key``."""
-        md = {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.cells[self.ctx.runs[key]['structure']],
-            'potentials': dict(self.inputs.potentials),
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('md')},
-        }
-        return MDBaseWorkChain, {'md': md, **self.restart(key)}
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one run."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cells[run.structure],
+            potentials=self.namespace('potentials'),
+            parameters=self.ctx.plan['md'][run.id],
+        )
 
     def select(self) -> ExitCode | None:
         """Choose the candidates among the frames of all runs, those before an explosion included."""
-        for key, node in self.unfinished('md_').items():
-            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        samples = {key: node.outputs.frames for key, node in self.ctx.done.items() if 'frames' in node.outputs}
-        known = {f'known_{label}': frames for label, frames in self.inputs.get('known', {}).items()}
+        self.report_failures('md')
+        samples = {run.id: node.outputs.frames for run, node in self.ended('md').items() if 'frames' in node.outputs}
         outputs = select_candidates(
             self.ctx.plan['selection'],
-            **samples,
-            **known,
-            **{f'calibration_{label}': pairs for label, pairs in self.inputs.get('calibration', {}).items()},
+            self.ctx.plan['runs'],
+            samples=samples,
+            known=self.namespace('known'),
+            calibration=self.namespace('calibration'),
             metadata={'call_link_label': 'select'},
         )
         statistics = outputs['statistics']
         self.out('statistics', statistics)
         if not samples:
-            return self.exit_codes.ERROR_ALL_RUNS_FAILED
+            return self.exit_codes.ERROR_NO_RUN_FINISHED
         if statistics['only_failures']:
             return self.exit_codes.ERROR_ONLY_FAILURES.format(
                 failed=statistics['failed'], high=statistics['trust_high']

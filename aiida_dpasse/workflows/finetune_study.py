@@ -11,19 +11,20 @@ from aiida.plugins import CalculationFactory
 from pydantic import Field, PositiveInt, model_validator
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.draw_frames import draw_frames
 from aiida_dpasse.functions.plan_finetune_study import ALIGNED, plan_finetune_study
 from aiida_dpasse.functions.read_potential import read_potential
 from aiida_dpasse.functions.split_frames import part_size, split_frames
 from aiida_dpasse.functions.tabulate_finetune_study import tabulate_finetune_study
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.chain import ONE_PROCESS, DpasseWorkChain
-from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.finetune import validate_pretrained
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.workflows.validators import validate_labelled
 
 
 class FinetuneStudyParameters(Parameters):
@@ -118,13 +119,13 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         spec.output_namespace(
             'potentials', valid_type=DeepPotentialData, help='Frozen, tuned on the most frames, by repeat.'
         )
-        spec.exit_code(
-            400,
-            'ERROR_TRAININGS_FAILED',
+        exit_code(
+            spec,
+            'ERROR_TRAINING_FAILED',
             message='No fine-tuning succeeded: see the exit codes of the trainings, correct `parameters.tune`.',
         )
-        spec.exit_code(
-            401,
+        exit_code(
+            spec,
             'ERROR_EVALUATION_FAILED',
             message='The test of the potentials failed: see the exit code of `evaluate`; the potentials are attached.',
         )
@@ -184,7 +185,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
             self.report(f'{key}<{node.pk}> failed with exit code {node.exit_status}: {node.exit_message}')
         tuned = self.finished('tuned_')
         if not tuned:
-            return self.exit_codes.ERROR_TRAININGS_FAILED
+            return self.exit_codes.ERROR_TRAINING_FAILED
         most = max(self.inputs.parameters['sizes'])
         best = {key: node for key, node in tuned.items() if key.startswith(f'tuned_{most:05d}_')}
         self.out('potentials', {key: node.outputs.frozen for key, node in best.items()})

@@ -10,14 +10,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.split_frames import split_frames
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.committee import validate_labelled
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.workflows.validators import validate_labelled
 
 HELD_OUT = ('validation_data', 'test_data')
 
@@ -90,18 +91,18 @@ class HeldOutWorkChain(DpasseWorkChain):
         spec.output('training_data', valid_type=FramesData, help='Frames that the potential was trained on.')
         spec.output('test_data', valid_type=FramesData, help='Frames that the errors are computed on.')
         spec.output('errors', valid_type=orm.Dict, help='Errors on the test data, by potential.')
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_TRAINING_FAILED',
             message='The training failed: see its exit code, correct `parameters.train` and submit again.',
         )
-        spec.exit_code(
-            401,
+        exit_code(
+            spec,
             'ERROR_EVALUATION_FAILED',
             message='The test of the potential failed: see the exit code of `evaluate`; the potential is attached.',
         )
-        spec.exit_code(
-            302,
+        exit_code(
+            spec,
             'ERROR_NO_POTENTIAL',
             message='The training left no checkpoint or frozen potential: set `parameters.train.freeze` and the '
             'backend `pytorch`.',

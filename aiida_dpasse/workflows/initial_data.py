@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida import orm
 from aiida.engine import ExitCode, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.label import DynamicsParameters, RelaxationParameters
-from aiida_dpasse.calculations.parameters import Parameters
-from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.frames_from_structures import frames_from_structures
 from aiida_dpasse.functions.perturb_structures import perturb_structures
 from aiida_dpasse.functions.plan_initial_data import plan_initial_data
 from aiida_dpasse.functions.relaxed_structures import relaxed_structures
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
 from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.workflows.validators import validate_structures
 
 
 class PerturbationParameters(Parameters):
@@ -49,16 +48,6 @@ class InitialDataParameters(Parameters):
     )
     label: LabelParameters = Field(description='Labels; `batch_size` counts perturbed copies.')
     seed: int = Field(ge=0, description='Seed of perturbations and dynamics.')
-
-
-def validate_structures(structures: Any, _: Any) -> str | None:
-    """Return one sentence if there is no structure, or one has partial occupancies."""
-    if not structures:
-        return 'structures: give at least one.'
-    for label, structure in structures.items():
-        if message := check_ordered(structure):
-            return f'structures.{label}: {message}'
-    return None
 
 
 class InitialDataWorkChain(DpasseWorkChain):
@@ -94,15 +83,15 @@ class InitialDataWorkChain(DpasseWorkChain):
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
         spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame.')
-        spec.exit_code(
-            412,
-            'ERROR_RELAXATION',
+        exit_code(
+            spec,
+            'ERROR_RELAXATION_FAILED',
             message='A structure did not relax ({reason}): allow more `relax.steps`, or start from a better one.',
         )
-        spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures could not be perturbed. {reason}')
-        spec.exit_code(
-            410,
-            'ERROR_LABEL',
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures could not be perturbed. {reason}')
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
             message='The labelling failed, with the good labels attached: {reason}',
         )
 
@@ -126,7 +115,7 @@ class InitialDataWorkChain(DpasseWorkChain):
         if not self.ctx.relax.is_finished_ok or account['admitted'] < account['requested']:
             reasons = [entry['reason'] for state in ('rejected', 'failed') for entry in account.get(state, [])]
             reason = reasons[0] if reasons else self.ctx.relax.exit_message
-            return self.exit_codes.ERROR_RELAXATION.format(reason=reason)
+            return self.exit_codes.ERROR_RELAXATION_FAILED.format(reason=reason)
         relaxed = relaxed_structures(self.ctx.relax.outputs.frames, metadata={'call_link_label': 'relaxed'})
         self.ctx.structures = dict(relaxed)
         return None
@@ -162,5 +151,5 @@ class InitialDataWorkChain(DpasseWorkChain):
             if name in node.outputs:
                 self.out(name, node.outputs[name])
         if not node.is_finished_ok:
-            return self.exit_codes.ERROR_LABEL.format(reason=node.exit_message)
+            return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
         return None

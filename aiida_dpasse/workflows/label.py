@@ -12,6 +12,7 @@ from pydantic import Field
 from aiida_dpasse.calculations.label import LabelCalculation, LabelJobParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.records import FAILED
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.merge_accounts import merge_accounts
 from aiida_dpasse.functions.plan_label import BATCH_SIZE, plan_label
 from aiida_dpasse.functions.select_failed import select_failed
@@ -86,13 +87,13 @@ class LabelWorkChain(DpasseWorkChain):
             help='`requested`, `admitted`, `rejected` and `failed` (lists of `id` and `reason`), `retried`, and the '
             'number of `calculations`.',
         )
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_NO_FRAME_ADMITTED',
             message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
         )
-        spec.exit_code(
-            411,
+        exit_code(
+            spec,
             'ERROR_TOO_MANY_FAILED',
             message='{failed} of {requested} frames failed, the first because {reason}: the good labels are '
             'attached, lower `minimum_success` to go on with them.',

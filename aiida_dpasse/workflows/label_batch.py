@@ -10,9 +10,10 @@ from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.workflows.chain import ONE_PROCESS, DpasseWorkChain
 
 
@@ -64,8 +65,8 @@ class BatchLabelWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             help='`requested`, `admitted`, and `rejected`, `failed` and `objections` as lists of `id` and `reason`.',
         )
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_NO_FRAME_ADMITTED',
             message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
         )

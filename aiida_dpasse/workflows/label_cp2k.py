@@ -12,10 +12,10 @@ from aiida.plugins import CalculationFactory
 from pydantic import Field, field_validator, model_validator
 
 from aiida_dpasse.calculations.label import LabelJobParameters
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.cp2k.input import DEFAULTS, SCF, missing_kinds
 from aiida_dpasse.functions.plan_cp2k_label import plan_cp2k_label
 from aiida_dpasse.functions.read_cp2k_labels import read_cp2k_labels
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain, KpointsParameters
 
 

@@ -9,9 +9,9 @@ from aiida.plugins import CalculationFactory
 from pydantic import Field, field_validator, model_validator
 
 from aiida_dpasse.calculations.label import LabelJobParameters
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.functions.plan_shell_label import ANSWER, FRAMES_KEY, plan_shell_label
 from aiida_dpasse.functions.read_shell_labels import read_shell_labels
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
 
 

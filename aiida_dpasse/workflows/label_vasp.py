@@ -12,9 +12,9 @@ from aiida.plugins import DataFactory, WorkflowFactory
 from pydantic import Field, field_validator
 
 from aiida_dpasse.calculations.label import LabelJobParameters
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.functions.plan_vasp_label import DEFAULTS, plan_vasp_label
 from aiida_dpasse.functions.read_vasp_labels import STARTED, read_vasp_labels
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.vasp.incar import OURS
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain, KpointsParameters
 

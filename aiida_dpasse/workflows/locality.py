@@ -10,6 +10,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.gather_runs import gather_runs
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_locality import plan_locality
@@ -59,19 +60,21 @@ class LocalityWorkChain(DpasseWorkChain):
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
         spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame to label.')
-        spec.exit_code(
-            400,
+        exit_code(
+            spec,
             'ERROR_NO_RUN_FINISHED',
             message='None of the {count} runs ended well, the first because: {reason}',
         )
-        spec.exit_code(
-            401,
+        exit_code(
+            spec,
             'ERROR_INCOMPLETE',
             message='No spread is known at {distances} A: see `runs` of the output `locality`, correct what failed '
             'there; the other distances are attached.',
         )
-        spec.exit_code(
-            410, 'ERROR_LABEL', message='The labelling failed, with what the good labels tell attached: {reason}'
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
+            message='The labelling failed, with what the good labels tell attached: {reason}',
         )
 
     def setup(self) -> None:
@@ -110,7 +113,7 @@ class LocalityWorkChain(DpasseWorkChain):
         """Attach the table and the labels, also of a labelling that failed, and say what is missing."""
         node = self.ctx.labelling
         if 'account' not in node.outputs:
-            return self.exit_codes.ERROR_LABEL.format(reason=node.exit_message)
+            return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
         labelling = {name: node.outputs[name] for name in ('frames', 'account') if name in node.outputs}
         self.out_many(labelling)
         table = tabulate_locality(
@@ -119,6 +122,6 @@ class LocalityWorkChain(DpasseWorkChain):
         self.out('locality', table)
         self.report(table['verdict'])
         if not node.is_finished_ok:
-            return self.exit_codes.ERROR_LABEL.format(reason=node.exit_message)
+            return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
         unknown = [f'{row["distance_A"]:g}' for row in table['rows'] if row['force_spread_meV_A'] is None]
         return self.exit_codes.ERROR_INCOMPLETE.format(distances=', '.join(unknown)) if unknown else None

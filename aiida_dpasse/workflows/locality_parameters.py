@@ -8,9 +8,9 @@ from aiida import orm
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from aiida_dpasse.calculations.md import validate_inputs, validate_structure
-from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.functions.plan_locality import spheres_of
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.workflows.label import LabelParameters
 from aiida_dpasse.workflows.label_sources import validate_labeller
 

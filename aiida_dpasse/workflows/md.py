@@ -22,6 +22,7 @@ from aiida_dpasse.calculations.md import MDCalculation
 from aiida_dpasse.calculations.md_stops import BY_LABEL, define_stops
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.merge_segments import merge_segments
 from aiida_dpasse.functions.plan_watch import plan_watch
 from aiida_dpasse.functions.select_candidates import select_candidates
@@ -38,6 +39,7 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
 
     _process_class = MDCalculation
     PROTOCOL: ClassVar[str] = 'md'
+    NAMESPACE: ClassVar[str] = 'md'
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -69,8 +71,8 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
             'set and there are any.',
         )
         define_stops(spec)
-        spec.exit_code(
-            420,
+        exit_code(
+            spec,
             'ERROR_NO_PROGRESS',
             message='The last segment ended at the step at which it began: give more `max_wallclock_seconds`.',
         )
@@ -148,7 +150,10 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
                 self.out(name, node)
         if self.ctx.watch is not None and 'frames' in outputs:
             found = select_candidates(
-                self.ctx.watch['selection'], md=outputs['frames'], metadata={'call_link_label': 'select'}
+                self.ctx.watch['selection'],
+                self.ctx.watch['runs'],
+                samples=dict.fromkeys(self.ctx.watch['runs'].get_dict(), outputs['frames']),
+                metadata={'call_link_label': 'select'},
             )
             if 'candidates' in found:
                 self.out('candidates', found['candidates'])

@@ -13,16 +13,17 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.draw_frames import draw_frames
 from aiida_dpasse.functions.plan_model_study import plan_model_study
 from aiida_dpasse.functions.tabulate_model_study import tabulate_model_study
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.committee import best_form, validate_labelled
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
 from aiida_dpasse.workflows.label import share_of
 from aiida_dpasse.workflows.model_study_parameters import ModelStudyParameters, validate_model_study
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validate import ValidateWorkChain
+from aiida_dpasse.workflows.validators import best_form, validate_labelled
 
 #: What a conductivity tells, whatever its exit code.
 FOUND = ('transport', 'arrhenius')
@@ -84,18 +85,18 @@ class ModelStudyWorkChain(DpasseWorkChain):
             valid_type=DeepPotentialData,
             help='Frozen, or compressed if their training says so, by `<model>_<data>_<n>_<r>`.',
         )
-        spec.exit_code(
-            400,
-            'ERROR_TRAININGS_FAILED',
+        exit_code(
+            spec,
+            'ERROR_TRAINING_FAILED',
             message='No training succeeded: see their exit codes and correct `parameters.models`.',
         )
-        spec.exit_code(
-            401,
+        exit_code(
+            spec,
             'ERROR_VALIDATION_FAILED',
             message='The potentials could not be tested, because {reason} They are attached.',
         )
-        spec.exit_code(
-            402,
+        exit_code(
+            spec,
             'ERROR_INCOMPLETE',
             message='{count} of the trainings, tests and dynamics failed, the first, `{key}`, because {reason} What '
             'the others tell is attached.',
@@ -136,7 +137,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         self.ctx.potentials = {**trained, **self.inputs.get('potentials', {})}
         calculators = dict(self.inputs.get('calculators', {}))
         if not self.ctx.potentials and not calculators:
-            return self.exit_codes.ERROR_TRAININGS_FAILED
+            return self.exit_codes.ERROR_TRAINING_FAILED
         inputs = {
             **self.shared(ValidateWorkChain, 'validation'),
             'parameters': self.ctx.plan['validation'],

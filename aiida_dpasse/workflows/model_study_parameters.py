@@ -7,8 +7,8 @@ from typing import Any, Literal
 from aiida import orm
 from pydantic import Field, PositiveInt, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
 from aiida_dpasse.workflows.validate_parameters import ValidateParameters, validate_validation
 

@@ -9,16 +9,18 @@ from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.plan_simplify import plan_simplify
 from aiida_dpasse.functions.select_informative import select_informative
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.functions.tabulate_simplify import tabulate_simplify
 from aiida_dpasse.functions.union_frames import union_frames
-from aiida_dpasse.workflows.committee import CommitteeParameters, CommitteeWorkChain, validate_labelled
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.workflows.committee import CommitteeParameters, CommitteeWorkChain
 from aiida_dpasse.workflows.committee_loop import CommitteeLoopWorkChain
+from aiida_dpasse.workflows.validators import validate_labelled
 
 
 class SimplifyParameters(Parameters):
@@ -90,10 +92,10 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
             valid_type=orm.Dict,
             help='Table: frames trained on, and of the rest those that are accurate, candidate, failed, chosen.',
         )
-        spec.exit_code(410, 'ERROR_COMMITTEE', message='The committee of iteration {index} failed: {reason}')
-        spec.exit_code(411, 'ERROR_EVALUATION', message='The deviations of iteration {index} failed: {reason}')
-        spec.exit_code(
-            600,
+        exit_code(spec, 'ERROR_COMMITTEE_FAILED', message='The committee of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_EVALUATION_FAILED', message='The deviations of iteration {index} failed: {reason}')
+        exit_code(
+            spec,
             'ERROR_NOT_CONVERGED',
             message='After {count} iterations, {fraction:.3f} of the rest is accurate, below {wanted:.3f}: go on with '
             'more iterations, more frames in each, or accept the outputs.',
@@ -116,7 +118,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         """Add the frames that the committee does not know, unless it knows enough."""
         node = self.ctx[self.key('evaluate')]
         if not node.is_finished_ok:
-            return self.give_up(node, 'ERROR_EVALUATION')
+            return self.give_up(node, 'ERROR_EVALUATION_FAILED')
         selected = select_informative(
             self.ctx.rest,
             node.outputs.deviation,

@@ -10,13 +10,14 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, PositiveInt, model_validator
 
 from aiida_dpasse.calculations.md import MDCalculation, validate_inputs, validate_structure
-from aiida_dpasse.calculations.md_parameters import MDParameters
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_speed import cells, dynamics, plan_speed
 from aiida_dpasse.functions.tabulate_speed import tabulate_speed
 from aiida_dpasse.lammps.speed import MACHINE_COMMAND, MACHINE_FILE, production_loop
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 
 #: Outputs of a run that the table is made of.
@@ -103,9 +104,9 @@ class SpeedWorkChain(DpasseWorkChain):
             '`hours_million_steps` and the machine; `failed` and `skipped` with their reasons; `fits`, one for each '
             'potential.',
         )
-        spec.exit_code(400, 'ERROR_NO_RUN', message='No run gave a speed, the first, `{key}`, because {reason}.')
-        spec.exit_code(
-            401,
+        exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='No run gave a speed, the first, `{key}`, because {reason}.')
+        exit_code(
+            spec,
             'ERROR_RUNS_FAILED',
             message='{count} of {total} runs gave no speed, the first, {atoms} atoms with `{potential}`, because '
             '{reason}. The others are attached: ask for smaller cells, or leave that potential out.',
@@ -173,7 +174,7 @@ class SpeedWorkChain(DpasseWorkChain):
             return None
         first = found['failed'][0]
         if not found['rows']:
-            return self.exit_codes.ERROR_NO_RUN.format(key=self.ctx.ran[0], reason=first['reason'])
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(key=self.ctx.ran[0], reason=first['reason'])
         return self.exit_codes.ERROR_RUNS_FAILED.format(
             count=len(found['failed']) + len(found['skipped']),
             total=len(self.ctx.plan['table']['runs']),

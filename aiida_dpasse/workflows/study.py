@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters
 from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.workflows.distill_parameters import DistillParameters

@@ -11,10 +11,10 @@ from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.functions.collect_samples import collect_samples
 from aiida_dpasse.functions.tabulate_rounds import tabulate_rounds
 from aiida_dpasse.functions.union_frames import union_frames
-from aiida_dpasse.workflows.committee import best_form
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.taught_frames import TaughtFramesWorkChain
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.workflows.validators import best_form
 
 
 class TaughtRoundsWorkChain(TaughtFramesWorkChain):

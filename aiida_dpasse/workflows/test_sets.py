@@ -10,16 +10,17 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.account_test_sets import account_test_sets
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_test_sets import PARTS, plan_test_sets
 from aiida_dpasse.functions.sample_runs import sample_runs
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.initial_data import validate_structures
 from aiida_dpasse.workflows.label import LabelWorkChain, share_of
 from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of
 from aiida_dpasse.workflows.md import MDBaseWorkChain
 from aiida_dpasse.workflows.test_sets_parameters import TestSetsParameters, validate_test_sets
+from aiida_dpasse.workflows.validators import validate_structures
 
 #: The potential that labels has a name of its own: another one drives the dynamics.
 TEACHER = 'teacher'
@@ -78,15 +79,17 @@ class TestSetsWorkChain(DpasseWorkChain):
             help='`frames`, every planned one with its run, step, temperature and state; `requested`, `admitted`, '
             '`rejected`, `failed` with reasons, `objections`; `runs`, how far each came.',
         )
-        spec.exit_code(210, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
-        spec.exit_code(
-            400,
-            'ERROR_NO_FRAME',
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        exit_code(
+            spec,
+            'ERROR_NO_FRAME_SAMPLED',
             message='No run of `{part}` came to a frame, the first because {reason} Shorten `md.timestep`, or give a '
             'potential that was trained further; what there is of the other set is attached.',
         )
-        spec.exit_code(
-            410, 'ERROR_LABEL', message='The labelling of `{part}` failed, with the good labels attached: {reason}'
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
+            message='The labelling of `{part}` failed, with the good labels attached: {reason}',
         )
 
     def prepare(self) -> ExitCode | None:
@@ -170,10 +173,12 @@ class TestSetsWorkChain(DpasseWorkChain):
         self.out_many(account_test_sets(self.ctx.plan['sample'], **parts, metadata={'call_link_label': 'account'}))
         for part, node in labels.items():
             if not node.is_finished_ok:
-                return self.failure(node, self.exit_codes.ERROR_LABEL.format(part=part, reason=node.exit_message))
+                return self.failure(
+                    node, self.exit_codes.ERROR_LABEL_FAILED.format(part=part, reason=node.exit_message)
+                )
         for part in self.parts:
             if part not in labels:
                 first = next(self.ctx.done[key] for key in sorted(self.planned) if self.planned[key]['part'] == part)
-                code = self.exit_codes.ERROR_NO_FRAME.format(part=part, reason=first.exit_message)
+                code = self.exit_codes.ERROR_NO_FRAME_SAMPLED.format(part=part, reason=first.exit_message)
                 return self.failure(first, code)
         return None

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from aiida_dpasse.calculations.md import validate_inputs as validate_md
 from aiida_dpasse.calculations.md import validate_structure
-from aiida_dpasse.calculations.md_parameters import MDParameters, refuse_what_is_set
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.functions.plan_test_sets import PARTS, runs_of
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.workflows.label import LabelParameters
 from aiida_dpasse.workflows.label_sources import validate_labeller
 

@@ -19,6 +19,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.adjust_training import watch_training
 from aiida_dpasse.functions.merge_learning_curves import merge_learning_curves
 from aiida_dpasse.merging import merge
@@ -33,6 +34,7 @@ class TrainBaseWorkChain(TrainRestarts):
     """Train a potential, in as many runs as it takes (`TrainRestarts`), watched for a divergence."""
 
     PROTOCOL: ClassVar[str] = 'train'
+    NAMESPACE: ClassVar[str] = 'train'
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -68,19 +70,19 @@ class TrainBaseWorkChain(TrainRestarts):
             required=False,
             help='Where the checkpoints lie on the computer.',
         )
-        spec.exit_code(
-            410,
+        exit_code(
+            spec,
             'ERROR_CANNOT_BE_HELPED',
             message='No change of the training helps here: see the report and the exit code of the last run.',
         )
-        spec.exit_code(
-            411,
+        exit_code(
+            spec,
             'ERROR_NO_PROGRESS',
             message='As many runs in a row as `max_iterations` allows ended before a new checkpoint: lower '
             '`training.save_freq` or ask for more walltime; the remote folder of the last run is the `restart_folder`.',
         )
-        spec.exit_code(
-            420,
+        exit_code(
+            spec,
             'ERROR_STASH_FAILED',
             message='The checkpoints could not be copied to `stash_to`: check that directory. The training is done.',
         )

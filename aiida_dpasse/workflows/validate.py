@@ -11,6 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.frames_from_structures import frames_from_structures
 from aiida_dpasse.functions.map_descriptors import map_descriptors
 from aiida_dpasse.functions.plan_validate import plan_validate
@@ -101,15 +102,17 @@ class ValidateWorkChain(DpasseWorkChain):
             required=False,
             help='The frames in a plane: `test_<set>` and `training_data` (n, 2); for `pca`, `explained_variance`.',
         )
-        spec.exit_code(400, 'ERROR_NO_TEST', message='No test gave a prediction, the first, `{key}`, because {reason}')
-        spec.exit_code(
-            401,
+        exit_code(
+            spec, 'ERROR_NO_TEST_FINISHED', message='No test gave a prediction, the first, `{key}`, because {reason}'
+        )
+        exit_code(
+            spec,
             'ERROR_TESTS_FAILED',
             message='{count} of {total} tests failed, the first, `{key}`, because {reason} The others are attached: '
             'correct the inputs, or leave that potential out.',
         )
-        spec.exit_code(
-            402,
+        exit_code(
+            spec,
             'ERROR_NO_MAP',
             message='The descriptors could not be found: {reason} The errors are attached: set `descriptors.potential` '
             'to null to describe the frames without a potential.',
@@ -221,7 +224,7 @@ class ValidateWorkChain(DpasseWorkChain):
         failed = [test['key'] for test in found['report_card']['tests'] if not test['admitted']]
         if failed:
             node = self.ctx.done[failed[0]]
-            code = self.exit_codes.ERROR_TESTS_FAILED if 'parity' in found else self.exit_codes.ERROR_NO_TEST
+            code = self.exit_codes.ERROR_TESTS_FAILED if 'parity' in found else self.exit_codes.ERROR_NO_TEST_FINISHED
             told = {'count': len(failed), 'total': len(self.tests)} if 'parity' in found else {}
             return self.failure(node, code.format(key=failed[0], reason=node.exit_message, **told))
         if 'describe' in self.unfinished():

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.evaluate import validate_inputs
 from aiida_dpasse.calculations.label import RelaxationParameters, validate_calculator
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.parameters.base import Parameters
 
 
 class HeatingParameters(Parameters):

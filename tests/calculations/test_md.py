@@ -8,10 +8,10 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.calculations.md import MDCalculation
-from aiida_dpasse.calculations.md_parameters import MDParameters
-from aiida_dpasse.calculations.parameters import check_parameters
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.lammps.datafile import lammps_frame
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.parameters.md import MDParameters
 
 EXIT = MDCalculation.exit_codes
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 20, 'thermo_interval': 5, 'seed': 7}

@@ -6,8 +6,8 @@ import pytest
 
 from aiida_dpasse.calculations.md import check_fixed
 from aiida_dpasse.calculations.md_ase import check_dynamics
-from aiida_dpasse.calculations.md_parameters import MDParameters
-from aiida_dpasse.calculations.parameters import check_parameters
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.parameters.md import MDParameters
 
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 20, 'seed': 7, 'fixed': [7, 0, 1]}
 

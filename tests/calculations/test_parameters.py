@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 from pydantic import Field
 
-from aiida_dpasse.calculations.parameters import Parameters, parameters_validator
+from aiida_dpasse.parameters.base import Parameters, parameters_validator
 
 UNKNOWN = 'is no known parameter: take it out or choose one of'
 

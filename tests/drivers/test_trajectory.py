@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_dpasse.calculations.md_parameters import MDParameters
 from aiida_dpasse.drivers import trajectory
 from aiida_dpasse.lammps.datafile import lammps_frame
 from aiida_dpasse.lammps.dump import DumpReader
+from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.transport.tracks import Tracks
 
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'timestep': 2.0, 'steps': 60, 'thermo_interval': 10, 'seed': 4}

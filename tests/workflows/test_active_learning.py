@@ -172,7 +172,7 @@ def test_a_committee_that_cannot_be_trained(inputs, localhost):
     given = inputs()
     given['codes']['dp'] = InstalledCode(computer=localhost, filepath_executable='/bin/false', label='broken').store()
     outputs, node = run_get_node(ActiveLearningWorkChain, **given)
-    assert node.exit_status == EXIT.ERROR_COMMITTEE.status
+    assert node.exit_status == EXIT.ERROR_COMMITTEE_FAILED.status
     assert 'The committee of iteration 0 failed' in node.exit_message
     assert outputs['frames'].frames == 40
 
@@ -180,7 +180,7 @@ def test_a_committee_that_cannot_be_trained(inputs, localhost):
 def test_labels_that_fail_keep_the_frames(inputs):
     given = inputs() | {'calculator': Dict({'name': 'no_such_module:Calculator'})}
     outputs, node = run_get_node(ActiveLearningWorkChain, **given)
-    assert node.exit_status == EXIT.ERROR_LABELS.status
+    assert node.exit_status == EXIT.ERROR_LABEL_FAILED.status
     assert len(outputs['account']['failed']) == outputs['account']['requested'] == 4
     assert outputs['frames'].frames == 40
 

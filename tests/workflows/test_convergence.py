@@ -102,7 +102,7 @@ def test_impossible_studies_are_refused(inputs, changes, message):
 
 def test_a_cell_that_cannot_be_repeated(inputs):
     _, node = run_get_node(ConvergenceWorkChain, **inputs(supercells=[[0, 1, 1]]))
-    assert node.exit_status == EXIT.ERROR_STRUCTURE.status
+    assert node.exit_status == EXIT.ERROR_STRUCTURES.status
 
 
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])

@@ -15,7 +15,7 @@ from aiida_dpasse.functions.plan_electrolyte import PHASES
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
 from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
 
-UNDETERMINED = ElectrolyteWorkChain.exit_codes.ERROR_CONDUCTIVITY_UNDETERMINED.status
+UNDETERMINED = ElectrolyteWorkChain.exit_codes.ERROR_UNDETERMINED.status
 
 
 @pytest.fixture(scope='session')

@@ -89,7 +89,7 @@ def test_only_failures_has_its_own_exit_code(inputs):
 def test_all_runs_failed(inputs, localhost):
     broken = InstalledCode(computer=localhost, filepath_executable='/bin/false', label='broken').store()
     outputs, node = run_get_node(ExploreWorkChain, **inputs(runs=1) | {'codes': {'lmp': broken}})
-    assert node.exit_status == EXIT.ERROR_ALL_RUNS_FAILED.status
+    assert node.exit_status == EXIT.ERROR_NO_RUN_FINISHED.status
     assert outputs['statistics']['runs_without_frames'] == ['md_000']
 
 

@@ -71,7 +71,7 @@ def test_structures_are_relaxed_first(python_code):
 def test_a_structure_that_does_not_relax_is_told(python_code):
     large = orm.StructureData(ase=bulk('Cu', cubic=True, a=3.77))
     _, node = initial_data(python_code, {'cu': large}, {'name': 'emt'}, relax={'steps': 1}, dynamics=None)
-    assert node.exit_status == InitialDataWorkChain.exit_codes.ERROR_RELAXATION.status
+    assert node.exit_status == InitialDataWorkChain.exit_codes.ERROR_RELAXATION_FAILED.status
     assert 'A structure did not relax (not relaxed in 1 steps: the largest force' in node.exit_message
 
 
@@ -117,7 +117,7 @@ def test_a_perturbation_that_cannot_be_drawn_ends_with_its_sentence(python_code)
 def test_a_labelling_that_fails_is_passed_on_with_its_account(python_code):
     uranium = orm.StructureData(pymatgen=Structure(Lattice.cubic(4), ['U'], [[0, 0, 0]]))
     results, node = initial_data(python_code, {'u': uranium}, {'name': 'emt'})
-    assert node.exit_status == InitialDataWorkChain.exit_codes.ERROR_LABEL.status
+    assert node.exit_status == InitialDataWorkChain.exit_codes.ERROR_LABEL_FAILED.status
     assert len(results['account']['failed']) == 12
     assert 'frames' not in results
 

@@ -10,7 +10,7 @@ from aiida.calculations.arithmetic.add import ArithmeticAddCalculation
 from aiida.engine import run_get_node, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.parameters import Parameters
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 
 

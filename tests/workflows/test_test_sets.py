@@ -145,7 +145,7 @@ def test_a_run_without_any_frame_ends_with_its_sentence(inputs):
     given = inputs(near_equilibrium=None, heating={'first': 1e7, 'last': 2e7, 'steps': 200, 'frames': 1}, md=wild)
     del given['structures']['large']
     outputs, node = run_get_node(TestSetsWorkChain, **given)
-    assert node.exit_status == EXIT.ERROR_NO_FRAME.status
+    assert node.exit_status == EXIT.ERROR_NO_FRAME_SAMPLED.status
     assert 'No run of `heating` came to a frame' in node.exit_message
     assert outputs['account']['failed'][0]['id'] == 'heating_small:200'
     assert outputs['temperatures'].get_dict() == {}
@@ -155,7 +155,7 @@ def test_a_labelling_that_fails_is_passed_on_with_its_account(inputs):
     given = inputs({'calculator': orm.Dict({'name': 'nowhere:Nothing'})}, heating=None)
     del given['structures']['large']
     outputs, node = run_get_node(TestSetsWorkChain, **given)
-    assert node.exit_status == EXIT.ERROR_LABEL.status
+    assert node.exit_status == EXIT.ERROR_LABEL_FAILED.status
     assert 'The labelling of `near_equilibrium` failed' in node.exit_message
     assert 'near_equilibrium' not in outputs
     failed = outputs['account']['failed']

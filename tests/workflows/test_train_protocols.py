@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_dpasse.calculations.parameters import check_parameters
 from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.deepmd.training_input import check_input
+from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, _read, expand_presets
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 

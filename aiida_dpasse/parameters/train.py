@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters
 from aiida_dpasse.deepmd.multitask import heads_of, single_model
 from aiida_dpasse.deepmd.training_input import check_compressible, check_input
+from aiida_dpasse.parameters.base import Parameters
 
 #: Extra of a code with the version of its DeePMD-kit, set by `aiida-dpasse setup`.
 VERSION_EXTRA = 'dpasse_version'

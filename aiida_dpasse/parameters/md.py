@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
-from aiida_dpasse.calculations.parameters import Parameters, check_parameters
 from aiida_dpasse.lammps.script import DEFAULTS
+from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.seeds import LARGEST_SEED
 
 

@@ -1,0 +1,82 @@
+"""Settings of an exploration."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+
+
+class TrustParameters(Parameters):
+    """Which deviations of the committee's forces are accurate, candidates or failed; without unit where the dynamics
+    writes relative ones."""
+
+    mode: Literal['fixed', 'adaptive', 'calibrated'] = Field(
+        description='`fixed`: the levels as they are; `adaptive`: both are multiplied by the factor, 1 at '
+        'least, that makes the fraction `quantile` of the frames accurate; `calibrated`: they are errors, and both are '
+        'divided by the median of error over deviation of the frames that were labelled before, ten at least.'
+    )
+    low: float = Field(gt=0, description='Deviation (calibrated: error) in eV/A below which a frame is accurate.')
+    high: float = Field(
+        gt=0,
+        description='Deviation (calibrated: error) in eV/A from which a frame is failed: too far out to be labelled.',
+    )
+    quantile: float = Field(gt=0, lt=1, description='Fraction of the frames that adaptive levels make accurate.')
+    explosion: float = Field(
+        gt=0, description='Deviation in eV/A from which a frame has exploded: failed whatever the levels are.'
+    )
+
+    @model_validator(mode='after')
+    def _order(self) -> TrustParameters:
+        if not self.low < self.high <= self.explosion:
+            raise ValueError(
+                f'`low` ({self.low}) should be below `high` ({self.high}), and that not above `explosion` '
+                f'({self.explosion})'
+            )
+        return self
+
+
+class ExploreParameters(Parameters):
+    """Which runs are made and which of their frames are chosen."""
+
+    supercell: float | list[int] | list[list[int]] = Field(
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')
+    pressures: list[float] = Field(min_length=1, description='Pressures in GPa.')
+    replicas: int = Field(gt=0, description='How often each structure starts at each temperature and pressure.')
+    runs: int | None = Field(
+        gt=0, description='So many of these runs are drawn, in turn from each structure; null makes all.'
+    )
+    md: dict[str, Any] = Field(
+        description='Parameters of `dpasse.md` for each run, without `temperature`, `pressure` and `seed`.'
+    )
+    trust: TrustParameters = Field(description='Trust levels.')
+    max_candidates: int = Field(gt=0, description='At most so many frames are chosen.')
+    choice: Literal['random', 'diverse'] = Field(
+        default='random',
+        description='How they are chosen among the candidates: at random, or those that differ most from each other by '
+        'their radial distributions.',
+    )
+    max_per_structure: int | None = Field(gt=0, description='At most so many of one structure; null sets no limit.')
+    seed: int = Field(
+        ge=0,
+        description='Seed of runs and choice; a calling chain replaces it by one derived from its own.',
+    )
+
+    @model_validator(mode='after')
+    def _runs(self) -> ExploreParameters:
+        refuse_what_is_set(self.md, ('temperature', 'pressure', 'seed'))
+        if self.md.get('sample_interval') is None:
+            raise ValueError('`md.sample_interval` is missing: give the number of steps between two sampled frames')
+        if self.trust.mode == 'calibrated' and self.md.get('relative_deviation'):
+            raise ValueError('`md.relative_deviation` should be null with `trust.mode` calibrated: errors are in eV/A')
+        for temperature in self.temperatures:
+            for pressure in self.pressures:
+                run = {**self.md, 'temperature': temperature, 'pressure': pressure, 'seed': 1}
+                if message := check_parameters(MDParameters, run):
+                    raise ValueError(f'one of the runs is not possible: {message}')
+        return self

@@ -1,0 +1,127 @@
+"""Checks of inputs that several chains share; each returns one sentence that says what to change, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.common.links import validate_link_label
+from aiida.engine import CalcJob
+
+from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.lammps.datafile import lammps_frame
+from aiida_dpasse.structures.distances import minimum_distance
+
+#: Programs whose scheduler options can be set; `default` holds for all.
+PROGRAMS = (
+    'default',
+    'train',
+    'freeze',
+    'md',
+    'label',
+    'evaluate',
+    'transport',
+    'vasp',
+    'cp2k',
+    'shell',
+)
+#: Atoms nearer to each other than this, in A, are the same atom twice, or two halves of a disordered one.
+CLOSEST_ATOMS = 0.6
+
+
+def check_label(label: str) -> str | None:
+    """Return one sentence if ``label`` cannot name an input."""
+    try:
+        validate_link_label(f'input__{label}')
+        named = not label.endswith('_') and '__' not in label
+    except ValueError:
+        named = False
+    if named and label and label[0] != '_':
+        return None
+    return f'the label {label!r} should hold letters, digits and single underscores only: rename it.'
+
+
+def check_structure(structure: orm.StructureData) -> str | None:
+    """Return one sentence if no program can label or run ``structure``."""
+    if message := check_ordered(structure):
+        return message
+    if not structure.sites:
+        return 'it holds no atoms; give a structure with some.'
+    if not all(structure.pbc):
+        return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
+    try:
+        lammps_frame(structure.cell)
+    except ValueError as exception:
+        return str(exception)
+    positions = np.array([site.position for site in structure.sites])
+    nearest = minimum_distance(structure.cell, positions)
+    if not nearest >= CLOSEST_ATOMS:
+        return f'two of its atoms are {nearest:.2f} A apart: take one of them out, or order the crystal.'
+    return None
+
+
+def validate_structures(structures: Mapping[str, orm.StructureData] | None, port: Any = None) -> str | None:
+    """Return one sentence if there is no structure, or one of them cannot be run."""
+    name = getattr(port, 'name', 'structures')
+    if not structures:
+        return f'{name}: give at least one structure.'
+    for label, structure in structures.items():
+        if message := check_structure(structure):
+            return f'{name}.{label}: {message}'
+    return None
+
+
+def validate_structure(structure: orm.StructureData | None, port: Any) -> str | None:
+    """Return one sentence if a single ``structure`` cannot be run."""
+    message = None if structure is None else check_structure(structure)
+    return message and f'{port.name}: {message}'
+
+
+def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
+    """Return one sentence if ``frames`` have no labels to be trained on."""
+    if frames is None or frames.labelled:
+        return None
+    return f'{port.name}: the frames have no energies and forces: label them with `dpasse.label` first.'
+
+
+def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | None = None) -> str | None:
+    """Return one sentence if LAMMPS cannot run ``potential`` on the elements ``symbols``."""
+    if potential.form == 'checkpoint':
+        return 'LAMMPS cannot run a checkpoint; freeze it with `aiida-dpasse potential freeze` and give the result.'
+    if symbols is not None:
+        return potential.check_elements(sorted(symbols), 'the structures')
+    return None
+
+
+def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
+    """Return one sentence if ``options`` names a program or a scheduler option that does not exist."""
+    known = set(CalcJob.spec().inputs['metadata']['options'].ports)
+    for program, own in (options or {}).items():
+        if program not in PROGRAMS:
+            return f'options: there is no program `{program}`: choose one of {", ".join(PROGRAMS)}.'
+        if not isinstance(own, Mapping):
+            return f'options: `{program}` should be a mapping of scheduler options, got {own!r}.'
+        if unknown := sorted(set(own) - known):
+            return (
+                f'options: `{program}.{unknown[0]}` is no scheduler option of AiiDA: choose one of '
+                f'{", ".join(sorted(known))}.'
+            )
+    return None
+
+
+def check_labels(inputs: Mapping[str, Any], namespaces: Iterable[str]) -> str | None:
+    """Return one sentence if a label in one of the dynamic ``namespaces`` of ``inputs`` cannot name an input."""
+    for namespace in namespaces:
+        for label in inputs.get(namespace) or {}:
+            if message := check_label(str(label)):
+                return f'{namespace}: {message}'
+    return None
+
+
+def best_form(outputs: Any) -> DeepPotentialData:
+    """Return the compressed potential of a training if it made one, the frozen one otherwise."""
+    return outputs.compressed if 'compressed' in outputs else outputs.frozen

@@ -96,8 +96,8 @@ class Runs(Mapping[str, Run]):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Mapping[str, Any]]) -> Runs:
-        """Return the runs of the content of a node."""
-        return cls(Run(**record) for record in content.values())
+        """Return the runs of a node `runs`, or of its content."""
+        return cls(Run(**record) for _, record in content.items())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return the content of a node: of each id the record."""

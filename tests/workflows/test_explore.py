@@ -50,7 +50,7 @@ def test_every_frame_is_counted_and_candidates_are_replayable(inputs):
     assert statistics['chosen'] == first['candidates'].frames == 5
     assert statistics['runs_without_frames'] == []
     [chosen] = concatenate(first['candidates'].sets())
-    assert set(chosen.sources) <= {'md_000', 'md_001'}
+    assert set(chosen.sources) <= {'samples__md_0000', 'samples__md_0001'}
     assert ((chosen.deviations >= statistics['trust_low']) & (chosen.deviations < statistics['trust_high'])).all()
 
     known = {'before': first['candidates']}
@@ -66,8 +66,8 @@ def test_candidates_come_from_the_runs_that_they_name(inputs):
     [chosen] = node.outputs.candidates.sets()
     select = node.outputs.candidates.creator
     links = {link.link_label: link.node for link in select.base.links.get_incoming().all()}
-    assert set(chosen.ids) <= set(links['md_000'].ids())
-    assert links['md_000'].creator.process_type == 'aiida.calculations:dpasse.md'
+    assert set(chosen.ids) <= set(links['samples__md_0000'].ids())
+    assert links['samples__md_0000'].creator.process_type == 'aiida.calculations:dpasse.md'
 
 
 def test_no_candidates_is_an_answer(inputs):
@@ -90,7 +90,7 @@ def test_all_runs_failed(inputs, localhost):
     broken = InstalledCode(computer=localhost, filepath_executable='/bin/false', label='broken').store()
     outputs, node = run_get_node(ExploreWorkChain, **inputs(runs=1) | {'codes': {'lmp': broken}})
     assert node.exit_status == EXIT.ERROR_NO_RUN_FINISHED.status
-    assert outputs['statistics']['runs_without_frames'] == ['md_000']
+    assert outputs['statistics']['runs_without_frames'] == ['md_0000']
 
 
 def test_a_cell_that_cannot_be_repeated(inputs):

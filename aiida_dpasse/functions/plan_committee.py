@@ -7,6 +7,8 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.parameters.committee import CommitteeParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
 
@@ -18,12 +20,20 @@ def without_seeds(tree: Any) -> Any:
 
 
 @calcfunction
-def plan_committee(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return the training parameters of each member, ``member_00``..., which differ in ``seed`` only.
+def plan_committee(parameters: orm.Dict) -> dict[str, Any]:
+    """Return ``runs``, the record of each member's training, and by its id the parameters, ``train``, which differ in
+    ``seed`` only.
 
     Seeds within the training input are taken out: the training fills them from its own.
     """
-    settings = parameters.get_dict()
-    train = {**settings['train'], 'input': without_seeds(settings['train']['input'])}
-    members = [f'member_{index:02d}' for index in range(settings['members'])]
-    return {key: orm.Dict({**train, 'seed': derive_seed(settings['seed'], key)}) for key in members}
+    settings = CommitteeParameters.model_validate(parameters.get_dict())
+    train = settings.train.model_dump()
+    train['input'] = without_seeds(train['input'])
+    runs = Runs(Run('member', number) for number in range(settings.members))
+    return {
+        'runs': orm.Dict(runs.to_dict()),
+        'train': {
+            key: orm.Dict({**train, 'seed': derive_seed(settings.seed, 'member', run.number)})
+            for key, run in runs.items()
+        },
+    }

@@ -11,32 +11,37 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.deepmd.convergence import judge, next_stage, pending
 from aiida_dpasse.deepmd.repeats import ERRORS
+from aiida_dpasse.runs import Run, Runs
+
+#: What an iteration leaves, one node each.
+KINDS = ('frames', 'errors', 'statistics', 'accounts', 'stages')
 
 
 @calcfunction
-def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, orm.Dict]:
+def tabulate_iterations(convergence: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Dict]:
     """Return ``iterations``, the table with the verdict, and ``account``, the sum over all labels asked for.
 
-    ``parts`` holds, by kind and iteration: ``frames_000`` the frames that the committee was trained on,
-    ``errors_000`` its errors on the held-out set by member, ``statistics_000`` of the exploration,
-    ``account_000`` of the labels, ``stage_000`` of an exploration that grows, ``transport_<structure>_000`` of the
-    dynamics that are watched. What an iteration did not come to is absent, and None in its row.
+    A row repeats the record of its iteration. What an iteration did not come to is None in its row.
+
+    :param convergence: criteria (see `judge`).
+    :param runs: the records of the iterations, and of the dynamics that are watched.
+    :param inputs: by id of the iteration: ``frames`` that the committee was trained on, ``errors`` on the held-out set
+        by member, ``statistics`` of the exploration, ``accounts`` of the labels, ``stages`` of an exploration that
+        grows; and, by their own ids, ``transport`` of the dynamics that are watched.
     """
-    numbers = sorted({int(label.rpartition('_')[2]) for label in parts})
-    rows = [
-        _row(index, {kind: parts.get(f'{kind}_{index:03d}') for kind in KINDS}) | _transport(index, parts)
-        for index in numbers
-    ]
+    planned, transport = Runs.from_dict(runs.get_dict()), inputs.get('transport', {})
+    rows, account = [], {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
+    for run in planned.select(what='iteration'):
+        nodes = {kind: inputs.get(kind, {}).get(run.id) for kind in KINDS}
+        if all(node is None for node in nodes.values()):
+            continue
+        watched = [
+            other for other in planned.select(what='transport', iteration=run.iteration) if other.id in transport
+        ]
+        rows.append(_row(run, nodes) | _transport({other: transport[other.id] for other in watched}))
+        _add(account, nodes['accounts'], run)
     criteria = convergence.get_dict()
     converged, verdict = judge(rows, criteria)
-    account: dict[str, Any] = {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
-    for index in numbers:
-        node = parts.get(f'account_{index:03d}')
-        if node is not None:
-            for key in ('requested', 'admitted'):
-                account[key] += node[key]
-            for key in ('rejected', 'failed'):
-                account[key] += [{**entry, 'iteration': index} for entry in node[key]]
     table = {
         'iterations': rows,
         'converged': converged,
@@ -47,18 +52,15 @@ def tabulate_iterations(convergence: orm.Dict, **parts: orm.Data) -> dict[str, o
     return {'iterations': orm.Dict(table), 'account': orm.Dict(account)}
 
 
-KINDS = ('frames', 'errors', 'statistics', 'account', 'stage')
-
-
-def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
+def _row(run: Run, nodes: Mapping[str, Any]) -> dict[str, Any]:
     statistics = {} if nodes['statistics'] is None else nodes['statistics'].get_dict()
-    account = {} if nodes['account'] is None else nodes['account'].get_dict()
+    account = {} if nodes['accounts'] is None else nodes['accounts'].get_dict()
     errors = {} if nodes['errors'] is None else nodes['errors'].get_dict()
     sampled = statistics.get('sampled')
     names = ('sampled', 'accurate', 'candidate', 'failed', 'chosen', 'trust_low', 'trust_high')
     return {
-        'iteration': index,
-        'stage': None if nodes['stage'] is None else nodes['stage']['stage'],
+        **run.to_dict(),
+        'stage': None if nodes['stages'] is None else nodes['stages']['stage'],
         'frames': None if nodes['frames'] is None else nodes['frames'].frames,
         **{name: statistics.get(name) for name in names},
         'accurate_fraction': statistics['accurate'] / sampled if sampled else None,
@@ -69,16 +71,23 @@ def _row(index: int, nodes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _transport(index: int, parts: Mapping[str, Any]) -> dict[str, Any]:
+def _transport(watched: Mapping[Run, Any]) -> dict[str, Any]:
     """The diffusion coefficients of an iteration, if dynamics were watched."""
-    start, end = 'transport_', f'_{index:03d}'
-    watched = {
-        label.removeprefix(start).removesuffix(end): node['temperatures']
-        for label, node in sorted(parts.items())
-        if label.startswith(start) and label.endswith(end)
-    }
     names = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s', 'diffusive', 'reason')
     rows = [
-        {'structure': label, **{name: row[name] for name in names}} for label, found in watched.items() for row in found
+        {**run.to_dict(), **{name: row[name] for name in names}}
+        for run, node in watched.items()
+        if node is not None
+        for row in node['temperatures']
     ]
     return {'transport': rows} if rows else {}
+
+
+def _add(account: dict[str, Any], node: orm.Dict | None, run: Run) -> None:
+    """Add the account of one labelling to that of all."""
+    if node is None:
+        return
+    for key in ('requested', 'admitted'):
+        account[key] += node[key]
+    for key in ('rejected', 'failed'):
+        account[key] += [{**entry, 'iteration': run.iteration} for entry in node[key]]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.runs import Runs
+
 
 @calcfunction
-def tabulate_simplify(**parts: orm.Data) -> orm.Dict:
-    """Return ``iterations``: for each, the frames trained on and what the rest was.
+def tabulate_simplify(runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
+    """Return ``iterations``: for each, its record, the frames trained on and what the rest was.
 
-    ``parts`` holds ``frames_000`` and ``statistics_000`` (see `select_informative`) of each iteration.
+    :param runs: the records of the iterations.
+    :param inputs: by id of the iteration: ``frames`` and ``statistics`` (see `select_informative`).
     """
-    numbers = sorted({int(label.rpartition('_')[2]) for label in parts})
+    frames: dict[str, Any] = inputs.get('frames', {})
     rows = []
-    for index in numbers:
-        statistics = parts[f'statistics_{index:03d}'].get_dict()
+    for key, run in Runs.from_dict(runs.get_dict()).items():
+        if key not in frames:
+            continue
+        statistics = inputs['statistics'][key].get_dict()
         fraction = statistics['accurate'] / statistics['sampled']
-        trained = parts[f'frames_{index:03d}'].frames
-        rows.append({'iteration': index, 'frames': trained, **statistics, 'accurate_fraction': fraction})
+        rows.append({**run.to_dict(), 'frames': frames[key].frames, **statistics, 'accurate_fraction': fraction})
     return orm.Dict({'iterations': rows})

@@ -7,43 +7,43 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_train
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.plan_committee import plan_committee
-from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.parameters.committee import CommitteeParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
+from aiida_dpasse.workflows.reasons import first_reason
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import best_form, validate_labelled
 
 
-class CommitteeParameters(Parameters):
-    """How many potentials are trained, and how."""
+def name_of(member: Run) -> str:
+    """Return the name of a member's potential.
 
-    members: int = Field(ge=2, description='Number of potentials; a deviation needs two at least.')
-    minimum_members: int = Field(
-        ge=2, description='So many trainings have to succeed; with fewer the committee has failed.'
-    )
-    train: TrainParameters = Field(description='Training of each member; its seeds are replaced.')
-    seed: int = Field(
-        ge=0,
-        description='Seed of all members; a calling chain replaces it by one derived from its own.',
-    )
+    >>> name_of(Run('member', 1))
+    'member_01'
+    """
+    return f'member_{member.number:02d}'
 
-    @model_validator(mode='after')
-    def _minimum(self) -> CommitteeParameters:
-        if self.minimum_members > self.members:
-            raise ValueError(f'`minimum_members` ({self.minimum_members}) should not exceed `members` ({self.members})')
-        return self
+
+def validate_committee_training(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if the frames and the settings of the training do not go together."""
+    if 'parameters' not in inputs or 'training_data' not in inputs:
+        return None
+    train = orm.Dict(CommitteeParameters.model_validate(inputs['parameters'].get_dict()).train.model_dump())
+    given = {name: inputs[name] for name in ('training_data', 'validation_data') if name in inputs}
+    return validate_train(given | dict(inputs.get('codes', {})) | {'parameters': train}, None)
 
 
 class CommitteeWorkChain(DpasseWorkChain):
     """Train the members of a committee on the same frames."""
 
     CODES = ('dp',)
+    OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = CommitteeParameters
     PROTOCOL = 'committee'
 
@@ -64,6 +64,7 @@ class CommitteeWorkChain(DpasseWorkChain):
             validator=validate_labelled,
             help='Labelled frames whose errors are written to the learning curves.',
         )
+        spec.inputs.validator = validate_committee_training
         spec.outline(
             cls.setup,
             while_(cls.queue_left)(
@@ -80,36 +81,33 @@ class CommitteeWorkChain(DpasseWorkChain):
         exit_code(
             spec,
             'ERROR_TOO_FEW_MEMBERS',
-            message='Only {count} trainings succeeded where {minimum} are needed: the report names the '
-            'others; correct `train`, or lower `minimum_members`.',
+            message='Only {count} trainings succeeded where {minimum} are needed: correct `train`, or lower '
+            '`minimum_members`. {reason}',
         )
 
     def setup(self) -> None:
         """Give every member its seeds and queue its training."""
         self.ctx.plan = plan_committee(self.inputs.parameters, metadata={'call_link_label': 'plan'})
-        self.enqueue('make_training', sorted(self.ctx.plan))
+        self.enqueue('make_training', Runs.from_dict(self.ctx.plan['runs']).values())
 
-    def make_training(self, key: str) -> tuple[type[TrainBaseWorkChain], dict[str, Any]]:
-        """Return the training of member ``key``."""
-        train = {
-            'code': self.inputs.codes.dp,
-            'training_data': self.inputs.training_data,
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('train')},
-        }
-        if 'validation_data' in self.inputs:
-            train['validation_data'] = self.inputs.validation_data
-        return TrainBaseWorkChain, {'train': train, **self.restart(key)}
+    def make_training(self, run: Run) -> Child:
+        """Return the training of one member."""
+        names = ('training_data', 'validation_data')
+        given = {name: self.inputs[name] for name in names if name in self.inputs}
+        if 'torchrun' in self.inputs.codes:
+            given['torchrun'] = self.inputs.codes.torchrun
+        train = self.ctx.plan['train'][run.id]
+        return self.job(TrainBaseWorkChain, 'train', run.label, code=self.inputs.codes.dp, parameters=train, **given)
 
     def results(self) -> ExitCode | None:
         """Attach the best form of each member, and say which trainings failed."""
-        members = self.finished('member_')
-        for key, node in self.unfinished('member_').items():
-            self.report(f'{key}<{node.pk}> failed with exit code {node.exit_status}: {node.exit_message}')
-        outputs = {key: node.outputs for key, node in sorted(members.items())}
-        self.out('potentials', {key: best_form(output) for key, output in outputs.items()})
-        self.out('learning_curves', {key: output.learning_curve for key, output in outputs.items()})
-        minimum = self.inputs.parameters['minimum_members']
-        if len(members) < minimum:
-            return self.exit_codes.ERROR_TOO_FEW_MEMBERS.format(count=len(members), minimum=minimum)
+        failed = self.report_failures('member')
+        outputs = {name_of(run): node.outputs for run, node in self.succeeded('member').items()}
+        self.out('potentials', {name: best_form(output) for name, output in outputs.items()})
+        self.out('learning_curves', {name: output.learning_curve for name, output in outputs.items()})
+        minimum = self.settings.minimum_members
+        if len(outputs) < minimum:
+            return self.exit_codes.ERROR_TOO_FEW_MEMBERS.format(
+                count=len(outputs), minimum=minimum, reason=first_reason(failed)
+            )
         return None

@@ -7,26 +7,36 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.runs import Run
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.committee import CommitteeWorkChain
+from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.workflows.reasons import reason_of
 
 
 class CommitteeLoopWorkChain(DpasseWorkChain):
     """Base of a loop over a committee; a subclass says what it learns from and what it leaves (`attach`).
 
-    The context holds ``iteration``, ``over``, ``training``, ``committee`` and ``plan``, with ``committee_000``... and
-    ``evaluate`` in it.
+    The context holds ``iteration``, ``over``, ``training``, ``committee`` and ``plan``, in which ``committee`` has the
+    parameters of every training by id, and ``evaluate`` those of the evaluations.
     """
 
     def goes_on(self) -> bool:
         """Whether there is another iteration."""
         return not self.ctx.over
 
-    def key(self, step: str) -> str:
-        """Return the link label of ``step`` in this iteration."""
-        return f'{step}_{self.ctx.iteration:03d}'
+    def step(self, what: str) -> Run:
+        """Return the record of a step of this iteration."""
+        return Run(what, iteration=self.ctx.iteration)
+
+    def child(self, what: str) -> orm.ProcessNode:
+        """Return the process of a step of this iteration."""
+        return self.ctx[self.step(what).id]
+
+    def link(self, what: str) -> dict[str, Any]:
+        """Return the metadata of a calcfunction of this iteration."""
+        return {'call_link_label': self.step(what).label}
 
     def committee_data(self) -> dict[str, Any]:
         """Return the frames of the committee's inputs."""
@@ -34,32 +44,35 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
 
     def train_committee(self) -> None:
         """Train a committee on all frames so far."""
-        key = self.key('committee')
+        run = self.step('committee')
         inputs = {
             **self.committee_data(),
-            'parameters': self.ctx.plan[key],
-            **self.shared(CommitteeWorkChain, key),
+            'parameters': self.ctx.plan['committee'][run.id],
+            **self.shared(CommitteeWorkChain, run.label),
         }
-        self.run_child(key, CommitteeWorkChain, inputs)
+        self.run_child(run.id, CommitteeWorkChain, inputs)
 
     def inspect_committee(self) -> ExitCode | None:
         """Take the committee, or give up."""
-        node = self.ctx[self.key('committee')]
+        node = self.child('committee')
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_COMMITTEE_FAILED')
         self.ctx.committee = dict(node.outputs.potentials)
         return None
 
-    def predict(self, step: str, frames: FramesData) -> None:
+    def predict(self, what: str, frames: FramesData) -> None:
         """Let the committee predict labelled frames, which gives its errors and its deviation."""
-        inputs = {
-            'code': self.inputs.codes.python,
-            'potentials': self.ctx.committee,
-            'frames': frames,
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
-        self.run_child(self.key(step), EvaluateCalculation, inputs)
+        run = self.step(what)
+        process, inputs = self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            run.label,
+            code=self.inputs.codes.python,
+            potentials=self.ctx.committee,
+            frames=frames,
+            parameters=self.ctx.plan['evaluate'],
+        )
+        self.run_child(run.id, process, inputs)
 
     def attach(self) -> None:
         """Attach what there is."""
@@ -68,5 +81,4 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
         """Attach what there is and return the exit code ``name`` with the reason why ``node`` failed."""
         self.attach()
-        reason = f'{node.process_label}<{node.pk}> says: {node.exit_message}'
-        return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason))
+        return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason_of(node)))

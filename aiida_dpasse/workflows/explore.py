@@ -18,7 +18,8 @@ from aiida_dpasse.parameters.explore import ExploreParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
-from aiida_dpasse.workflows.validators import validate_structures
+from aiida_dpasse.workflows.reasons import first_reason
+from aiida_dpasse.workflows.validators import check_runs_in_lammps, validate_structures
 
 
 def validate_committee(potentials: Any, _: Any = None) -> str | None:
@@ -30,7 +31,10 @@ def validate_committee(potentials: Any, _: Any = None) -> str | None:
 
 
 def validate_elements(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if a potential does not know an element of a structure."""
+    """Return one sentence if a potential does not know an element of a structure, or LAMMPS cannot run it."""
+    for member, potential in inputs.get('potentials', {}).items():
+        if 'dp' not in inputs.get('codes', {}) and (message := check_runs_in_lammps(potential)):
+            return f'potentials.{member}: {message}'
     for label, structure in inputs.get('structures', {}).items():
         for member, potential in inputs.get('potentials', {}).items():
             if missing := potential.missing_elements(sorted(structure.get_symbols_set())):
@@ -45,6 +49,8 @@ class ExploreWorkChain(DpasseWorkChain):
     """Run the committee over structures, temperatures and pressures, and choose the candidates for labels."""
 
     CODES = ('lmp',)
+    OPTIONAL_CODES = ('dp',)
+    RUNS_IN_LAMMPS = ('potentials',)
     PARAMETERS = ExploreParameters
     PROTOCOL = 'explore'
 
@@ -62,7 +68,7 @@ class ExploreWorkChain(DpasseWorkChain):
             'potentials',
             valid_type=DeepPotentialData,
             validator=validate_committee,
-            help='The committee; the first by name drives the dynamics.',
+            help='The committee; the first by name drives the dynamics. A checkpoint is frozen first, with `dp`.',
         )
         spec.input_namespace(
             'known', valid_type=FramesData, required=False, help='Frames that are not to be chosen again.'
@@ -75,6 +81,10 @@ class ExploreWorkChain(DpasseWorkChain):
         )
         spec.inputs.validator = validate_elements
         spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -93,10 +103,11 @@ class ExploreWorkChain(DpasseWorkChain):
             help='Frames sampled, accurate, candidate, failed and chosen, also by run, and the trust levels.',
         )
         exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint of the committee could not be frozen: {reason}')
         exit_code(
             spec,
             'ERROR_NO_RUN_FINISHED',
-            message='No run gave a frame: see why the first failed; shorten the timestep or train longer.',
+            message='No run gave a frame: shorten the timestep or train longer. {reason}',
         )
         exit_code(
             spec,
@@ -107,6 +118,8 @@ class ExploreWorkChain(DpasseWorkChain):
 
     def setup(self) -> ExitCode | None:
         """Draw the runs and queue them; make the supercells of the structures that they start from."""
+        if unfrozen := self.report_failures('freeze'):
+            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=first_reason(unfrozen))
         self.ctx.plan = plan_explore(
             self.inputs.parameters, structures=self.namespace('structures'), metadata={'call_link_label': 'plan'}
         )
@@ -129,13 +142,13 @@ class ExploreWorkChain(DpasseWorkChain):
             run.label,
             code=self.inputs.codes.lmp,
             structure=self.ctx.cells[run.structure],
-            potentials=self.namespace('potentials'),
+            potentials={name: self.runnable(node) for name, node in self.namespace('potentials').items()},
             parameters=self.ctx.plan['md'][run.id],
         )
 
     def select(self) -> ExitCode | None:
         """Choose the candidates among the frames of all runs, those before an explosion included."""
-        self.report_failures('md')
+        failed = self.report_failures('md')
         samples = {run.id: node.outputs.frames for run, node in self.ended('md').items() if 'frames' in node.outputs}
         outputs = select_candidates(
             self.ctx.plan['selection'],
@@ -148,7 +161,7 @@ class ExploreWorkChain(DpasseWorkChain):
         statistics = outputs['statistics']
         self.out('statistics', statistics)
         if not samples:
-            return self.exit_codes.ERROR_NO_RUN_FINISHED
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(reason=first_reason(failed))
         if statistics['only_failures']:
             return self.exit_codes.ERROR_ONLY_FAILURES.format(
                 failed=statistics['failed'], high=statistics['trust_high']

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, model_validator
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
@@ -17,53 +16,36 @@ from aiida_dpasse.functions.select_informative import select_informative
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.functions.tabulate_simplify import tabulate_simplify
 from aiida_dpasse.functions.union_frames import union_frames
-from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.workflows.committee import CommitteeParameters, CommitteeWorkChain
+from aiida_dpasse.parameters.simplify import SimplifyParameters
+from aiida_dpasse.parameters.sizes import part_size
+from aiida_dpasse.workflows.committee import CommitteeWorkChain, validate_committee_training
 from aiida_dpasse.workflows.committee_loop import CommitteeLoopWorkChain
 from aiida_dpasse.workflows.validators import validate_labelled
 
 
-class SimplifyParameters(Parameters):
-    """How a dataset is made smaller."""
-
-    initial: float = Field(gt=0, description='Number of frames, or fraction below 1, to start from.')
-    max_simplify_iterations: int = Field(gt=0, description='At most so many iterations.')
-    accurate_fraction: float = Field(
-        gt=0, le=1, description='The rest is known when this fraction of it is accurate: the choice ends.'
-    )
-    low: float = Field(gt=0, description='Deviation of the committee in eV/A below which a frame is known.')
-    high: float | None = Field(
-        gt=0, description='Deviation in eV/A from which a frame is not trusted; null trusts all labels.'
-    )
-    max_candidates: int = Field(gt=0, description='At most so many frames are added in an iteration.')
-    choice: Literal['random', 'diverse'] = Field(
-        default='random', description='How they are chosen among those that are not known.'
-    )
-    committee: CommitteeParameters = Field(description='Training of the committee.')
-    seed: int = Field(ge=0, description='Seed of every random choice.')
-
-    @model_validator(mode='after')
-    def _levels(self) -> SimplifyParameters:
-        if self.high is not None and self.high <= self.low:
-            raise ValueError(f'`high` ({self.high}) should be above `low` ({self.low}), or null')
-        return self
-
-
-def validate_size(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if the first frames would be all."""
+def validate_simplify(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if the first frames would be all, or cannot be trained on."""
     if 'frames' not in inputs or 'parameters' not in inputs:
         return None
-    initial, total = inputs['parameters'].get_dict().get('initial', 1), inputs['frames'].frames
-    first = round(initial * total) if initial < 1 else int(initial)
+    settings, total = SimplifyParameters.model_validate(inputs['parameters'].get_dict()), inputs['frames'].frames
+    first = part_size(settings.initial, total)
     if not 0 < first < total:
         return f'parameters: `initial` takes {first} of {total} frames; it should leave some to choose from.'
-    return None
+    message = validate_committee_training(
+        {
+            'codes': inputs.get('codes', {}),
+            'training_data': inputs['frames'],
+            'parameters': orm.Dict(settings.committee.model_dump()),
+        }
+    )
+    return message and f'parameters: `committee`: {message}'
 
 
 class SimplifyWorkChain(CommitteeLoopWorkChain):
     """Train a committee on few frames, add those that it does not know, again, until it knows the rest."""
 
     CODES = ('dp', 'python')
+    OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = SimplifyParameters
     PROTOCOL = 'simplify'
     CHILDREN = {'committee': CommitteeWorkChain}
@@ -73,7 +55,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to choose from.')
-        spec.inputs.validator = validate_size
+        spec.inputs.validator = validate_simplify
         spec.outline(
             cls.setup,
             while_(cls.goes_on)(
@@ -108,7 +90,8 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         self.ctx.chosen = {'initial': parts['validation']}
         self.ctx.training, self.ctx.rest = parts['validation'], parts['training']
         self.ctx.iteration, self.ctx.over = 0, False
-        self.ctx.parts, self.ctx.committee = {}, {}
+        self.ctx.committee = {}
+        self.ctx.parts = {'frames': {}, 'statistics': {}}
 
     def evaluate_rest(self) -> None:
         """Find the committee's deviation on all other frames."""
@@ -116,29 +99,25 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
 
     def inspect_rest(self) -> ExitCode | None:
         """Add the frames that the committee does not know, unless it knows enough."""
-        node = self.ctx[self.key('evaluate')]
+        node = self.child('evaluate')
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_EVALUATION_FAILED')
-        selected = select_informative(
-            self.ctx.rest,
-            node.outputs.deviation,
-            self.ctx.plan[self.key('select')],
-            metadata={'call_link_label': self.key('select')},
-        )
+        run, settings = self.step('iteration'), self.settings
+        choice = self.ctx.plan['select'][self.step('select').id]
+        selected = select_informative(self.ctx.rest, node.outputs.deviation, choice, metadata=self.link('select'))
         statistics = selected['statistics']
-        self.ctx.parts |= {self.key('frames'): self.ctx.training, self.key('statistics'): statistics}
+        self.ctx.parts['frames'][run.id] = self.ctx.training
+        self.ctx.parts['statistics'][run.id] = statistics
         self.ctx.fraction = statistics['accurate'] / statistics['sampled']
         self.report(f'iteration {self.ctx.iteration}: {self.ctx.fraction:.3f} of the rest is accurate.')
-        enough = self.ctx.fraction >= self.inputs.parameters['accurate_fraction']
-        self.ctx.iteration += 1
-        last = self.ctx.iteration == self.inputs.parameters['max_simplify_iterations']
-        self.ctx.over = enough or last or 'chosen' not in selected or 'rest' not in selected
+        enough = self.ctx.fraction >= settings.accurate_fraction
         if not enough and 'chosen' in selected:
-            self.ctx.chosen[f'chosen_{self.ctx.iteration:03d}'] = selected['chosen']
-            self.ctx.training = union_frames(
-                **self.ctx.chosen, metadata={'call_link_label': f'union_{self.ctx.iteration:03d}'}
-            )
+            self.ctx.chosen[self.step('chosen').id] = selected['chosen']
+            self.ctx.training = union_frames(frames=self.ctx.chosen, metadata=self.link('union'))
             self.ctx.rest = selected.get('rest')
+        self.ctx.iteration += 1
+        last = self.ctx.iteration == settings.max_simplify_iterations
+        self.ctx.over = enough or last or 'chosen' not in selected or 'rest' not in selected
         return None
 
     def attach(self) -> None:
@@ -147,12 +126,13 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         if self.ctx.rest is not None:
             self.out('rest', self.ctx.rest)
         self.out('potentials', self.ctx.committee)
-        self.out('iterations', tabulate_simplify(**self.ctx.parts, metadata={'call_link_label': 'table'}))
+        table = tabulate_simplify(self.ctx.plan['runs'], **self.ctx.parts, metadata={'call_link_label': 'table'})
+        self.out('iterations', table)
 
     def results(self) -> ExitCode | None:
         """Attach the outputs, converged or not."""
         self.attach()
-        wanted = self.inputs.parameters['accurate_fraction']
+        wanted = self.settings.accurate_fraction
         if self.ctx.fraction >= wanted or self.ctx.rest is None:
             return None
         return self.exit_codes.ERROR_NOT_CONVERGED.format(

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from aiida_dpasse.parameters.active_learning import ActiveLearningParameters
 from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.workflows.active_learning_parameters import ActiveLearningParameters
 from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.workflows.distill_parameters import DistillParameters
 from aiida_dpasse.workflows.finetune import FinetuneParameters

@@ -97,6 +97,25 @@ def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | 
     return None
 
 
+def check_same_computer(codes: Mapping[str, orm.AbstractCode]) -> str | None:
+    """Return one sentence if the codes `lmp` and `python` are not of one computer: trajectories are read where they
+    lie."""
+    if 'lmp' not in codes or 'python' not in codes or codes['lmp'].computer.pk == codes['python'].computer.pk:
+        return None
+    return (
+        f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
+        'trajectories are read where they lie, give a Python of that computer.'
+    )
+
+
+def check_ion(structures: Mapping[str, orm.StructureData], ion: str) -> str | None:
+    """Return one sentence if a structure does not hold the ``ion`` whose transport is asked for."""
+    for label, structure in structures.items():
+        if ion not in structure.get_symbols_set():
+            return f'structures.{label}: it holds no {ion}: correct `transport.ion` in the parameters.'
+    return None
+
+
 def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
     """Return one sentence if ``options`` names a program or a scheduler option that does not exist."""
     known = set(CalcJob.spec().inputs['metadata']['options'].ports)

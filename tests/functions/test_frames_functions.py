@@ -6,6 +6,7 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.functions.collect_samples import collect_samples
 from aiida_dpasse.functions.select_frames import select_frames
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.functions.union_frames import union_frames
@@ -20,10 +21,19 @@ def frames(make_frames) -> FramesData:
 def test_union(frames, make_frames):
     """The union holds all frames and is made by a process."""
     other = FramesData.from_sets([make_frames('Br Li', 2, seed=8)])
-    union = union_frames(b=other, a=frames)
+    union = union_frames(frames={'b': other, 'a': frames})
     assert union.frames == 42
     assert union.creator.process_label == 'union_frames'
     assert union.ids() == [*frames.ids()[:10], *other.ids(), *frames.ids()[10:]]
+
+
+@pytest.mark.parametrize('label', ['parameters', 'metadata', 'frames'])
+def test_any_label_may_name_frames(frames, make_frames, label):
+    """No label hides frames."""
+    steps = make_frames('Br Li', 3, seed=8).with_origin(steps=[0, 5, 10])
+    run = FramesData.from_sets([steps])
+    assert union_frames(frames={label: run, 'a': frames}).frames == 43
+    assert collect_samples(frames={label: run}).ids() == list(steps.ids[1:])
 
 
 def test_select(frames):

@@ -1,18 +1,15 @@
-"""Settings of the active learning, and what they and its inputs have to agree on."""
+"""Settings of the active learning."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from aiida import orm
 from pydantic import Field, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, check_parameters
-from aiida_dpasse.workflows.committee import CommitteeParameters
-from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
-from aiida_dpasse.workflows.explore import ExploreParameters
-from aiida_dpasse.workflows.label import LabelParameters
-from aiida_dpasse.workflows.label_sources import validate_labeller
+from aiida_dpasse.parameters.committee import CommitteeParameters
+from aiida_dpasse.parameters.conductivity import ConductivityParameters
+from aiida_dpasse.parameters.explore import ExploreParameters
+from aiida_dpasse.parameters.label import LabelParameters
+from aiida_dpasse.parameters.sizes import PartSize
 
 
 class StageParameters(Parameters):
@@ -57,7 +54,7 @@ class ActiveLearningParameters(Parameters):
     final_committee: bool = Field(
         description='Whether a committee is trained once more, on all frames, after the last labels.'
     )
-    validation: float = Field(
+    validation: PartSize = Field(
         gt=0,
         description='Number, or fraction below 1, of `frames` held out if no `validation_data` is given.',
     )
@@ -100,18 +97,3 @@ class ActiveLearningParameters(Parameters):
         if self.label.dynamics is not None:
             raise ValueError('`label.dynamics` should be null: the loop labels the candidates as they are')
         return self
-
-
-def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence unless one labeller is given, the frames hold the elements of all structures, and the
-    structures the ion that is watched."""
-    if message := validate_labeller(inputs):
-        return message
-    elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
-    for label, structure in inputs.get('structures', {}).items():
-        if missing := sorted(structure.get_symbols_set() - elements):
-            return f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
-    watched = inputs['parameters'].get_dict().get('conductivity') if 'parameters' in inputs else None
-    if watched is not None:
-        return validate_conductivity({**inputs, 'parameters': orm.Dict(watched)}, None)
-    return None

@@ -200,7 +200,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
 
     def note(self, kind: str, node: orm.Data) -> None:
         """Keep what this iteration left for the table."""
-        self.ctx.parts[kind][self.step('iteration').id] = node
+        self.ctx.parts[kind][self.run_of('iteration').id] = node
 
     def committee_data(self) -> dict[str, Any]:
         """Return what is learned from, and what is held out."""
@@ -258,7 +258,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
 
     def explore(self) -> None:
         """Explore with the committee; what was labelled or refused before is not chosen again."""
-        run = self.step('explore')
+        run = self.run_of('explore')
         inputs = {
             'structures': self.namespace('structures'),
             'potentials': self.ctx.committee,
@@ -298,9 +298,9 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
 
     def label(self) -> None:
         """Label the candidates."""
-        run = self.step('label')
+        run = self.run_of('label')
         candidates = self.child('explore').outputs.candidates
-        self.ctx.candidates[self.step('candidates').id] = candidates
+        self.ctx.candidates[self.run_of('candidates').id] = candidates
         inputs = {
             'frames': candidates,
             **labeller_of(self.inputs),
@@ -316,7 +316,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             self.note('accounts', node.outputs.account)
         if 'frames' in node.outputs:
             self.ctx.barren = 0
-            self.ctx.labelled[self.step('labelled').id] = node.outputs.frames
+            self.ctx.labelled[self.run_of('labelled').id] = node.outputs.frames
             self.ctx.training = union_frames(
                 frames={'initial': self.ctx.first, **self.ctx.labelled}, metadata=self.link('union')
             )
@@ -334,11 +334,11 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
 
     def calibrates(self) -> bool:
         """Whether the trust levels follow the errors of what was labelled, and something was."""
-        return self.settings.explore.trust.mode == 'calibrated' and self.step('labelled').id in self.ctx.labelled
+        return self.settings.explore.trust.mode == 'calibrated' and self.run_of('labelled').id in self.ctx.labelled
 
     def evaluate_labels(self) -> None:
         """Let the committee that chose the frames predict them, now that their labels are known."""
-        self.predict('truth', self.ctx.labelled[self.step('labelled').id])
+        self.predict('truth', self.ctx.labelled[self.run_of('labelled').id])
 
     def calibrate(self) -> None:
         """Compare errors and deviations; without them the levels stay as they were."""
@@ -346,8 +346,8 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         if not node.is_finished_ok:
             self.report(f'{reason_of(node)} The trust levels stay.')
             return
-        self.ctx.calibration[self.step('pairs').id] = compare_to_labels(
-            self.ctx.labelled[self.step('labelled').id],
+        self.ctx.calibration[self.run_of('pairs').id] = compare_to_labels(
+            self.ctx.labelled[self.run_of('labelled').id],
             node.outputs.predictions,
             potentials=self.ctx.committee,
             metadata=self.link('compare'),

@@ -26,17 +26,17 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         """Whether there is another iteration."""
         return not self.ctx.over
 
-    def step(self, what: str) -> Run:
+    def run_of(self, what: str) -> Run:
         """Return the record of a step of this iteration."""
         return Run(what, iteration=self.ctx.iteration)
 
     def child(self, what: str) -> orm.ProcessNode:
         """Return the process of a step of this iteration."""
-        return self.ctx[self.step(what).id]
+        return self.ctx[self.run_of(what).id]
 
     def link(self, what: str) -> dict[str, Any]:
         """Return the metadata of a calcfunction of this iteration."""
-        return {'call_link_label': self.step(what).label}
+        return {'call_link_label': self.run_of(what).label}
 
     def committee_data(self) -> dict[str, Any]:
         """Return the frames of the committee's inputs."""
@@ -44,7 +44,7 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
 
     def train_committee(self) -> None:
         """Train a committee on all frames so far."""
-        run = self.step('committee')
+        run = self.run_of('committee')
         inputs = {
             **self.committee_data(),
             'parameters': self.ctx.plan['committee'][run.id],
@@ -62,7 +62,7 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
 
     def predict(self, what: str, frames: FramesData) -> None:
         """Let the committee predict labelled frames, which gives its errors and its deviation."""
-        run = self.step(what)
+        run = self.run_of(what)
         process, inputs = self.job(
             EvaluateBaseWorkChain,
             'evaluate',

@@ -102,8 +102,8 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         node = self.child('evaluate')
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_EVALUATION_FAILED')
-        run, settings = self.step('iteration'), self.settings
-        choice = self.ctx.plan['select'][self.step('select').id]
+        run, settings = self.run_of('iteration'), self.settings
+        choice = self.ctx.plan['select'][self.run_of('select').id]
         selected = select_informative(self.ctx.rest, node.outputs.deviation, choice, metadata=self.link('select'))
         statistics = selected['statistics']
         self.ctx.parts['frames'][run.id] = self.ctx.training
@@ -112,7 +112,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         self.report(f'iteration {self.ctx.iteration}: {self.ctx.fraction:.3f} of the rest is accurate.')
         enough = self.ctx.fraction >= settings.accurate_fraction
         if not enough and 'chosen' in selected:
-            self.ctx.chosen[self.step('chosen').id] = selected['chosen']
+            self.ctx.chosen[self.run_of('chosen').id] = selected['chosen']
             self.ctx.training = union_frames(frames=self.ctx.chosen, metadata=self.link('union'))
             self.ctx.rest = selected.get('rest')
         self.ctx.iteration += 1

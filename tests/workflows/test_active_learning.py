@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.emt import EMT
 from vasp_family import FAMILY, runs, upload_family, vasp_code
 
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text
@@ -131,6 +132,7 @@ def test_agreement_alone_does_not_converge(inputs):
     assert 'The ions diffuse at none of the temperatures watched' in node.exit_message
     for row in outputs['iterations']['iterations']:
         [found] = row['transport']
+        assert found['iteration'] == row['iteration']
         assert (found['structure'], found['temperature_K'], found['diffusive']) == ('copper', 300, False)
     assert orphans(node) == []
     assert len(outputs['iterations']['iterations']) == 2
@@ -142,7 +144,7 @@ def test_agreement_alone_does_not_converge(inputs):
     assert node.is_finished_ok, node.exit_message
     assert [row['stage'] for row in outputs['iterations']['iterations']] == [0, 1]
     explorations = [child.outputs.statistics for child in node.called if child.process_label == 'ExploreWorkChain']
-    conditions = [{(run['temperature'], run['steps']) for run in done['runs'].values()} for done in explorations]
+    conditions = [{(run['temperature'], run['last_step']) for run in done['runs'].values()} for done in explorations]
     assert conditions == [{(300, 20)}, {(600, 10)}]
     assert orphans(node) == []
 
@@ -173,7 +175,10 @@ def test_a_committee_that_cannot_be_trained(inputs, localhost):
     given['codes']['dp'] = InstalledCode(computer=localhost, filepath_executable='/bin/false', label='broken').store()
     outputs, node = run_get_node(ActiveLearningWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_COMMITTEE_FAILED.status
-    assert 'The committee of iteration 0 failed' in node.exit_message
+    assert 'The committee of iteration 0 failed: CommitteeWorkChain<' in node.exit_message
+    # The first cause is the training's own.
+    training = next(child for child in node.called_descendants if child.process_label == 'TrainBaseWorkChain')
+    assert training.exit_message in node.exit_message
     assert outputs['frames'].frames == 40
 
 
@@ -181,6 +186,7 @@ def test_labels_that_fail_keep_the_frames(inputs):
     given = inputs() | {'calculator': Dict({'name': 'no_such_module:Calculator'})}
     outputs, node = run_get_node(ActiveLearningWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_LABEL_FAILED.status
+    assert 'no_such_module' in node.exit_message
     assert len(outputs['account']['failed']) == outputs['account']['requested'] == 4
     assert outputs['frames'].frames == 40
 
@@ -242,6 +248,9 @@ def test_the_loop_through_aiida_vasp_when_three_frames_in_ten_fail(inputs, local
             },
             'agreement can be wrong',
         ),
+        ({'validation': 1.5}, '`validation`: it should be a whole number of frames, or a fraction below 1, got 1.5'),
+        ({'validation': 0.001}, '`validation` takes 0 of 40 frames; it should take some and leave some'),
+        ({'validation': '40'}, '`validation` takes 40 of 40 frames'),
         ({'explore': EXPLORE | {'temperatures': [-5]}}, '`temperature` should be greater than 0'),
         ({'stages': [{'temperatures': [300]}, {'temperatures': [0]}]}, 'stage 1 of `stages` is not possible'),
         ({'convergence': CONVERGENCE | {'maximum_diffusivity_change': 0.2}}, 'give `conductivity`'),
@@ -269,6 +278,51 @@ def test_an_element_without_frames_is_refused(inputs):
     lithium.append_atom(position=(0, 0, 0), symbols='Li')
     with pytest.raises(ValueError, match=r'structures\.lithium: the frames hold no Li'):
         run_get_node(ActiveLearningWorkChain, **inputs() | {'structures': {'lithium': lithium}})
+
+
+#: What docs/exploration.md lays over a protocol.
+DOCUMENTED = {
+    'stages': [
+        {'temperatures': [50, 100, 200]},
+        {'temperatures': [300, 600], 'steps': 5000},
+        {'temperatures': [900, 1200], 'pressures': [0.0, 1.0, 2.0], 'steps': 10000},
+    ],
+    'convergence': {'maximum_diffusivity_change': 0.2},
+    'conductivity': {'temperatures': [600, 800], 'precision': {'relative_error': 0.1, 'maximum_steps': 10**8}},
+}
+
+
+@pytest.mark.parametrize('source', ['calculator', 'potential', 'vasp', 'cp2k', 'shell'])
+@pytest.mark.parametrize('protocol', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_the_diffusion_is_watched_whatever_labels(
+    codes, localhost, tmp_path, tiny_frames, crystal, request, source, protocol
+):
+    elements = sorted(set(tiny_frames.symbols))
+    overrides = DOCUMENTED
+    given = {name: codes[name] for name in ('dp', 'lmp', 'python')}
+    labeller = {}
+    if source == 'calculator':
+        labeller['calculator'] = Dict({'name': 'chgnet'})
+    elif source == 'potential':
+        labeller['potential'] = request.getfixturevalue('tiny_potential')
+    else:
+        given[source] = InstalledCode(computer=localhost, filepath_executable='/bin/true', label='x')
+    if source == 'vasp':
+        upload_family(tmp_path, [f'{element}_x' for element in elements])
+        mapping = {element: f'{element}_x' for element in elements}
+        overrides = overrides | {'label': {'vasp': {'potential_family': FAMILY, 'potential_mapping': mapping}}}
+    if source == 'shell':
+        arguments = ['{frames}', '{labels}']
+        overrides = overrides | {'label': {'shell': {'arguments': arguments}}}
+    builder = ActiveLearningWorkChain.get_builder_from_protocol(
+        given,
+        protocol=protocol,
+        overrides=overrides,
+        frames=FramesData.from_sets([tiny_frames]),
+        structures={'crystal': crystal},
+        **labeller,
+    )
+    assert ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None
 
 
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])

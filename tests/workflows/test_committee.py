@@ -7,6 +7,7 @@ from aiida.engine import run_get_node
 from aiida.orm import Dict, InstalledCode
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.merging import merge
 from aiida_dpasse.workflows.committee import CommitteeWorkChain
 
 
@@ -29,6 +30,8 @@ def test_too_few_members(localhost, copper_frames, tiny_training):
     _, node = run_get_node(CommitteeWorkChain, **inputs(broken, copper_frames, tiny_training))
     assert node.exit_status == CommitteeWorkChain.exit_codes.ERROR_TOO_FEW_MEMBERS.status
     assert 'Only 0 trainings succeeded where 2 are needed' in node.exit_message
+    [first, _] = [child for child in node.called if child.process_label == 'TrainBaseWorkChain']
+    assert f'TrainBaseWorkChain<{first.pk}> says: {first.exit_message}' in node.exit_message
 
 
 def test_a_wrong_training_is_refused(codes, copper_frames, tiny_training):
@@ -42,11 +45,15 @@ def test_a_wrong_training_is_refused(codes, copper_frames, tiny_training):
     [
         ({'members': 1}, '`members` should be greater than or equal to 2, got 1'),
         ({'minimum_members': 3}, 'should not exceed `members`'),
+        ({'train': {'freeze': False}}, '`train.freeze` should be true'),
+        ({'train': {'input': {'model': {'type_map': ['U']}}}}, 'training_data: Cu is not in the type map U'),
+        ({'train': {'backend': 'pytorch', 'processes': 2}}, 'torchrun: several `processes` are started by it'),
     ],
 )
 def test_impossible_committees_are_refused(codes, copper_frames, tiny_training, changes, message):
+    changes = merge({'train': tiny_training}, changes)
     with pytest.raises(ValueError, match=message):
-        run_get_node(CommitteeWorkChain, **inputs(codes, copper_frames, tiny_training, **changes))
+        run_get_node(CommitteeWorkChain, **inputs(codes, copper_frames, changes.pop('train'), **changes))
 
 
 def test_frames_without_labels_are_refused(codes, copper, tiny_training):

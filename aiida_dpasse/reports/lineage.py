@@ -6,15 +6,17 @@ which every union, split, selection and label job leaves as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aiida import orm
+from aiida.engine.processes.ports import PORT_NAMESPACE_SEPARATOR
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import data_ancestors, entry_point, inputs, outputs
 
+T = TypeVar('T')
 LABEL, MD, TRAIN = 'dpasse.label', 'dpasse.md', 'dpasse.train'
 
 
@@ -26,6 +28,16 @@ class Record(NamedTuple):
     reason: str
     labelled: bool
     formula: str
+
+
+def linked(nodes: Mapping[str, T], name: str) -> T | None:
+    """Return what came in by the link ``name``, or, where no link is called so, under that name in a namespace.
+
+    >>> linked({'md_003': 1, 'samples__md_0003': 2}, 'md_003'), linked({'answers__frame_a': 3}, 'frame_a')
+    (1, 3)
+    """
+    within = (node for link, node in nodes.items() if link.rpartition(PORT_NAMESPACE_SEPARATOR)[2] == name)
+    return nodes[name] if name in nodes else next(within, None)
 
 
 class Maker(NamedTuple):
@@ -43,8 +55,8 @@ class Maker(NamedTuple):
         if self.name in (MD, LABEL):
             return self.pk, self.name
         named = (f'frame_{frame_id}', record.source, f'frames_{record.formula}')
-        only = list(self.jobs.values())[:1] if len(self.jobs) == 1 else []
-        return next((self.jobs[name] for name in named if name in self.jobs), only[0] if only else None)
+        found = [job for name in named if (job := linked(self.jobs, name)) is not None]
+        return next(iter(found or (self.jobs.values() if len(self.jobs) == 1 else ())), None)
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,7 @@ class Tracer:
             had_labels = maker.name != LABEL and any(self.records(data)[frame_id].labelled for data in holders.values())
             if job and job[1] != MD and record.labelled and not had_labels and origin.label_job is None:
                 origin = replace(origin, label_job=job[0])
-            chosen = holders.get(record.source)
+            chosen = linked(holders, record.source)
             # Who chose the frame wrote its source; those that handed it on left the source as it was.
             if chosen is not None and self.records(chosen)[frame_id].source != record.source:
                 origin = replace(origin, selected_by=maker.pk, source=record.source)
@@ -137,7 +149,7 @@ class Tracer:
                 pk, name = job or (maker.pk, maker.name)
                 origin = replace(origin, made_by=pk, made_by_name=name, by_job=job is not None)
                 return replace(origin, step=record.step, parent=parent)
-            node = holders.get(record.source, next(iter(holders.values())))
+            node = next(iter(holders.values())) if chosen is None else chosen
         return origin
 
     def _parent(self, given: dict[str, FramesData], record: Record) -> FrameOrigin | None:

@@ -121,7 +121,8 @@ class Study:
             sampled = frames_of(LPSCL, 8, 50 + i, labels=False, steps=steps, deviations=np.linspace(0.05, 0.4, 8))
             inputs = {'structure': self.given['structures__lpscl'], **members, 'parameters': self.plan}
             outputs = {'frames': FramesData.from_sets([sampled])}
-            runs[f'md_{i:03d}'] = self.calc('dpasse.md', f'md_{i:03d}', explore, inputs, outputs)['frames']
+            label = f'md_{i:04d}'
+            runs[f'samples__{label}'] = self.calc('dpasse.md', label, explore, inputs, outputs)['frames']
         chosen = [
             item.take([2, 4, 6]).with_origin(sources=key, reasons='deviation between 0.1 and 0.3 eV/A')
             for key, node in runs.items()
@@ -141,11 +142,12 @@ class Study:
         ]
         rows = [dict(zip(names, row, strict=True)) for row in values]
         table = {'iterations': rows, 'converged': True, 'verdict': '75 % of the frames are accurate.'}
-        inputs = {'convergence': self.plan, 'account_000': done['account'], 'frames_000': frames}
+        inputs = {'convergence': self.plan, 'accounts__iteration_0000_i000': done['account']}
+        inputs |= {'frames__iteration_0000_i000': frames}
         outputs = {'iterations': orm.Dict(table), 'account': orm.Dict(done['account'].get_dict())}
         tables = self.calc('tabulate_iterations', 'table_000', work, inputs, outputs, job=False)
         union = FramesData.union([frames, done['frames']])
-        inputs = {'initial': frames, 'labelled_000': done['frames']}
+        inputs = {'frames__initial': frames, 'frames__labelled_0000_i000': done['frames']}
         joined = self.calc('union_frames', 'collect', work, inputs, {'result': union}, job=False)['result']
         self.finish(work, 'active_learning', {'frames': joined, **members, **tables})
         return joined

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from made_up_nodes import Graph
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.reports.graph import call_tree, entry_point, output
+from aiida_dpasse.reports.graph import entry_point, output
 from aiida_dpasse.reports.lineage import trace_dataset, trace_frame, trace_frames, trainings
 
 
@@ -61,7 +62,37 @@ def test_a_chosen_frame_names_who_chose_it(study):
         # The frame's source is the input link of the choice, and that input is the run's own output.
         run = select.base.links.get_incoming(link_label_filter=origin.source).one().node
         assert run.creator.pk == origin.made_by
-        assert origin.made_by in {call.pk for call in call_tree(study.pk) if call.label == origin.source}
+        assert origin.source.startswith('samples__md_')
+        assert entry_point(orm.load_node(origin.made_by)) == 'dpasse.md'
+
+
+@pytest.mark.parametrize(
+    ('link', 'source'),
+    [
+        ('samples__md_0003', 'samples__md_0003'),  # as now
+        ('md_003', 'md_003'),  # as archives have it that were made before inputs had namespaces
+        ('frames__md_0003', 'md_0003'),  # a source that names the run alone
+    ],
+)
+def test_the_source_is_found_by_the_link_that_it_names(aiida_profile, localhost, make_frames, link, source):
+    graph = Graph(localhost)
+    work = graph.work('dpasse.explore')
+    runs = {}
+    for name, seed in ((link, 1), ('frames__other', 2)):
+        sampled = make_frames('Li Li S', 3, seed=seed, labels=False).with_origin(steps=[0, 10, 20])
+        outputs = {'frames': FramesData.from_sets([sampled])}
+        runs[name] = graph.calc('dpasse.md', name, work, {}, 5.0, outputs=outputs)['frames']
+    twice = {'known__before': runs[link]}
+    taken = [item.take([1]).with_origin(sources=source) for item in runs[link].sets()]
+    outputs = {'candidates': FramesData.from_sets(taken)}
+    chosen = graph.calc('select_candidates', 'select', work, twice | runs, 1.0, outputs=outputs, job=False)[
+        'candidates'
+    ]
+    graph.seal()
+    [origin] = trace_frames(chosen)
+    assert (origin.selected_by, origin.source) == (chosen.creator.pk, source)
+    assert (origin.made_by, origin.step) == (runs[link].creator.pk, 10)
+    assert origin.path == (chosen.creator.pk, runs[link].creator.pk)
 
 
 def test_an_imported_frame_has_no_origin_and_an_unknown_one_is_refused(make_frames):

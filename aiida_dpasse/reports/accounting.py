@@ -8,9 +8,12 @@ from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
+from aiida_dpasse.workflows.jobs import LabelJobWorkChain
 
 #: The label job, the chain of the same name, and those of the programs, `dpasse.label.<program>`.
 LABEL = 'dpasse.label'
+#: Process label of the chain that starts such a job again.
+RESTARTING = LabelJobWorkChain.__name__
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,20 @@ class Batch:
 
 
 def _labels(call: Call) -> bool:
-    return call.entry_point == LABEL or call.entry_point.startswith(f'{LABEL}.')
+    return call.name != RESTARTING and (call.entry_point == LABEL or call.entry_point.startswith(f'{LABEL}.'))
+
+
+def labellings(process: orm.ProcessNode) -> list[tuple[Call, str]]:
+    """Return every label work chain and label job of ``process`` with its label; of a job that was started again the
+    last one, under the label of the chain that did so."""
+    tree = call_tree(process.pk)
+    callers = {call.pk: call for call in tree}
+    found = {}
+    for call in filter(_labels, tree):
+        caller = callers.get(call.parent) if call.parent is not None else None
+        shown = caller if caller is not None and caller.name == RESTARTING else call
+        found[shown.pk] = (call, shown.label)
+    return list(found.values())
 
 
 def _ids(entries: list) -> set[str]:
@@ -75,18 +91,15 @@ def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
 
 def batches(process: orm.ProcessNode) -> list[Batch]:
     """Return the account of every label job and label work chain of ``process``."""
-    calls = [call for call in call_tree(process.pk) if _labels(call)]
-    found = (account_of(orm.load_node(call.pk), call.label) for call in calls)
+    found = (account_of(orm.load_node(call.pk), label) for call, label in labellings(process))
     return [batch for batch in found if batch is not None]
 
 
 def unaccounted(process: orm.ProcessNode) -> list[str]:
     """Return one sentence for every label process of ``process`` whose account is missing or does not add up."""
     faults = []
-    for call in call_tree(process.pk):
-        if not _labels(call):
-            continue
-        batch = account_of(orm.load_node(call.pk), call.label)
+    for call, label in labellings(process):
+        batch = account_of(orm.load_node(call.pk), label)
         if batch is None:
             faults.append(f'The label process {call.pk} left no account (exit status {call.exit_status}).')
         elif not batch.balanced:

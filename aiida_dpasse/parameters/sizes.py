@@ -18,9 +18,10 @@ PartSize = Annotated[float, Field(ge=0), AfterValidator(_whole_or_fraction)]
 
 
 def part_size(size: float, total: int) -> int:
-    """Return the number of frames, of ``total``, that a part of this :data:`PartSize` takes.
+    """Return the number of frames, of ``total``, that a part of this :data:`PartSize` takes; a fraction takes one at
+    least.
 
-    >>> part_size(0.25, 40), part_size(3.0, 40)
-    (10, 3)
+    >>> part_size(0.25, 40), part_size(3.0, 40), part_size(0.1, 4)
+    (10, 3, 1)
     """
-    return round(size * total) if 0 < size < 1 else int(size)
+    return max(1, round(size * total)) if 0 < size < 1 else int(size)

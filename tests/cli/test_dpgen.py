@@ -11,6 +11,7 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from click.testing import CliRunner
+from vasp_family import FAMILY, upload_family
 
 from aiida_dpasse.cli.dpgen import collect, convert
 from aiida_dpasse.cli.main import cli
@@ -103,6 +104,16 @@ def test_builder_is_accepted(stand_ins):
     assert builder.parameters['seed'] == 7
     assert builder.parameters['committee']['train']['input']['model']['descriptor']['neuron'] == [10, 20]
     assert builder.frames.frames == 4
+
+
+def test_the_documented_builder_can_be_submitted(stand_ins, localhost, tmp_path):
+    """As in docs/dpgen.md: with VASP and the name of a POTCAR family nothing is missing."""
+    codes = stand_ins | {'vasp': orm.InstalledCode(computer=localhost, filepath_executable='/bin/true', label='vasp')}
+    mapping = builder_from_dpgen(PARAM, codes)[0].parameters['label']['vasp']['potential_mapping']
+    upload_family(tmp_path, sorted(set(mapping.values())))
+    overrides = {'label': {'vasp': {'potential_family': FAMILY}}}
+    builder, _ = builder_from_dpgen(PARAM, codes, MACHINE, overrides=overrides)
+    assert ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None
 
 
 def test_what_is_not_here_is_asked_for(stand_ins, tmp_path):

@@ -249,7 +249,7 @@ def test_the_loop_through_aiida_vasp_when_three_frames_in_ten_fail(inputs, local
             'agreement can be wrong',
         ),
         ({'validation': 1.5}, '`validation`: it should be a whole number of frames, or a fraction below 1, got 1.5'),
-        ({'validation': 0.001}, '`validation` takes 0 of 40 frames; it should take some and leave some'),
+        ({'validation': 0.999}, '`validation` takes 40 of 40 frames; it should take some and leave some'),
         ({'validation': '40'}, '`validation` takes 40 of 40 frames'),
         ({'explore': EXPLORE | {'temperatures': [-5]}}, '`temperature` should be greater than 0'),
         ({'stages': [{'temperatures': [300]}, {'temperatures': [0]}]}, 'stage 1 of `stages` is not possible'),

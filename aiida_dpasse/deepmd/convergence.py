@@ -11,8 +11,8 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
 
     A row holds ``accurate_fraction`` (None if nothing was sampled), ``force_rmse_meV_A``, the error on the
     held-out frames averaged over the committee, and, if the exploration grows, ``stage``. ``criteria`` holds
-    ``accurate_fraction``, the least fraction of accurate frames, which has to hold in ``stable_iterations`` (1)
-    explorations of the last of ``stages`` (1) in a row; and ``maximum_force_rmse`` (eV/A) and
+    ``accurate_fraction``, the least fraction of accurate frames, which has to hold in ``stable_iterations``
+    explorations of the last of ``stages`` in a row; and ``maximum_force_rmse`` (eV/A) and
     ``maximum_force_change`` (relative change of the error since the row before), of which each that is not None has
     to hold as well; so does ``maximum_diffusivity_change``, for which see `settled`. A committee can agree on wrong
     forces: its agreement alone never converges.
@@ -26,7 +26,7 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
             f'The accurate fraction {fraction:.3f} is below {criteria["accurate_fraction"]:.3f}: '
             'the committee still disagrees on frames that it visits.'
         )
-    stages, stable = criteria.get('stages', 1), criteria.get('stable_iterations', 1)
+    stages, stable = criteria['stages'], criteria['stable_iterations']
     stage = explored[-1].get('stage') or 0
     if stage < stages - 1:
         return False, f'Stage {stage + 1} of {stages} is known: the next one is explored.'
@@ -46,7 +46,7 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
                 f'The held-out force error changed by {change:.1%} since the iteration before, '
                 f'more than {largest_change:.1%}.'
             )
-    if (limit := criteria.get('maximum_diffusivity_change')) is not None:
+    if (limit := criteria['maximum_diffusivity_change']) is not None:
         doubt = settled(explored, limit)
         if doubt is not None:
             return False, doubt
@@ -105,7 +105,7 @@ def next_stage(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -
     if not explored:
         return 0
     stage = int(explored[-1].get('stage') or 0)
-    return min(stage + (agreements(explored, criteria) > 0), criteria.get('stages', 1) - 1)
+    return min(stage + (agreements(explored, criteria) > 0), criteria['stages'] - 1)
 
 
 def pending(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> bool:
@@ -113,5 +113,5 @@ def pending(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> b
     agreement once more. An exploration without candidates is then no sign that the loop is stuck."""
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     agreed = agreements(explored, criteria) if explored else 0
-    last = not explored or (explored[-1].get('stage') or 0) == criteria.get('stages', 1) - 1
-    return agreed > 0 and (not last or agreed < criteria.get('stable_iterations', 1))
+    last = not explored or (explored[-1].get('stage') or 0) == criteria['stages'] - 1
+    return agreed > 0 and (not last or agreed < criteria['stable_iterations'])

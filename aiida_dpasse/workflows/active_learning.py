@@ -74,7 +74,7 @@ def _check_observed(inputs: Any, settings: ActiveLearningParameters) -> str | No
     if settings.conductivity is None:
         return None
     ion = settings.conductivity.transport.ion
-    return check_same_computer(inputs.get('codes', {})) or check_ion(inputs.get('structures', {}), ion)
+    return check_same_computer(inputs) or check_ion(inputs.get('structures', {}), ion)
 
 
 class ActiveLearningWorkChain(CommitteeLoopWorkChain):

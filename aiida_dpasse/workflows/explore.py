@@ -19,7 +19,7 @@ from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
 from aiida_dpasse.workflows.reasons import first_reason
-from aiida_dpasse.workflows.validators import check_runs_in_lammps, validate_structures
+from aiida_dpasse.workflows.validators import validate_structures
 
 
 def validate_committee(potentials: Any, _: Any = None) -> str | None:
@@ -31,10 +31,7 @@ def validate_committee(potentials: Any, _: Any = None) -> str | None:
 
 
 def validate_elements(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if a potential does not know an element of a structure, or LAMMPS cannot run it."""
-    for member, potential in inputs.get('potentials', {}).items():
-        if 'dp' not in inputs.get('codes', {}) and (message := check_runs_in_lammps(potential)):
-            return f'potentials.{member}: {message}'
+    """Return one sentence if a potential does not know an element of a structure."""
     for label, structure in inputs.get('structures', {}).items():
         for member, potential in inputs.get('potentials', {}).items():
             if missing := potential.missing_elements(sorted(structure.get_symbols_set())):

@@ -97,15 +97,15 @@ def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | 
     return None
 
 
-def check_same_computer(codes: Mapping[str, orm.AbstractCode]) -> str | None:
-    """Return one sentence if the codes `lmp` and `python` are not of one computer: trajectories are read where they
-    lie."""
-    if 'lmp' not in codes or 'python' not in codes or codes['lmp'].computer.pk == codes['python'].computer.pk:
-        return None
-    return (
-        f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
-        'trajectories are read where they lie, give a Python of that computer.'
-    )
+def check_same_computer(inputs: Mapping[str, Any]) -> str | None:
+    """Return one sentence if trajectories would lie where the analysis cannot read them."""
+    codes = inputs.get('codes', {})
+    if 'lmp' in codes and 'python' in codes and codes['lmp'].computer.pk != codes['python'].computer.pk:
+        return (
+            f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
+            'trajectories are read where they lie, give a Python of that computer.'
+        )
+    return None
 
 
 def check_ion(structures: Mapping[str, orm.StructureData], ion: str) -> str | None:

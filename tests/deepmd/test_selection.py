@@ -103,7 +103,10 @@ def test_choice_is_uniform():
     assert np.abs(counts - 800).max() < 4 * 21.9
 
 
-CRITERIA = {'accurate_fraction': 0.9, 'maximum_force_rmse': 0.1, 'maximum_force_change': None}
+CRITERIA = {
+    **{'accurate_fraction': 0.9, 'maximum_force_rmse': 0.1, 'maximum_force_change': None},
+    **{'maximum_diffusivity_change': None, 'stable_iterations': 1, 'stages': 1},
+}
 
 
 def row(fraction, error):
@@ -197,6 +200,6 @@ def test_diffusion_has_to_settle(rows, doubt):
     answer = settled(rows, 0.2)
     assert answer is None if doubt is None else doubt in answer
     explored = [{'accurate_fraction': 1.0, 'force_rmse_meV_A': 10.0, **row} for row in rows]
-    criteria = {'accurate_fraction': 0.9, 'maximum_force_rmse': 1.0, 'maximum_force_change': None}
+    criteria = {**CRITERIA, 'maximum_force_rmse': 1.0}
     assert judge(explored, {**criteria, 'maximum_diffusivity_change': 0.2})[0] == (doubt is None)
     assert judge(explored, criteria)[0]

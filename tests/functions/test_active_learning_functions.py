@@ -340,7 +340,9 @@ def test_table_and_account(make_frames):
         'rejected': [{'id': 'x', 'reason': 'r'}],
         'failed': [{'id': 'y', 'reason': 'f'}],
     }
-    criteria = orm.Dict({'accurate_fraction': 0.9, 'maximum_force_rmse': 0.1, 'maximum_force_change': None})
+    open_ended = {'maximum_force_change': None, 'maximum_diffusivity_change': None}
+    criteria = {'accurate_fraction': 0.9, 'maximum_force_rmse': 0.1, 'stable_iterations': 1, 'stages': 1}
+    criteria = orm.Dict(criteria | open_ended)
     runs = Runs(Run('iteration', iteration=index) for index in range(3))
     runs = orm.Dict({**runs.to_dict(), **Runs([Run('transport', 1, structure='a_000', iteration=1)]).to_dict()})
     first, second = 'iteration_0000_i000', 'iteration_0000_i001'

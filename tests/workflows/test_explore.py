@@ -91,6 +91,35 @@ def test_all_runs_failed(inputs, localhost):
     outputs, node = run_get_node(ExploreWorkChain, **inputs(runs=1) | {'codes': {'lmp': broken}})
     assert node.exit_status == EXIT.ERROR_NO_RUN_FINISHED.status
     assert outputs['statistics']['runs_without_frames'] == ['md_0000']
+    [run] = [child for child in node.called if child.process_label == 'MDBaseWorkChain']
+    assert f'MDBaseWorkChain<{run.pk}> says: {run.exit_message}' in node.exit_message
+
+
+def test_any_label_may_name_a_structure_and_a_member(inputs, copper):
+    given = inputs(temperatures=[300], replicas='1', runs=None)
+    given['structures'] = dict.fromkeys(('metadata', 'parameters', 'a', 'a_300K'), copper)
+    given['potentials'] = dict(zip(('metadata', 'parameters'), given['potentials'].values(), strict=True))
+    outputs, node = run_get_node(ExploreWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    runs = outputs['statistics']['runs']
+    assert [run['structure'] for run in runs.values()] == ['a', 'a_300K', 'metadata', 'parameters']
+    assert outputs['statistics']['runs_without_frames'] == []
+
+
+def test_checkpoints_are_frozen_first(inputs, codes, pretrained_metals):
+    outputs = pretrained_metals.outputs
+    given = inputs(runs=1) | {'potentials': {'first': outputs.checkpoint, 'second': outputs.frozen}}
+    with pytest.raises(ValueError, match='LAMMPS cannot run a checkpoint'):
+        run_get_node(ExploreWorkChain, **given)
+    given['codes']['dp'] = codes['dp']
+    results, node = run_get_node(ExploreWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    # Both are the same potential, so that they agree.
+    assert results['statistics']['accurate'] == results['statistics']['sampled'] > 0
+    assert results['statistics']['deviation_median'] == pytest.approx(0, abs=1e-5)
+    [run] = [child for child in node.called if child.process_label == 'MDBaseWorkChain']
+    assert run.inputs.md.potentials.first.form == 'frozen'
+    assert run.inputs.md.potentials.second.uuid == outputs.frozen.uuid
 
 
 def test_a_cell_that_cannot_be_repeated(inputs):

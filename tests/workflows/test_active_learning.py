@@ -150,6 +150,19 @@ def test_agreement_alone_does_not_converge(inputs):
 
 
 @pytest.mark.slow
+def test_dynamics_that_fail_say_why_the_loop_is_not_converged(inputs):
+    exploding = WATCHED | {'md': WATCHED['md'] | {'timestep': 1000.0}, 'transport': {'ion': 'Cu'}}
+    settled = {'convergence': CONVERGENCE | {'maximum_diffusivity_change': 0.2}, 'conductivity': exploding}
+    given = inputs(trust=AGREEING, max_active_iterations=1, **settled)
+    outputs, node = run_get_node(ActiveLearningWorkChain, **given, max_iterations=1)
+    assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status
+    [dynamics] = [child for child in node.called if child.process_label == 'ConductivityWorkChain']
+    assert f'ConductivityWorkChain<{dynamics.pk}> says: {dynamics.exit_message}' in node.exit_message
+    [row] = outputs['iterations']['iterations']
+    assert 'transport' not in row
+
+
+@pytest.mark.slow
 def test_a_final_committee_learns_from_the_last_labels(inputs):
     outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(max_active_iterations=1, final_committee=True))
     assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status

@@ -37,6 +37,13 @@ def symbols_of(structure: orm.StructureData) -> list[str]:
     return [structure.get_kind(site.kind_name).symbol for site in structure.sites]
 
 
+def kinds_of(structure: orm.StructureData) -> dict[str, tuple[str, float]]:
+    """Return element and mass in amu of each kind that has a site, in the order of the atom types of LAMMPS."""
+    used = {site.kind_name for site in structure.sites}
+    kinds = sorted((kind.symbol, kind.name, kind.mass) for kind in structure.kinds if kind.name in used)
+    return {name: (symbol, mass) for symbol, name, mass in kinds}
+
+
 def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
     """Return one sentence if LAMMPS cannot run ``structure``."""
     if structure is None:
@@ -208,6 +215,13 @@ class MDCalculation(LammpsRawCalculation):
             '`restart_folder`.',
             invalidates_cache=True,
         )
+        exit_code(
+            spec,
+            'ERROR_DAMAGED_OUTPUT',
+            message='{found} of {due} sampled frames came home whole: look at the disk of the computer and run it '
+            'again.',
+            invalidates_cache=True,
+        )
         define_stops(spec)
         exit_code(
             spec,
@@ -225,18 +239,15 @@ class MDCalculation(LammpsRawCalculation):
         """Write script and data file, and lay the potentials beside them."""
         parameters = MDParameters.model_validate(self.inputs.parameters.get_dict()).model_dump()
         structure, options = self.inputs.structure, self.inputs.metadata.options
-        symbols = symbols_of(structure)
-        elements = sorted(set(symbols))
-        masses = {kind.symbol: kind.mass for kind in structure.kinds}
+        kinds = kinds_of(structure)
         continued = 'restart_folder' in self.inputs
-        data, _ = datafile.format_data_file(
-            symbols, structure.cell, [site.position for site in structure.sites], elements, masses
-        )
+        names, positions = zip(*((site.kind_name, site.position) for site in structure.sites), strict=True)
+        data, _ = datafile.format_data_file(names, structure.cell, positions, kinds)
         turned, _ = datafile.lammps_frame(structure.cell)
         text = script.build_script(
             parameters,
             self.model_names(),
-            elements,
+            [element for element, _ in kinds.values()],
             continued=continued,
             walltime_s=_time_to_run(options.get('max_wallclock_seconds')),
             orthogonal=not np.tril(turned, -1).any(),

@@ -97,6 +97,17 @@ def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | 
     return None
 
 
+def check_same_computer(inputs: Mapping[str, Any]) -> str | None:
+    """Return one sentence if trajectories would lie where the analysis cannot read them."""
+    codes = inputs.get('codes', {})
+    if 'lmp' in codes and 'python' in codes and codes['lmp'].computer.pk != codes['python'].computer.pk:
+        return (
+            f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
+            'trajectories are read where they lie, give a Python of that computer.'
+        )
+    return None
+
+
 def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
     """Return one sentence if ``options`` names a program or a scheduler option that does not exist."""
     known = set(CalcJob.spec().inputs['metadata']['options'].ports)

@@ -27,9 +27,13 @@ from aiida_dpasse.lammps.script import (
     PREVIOUS_FOLDER,
     RESTART_FOLDER,
     SAMPLES_FILE,
+    TRAJECTORY_FILE,
 )
 from aiida_dpasse.parameters.base import parameters_validator
 from aiida_dpasse.parameters.md import MDParameters
+
+#: Number of the frames of the trajectory.
+COUNT_FILE = 'trajectory.count'
 
 
 def symbols_of(structure: orm.StructureData) -> list[str]:
@@ -218,8 +222,8 @@ class MDCalculation(LammpsRawCalculation):
         exit_code(
             spec,
             'ERROR_DAMAGED_OUTPUT',
-            message='{found} of {due} sampled frames came home whole: look at the disk of the computer and run it '
-            'again.',
+            message='{found} of {due} frames of the {what} were written whole: look at the disk of the computer and '
+            'run it again.',
             invalidates_cache=True,
         )
         define_stops(spec)
@@ -269,9 +273,14 @@ class MDCalculation(LammpsRawCalculation):
             stage_potential(potential, self.MODEL.format(label=label))
             for label, potential in sorted(self.inputs.potentials.items())
         ]
+        if parameters['trajectory_interval']:
+            # It stays where it lies: only the number of its frames comes home.
+            info.append_text = f"grep -c '^ITEM: TIMESTEP' {TRAJECTORY_FILE} > {COUNT_FILE}"
         info.retrieve_list = [options.output_filename]
         # These become nodes of their own: they need no second home in the retrieved folder.
         info.retrieve_temporary_list = [LAST_FILE]
+        if parameters['trajectory_interval']:
+            info.retrieve_temporary_list.append(COUNT_FILE)
         if parameters['sample_interval']:
             info.retrieve_temporary_list.append(SAMPLES_FILE)
         if len(self.inputs.potentials) > 1:

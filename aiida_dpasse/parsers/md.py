@@ -12,7 +12,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 from numpy.typing import NDArray
 
-from aiida_dpasse.calculations.md import symbols_of
+from aiida_dpasse.calculations.md import COUNT_FILE, symbols_of
 from aiida_dpasse.calculations.md_stops import Stop, find_stop
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
@@ -66,14 +66,9 @@ class MDParser(Parser):
         whole = step >= total and last is not None
         if stop is None and not whole and ended_by_scheduler(self.node):
             return None
-        due = self._due(log, middle)
-        found = set() if frames is None else set(frames.steps.tolist())
-        # Frames with lost atoms or without numbers were written as they are.
-        missing = len(due - found) - (dropped - unreadable)
-        if len(self.node.inputs.potentials) > 1:
-            missing += len(due & found - set(deviation['step'].astype(int).tolist()))
-        if missing > 0:
-            return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(found=len(due) - missing, due=len(due))
+        if (damage := self._missing(log, middle, frames, dropped - unreadable, deviation)) is not None:
+            what, found, due = damage
+            return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(what=what, found=found, due=due)
         if stop is not None:
             kind, at, reason = stop
             return getattr(self.exit_codes, kind.label).format(step=at, reason=reason)
@@ -82,9 +77,30 @@ class MDParser(Parser):
         # One that came to its end in time is whole, whatever the scheduler did to its job.
         return ExitCode() if whole else self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
 
-    def _due(self, log: Log, start: int) -> set[int]:
-        """Return the steps of the samples that were written before the last row of the log."""
-        interval = self.parameters['sample_interval']
+    def _missing(
+        self, log: Log, start: int, frames: FrameSet | None, left_out: int, deviation: dict[str, Array]
+    ) -> tuple[str, int, int] | None:
+        """Return which file lacks frames, how many it has and how many it should have; None if none is missing.
+
+        :param left_out: samples that were written whole, with lost atoms or without numbers.
+        """
+        due = self._due(log, start, self.parameters['sample_interval'])
+        found = set() if frames is None else set(frames.steps.tolist())
+        missing = len(due - found) - left_out
+        if missing > 0:
+            return 'samples', len(due) - missing, len(due)
+        if len(self.node.inputs.potentials) > 1:
+            missing = len(due & found - set(deviation['step'].astype(int).tolist()))
+            if missing > 0:
+                return 'deviation', len(due) - missing, len(due)
+        due = self._due(log, start, self.parameters['trajectory_interval'])
+        path = self.folder / COUNT_FILE
+        count = path.read_text().strip() if path.is_file() else ''
+        return ('trajectory', int(count), len(due)) if count.isdigit() and int(count) < len(due) else None
+
+    @staticmethod
+    def _due(log: Log, start: int, interval: int | None) -> set[int]:
+        """Return the steps of the frames that were written before the last row of the log."""
         if not interval or log.first_step is None or log.first_step < start or log.last_step is None:
             return set()
         begun = [loop.first_step for loop in log.loops if loop.first_step is not None]

@@ -125,8 +125,16 @@ class Conductivity:
         # Archives of earlier releases do not hold it.
         if others := self.arrhenius.get('leave_one_out'):
             columns = ('T left out (K)', 'Ea (eV)', '± Ea', 'σ (mS/cm)', 'from', 'to')
-            names = ('left_out_K', 'activation_energy_eV', 'activation_energy_error_eV', 'conductivity_mS_cm')
-            values = [(*(other[name] for name in names), *other['interval_mS_cm']) for other in others]
+            values = [
+                (
+                    other['left_out_K'],
+                    other['activation_energy_eV'],
+                    other['activation_energy_error_eV'],
+                    other['conductivity_mS_cm'],
+                    *other['interval_mS_cm'],
+                )
+                for other in others
+            ]
             found.append(Table('Without one temperature', columns, values))
         if lines := self.lines():
             found.append(Table('Result', ('conductivity',), [(line,) for line in lines]))

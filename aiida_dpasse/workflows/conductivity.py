@@ -44,7 +44,7 @@ def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping
         if message := potential.check_elements(symbols, f'the structure `{label}`'):
             return f'{port}: {message}'
     if potential.form == 'checkpoint' and 'dp' not in inputs.get('codes', {}):
-        return f'{port}: LAMMPS cannot run a checkpoint; give the code `dp`, which freezes it, or the frozen potential.'
+        return f'{port}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or the frozen potential.'
     return None
 
 

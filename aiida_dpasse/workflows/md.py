@@ -82,10 +82,10 @@ class MDBaseWorkChain(JobBaseWorkChain):
 
         AiiDA counts every segment, here only those that got no further count.
         """
-        self._outcome: ExitCode | None = None
+        self.ctx.given_up = None
         code = super().inspect_process()
-        if code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED and self._outcome is not None:
-            code = self._outcome if self._outcome.status else None
+        if code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED:
+            code = None if self.ctx.given_up is None else ExitCode(*self.ctx.given_up)
         if code is not None and code.status:
             self.attach()
         return code
@@ -94,7 +94,7 @@ class MDBaseWorkChain(JobBaseWorkChain):
         """Wait with the outputs until the chain ends: all segments are joined then."""
 
     def _judge(self, code: ExitCode) -> ProcessHandlerReport:
-        self._outcome = code
+        self.ctx.given_up = [code.status, code.message] if code.status else None
         return ProcessHandlerReport(do_break=True, exit_code=code)
 
     @process_handler(priority=710, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])

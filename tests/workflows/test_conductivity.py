@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from ase.build import bulk
 
+from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.parameters.conductivity import ConductivityParameters
 from aiida_dpasse.reports.provenance import orphans
@@ -163,7 +166,7 @@ def test_every_structure_has_its_own_larger_cell(inputs, copper):
 RERUN = """units metal
 boundary p p p
 atom_style atomic
-region cell block 0 {length} 0 {length} 0 {length}
+region cell prism 0 {length} 0 {length} 0 {length} 0 0 0
 create_box 1 cell
 create_atoms 1 random {atoms} 1 NULL
 mass 1 63.546
@@ -322,11 +325,14 @@ def test_codes_of_two_computers_are_refused(inputs, aiida_computer_local):
         run_get_node(ConductivityWorkChain, **given)
 
 
-def test_a_checkpoint_asks_for_the_code_that_freezes_it(inputs, copper_committee):
-    [training, *_] = [child for child in copper_committee.called if 'checkpoint' in child.outputs]
-    given = inputs() | {'potential': training.outputs.checkpoint}
+def test_a_checkpoint_asks_for_the_code_that_freezes_it(inputs, tmp_path):
+    model = {'type_map': ['Cu'], 'descriptor': {'type': 'se_e2_a', 'rcut': 6.0}, 'fitting_net': {'neuron': [8]}}
+    weights = {'_extra_state': {'model_params': model, 'train_infos': {'step': 99}}}
+    with zipfile.ZipFile(tmp_path / 'model.pt', 'w') as archive:
+        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
+    given = inputs() | {'potential': DeepPotentialData.from_file(tmp_path / 'model.pt').store()}
     with pytest.raises(
-        ValueError, match='potential: LAMMPS cannot run a checkpoint; give the code `dp`, which freezes'
+        ValueError, match='potential: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes'
     ):
         run_get_node(ConductivityWorkChain, **given)
 
@@ -341,7 +347,7 @@ def test_a_calculator_is_accepted_in_every_protocol(inputs, codes, copper, name)
         calculator=orm.Dict({'name': 'emt'}),
     )
     given = builder._inputs(prune=True)
-    assert ConductivityWorkChain.spec().validate_inputs(given) is None
+    assert ConductivityWorkChain.spec().inputs.validate(given) is None
     assert builder.parameters['md']['equilibration']['ensemble'] == 'nvt'
 
 

@@ -124,10 +124,20 @@ def test_frames_that_are_missing_are_noticed_and_the_segment_runs_again(inputs, 
     assert node.is_finished_ok, node.exit_message
     first, second = node.called
     assert first.exit_status == calculation.MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
-    assert first.exit_message.startswith('9 of 41 sampled frames came home whole')
+    assert first.exit_message.startswith('9 of 41 frames of the samples were written')
     assert first.outputs.frames.frames == 9
     assert outputs['frames'].uuid == second.outputs.frames.uuid
     assert outputs['frames'].frames == 41
+
+
+def test_a_trajectory_that_lacks_frames_is_run_again(inputs, meddling):
+    given = inputs(steps=40, sample_interval=None, trajectory_interval=1)
+    given['md']['code'] = meddling(CUT.replace('samples', 'trajectory'))
+    outputs, node = run_get_node(MDBaseWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    first, second = node.called
+    assert first.exit_message.startswith('9 of 41 frames of the trajectory were written')
+    assert [folder.uuid for folder in outputs['trajectories'].values()] == [second.outputs.remote_folder.uuid]
 
 
 def test_frames_that_are_always_missing_end_with_their_sentence(inputs, meddling):
@@ -135,7 +145,7 @@ def test_frames_that_are_always_missing_end_with_their_sentence(inputs, meddling
     given['md']['code'] = meddling(CUT, always=True)
     outputs, node = run_get_node(MDBaseWorkChain, **given)
     assert node.exit_status == calculation.MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
-    assert node.exit_message.startswith('9 of 41 sampled frames')
+    assert node.exit_message.startswith('9 of 41 frames of the samples')
     assert outputs['frames'].frames == 9
 
 
@@ -156,11 +166,12 @@ def test_the_exit_code_of_the_scheduler_is_kept(inputs, meddling, monkeypatch, s
     given = inputs(steps=40)
     given['md']['code'] = meddling(lost)
     _, node = run_get_node(MDBaseWorkChain, **given)
-    first = node.called[0]
+    jobs = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
+    first = jobs[0]
     assert first.exit_status == status
     if lost == HALF:
         assert first.outputs.results['step'] == 10
-    assert len(node.called) == segments
+    assert len(jobs) == segments
     assert node.exit_status == (0 if segments == 2 else status), node.exit_message
     if segments == 1:
         assert node.exit_message == first.exit_message

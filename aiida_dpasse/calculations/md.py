@@ -64,7 +64,7 @@ def validate_structure(structure: orm.StructureData | None, _: Any) -> str | Non
 
 
 def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
-    """Return one sentence if ``sites`` cannot be held in a structure of so many atoms."""
+    """Return one sentence if ``sites`` cannot be held in a structure of that number of atoms."""
     if not sites:
         return None
     if max(sites) >= atoms:

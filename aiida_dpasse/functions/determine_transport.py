@@ -108,7 +108,7 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
 def describe(found: Diffusion, runs: list[Statistics], temperature: float, charge: float) -> dict[str, Any]:
     """Return the row of one temperature; undetermined numbers are null.
 
-    It is ``diffusive`` if the ions diffuse and the runs tell how fast.
+    It is ``diffusive`` if the ions diffuse and the runs determine how fast.
     """
     found = found.told
     told, reason = found.tracer is not None, found.verdict.reason
@@ -166,9 +166,9 @@ def split_configurations(runs: list[Run], found: list[Statistics], hop_length: f
 
 
 def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
-    """Return ``row`` with what configurations differ by in every error, and ``configurations`` that tells it.
+    """Return ``row`` with what configurations differ by in every error, and ``configurations`` with its parts.
 
-    Runs of one configuration share its disorder: taken for independent they would tell too small an error.
+    Runs of one configuration share its disorder: taken for independent they would give too small an error.
     """
     if split is None:
         return row

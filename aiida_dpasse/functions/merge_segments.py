@@ -42,7 +42,7 @@ def merge_segments(**inputs: dict[str, dict[str, orm.Data]]) -> dict[str, orm.Da
     merged['loops'] = [loop for result in results for loop in result.get('loops', [])]
     merged['frames'] = outputs['frames'].frames if 'frames' in outputs else 0
     merged['segments'] = len(results)
-    # Results of an earlier release do not tell it.
+    # Results of an earlier release do not hold it.
     heated = merged.get('final_temperature_K') is not None
     start, atoms, mass, timestep = (merged[name] for name in ('production_start', 'atoms', 'mass_u', 'timestep_fs'))
     merged |= summarize_run(tables['thermo'], start, atoms, mass, timestep, heated)

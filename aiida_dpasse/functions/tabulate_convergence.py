@@ -74,7 +74,7 @@ def recommend(points: list[dict[str, Any]], wanted: float) -> tuple[dict[str, An
         return None, 'No run ended well.'
     best = max(points, key=lambda point: (point['ions'], point['duration_ps']))
     if best['spread_cm2_s'] is None or best['diffusive'] < best['runs']:
-        return None, f'The largest and longest runs do not tell themselves: {best["reason"] or "one replica is none."}'
+        return None, f'The largest and longest runs are undetermined: {best["reason"] or "one replica has no spread."}'
     if (spread := best['spread_cm2_s'] / best['diffusivity_cm2_s']) > wanted:
         return None, (
             f'Replicas of the largest and longest runs still differ by {spread:.0%}, and {wanted:.0%} is asked for: '
@@ -84,7 +84,7 @@ def recommend(points: list[dict[str, Any]], wanted: float) -> tuple[dict[str, An
     chosen = min(good, key=lambda point: point['ions'] * point['duration_ps'])
     return chosen, (
         f'{chosen["ions"]} ions for {chosen["duration_ps"]:.0f} ps: replicas differ by '
-        f'{chosen["spread_cm2_s"] / chosen["diffusivity_cm2_s"]:.0%}, and larger cells and longer runs tell the same.'
+        f'{chosen["spread_cm2_s"] / chosen["diffusivity_cm2_s"]:.0%}, and larger cells and longer runs agree.'
     )
 
 

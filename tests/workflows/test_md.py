@@ -177,6 +177,14 @@ def test_the_exit_code_of_the_scheduler_is_kept(inputs, meddling, monkeypatch, s
         assert node.exit_message == first.exit_message
 
 
+def test_a_whole_run_is_one_whatever_the_scheduler_says(inputs, monkeypatch):
+    late = calculation.MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME
+    monkeypatch.setattr(calculation.MDCalculation, 'parse_scheduler_output', lambda self, retrieved: late)
+    _, node = run_get_node(MDBaseWorkChain, **inputs())
+    assert node.is_finished_ok, node.exit_message
+    assert len(node.called) == 1
+
+
 def test_the_error_of_lammps_arrives_with_its_own_words(inputs, meddling):
     given = inputs()
     given['md']['code'] = meddling(

@@ -27,14 +27,25 @@ from aiida_dpasse.lammps.script import (
     PREVIOUS_FOLDER,
     RESTART_FOLDER,
     SAMPLES_FILE,
+    TRAJECTORY_FILE,
 )
 from aiida_dpasse.parameters.base import parameters_validator
 from aiida_dpasse.parameters.md import MDParameters
+
+#: Number of the frames of the trajectory.
+COUNT_FILE = 'trajectory.count'
 
 
 def symbols_of(structure: orm.StructureData) -> list[str]:
     """Return the element of each site."""
     return [structure.get_kind(site.kind_name).symbol for site in structure.sites]
+
+
+def kinds_of(structure: orm.StructureData) -> dict[str, tuple[str, float]]:
+    """Return element and mass in amu of each kind that has a site, in the order of the atom types of LAMMPS."""
+    used = {site.kind_name for site in structure.sites}
+    kinds = sorted((kind.symbol, kind.name, kind.mass) for kind in structure.kinds if kind.name in used)
+    return {name: (symbol, mass) for symbol, name, mass in kinds}
 
 
 def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
@@ -53,7 +64,7 @@ def validate_structure(structure: orm.StructureData | None, _: Any) -> str | Non
 
 
 def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
-    """Return one sentence if ``sites`` cannot be held in a structure of so many atoms."""
+    """Return one sentence if ``sites`` cannot be held in a structure of that number of atoms."""
     if not sites:
         return None
     if max(sites) >= atoms:
@@ -208,6 +219,13 @@ class MDCalculation(LammpsRawCalculation):
             '`restart_folder`.',
             invalidates_cache=True,
         )
+        exit_code(
+            spec,
+            'ERROR_DAMAGED_OUTPUT',
+            message='{found} of {due} frames of the {what} were written whole: look at the disk of the computer and '
+            'run it again.',
+            invalidates_cache=True,
+        )
         define_stops(spec)
         exit_code(
             spec,
@@ -225,18 +243,15 @@ class MDCalculation(LammpsRawCalculation):
         """Write script and data file, and lay the potentials beside them."""
         parameters = MDParameters.model_validate(self.inputs.parameters.get_dict()).model_dump()
         structure, options = self.inputs.structure, self.inputs.metadata.options
-        symbols = symbols_of(structure)
-        elements = sorted(set(symbols))
-        masses = {kind.symbol: kind.mass for kind in structure.kinds}
+        kinds = kinds_of(structure)
         continued = 'restart_folder' in self.inputs
-        data, _ = datafile.format_data_file(
-            symbols, structure.cell, [site.position for site in structure.sites], elements, masses
-        )
+        names, positions = zip(*((site.kind_name, site.position) for site in structure.sites), strict=True)
+        data, _ = datafile.format_data_file(names, structure.cell, positions, kinds)
         turned, _ = datafile.lammps_frame(structure.cell)
         text = script.build_script(
             parameters,
             self.model_names(),
-            elements,
+            [element for element, _ in kinds.values()],
             continued=continued,
             walltime_s=_time_to_run(options.get('max_wallclock_seconds')),
             orthogonal=not np.tril(turned, -1).any(),
@@ -258,9 +273,14 @@ class MDCalculation(LammpsRawCalculation):
             stage_potential(potential, self.MODEL.format(label=label))
             for label, potential in sorted(self.inputs.potentials.items())
         ]
+        if parameters['trajectory_interval']:
+            # It stays where it lies: only the number of its frames comes home.
+            info.append_text = f"grep -c '^ITEM: TIMESTEP' {TRAJECTORY_FILE} > {COUNT_FILE}"
         info.retrieve_list = [options.output_filename]
         # These become nodes of their own: they need no second home in the retrieved folder.
         info.retrieve_temporary_list = [LAST_FILE]
+        if parameters['trajectory_interval']:
+            info.retrieve_temporary_list.append(COUNT_FILE)
         if parameters['sample_interval']:
             info.retrieve_temporary_list.append(SAMPLES_FILE)
         if len(self.inputs.potentials) > 1:

@@ -13,7 +13,7 @@ from aiida_dpasse.exit_codes import STATUSES, exit_code
 from aiida_dpasse.lammps.deviation import left_trust
 from aiida_dpasse.lammps.log import Log
 from aiida_dpasse.lammps.script import total_steps
-from aiida_dpasse.lammps.watch import DRIFT, EXPLOSION, HEATING, MELTING, hottest
+from aiida_dpasse.lammps.watch import DRIFT, EXPLOSION, HEATING, LOSS, MELTING, hottest
 
 #: The fifth limit is watched by the engine, since LAMMPS does not know what its pair style finds.
 DEVIATION = 'deviation'
@@ -63,13 +63,14 @@ STOPS = {
         'smoother.',
     ),
 }
+STOPS[LOSS] = STOPS[EXPLOSION]
 #: The same, by the label of the exit code.
 BY_LABEL = {stop.label: stop for stop in STOPS.values()}
 
 
 def define_stops(spec: ProcessSpec) -> None:
     """Define the exit codes of all limits."""
-    for stop in STOPS.values():
+    for stop in BY_LABEL.values():
         exit_code(spec, stop.label, message=stop.message)
 
 
@@ -105,6 +106,8 @@ def what_was_found(name: str, value: float, parameters: Mapping[str, Any]) -> st
     watch = parameters['watch'] or {}
     if name == EXPLOSION:
         return f'a force became {value:.3g} eV/A'
+    if name == LOSS:
+        return f'{value:.0f} of its atoms were lost'
     if name == MELTING:
         return f'the framework is {value:.3g} A from its sites, more than {watch["framework_displacement"]:g} A'
     if name == HEATING:

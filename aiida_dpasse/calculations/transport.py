@@ -8,33 +8,13 @@ import numpy as np
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
-from pydantic import Field
 
 from aiida_dpasse.calculations.driver import DriverCalculation
 from aiida_dpasse.calculations.md import symbols_of
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps.script import TRAJECTORY_FILE
-from aiida_dpasse.parameters.base import Parameters, parameters_validator
-
-#: Some three shells of neighbours of a lithium ion, A.
-VAN_HOVE_RANGE = 8.0
-
-
-class TransportParameters(Parameters):
-    """Which ion moves, and how its trajectory is read."""
-
-    ion: str = Field(description='Element of the mobile ion.')
-    charge: float = Field(default=1.0, description='Charge of the ion in elementary charges.')
-    timestep: float = Field(gt=0, description='Timestep of the dynamics in fs.')
-    max_frames: int = Field(
-        default=4000, gt=15, description='Frames held in memory; a longer trajectory is thinned out, evenly, to fewer.'
-    )
-    last_step: int | None = Field(
-        default=None, gt=0, description='Frames of later steps are left out; null reads the whole run.'
-    )
-    van_hove_range: float | None = Field(
-        default=VAN_HOVE_RANGE, ge=0.2, description='Largest distance in A of the van Hove maps; null makes none.'
-    )
+from aiida_dpasse.parameters.base import parameters_validator
+from aiida_dpasse.parameters.transport import TransportParameters
 
 
 def validate_trajectories(trajectories: Any, _: Any) -> str | None:
@@ -100,6 +80,12 @@ class TransportCalculation(DriverCalculation):
         )
         spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
         spec.default_output_node = 'results'
+        exit_code(
+            spec,
+            'ERROR_DAMAGED_OUTPUT',
+            message='{reason} Look at the disk of the computer, and run the dynamics again.',
+            invalidates_cache=True,
+        )
         exit_code(
             spec, 'ERROR_TRAJECTORY', message='The trajectory cannot be analysed. {reason}', invalidates_cache=True
         )

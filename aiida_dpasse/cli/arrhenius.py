@@ -76,26 +76,24 @@ def describe(columns: dict[str, list[float]], temperature: float, exponent: floa
     """
     import numpy as np
 
-    from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, bend, fit_arrhenius, leave_one_out
+    from aiida_dpasse.transport.arrhenius import check_line, fit_arrhenius
     from aiida_dpasse.transport.conductivity import conductivity
 
     t, d, e = (np.array(columns[name]) for name in COLUMNS)
     fit = fit_arrhenius(t, d, e, exponent)
     energy, energy_error = fit.activation_energy
     value, low, high = fit.interval(temperature)
-    others = []
-    for left, other in leave_one_out(t, d, e, exponent).items():
-        there, below, above = other.interval(temperature)
-        others.append(
-            {
-                'left_out_K': left,
-                'activation_energy_eV': other.activation_energy[0],
-                'activation_energy_error_eV': other.activation_energy[1],
-                'diffusivity_cm2_s': there,
-                'interval_cm2_s': [below, above],
-            }
-        )
-    bent = bend(t, d, e, exponent) if len(np.unique(t)) > FEWEST_TEMPERATURES else None
+    checks = check_line(t, d, e, temperature, exponent)
+    others = [
+        {
+            'left_out_K': other.left_out,
+            'activation_energy_eV': other.activation_energy[0],
+            'activation_energy_error_eV': other.activation_energy[1],
+            'diffusivity_cm2_s': other.value,
+            'interval_cm2_s': list(other.interval),
+        }
+        for other in checks.leave_one_out
+    ]
     answer: dict[str, Any] = {
         'temperature_K': temperature,
         'activation_energy_eV': energy,
@@ -109,9 +107,7 @@ def describe(columns: dict[str, list[float]], temperature: float, exponent: floa
         'extrapolated': not bool(t.min() <= temperature <= t.max()),
         'temperatures_K': t.tolist(),
         'leave_one_out': others,
-        'bend_K2': None if bent is None else bent.coefficient,
-        'bend_error_K2': None if bent is None else bent.error,
-        'bent': None if bent is None else bent.bent,
+        **checks.bend_numbers,
     }
     if 'volume_A3' in columns:
         # The cell at the temperature nearest to that asked for.

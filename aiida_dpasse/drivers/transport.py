@@ -16,11 +16,17 @@ from aiida_dpasse.transport.tracks import Tracks
 STATISTICS = 'statistics.npz'
 
 
+class MissingFramesError(ValueError):
+    """Frames that were written are not in the files."""
+
+
 def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
     """Return the tracks of the trajectory files of ``job``, and the number of frames that were cut short.
 
     :raises ValueError: if the trajectory is one of another structure.
+    :raises MissingFramesError: if frames are missing that have to be there.
     """
+    found = 0
     tracks = Tracks(job['symbols'], job['masses'], [job['ion']], job['max_frames'], job['sites'])
     reader = DumpReader(job['trajectories'])
     for step, cell, positions in reader:
@@ -31,6 +37,12 @@ def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
             raise ValueError(f'The frame of step {step} holds {counts}: give the structure that was simulated.')
         tracks.wrapped = reader.wrapped
         tracks.add(step, cell, positions)
+        found += 1
+    if interval := job.get('trajectory_interval'):
+        first, last = job['first_step'], job['last_step']
+        due = len(range(-(-first // interval) * interval, last + 1, interval))
+        if found < due:
+            raise MissingFramesError(f'The trajectory holds {found} of {due} frames of the steps {first} to {last}.')
     return tracks, reader.dropped
 
 
@@ -39,6 +51,8 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
     try:
         tracks, dropped = read_tracks(job)
         interval = tracks.gap() * job['timestep'] * 1e-3
+    except MissingFramesError as exception:
+        return {'error': str(exception), 'damaged': True}
     except ValueError as exception:
         return {'error': str(exception)}
     positions = tracks.positions()

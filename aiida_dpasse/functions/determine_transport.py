@@ -8,8 +8,17 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.functions.transport_runs import check_size, judge_runs, read_statistics
-from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, fit_arrhenius
+from aiida_dpasse.functions.plan_conductivity import LARGE
+from aiida_dpasse.functions.transport_runs import (
+    check_size,
+    error_of_program,
+    judge_runs,
+    read_statistics,
+    record_of,
+)
+from aiida_dpasse.parameters.conductivity import ConductivityParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, check_line, fit_arrhenius
 from aiida_dpasse.transport.conductivity import conductivity
 from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
 from aiida_dpasse.transport.ensemble import Ensemble, pool_configurations
@@ -41,36 +50,39 @@ NOTHING: dict[str, Any] = {
 
 
 @calcfunction
-def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Data) -> dict[str, orm.Data]:
+def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
     """Return ``transport`` (by temperature), ``arrhenius`` (the fit, and sigma at `extrapolate_to`) and ``curves``.
 
+    Runs without statistics are listed by their records as ``runs_failed``, and as ``stopped`` if they crossed a limit.
+
     :param parameters: those of the conductivity chain.
-    :param planned: under ``runs``, ``<label>_<t>_<r>`` of all runs that were started, and under ``large`` those of the
-        larger cells.
-    :param runs: outputs of `dpasse.transport`, ``statistics_<label>_<t>_<r>`` and ``results_<label>_<t>_<r>``, of those
-        that ended well, and ``dynamics_<label>_<t>_<r>``, the results of `dpasse.md`. Those that ended otherwise are
-        listed as ``runs_failed``, and as ``stopped`` if they crossed a limit.
+    :param runs: the record of every run that was planned, those of larger cells with a size.
+    :param inputs: ``statistics`` and ``results`` of `dpasse.transport` of the runs that ended well, and ``dynamics``,
+        the results of `dpasse.md`; each by the id of the run.
     """
-    given = {'hop_length': 2.5, 'transport': {}, **parameters.get_dict()}
-    statistics, results, dynamics = (
-        {key.removeprefix(kind): node for key, node in runs.items() if key.startswith(kind)}
-        for kind in ('statistics_', 'results_', 'dynamics_')
-    )
-    dynamics = {key: node.get_dict() for key, node in dynamics.items()}
+    settings = ConductivityParameters.model_validate(parameters.get_dict())
+    statistics, results = inputs.get('statistics', {}), inputs.get('results', {})
+    dynamics = {key: node.get_dict() for key, node in inputs.get('dynamics', {}).items()}
+    planned = Runs.from_dict(runs.get_dict())
     rows: list[dict[str, Any]] = []
     curves: dict[str, Any] = {}
-    for index, temperature in enumerate(given['temperatures']):
-        started = [key for key in planned['runs'] if key.split('_')[-2] == f'{index:02d}']
-        keys = [key for key in started if key in statistics]
-        failed = {'runs_failed': [key for key in started if key not in statistics]}
-        if not keys:
-            rows.append(judge_runs({**NOTHING, **failed, 'temperature_K': temperature}, started, dynamics))
+    for index, temperature in enumerate(settings.temperatures):
+        started = planned.select(what='md', temperature=temperature, size=None)
+        good = [run for run in started if run.id in statistics]
+        lost = [run for run in started if run.id not in statistics]
+        failed = {'runs_failed': [record_of(run) for run in lost]}
+        if not good:
+            row = {**NOTHING, **failed, 'temperature_K': temperature}
+            row['reason'] += error_of_program(lost, dynamics)
+            rows.append(judge_runs(row, started, dynamics))
             continue
-        pooled = [read_statistics(statistics[key], results[key].get_dict()) for key in keys]
-        found = pool(pooled, given['hop_length'])
-        most = {f'framework_{name}_A': max(results[key][f'framework_{name}_A'] for key in keys) for name in FRAMEWORK}
-        row = describe(found, pooled, temperature, given['transport'].get('charge', 1.0))
-        split = split_configurations(keys, pooled, given['hop_length'])
+        pooled = [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in good]
+        found = pool(pooled, settings.hop_length)
+        most = {
+            f'framework_{name}_A': max(results[run.id][f'framework_{name}_A'] for run in good) for name in FRAMEWORK
+        }
+        row = describe(found, pooled, temperature, settings.transport.charge)
+        split = split_configurations(good, pooled, settings.hop_length)
         rows.append(judge_runs({**widen(row, split), **failed, **most}, started, dynamics))
         curves |= {
             f'lag_ps_{index:02d}': found.lags,
@@ -78,24 +90,25 @@ def determine_transport(parameters: orm.Dict, planned: orm.Dict, **runs: orm.Dat
             f'msd_error_A2_{index:02d}': found.msd_error,
         }
         maps = average_maps(
-            [{n: statistics[key].get_array(n) for n in statistics[key].get_arraynames()} for key in keys]
+            [{n: statistics[run.id].get_array(n) for n in statistics[run.id].get_arraynames()} for run in good]
         )
         curves |= {f'{name}_{index:02d}': values for name, values in maps.items()}
-    transport = {'ion': given['transport'].get('ion', 'Li'), 'temperatures': rows}
-    if large := planned.get_dict().get('large'):
-        transport['finite_size'] = check_size(given, planned['runs'], large, statistics, results, dynamics)
+    transport: dict[str, Any] = {'ion': settings.transport.ion, 'temperatures': rows}
+    if (size := settings.finite_size) is not None:
+        small, large = (planned.select(what='md', temperature=size.temperature, size=name) for name in (None, LARGE))
+        transport['finite_size'] = check_size(settings.hop_length, small, large, statistics, results, dynamics)
     outputs: dict[str, orm.Data] = {'transport': orm.Dict(transport)}
     if curves:
         outputs['curves'] = orm.ArrayData(curves)
-    if given.get('extrapolate_to') is not None:
-        outputs['arrhenius'] = orm.Dict(extrapolate(rows, given['extrapolate_to']))
+    if settings.extrapolate_to is not None:
+        outputs['arrhenius'] = orm.Dict(extrapolate(rows, settings.extrapolate_to))
     return outputs
 
 
 def describe(found: Diffusion, runs: list[Statistics], temperature: float, charge: float) -> dict[str, Any]:
     """Return the row of one temperature; undetermined numbers are null.
 
-    It is ``diffusive`` if the ions diffuse and the runs tell how fast.
+    It is ``diffusive`` if the ions diffuse and the runs determine how fast.
     """
     found = found.told
     told, reason = found.tracer is not None, found.verdict.reason
@@ -135,26 +148,27 @@ def verdict_of(runs: list[Statistics], told: bool) -> str:
     return 'diffusive' if told else 'not diffusive'
 
 
-def split_configurations(keys: list[str], runs: list[Statistics], hop_length: float) -> Ensemble | None:
-    """Return mean and spread of the tracer coefficients of several configurations, None if the runs do not tell them.
+def split_configurations(runs: list[Run], found: list[Statistics], hop_length: float) -> Ensemble | None:
+    """Return mean and spread of the tracer coefficients of several configurations, None if they are undetermined.
 
-    :param keys: ``<label>_<t>_<r>`` of each run; a label is a configuration.
+    :param runs: the record of each run; a structure is a configuration.
+    :param found: the statistics of each.
     """
-    values: dict[str, list[float]] = {}
-    for key, run in zip(keys, runs, strict=True):
-        tracer = pool([run], hop_length).told.tracer
+    values: dict[str | None, list[float]] = {}
+    for run, statistics in zip(runs, found, strict=True):
+        tracer = pool([statistics], hop_length).told.tracer
         if tracer is None:
             return None
-        values.setdefault(key.rsplit('_', 2)[0], []).append(tracer.value)
+        values.setdefault(run.structure, []).append(tracer.value)
     if len(values) < 2 or all(len(group) < 2 for group in values.values()):
         return None
     return pool_configurations(list(values.values()))
 
 
 def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
-    """Return ``row`` with what configurations differ by in every error, and ``configurations`` that tells it.
+    """Return ``row`` with what configurations differ by in every error, and ``configurations`` with its parts.
 
-    Runs of one configuration share its disorder: taken for independent they would tell too small an error.
+    Runs of one configuration share its disorder: taken for independent they would give too small an error.
     """
     if split is None:
         return row
@@ -187,6 +201,10 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         'slope_K': None,
         'covariance': None,
         'extrapolated': None,
+        'leave_one_out': [],
+        'bend_K2': None,
+        'bend_error_K2': None,
+        'bent': None,
         'temperatures_used_K': [row['temperature_K'] for row in diffusive],
     }
     if len({row['temperature_K'] for row in diffusive}) < FEWEST_TEMPERATURES:
@@ -206,7 +224,22 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         reason = f'From the collective conductivity at {span}.'
     else:
         reason = f'From {span}; the collective conductivity is not determined at each: no correlations are counted.'
+    checks = check_line(kelvins, values * kelvins, errors * kelvins, temperature)
+    left_out = [
+        {
+            'left_out_K': other.left_out,
+            'activation_energy_eV': other.activation_energy[0],
+            'activation_energy_error_eV': other.activation_energy[1],
+            'conductivity_mS_cm': other.value / temperature,
+            'interval_mS_cm': [limit / temperature for limit in other.interval],
+        }
+        for other in checks.leave_one_out
+    ]
+    if checks.bend is not None and checks.bend.bent:
+        reason += ' The line bends: one activation energy does not describe all temperatures.'
     answer |= {
+        'leave_one_out': left_out,
+        **checks.bend_numbers,
         'conductivity_mS_cm': value,
         'interval_mS_cm': [low, high],
         'activation_energy_eV': energy,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiida import orm
 from aiida.engine import calcfunction
+from aiida.orm.nodes.data.structure import Site
 
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.structures import supercell
@@ -16,7 +17,15 @@ def make_supercell(structure: orm.StructureData, parameters: orm.Dict) -> orm.St
 
     :raises ValueError: for partial occupancies or a size that makes no sense.
     """
-    return orm.StructureData(pymatgen=supercell_of(structure, parameters['supercell']))
+    grown = supercell_of(structure, parameters['supercell'])
+    # The kinds are those of the structure: pymatgen forgets their masses.
+    cell = orm.StructureData(cell=grown.lattice.matrix.tolist())
+    for kind in structure.kinds:
+        cell.append_kind(kind)
+    for site in grown:
+        name = site.properties.get('kind_name') or site.specie.symbol
+        cell.append_site(Site(kind_name=name, position=site.coords.tolist()))
+    return cell
 
 
 def supercell_of(structure: orm.StructureData, size: supercell.Size) -> supercell.Structure:

@@ -15,22 +15,24 @@ from aiida_dpasse.lammps.summary import summarize_run
 
 
 @calcfunction
-def merge_segments(**segments: orm.Data) -> dict[str, orm.Data]:
+def merge_segments(**inputs: dict[str, dict[str, orm.Data]]) -> dict[str, orm.Data]:
     """Return ``results`` and, where segments have them, ``frames``, ``thermo`` and ``deviation`` of the whole run.
 
-    The inputs are those outputs of the segments under their names with the number of the segment: ``frames_00``,
-    ``thermo_00``, ``results_00``, ``frames_01``... Where segments repeat a step, the later one counts.
+    Where segments repeat a step, the later one counts.
+
+    :param inputs: ``results``, ``frames``, ``thermo`` and ``deviation`` of the segments, each by names that stand in
+        their order.
     """
     outputs: dict[str, orm.Data] = {}
     tables = {}
     for name in ('thermo', 'deviation'):
-        tables[name] = join_tables([_table(node) for node in _of(segments, name)])
+        tables[name] = join_tables([_table(node) for node in _of(inputs, name)])
         if tables[name]:
             outputs[name] = orm.ArrayData(tables[name])
-    nodes = _of(segments, 'frames')
+    nodes = _of(inputs, 'frames')
     if nodes:
         outputs['frames'] = _join_frames(nodes)
-    results = [node.get_dict() for node in _of(segments, 'results')]
+    results = [node.get_dict() for node in _of(inputs, 'results')]
     merged: dict[str, Any] = dict(results[-1])
     for name in ('atom_steps', 'loop_time_s', 'frames_dropped'):
         merged[name] = sum(result[name] for result in results)
@@ -40,15 +42,15 @@ def merge_segments(**segments: orm.Data) -> dict[str, orm.Data]:
     merged['loops'] = [loop for result in results for loop in result.get('loops', [])]
     merged['frames'] = outputs['frames'].frames if 'frames' in outputs else 0
     merged['segments'] = len(results)
-    # Results of an earlier release do not tell it.
+    # Results of an earlier release do not hold it.
     heated = merged.get('final_temperature_K') is not None
     start, atoms, mass, timestep = (merged[name] for name in ('production_start', 'atoms', 'mass_u', 'timestep_fs'))
     merged |= summarize_run(tables['thermo'], start, atoms, mass, timestep, heated)
     return {**outputs, 'results': orm.Dict(merged)}
 
 
-def _of(segments: dict[str, orm.Data], name: str) -> list[Any]:
-    return [segments[key] for key in sorted(segments) if key.rpartition('_')[0] == name]
+def _of(inputs: dict[str, dict[str, orm.Data]], name: str) -> list[Any]:
+    return [node for _, node in sorted(inputs.get(name, {}).items())]
 
 
 def _table(node: orm.ArrayData) -> dict[str, Any]:

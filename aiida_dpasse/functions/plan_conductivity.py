@@ -2,60 +2,66 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.plan_watch import selection
+from aiida_dpasse.parameters.conductivity import ConductivityParameters
+from aiida_dpasse.parameters.md import MDParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
-#: Follows the label of a structure in the runs of its larger cell.
+#: The size of the cells that `finite_size` compares with.
 LARGE = 'large'
 
 
 @calcfunction
-def plan_conductivity(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.Dict]:
-    """Return ``supercell``, ``transport`` and, for every structure, temperature and replica, ``md_<label>_<t>_<r>``.
+def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, Any]:
+    """Return ``runs``, what each run is of, and by its id the parameters of each, ``md``; ``transport`` of their
+    analyses, and ``supercell``.
 
-    ``runs`` lists these, so that those that fail can be named. Temperatures are numbered as they stand in
-    ``parameters``; every run has its own seed. With `finite_size` there are ``supercell_large`` and
-    ``md_<label>_large_<t>_<r>`` too; with a committee, the ``selection`` of candidates.
+    Every structure meets every temperature ``replicas`` times, and with `finite_size` one temperature in a larger cell
+    too, whose runs have the size 'large'; ``supercell_large`` is that cell. With a committee there is the ``selection``
+    of candidates.
 
-    :param nodes: structures, by label, and the potentials of a committee, whose deviation is watched then.
+    :param inputs: the ``structures`` and, if there is one, the ``committee`` whose deviation is watched, by label.
     """
-    given = parameters.get_dict()
-    structures = sorted(label for label, node in nodes.items() if isinstance(node, orm.StructureData))
-    committee = any(isinstance(node, DeepPotentialData) for node in nodes.values())
-    trust = given.get('trust') if committee else None
-    md = watched(given['md'], given.get('transport', {}).get('ion', 'Li'), trust)
-    plan: dict[str, Any] = {
-        'supercell': {'supercell': given['supercell']},
-        'transport': {'ion': 'Li', **given.get('transport', {}), 'timestep': given['md'].get('timestep', 1.0)},
+    settings = ConductivityParameters.model_validate(parameters.get_dict())
+    structures, larger = sorted(inputs['structures']), settings.finite_size
+    cells: list[Any] = list(product(structures, settings.temperatures, range(settings.replicas), [None]))
+    if larger is not None:
+        cells += product(structures, [larger.temperature], range(larger.replicas or settings.replicas), [LARGE])
+    runs = Runs(
+        Run('md', number, structure=label, temperature=temperature, replica=replica, size=size)
+        for number, (label, temperature, replica, size) in enumerate(cells)
+    )
+    trust = settings.trust.model_dump() if settings.trust is not None and inputs.get('committee') else None
+    md = watched(settings.md, settings.transport.ion, trust)
+    dynamics = {
+        key: complete(md, temperature=run.temperature, seed=derive_seed(settings.seed, 'md', run.number))
+        for key, run in runs.items()
     }
-    for label in structures:
-        for index, temperature in enumerate(given['temperatures']):
-            for replica in range(given['replicas']):
-                seed = derive_seed(given['seed'], 'md', label, index, replica)
-                plan[f'md_{label}_{index:02d}_{replica:02d}'] = {**md, 'temperature': temperature, 'seed': seed}
-    runs = {'runs': [key.removeprefix('md_') for key in plan if key.startswith('md_')]}
-    if size := given.get('finite_size'):
-        plan['supercell_large'] = {'supercell': size['supercell']}
-        index = given['temperatures'].index(size['temperature'])
-        larger = {
-            f'{label}_{LARGE}_{index:02d}_{replica:02d}': derive_seed(given['seed'], 'large', label, index, replica)
-            for label in structures
-            for replica in range(size.get('replicas') or given['replicas'])
-        }
-        plan |= {f'md_{run}': {**md, 'temperature': size['temperature'], 'seed': s} for run, s in larger.items()}
-        runs['large'] = list(larger)
-    plan['runs'] = runs
-    if trust:
-        origins = {run: {'structure': run.rsplit('_', 2)[0]} for names in runs.values() for run in names}
-        settings = {**md, 'seed': derive_seed(given['seed'], 'candidates')}
-        plan['selection'] = selection(trust, settings, origins)
-    return {key: orm.Dict(value) for key, value in plan.items()}
+    any_run = next(iter(dynamics.values()))
+    plan: dict[str, Any] = {
+        'runs': orm.Dict(runs.to_dict()),
+        'md': {key: orm.Dict(value) for key, value in dynamics.items()},
+        'transport': orm.Dict(settings.analysis(any_run)),
+        'supercell': orm.Dict({'supercell': settings.supercell}),
+    }
+    if larger is not None:
+        plan['supercell_large'] = orm.Dict({'supercell': larger.supercell})
+    if trust is not None:
+        chosen = selection(trust, {**any_run, 'seed': derive_seed(settings.seed, 'candidates')})
+        plan['selection'] = orm.Dict(chosen)
+    return plan
+
+
+def complete(md: dict[str, Any], **each: Any) -> dict[str, Any]:
+    """Return the parameters of `dpasse.md` of one run with all defaults; ``each`` is what differs between the runs."""
+    return MDParameters.model_validate({**md, **each}).model_dump()
 
 
 def watched(md: dict[str, Any], ion: str, trust: dict[str, Any] | None) -> dict[str, Any]:

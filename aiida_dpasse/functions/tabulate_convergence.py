@@ -9,35 +9,49 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.functions.transport_runs import read_statistics
-from aiida_dpasse.transport.diffusion import pool
+from aiida_dpasse.parameters.convergence import ConvergenceParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.transport.diffusion import Statistics, pool
 
 
 @calcfunction
-def tabulate_convergence(parameters: orm.Dict, **runs: orm.Data) -> orm.Dict:
+def tabulate_convergence(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
     """Return ``points``, one for each size and length, and the ``recommended`` one with the reason, null if none is.
 
+    A point repeats the record of its analyses; ``runs_failed`` lists the records of those without a result.
+
     :param parameters: those of the study.
-    :param runs: ``statistics_<s>_<t>_<r>`` and ``results_<s>_<t>_<r>`` of `dpasse.transport`.
+    :param runs: the record of every child that was planned.
+    :param inputs: ``statistics`` and ``results`` of `dpasse.transport`, by the id of the analysis.
     """
-    given = {'hop_length': 2.5, **parameters.get_dict()}
-    found: dict[tuple[int, int], list[Any]] = {}
-    for key, node in sorted(runs.items()):
-        if key.startswith('statistics_'):
-            name = key.removeprefix('statistics_')
-            size, length, _ = (int(part) for part in name.split('_'))
-            result = runs[f'results_{name}'].get_dict()
-            found.setdefault((size, length), []).append(read_statistics(node, result))
-    points = [_point(given, size, length, statistics) for (size, length), statistics in sorted(found.items())]
-    chosen, reason = recommend(points, given['relative_error'])
+    settings = ConvergenceParameters.model_validate(parameters.get_dict())
+    statistics, results = inputs.get('statistics', {}), inputs.get('results', {})
+    planned = Runs.from_dict(runs.get_dict())
+    points = []
+    for size, supercell in enumerate(settings.supercells):
+        for length, steps in enumerate(settings.steps):
+            mine = planned.select(what='transport', size=size, segment=length)
+            good = [run for run in mine if run.id in statistics]
+            if not good:
+                continue
+            found = [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in good]
+            failed = [{'id': run.id, **run.to_dict()} for run in mine if run not in good]
+            point = {**_record(mine[0]), 'supercell': supercell, 'steps': steps, 'runs_failed': failed}
+            points.append(point | _point(settings.hop_length, found))
+    chosen, reason = recommend(points, settings.relative_error)
     return orm.Dict({'points': points, 'recommended': chosen, 'reason': reason})
 
 
-def _point(given: dict[str, Any], size: int, length: int, statistics: list[Any]) -> dict[str, Any]:
-    results = [pool([run], given['hop_length']) for run in statistics]
+def _record(run: Run) -> dict[str, Any]:
+    """Return what all analyses of a point have in common."""
+    return {name: value for name, value in run.to_dict().items() if name not in ('number', 'replica')}
+
+
+def _point(hop_length: float, statistics: list[Statistics]) -> dict[str, Any]:
+    results = [pool([run], hop_length) for run in statistics]
     values = np.array([tracer.value for one in results if (tracer := one.told.tracer) is not None])
     several = len(values) > 1
     return {
-        'supercell': given['supercells'][size],
         'ions': statistics[0].ions,
         'duration_ps': statistics[0].duration,
         'runs': len(results),
@@ -60,7 +74,7 @@ def recommend(points: list[dict[str, Any]], wanted: float) -> tuple[dict[str, An
         return None, 'No run ended well.'
     best = max(points, key=lambda point: (point['ions'], point['duration_ps']))
     if best['spread_cm2_s'] is None or best['diffusive'] < best['runs']:
-        return None, f'The largest and longest runs do not tell themselves: {best["reason"] or "one replica is none."}'
+        return None, f'The largest and longest runs are undetermined: {best["reason"] or "one replica has no spread."}'
     if (spread := best['spread_cm2_s'] / best['diffusivity_cm2_s']) > wanted:
         return None, (
             f'Replicas of the largest and longest runs still differ by {spread:.0%}, and {wanted:.0%} is asked for: '
@@ -70,7 +84,7 @@ def recommend(points: list[dict[str, Any]], wanted: float) -> tuple[dict[str, An
     chosen = min(good, key=lambda point: point['ions'] * point['duration_ps'])
     return chosen, (
         f'{chosen["ions"]} ions for {chosen["duration_ps"]:.0f} ps: replicas differ by '
-        f'{chosen["spread_cm2_s"] / chosen["diffusivity_cm2_s"]:.0%}, and larger cells and longer runs tell the same.'
+        f'{chosen["spread_cm2_s"] / chosen["diffusivity_cm2_s"]:.0%}, and larger cells and longer runs agree.'
     )
 
 

@@ -35,38 +35,38 @@ def lammps_frame(cell: Any) -> tuple[Array, Array]:
 
 
 def format_data_file(
-    symbols: Sequence[str], cell: Any, positions: Any, elements: Sequence[str], masses: Mapping[str, float]
+    names: Sequence[str], cell: Any, positions: Any, kinds: Mapping[str, tuple[str, float]]
 ) -> tuple[str, Array]:
     """Return the text of a data file (``units metal``, ``atom_style atomic``) and the rotation into LAMMPS' frame.
 
-    Numbers are written so that they read back without loss; atom ids follow the order of ``symbols``.
+    Numbers are written so that they read back without loss; atom ids follow the order of ``names``.
 
-    :param symbols: element of each of n atoms.
+    :param names: kind of each of n atoms.
     :param cell: (3, 3) A, lattice vectors as rows.
     :param positions: (n, 3) A, in the frame of ``cell``; atoms may lie outside of it.
-    :param elements: element of atom type 1, 2, ...: the order that `pair_coeff` repeats.
-    :param masses: amu, by element.
-    :raises ValueError: if an element is not listed, shapes disagree or the cell is not right-handed.
+    :param kinds: element and mass in amu of each kind, in the order of the atom types 1, 2, ..., which `pair_coeff`
+        repeats; kinds of one element may differ by their mass.
+    :raises ValueError: if a kind is not listed, shapes disagree or the cell is not right-handed.
     """
-    unknown = sorted(set(symbols) - set(elements))
+    unknown = sorted(set(names) - set(kinds))
     if unknown:
-        raise ValueError(f'The element {unknown[0]} is not among the elements {", ".join(elements)}: add it.')
+        raise ValueError(f'The kind {unknown[0]} is not among the kinds {", ".join(kinds)}: add it.')
     positions = np.asarray(positions, dtype=float)
-    if positions.shape != (len(symbols), 3):
-        raise ValueError(f'`positions` has the shape {positions.shape} and should have {(len(symbols), 3)}.')
+    if positions.shape != (len(names), 3):
+        raise ValueError(f'`positions` has the shape {positions.shape} and should have {(len(names), 3)}.')
     turned, rotation = lammps_frame(cell)
     atoms = positions if np.array_equal(rotation, np.eye(3)) else positions @ rotation
-    title = 'Written by aiida-dpasse: ' + ' '.join(elements)
-    lines = [title, '', f'{len(symbols)} atoms', f'{len(elements)} atom types', '']
+    title = 'Written by aiida-dpasse: ' + ' '.join(element for element, _ in kinds.values())
+    lines = [title, '', f'{len(names)} atoms', f'{len(kinds)} atom types', '']
     for axis, index in zip('xyz', range(3), strict=True):
         lines.append(f'0.0 {_number(turned[index, index])} {axis}lo {axis}hi')
     lines.append(' '.join(_number(turned[i, j]) for i, j in ((1, 0), (2, 0), (2, 1))) + ' xy xz yz')
     lines += ['', 'Masses', '']
-    lines += [f'{index} {_number(masses[element])} # {element}' for index, element in enumerate(elements, 1)]
+    lines += [f'{index} {_number(mass)} # {element}' for index, (element, mass) in enumerate(kinds.values(), 1)]
     lines += ['', 'Atoms # atomic', '']
-    types = {element: index for index, element in enumerate(elements, 1)}
-    for index, (symbol, atom) in enumerate(zip(symbols, atoms, strict=True), 1):
-        lines.append(f'{index} {types[symbol]} ' + ' '.join(_number(value) for value in atom))
+    types = {name: index for index, name in enumerate(kinds, 1)}
+    for index, (name, atom) in enumerate(zip(names, atoms, strict=True), 1):
+        lines.append(f'{index} {types[name]} ' + ' '.join(_number(value) for value in atom))
     return '\n'.join(lines) + '\n', rotation
 
 

@@ -37,7 +37,8 @@ class DumpReader:
     and relative to the corner of the box. Columns may be xu, xsu, x or xs, with image flags or not; without them
     ``wrapped`` says that x and xs are folded back into the box. A frame that is cut short at the end of a file, has
     lost atoms since the first frame, or holds numbers that are not finite is left out and counted in ``dropped``;
-    ``changed`` counts those of them that hold other atoms than the first. Where a segment repeats steps of an earlier
+    ``changed`` counts those of them that hold other atoms than the first, ``unreadable`` those that are cut short or
+    damaged, after which their file is read no further. Where a segment repeats steps of an earlier
     one, the later counts.
 
     :param paths: the files of the segments of one run in order. Files that do not exist, or are empty, hold no frames.
@@ -48,6 +49,7 @@ class DumpReader:
         #: Number of frames left out, known when the iteration is over.
         self.dropped = 0
         self.changed = 0
+        self.unreadable = 0
         #: Whether the positions are folded back into the box; known from the first frame on.
         self.wrapped = False
         #: Elements of the atoms if the file names them, else their types as text; known from the first frame on.
@@ -55,7 +57,7 @@ class DumpReader:
         self._kinds: NDArray[np.str_] | NDArray[np.int64] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        self.dropped = self.changed = 0
+        self.dropped = self.changed = self.unreadable = 0
         self._kinds = None
         firsts = [self._first_step(path) for path in self.paths]
         for index, path in enumerate(self.paths):
@@ -75,7 +77,7 @@ class DumpReader:
         with path.open() as handle:
             try:
                 record = _read_record(handle)
-            except ValueError:
+            except (ValueError, IndexError):
                 return None
         return record.step if record else None
 
@@ -86,8 +88,9 @@ class DumpReader:
             while True:
                 try:
                     record = _read_record(handle)
-                except ValueError:
+                except (ValueError, IndexError):
                     self.dropped += 1
+                    self.unreadable += 1
                     return
                 if record is None:
                     return

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.lammps.speed import katom_steps_per_s
-from aiida_dpasse.lammps.watch import DISPLACEMENT, EXPLOSION
+from aiida_dpasse.lammps.watch import DISPLACEMENT, EXPLOSION, LOSS
 
 #: Columns of the thermo table under the names of the field, with the factor to our units (bar -> GPa).
 COLUMNS = {
@@ -111,7 +111,7 @@ class Log:
     @property
     def exploded(self) -> bool:
         """Whether atoms were lost, a force became too large or numbers stopped being numbers."""
-        if self.stopped_by is not None and self.stopped_by[0] == EXPLOSION:
+        if self.stopped_by is not None and self.stopped_by[0] in (EXPLOSION, LOSS):
             return True
         if self.error and _EXPLOSION.search(self.error):
             return True
@@ -147,7 +147,7 @@ def parse_log(text: str) -> Log:
             columns = []
             log.error = log.error or match[1]
         elif match := _HALT.search(line):
-            log.stopped_by = match[1], int(match[2]), float(match[3])
+            log.stopped_by = log.stopped_by or (match[1], int(match[2]), float(match[3]))
         elif 'Wall time limit reached' in line:
             log.timed_out = True
         elif columns and len(fields) == len(columns) and index < len(lines) - 1:

@@ -19,6 +19,7 @@ from aiida_dpasse.lammps.fixed import (
 from aiida_dpasse.lammps.watch import (
     DISPLACEMENT,
     STRIDE,
+    watch_atoms,
     watch_forces,
     watch_framework,
     watch_production,
@@ -150,6 +151,7 @@ def _setup(
         'neighbor 1.0 bin',
         'neigh_modify every 1 delay 0 check yes',
         f'timestep {values["timestep"] / 1000:.10g}',
+        *watch_atoms(),
         *watch_framework(values, elements),
         *hold_atoms(values),
         f'thermo {values["thermo_interval"]}',

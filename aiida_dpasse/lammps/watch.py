@@ -8,7 +8,7 @@ from typing import Any
 #: Steps between looks at what is watched, and at the clock.
 STRIDE = 10
 #: Names of the fixes that stop a run; the log names the one that did.
-EXPLOSION, MELTING, HEATING, DRIFT = 'explosion', 'melting', 'heating', 'drift'
+EXPLOSION, LOSS, MELTING, HEATING, DRIFT = 'explosion', 'loss', 'melting', 'heating', 'drift'
 #: The verdict on a run that none of them stopped.
 KEPT = 'kept its limits'
 #: The framework's displacement in A, as it stands in the table of the thermodynamic quantities.
@@ -40,6 +40,11 @@ def watches_framework(values: Mapping[str, Any], elements: Sequence[str]) -> boo
 
 def _halt(name: str, variable: str, limit: float) -> str:
     return f'fix {name} all halt {STRIDE} v_{variable} > {limit:.10g} error soft message yes'
+
+
+def watch_atoms() -> list[str]:
+    """Stop when an atom is lost: what else is watched, and the table of thermodynamics, would look too late."""
+    return ['variable lost equal $(count(all))-count(all)', _halt(LOSS, 'lost', 0.5)]
 
 
 def watch_forces(values: Mapping[str, Any]) -> list[str]:
@@ -74,7 +79,9 @@ def watch_framework(values: Mapping[str, Any], elements: Sequence[str]) -> list[
         'variable scaled_x atom (c_place[1]-xy*v_scaled_y-xz*v_scaled_z)/lx',
         *(f'variable way_{axis} atom mass*(v_scaled_{axis}-f_sites[{index}])' for index, axis in axes),
         'compute way framework reduce sum v_way_x v_way_y v_way_z',
-        *(f'variable centre_{axis} equal c_way[{index}]/mass(framework)' for index, axis in axes),
+        # Where all of its atoms are lost LAMMPS would divide by nothing before the run is stopped.
+        'variable framework_mass equal ternary(mass(framework)==0,1,mass(framework))',
+        *(f'variable centre_{axis} equal c_way[{index}]/v_framework_mass' for index, axis in axes),
         *(f'variable moved_{axis} atom v_scaled_{axis}-f_sites[{index}]-v_centre_{axis}' for index, axis in axes),
         'variable moved atom (lx*v_moved_x+xy*v_moved_y+xz*v_moved_z)^2+(ly*v_moved_y+yz*v_moved_z)^2+(lz*v_moved_z)^2',
         'compute moved framework reduce ave v_moved',

@@ -195,3 +195,5 @@ def check_transport_run(md: Mapping[str, Any], **each: Any) -> None:
         raise ValueError(f'`md`: {message}')
     if md.get('final_temperature') is not None:
         raise ValueError('`md.final_temperature` should be null: transport is that of one temperature')
+    if not md.get('trajectory_interval'):
+        raise ValueError('`md.trajectory_interval` is missing: without a trajectory there is nothing to analyse')

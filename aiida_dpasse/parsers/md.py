@@ -12,7 +12,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 from numpy.typing import NDArray
 
-from aiida_dpasse.calculations.md import symbols_of
+from aiida_dpasse.calculations.md import COUNT_FILE, symbols_of
 from aiida_dpasse.calculations.md_stops import Stop, find_stop
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
@@ -26,6 +26,13 @@ from aiida_dpasse.lammps.watch import KEPT
 from aiida_dpasse.parameters.md import MDParameters
 
 Array = NDArray[np.float64]
+#: Out of memory, out of walltime, node failure: what the scheduler says of a job, by AiiDA's numbers.
+BY_SCHEDULER = (110, 120, 140)
+
+
+def ended_by_scheduler(node: orm.CalcJobNode) -> bool:
+    """Whether the scheduler says why the job ended: a parser without a whole result keeps that exit code."""
+    return node.exit_status in BY_SCHEDULER
 
 
 class MDParser(Parser):
@@ -39,13 +46,13 @@ class MDParser(Parser):
         _, self.rotation = lammps_frame(self.structure.cell)
         log = self._log()
         if log is None or (log.first_step is None and log.error is None):
-            return self.exit_codes.ERROR_OUTFILE_MISSING
+            return None if ended_by_scheduler(self.node) else self.exit_codes.ERROR_OUTFILE_MISSING
         if len(log.thermo.get('step', ())):
             self.out('thermo', array_data(log.thermo))
         deviation = self._deviation()
         if len(deviation['step']):
             self.out('deviation', array_data(deviation))
-        frames, dropped = self._frames(deviation)
+        frames, dropped, unreadable = self._frames(deviation)
         if frames is not None:
             self.out('frames', FramesData.from_sets([frames]))
         end, last = self._last()
@@ -56,14 +63,49 @@ class MDParser(Parser):
         stop = find_stop(log, deviation, self.parameters, step)
         results = self._results(log, step, middle, total, frames, dropped)
         self.out('results', orm.Dict(results | self._verdict(stop, log, step, total)))
+        whole = step >= total and last is not None
+        if stop is None and not whole and ended_by_scheduler(self.node):
+            return None
+        if (damage := self._missing(log, middle, frames, dropped - unreadable, deviation)) is not None:
+            what, found, due = damage
+            return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(what=what, found=found, due=due)
         if stop is not None:
             kind, at, reason = stop
             return getattr(self.exit_codes, kind.label).format(step=at, reason=reason)
         if log.error is not None:
             return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=self._reason(log))
-        if step < total or last is None:
-            return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
-        return None
+        # One that came to its end in time is whole, whatever the scheduler did to its job.
+        return ExitCode() if whole else self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
+
+    def _missing(
+        self, log: Log, start: int, frames: FrameSet | None, left_out: int, deviation: dict[str, Array]
+    ) -> tuple[str, int, int] | None:
+        """Return which file lacks frames, how many it has and how many it should have; None if none is missing.
+
+        :param left_out: samples that were written whole, with lost atoms or without numbers.
+        """
+        due = self._due(log, start, self.parameters['sample_interval'])
+        found = set() if frames is None else set(frames.steps.tolist())
+        missing = len(due - found) - left_out
+        if missing > 0:
+            return 'samples', len(due) - missing, len(due)
+        if len(self.node.inputs.potentials) > 1:
+            missing = len(due & found - set(deviation['step'].astype(int).tolist()))
+            if missing > 0:
+                return 'deviation', len(due) - missing, len(due)
+        due = self._due(log, start, self.parameters['trajectory_interval'])
+        path = self.folder / COUNT_FILE
+        count = path.read_text().strip() if path.is_file() else ''
+        return ('trajectory', int(count), len(due)) if count.isdigit() and int(count) < len(due) else None
+
+    @staticmethod
+    def _due(log: Log, start: int, interval: int | None) -> set[int]:
+        """Return the steps of the frames that were written before the last row of the log."""
+        if not interval or log.first_step is None or log.first_step < start or log.last_step is None:
+            return set()
+        begun = [loop.first_step for loop in log.loops if loop.first_step is not None]
+        first = max(start, *begun[:1], log.first_step if not begun else start)
+        return set(range(-(-first // interval) * interval, log.last_step + 1, interval))
 
     @staticmethod
     def _verdict(stop: tuple[Stop, int, str] | None, log: Log, step: int, total: int) -> dict[str, Any]:
@@ -89,11 +131,16 @@ class MDParser(Parser):
         path = self.folder / DEVIATION_FILE
         return parse_deviation(path.read_text(errors='replace') if path.is_file() else '')
 
-    def _frames(self, deviation: dict[str, Array]) -> tuple[FrameSet | None, int]:
+    def _frames(self, deviation: dict[str, Array]) -> tuple[FrameSet | None, int, int]:
+        """Return the frames, the number of those left out, and of these the ones cut short."""
         reader = DumpReader([self.folder / SAMPLES_FILE])
-        found = list(reader)
+        atoms = len(self.structure.sites)
+        everything = list(reader)
+        # Atoms may be lost before the first frame that a continued run samples.
+        found = [frame for frame in everything if len(frame[2]) == atoms]
+        dropped = reader.dropped + len(everything) - len(found)
         if not found:
-            return None, reader.dropped
+            return None, dropped, reader.unreadable
         steps = np.array([step for step, _, _ in found])
         frames = FrameSet.sort_atoms(
             symbols_of(self.structure),
@@ -103,10 +150,12 @@ class MDParser(Parser):
             steps=steps,
             deviations=deviation_at(deviation, steps),
         )
-        return frames, reader.dropped
+        return frames, dropped, reader.unreadable
 
     def _last(self) -> tuple[int | None, orm.StructureData | None]:
         for step, cell, positions in DumpReader([self.folder / LAST_FILE]):
+            if len(positions) != len(self.structure.sites):
+                return step, None
             structure = self.structure.clone()
             structure.reset_cell((cell @ self.rotation.T).tolist())
             structure.reset_sites_positions((positions @ self.rotation.T).tolist())

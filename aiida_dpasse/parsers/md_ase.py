@@ -22,7 +22,7 @@ from aiida_dpasse.lammps.speed import katom_steps_per_s
 from aiida_dpasse.lammps.summary import summarize_run
 from aiida_dpasse.lammps.watch import KEPT
 from aiida_dpasse.parameters.md import MDParameters
-from aiida_dpasse.parsers.md import array_data
+from aiida_dpasse.parsers.md import array_data, ended_by_scheduler
 
 
 class AseMDParser(Parser):
@@ -36,6 +36,8 @@ class AseMDParser(Parser):
                 return self.exit_codes.ERROR_CALCULATOR.format(reason=result['error'])
             thermo, last = self._arrays(THERMO), self._arrays(LAST)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as exception:
+            if ended_by_scheduler(self.node):
+                return None
             return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         structure = self.node.inputs.structure
         parameters = MDParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()

@@ -14,21 +14,26 @@ from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT
 from aiida_dpasse.drivers.transport import STATISTICS
+from aiida_dpasse.parsers.md import ended_by_scheduler
 
 
 class TransportParser(Parser):
     """Parser of `TransportCalculation`."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the arrays and the numbers that belong to them."""
+        """Attach the arrays and the numbers that belong to them; the scheduler's exit code is kept where they lack."""
         repository = self.retrieved.base.repository
         try:
             result = json.loads(repository.get_object_content(RESULT))
             reason = result.pop('error')
+            if reason is not None and result.get('damaged'):
+                return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=reason)
             if reason is not None:
                 return self.exit_codes.ERROR_TRAJECTORY.format(reason=reason)
             arrays = dict(np.load(io.BytesIO(repository.get_object_content(f'{OUTPUT}/{STATISTICS}', mode='rb'))))
         except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as exception:
+            if ended_by_scheduler(self.node):
+                return None
             return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         self.out('results', orm.Dict(result))
         self.out('statistics', orm.ArrayData(arrays))

@@ -88,6 +88,8 @@ class Conductivity:
             found.append(f'σ({e.temperature:.0f} K) = {text(e.conductivity)} ({text(e.low)} to {text(e.high)}) mS/cm')
         if self.activation_energy is not None:
             found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy))
+        if self.arrhenius.get('bent'):
+            found.append('The line bends: one activation energy does not describe all temperatures.')
         if not found:
             for row in self.temperatures:
                 kelvin, value = f'{row["temperature_K"]:.0f} K', row.get('diffusivity_cm2_s')
@@ -120,6 +122,20 @@ class Conductivity:
         found = [Table('Transport', tuple(COLUMNS[name] for name in names), rows)]
         if self.finite_size:
             found.append(Table('Size of the cell', ('verdict', 'reason'), [self._size()]))
+        # Archives of earlier releases do not hold it.
+        if others := self.arrhenius.get('leave_one_out'):
+            columns = ('T left out (K)', 'Ea (eV)', '± Ea', 'σ (mS/cm)', 'from', 'to')
+            values = [
+                (
+                    other['left_out_K'],
+                    other['activation_energy_eV'],
+                    other['activation_energy_error_eV'],
+                    other['conductivity_mS_cm'],
+                    *other['interval_mS_cm'],
+                )
+                for other in others
+            ]
+            found.append(Table('Without one temperature', columns, values))
         if lines := self.lines():
             found.append(Table('Result', ('conductivity',), [(line,) for line in lines]))
         return found

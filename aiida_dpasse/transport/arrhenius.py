@@ -62,6 +62,45 @@ class Bend:
         return self.significance > 2
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """The fit without one temperature in K: activation energy and its standard deviation in eV, the value at the
+    temperature that is extrapolated to, and its quantiles at 16 % and 84 %."""
+
+    left_out: float
+    activation_energy: tuple[float, float]
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LineChecks:
+    """Whether a line hangs on one temperature, and whether it bends; the bend is None with too few temperatures."""
+
+    leave_one_out: list[LeftOut]
+    bend: Bend | None
+
+    @property
+    def bend_numbers(self) -> dict[str, Any]:
+        """The bend under the names of results: ``bend_K2``, ``bend_error_K2`` and ``bent``."""
+        if self.bend is None:
+            return {'bend_K2': None, 'bend_error_K2': None, 'bent': None}
+        return {'bend_K2': self.bend.coefficient, 'bend_error_K2': self.bend.error, 'bent': self.bend.bent}
+
+
+def check_line(temperatures: Any, values: Any, errors: Any, extrapolate_to: float, exponent: float = 0.0) -> LineChecks:
+    """Return the checks of an Arrhenius fit; arguments and errors as in :func:`fit_arrhenius`.
+
+    :param extrapolate_to: temperature in K of the values that the fits without one temperature give.
+    """
+    others = []
+    for left, fit in leave_one_out(temperatures, values, errors, exponent).items():
+        value, low, high = fit.interval(extrapolate_to)
+        others.append(LeftOut(left, fit.activation_energy, value, (low, high)))
+    enough = len(np.unique(temperatures)) > FEWEST_TEMPERATURES
+    return LineChecks(others, bend(temperatures, values, errors, exponent) if enough else None)
+
+
 def fit_arrhenius(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> Arrhenius:
     """Fit y = A T^m exp(-Ea / k_B T), linear in ln (y / T^m) against 1/T, by weighted least squares.
 

@@ -1,4 +1,4 @@
-"""Whether a larger cell tells the same diffusion: the test for effects of a cell that is too small."""
+"""Whether a larger cell gives the same diffusion: the test for effects of a cell that is too small."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> 
     """Return the tracer coefficients of two cells in cm^2/s, their difference, and the verdict.
 
     ``agrees`` is true if they differ by at most `LARGEST_DIFFERENCE` of their common standard error, false if by more,
-    or if only one of them diffuses, and null where neither tells a coefficient. ``resolution`` is the relative
+    or if only one of them diffuses, and null where neither determines a coefficient. ``resolution`` is the relative
     difference that would have been noticed: a test that notices little proves little.
 
     :param ions: number of mobile ions in the small and in the large cell.
@@ -37,7 +37,7 @@ def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> 
         reason = f'Of the cells with {names} only that with {which} diffuses: use the larger one, and compare again.'
         return {**found, 'agrees': False, 'reason': reason}
     if small.tracer is None or large.tracer is None or not all(told):
-        reason = f'The cells with {names} do not both tell how fast the ions diffuse: nothing can be compared.'
+        reason = f'The cells with {names} do not both determine how fast the ions diffuse: nothing can be compared.'
         return {**found, 'agrees': None, 'reason': reason}
     difference = large.tracer.value / small.tracer.value - 1
     # That of a ratio, to first order.
@@ -48,6 +48,6 @@ def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> 
         'resolution': LARGEST_DIFFERENCE * error,
     }
     agrees = bool(abs(difference) <= LARGEST_DIFFERENCE * error)
-    reason = f'The cell with {ions[1]} ions tells a D that is {difference:+.0%} ± {error:.0%} of that with {ions[0]}'
+    reason = f'The cell with {ions[1]} ions gives a D that is {difference:+.0%} ± {error:.0%} of that with {ions[0]}'
     reason += ': no effect of the size is seen.' if agrees else ': the cell is too small; use the larger one.'
     return {**found, 'agrees': agrees, 'reason': reason}

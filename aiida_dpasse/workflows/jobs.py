@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import BaseRestartWorkChain, ExitCode, while_
+from aiida.engine import BaseRestartWorkChain, ExitCode, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
@@ -82,6 +82,10 @@ class AseMDBaseWorkChain(JobBaseWorkChain):
     """Molecular dynamics by an ASE calculator."""
 
     _process_class = AseMDCalculation
+
+    def on_terminated(self) -> None:
+        """Keep the working directory, whatever `clean_workdir` says: the trajectory lies there to be read."""
+        WorkChain.on_terminated(self)
 
 
 class FreezeBaseWorkChain(JobBaseWorkChain):

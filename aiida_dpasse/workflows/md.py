@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.common import AttributeDict
 from aiida.engine import (
-    BaseRestartWorkChain,
     ExitCode,
     ProcessBuilder,
     ProcessHandlerReport,
     WorkChain,
     process_handler,
-    while_,
 )
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
@@ -27,15 +24,18 @@ from aiida_dpasse.functions.merge_segments import merge_segments
 from aiida_dpasse.functions.plan_watch import plan_watch
 from aiida_dpasse.functions.select_candidates import select_candidates
 from aiida_dpasse.merging import merge
+from aiida_dpasse.workflows.jobs import JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import machine, protocol
-from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 #: Outputs of a segment that are joined if there are several.
 MERGED = ('frames', 'thermo', 'deviation', 'results')
 
 
-class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
-    """Run one molecular dynamics, watched; a segment that ends at its walltime is carried on from its restart file."""
+class MDBaseWorkChain(JobBaseWorkChain):
+    """Run one molecular dynamics, watched; a segment that is cut off is carried on from its restart file.
+
+    There are as many segments as the dynamics asks for: `max_iterations` counts those in a row that got no further.
+    """
 
     _process_class = MDCalculation
     PROTOCOL: ClassVar[str] = 'md'
@@ -45,23 +45,13 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.expose_inputs(MDCalculation, namespace='md')
-        spec.inputs['max_iterations'].default = lambda: orm.Int(3)
-        spec.outline(
-            cls.setup,
-            while_(cls.should_run_process)(
-                cls.run_process,
-                cls.inspect_process,
-            ),
-            cls.results,
-        )
-        spec.expose_outputs(MDCalculation)
+        spec.inputs['max_iterations'].help = 'How many segments in a row may end without getting further.'
         spec.output_namespace(
             'trajectories',
             valid_type=orm.RemoteData,
             dynamic=True,
             required=False,
-            help='Working directories of all segments in order, if a trajectory was asked for: `segment_00`...',
+            help='Working directories of all segments in order, if a trajectory was asked for: `segment_0000`...',
         )
         spec.output(
             'candidates',
@@ -74,50 +64,79 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         exit_code(
             spec,
             'ERROR_NO_PROGRESS',
-            message='The last segment ended at the step at which it began: give more `max_wallclock_seconds`.',
+            message='{count} segments in a row got no further than step {step}: give more `max_wallclock_seconds`, or '
+            'mend what ended the last: {reason}',
         )
 
     def setup(self) -> None:
-        """Take the inputs of the dynamics into the context."""
+        """Begin to count, and have the run watched."""
         super().setup()
-        self.ctx.inputs = AttributeDict(self.exposed_inputs(MDCalculation, 'md'))
-        self.ctx.last_step = -1
+        self.ctx.reached, self.ctx.fruitless = 0, 0
         self.ctx.watch = None
         if (self.ctx.inputs.parameters.get_dict().get('watch') or {}).get('deviation'):
             self.ctx.watch = plan_watch(self.ctx.inputs.parameters, metadata={'call_link_label': 'plan_watch'})
             self.ctx.inputs.monitors = {'untrusted': self.ctx.watch['monitor'], **self.ctx.inputs.get('monitors', {})}
 
-    @process_handler(
-        priority=400,
-        exit_codes=[
-            MDCalculation.exit_codes.ERROR_INTERRUPTED,
-            MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
-        ],
-    )
-    def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the latest restart file."""
-        step = node.outputs.results['step'] if 'results' in node.outputs else self.ctx.last_step
-        if step <= self.ctx.last_step:
-            return ProcessHandlerReport(do_break=True, exit_code=self.exit_codes.ERROR_NO_PROGRESS)
-        self.ctx.last_step = step
-        self.ctx.inputs.restart_folder = node.outputs.remote_folder
-        self.report(f'{node.process_label}<{node.pk}> was interrupted: it goes on near step {step}.')
-        return ProcessHandlerReport(do_break=True)
-
-    @process_handler(priority=410, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])
-    def stop(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Give up: the same start crosses the same limit again, and what came before it is what is asked for."""
-        code = next(code for code in self.exit_codes.values() if code.status == node.exit_status)
-        results = node.outputs.results
-        step = results['stopped_at']
-        return ProcessHandlerReport(do_break=True, exit_code=code.format(step=step, reason=results['reason']))
-
     def inspect_process(self) -> ExitCode | None:
-        """Let the handlers judge; whatever ends the chain, what the segments left is attached."""
+        """Let the handlers judge; whatever ends the chain, what the segments left is attached.
+
+        AiiDA counts every segment, here only those that got no further count.
+        """
+        self.ctx.given_up = None
         code = super().inspect_process()
+        if code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED:
+            code = None if self.ctx.given_up is None else ExitCode(*self.ctx.given_up)
         if code is not None and code.status:
             self.attach()
         return code
+
+    def attach_outputs(self, node: orm.ProcessNode) -> None:
+        """Wait with the outputs until the chain ends: all segments are joined then."""
+
+    def _judge(self, code: ExitCode) -> ProcessHandlerReport:
+        self.ctx.given_up = [code.status, code.message] if code.status else None
+        return ProcessHandlerReport(do_break=True, exit_code=code)
+
+    @process_handler(priority=710, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])
+    def stop(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Give up: the same start crosses the same limit again, and what came before it is what is asked for."""
+        return self._judge(ExitCode(node.exit_status, node.exit_message))
+
+    @process_handler(
+        priority=700,
+        exit_codes=[
+            MDCalculation.exit_codes.ERROR_INTERRUPTED,
+            MDCalculation.exit_codes.ERROR_OUTFILE_MISSING,
+            MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT,
+            MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY,
+            MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+            MDCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from the latest restart file; a segment that got no further, or whose frames are damaged, runs again.
+
+        One that runs out of memory at its start would do so again.
+        """
+        damaged = node.exit_status == MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
+        step = node.outputs.results['step'] if 'results' in node.outputs and not damaged else 0
+        if step > self.ctx.reached:
+            self.ctx.reached, self.ctx.fruitless = step, 0
+            self.ctx.inputs.restart_folder = node.outputs.remote_folder
+            self.report(f'{node.process_label}<{node.pk}> was interrupted: it goes on near step {step}.')
+            return self._judge(ExitCode())
+        self.ctx.fruitless += 1
+        if node.exit_status == MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
+            return self._judge(ExitCode(node.exit_status, node.exit_message))
+        if self.ctx.fruitless >= self.inputs.max_iterations.value:
+            if damaged:
+                return self._judge(ExitCode(node.exit_status, node.exit_message))
+            given_up = self.exit_codes.ERROR_NO_PROGRESS.format(
+                count=self.ctx.fruitless, step=self.ctx.reached, reason=node.exit_message
+            )
+            return self._judge(given_up)
+        self.report(f'{node.process_label}<{node.pk}> got no further ({node.exit_message}): it runs again.')
+        return self._judge(ExitCode())
 
     def results(self) -> ExitCode | None:
         """Attach the outputs of the whole run."""
@@ -134,15 +153,17 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     def attach(self) -> None:
         """Attach the last segment's outputs, those of all segments joined, and where the trajectory lies."""
         ran = [node for node in self.ctx.children if 'results' in node.outputs]
+        damaged = MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
+        ran = [node for node in ran if node.exit_status != damaged] or ran[-1:]
         if not ran:
             return
         outputs = {name: ran[-1].outputs[name] for name in ran[-1].outputs}
         if len(ran) > 1:
             segments = {
-                f'{name}_{index:02d}': node.outputs[name]
-                for index, node in enumerate(ran)
+                name: {
+                    self.segment(index): node.outputs[name] for index, node in enumerate(ran) if name in node.outputs
+                }
                 for name in MERGED
-                if name in node.outputs
             }
             outputs |= merge_segments(**segments, metadata={'call_link_label': 'merge'})
         for name, node in outputs.items():
@@ -158,7 +179,14 @@ class MDBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
             if 'candidates' in found:
                 self.out('candidates', found['candidates'])
         if self.inputs.md.parameters.get_dict().get('trajectory_interval'):
-            self.out('trajectories', {f'segment_{i:02d}': node.outputs.remote_folder for i, node in enumerate(ran)})
+            self.out(
+                'trajectories', {self.segment(index): node.outputs.remote_folder for index, node in enumerate(ran)}
+            )
+
+    @staticmethod
+    def segment(number: int) -> str:
+        """Return the name of a segment, by which they stand in order."""
+        return f'segment_{number:04d}'
 
     # -- protocols --------------------------------------------------------------------------------------------------
 

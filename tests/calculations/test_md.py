@@ -139,6 +139,48 @@ def test_an_explosion_keeps_the_frames_before_it(inputs):
     assert 'structure' not in outputs
 
 
+def test_a_run_that_lost_atoms_before_it_was_stopped_keeps_its_frames(inputs):
+    """The halt looks every ten steps, the table of LAMMPS, which misses atoms, every thousand."""
+    watch = {'mobile': ['Li'], 'framework_displacement': 2.5}
+    wild = {'temperature': 1e6, 'timestep': 50.0, 'steps': 2000, 'thermo_interval': 1000, 'sample_interval': 1}
+    outputs, node = run_get_node(MDCalculation, **inputs(**wild, watch=watch))
+    assert node.exit_status in range(410, 414), node.exit_message
+    assert outputs['frames'].frames >= 1
+    assert outputs['results']['frames_dropped'] > 0
+    assert 'structure' not in outputs
+
+
+def test_kinds_of_one_element_keep_their_masses(inputs, tilted):
+    """Half of the lithium is ten times as heavy as the other half: it starts that much slower."""
+    structure = orm.StructureData(cell=tilted.cell)
+    light = True
+    for site in tilted.sites:
+        symbol = site.kind_name
+        if symbol == 'Li':
+            name, mass = ('Li6', 6.015) if light else ('Li60', 60.0)
+            structure.append_atom(symbols='Li', name=name, mass=mass, position=site.position)
+            light = not light
+        else:
+            structure.append_atom(symbols=symbol, position=site.position)
+    given = inputs(ensemble='nve', steps=1, timestep=0.1, sample_interval=1, thermo_interval=1)
+    outputs, node = run_get_node(MDCalculation, **given | {'structure': structure})
+    assert node.is_finished_ok, node.exit_message
+    content = node.base.repository.get_object_content('structure.data')
+    assert '5 atom types' in content
+    assert [line.split(' ', 1)[1] for line in content.splitlines() if line.endswith('# Li')] == [
+        '6.015 # Li',
+        '60.0 # Li',
+    ]
+    assert 'pair_coeff * * Cl Li Li P S' in node.base.repository.get_object_content(node.get_option('input_filename'))
+    # Twice the kinetic energy from the masses and the way of one short step is that of LAMMPS.
+    moved = np.array([site.position for site in outputs['structure'].sites])
+    start = np.array([site.position for site in structure.sites])
+    masses = np.array([structure.get_kind(site.kind_name).mass for site in structure.sites])
+    kinetic = 0.5 * np.sum(masses[:, None] * ((moved - start) / 0.1) ** 2) * 103.642696
+    assert kinetic == pytest.approx(outputs['thermo'].get_array('kinetic_energy_eV')[0], rel=0.02)
+    assert outputs['results']['mass_u'] == pytest.approx(masses.sum())
+
+
 def test_a_force_that_is_too_large_stops_the_run(inputs):
     undisturbed, _ = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5))
     outputs, node = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5, stop_force=1e-3))

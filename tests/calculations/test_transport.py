@@ -81,6 +81,25 @@ def test_a_trajectory_that_cannot_be_analysed(tmp_path, localhost, python_code, 
     assert message in node.exit_message
 
 
+def test_frames_that_have_to_be_there_are_counted(tmp_path, localhost, python_code, structure):
+    """Nine of forty-one, as a full disk leaves them: the statistics of what is left would be accepted."""
+    trajectories = {'segment_00': segment(tmp_path / 'a', localhost, range(100, 109))}
+    due = {'trajectory_interval': 1, 'first_step': 100, 'last_step': 140}
+    inputs = {'code': python_code, 'structure': structure, 'parameters': orm.Dict(PARAMETERS | due)}
+    _, node = run_get_node(TransportCalculation, trajectories=trajectories, **inputs)
+    assert node.exit_status == EXIT.ERROR_DAMAGED_OUTPUT.status
+    assert 'The trajectory holds 9 of 41 frames of the steps 100 to 140.' in node.exit_message
+    whole = {'segment_00': segment(tmp_path / 'b', localhost, range(100, 141))}
+    _, node = run_get_node(TransportCalculation, trajectories=whole, **inputs)
+    assert node.is_finished_ok, node.exit_message
+    with pytest.raises(ValueError, match='`last_step` is missing'):
+        run_get_node(
+            TransportCalculation,
+            trajectories=whole,
+            **inputs | {'parameters': orm.Dict(PARAMETERS | {'trajectory_interval': 1})},
+        )
+
+
 def test_another_structure_than_was_simulated(tmp_path, localhost, python_code, structure):
     trajectories = {'segment_00': segment(tmp_path / 'a', localhost, range(9), atoms=5)}
     inputs = {'code': python_code, 'structure': structure, 'parameters': orm.Dict(PARAMETERS)}

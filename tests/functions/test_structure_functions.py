@@ -98,3 +98,19 @@ def test_structures_from_frames():
     assert one['frame_0000'].get_formula() == 'Cl4Li24P4S20'
     with pytest.raises(ValueError, match='there are 2 frames, counted from 0; take 2 out'):
         structures_from_frames(frames, orm.Dict({'indices': [0, 2]}))
+
+
+def test_a_supercell_keeps_kinds_and_their_masses():
+    unit = orm.StructureData(cell=(4.0 * np.eye(3)).tolist())
+    unit.append_atom(symbols='Li', name='Li6', mass=6.015, position=(0, 0, 0))
+    unit.append_atom(symbols='Li', name='Li60', mass=60.0, position=(2, 2, 2))
+    unit.append_atom(symbols='Cl', mass=37.0, position=(2, 0, 0))
+    cell = make_supercell(unit, orm.Dict({'supercell': [2, 1, 1]}))
+    assert {kind.name: (kind.symbol, kind.mass) for kind in cell.kinds} == {
+        'Li6': ('Li', 6.015),
+        'Li60': ('Li', 60.0),
+        'Cl': ('Cl', 37.0),
+    }
+    names = [site.kind_name for site in cell.sites]
+    assert sorted(names) == ['Cl', 'Cl', 'Li6', 'Li6', 'Li60', 'Li60']
+    np.testing.assert_allclose(np.diag(cell.cell), [8, 4, 4])

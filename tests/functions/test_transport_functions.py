@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_dpasse.functions.determine_transport import determine_transport
+from aiida_dpasse.cli.arrhenius import describe
+from aiida_dpasse.functions.determine_transport import determine_transport, extrapolate
 from aiida_dpasse.functions.plan_conductivity import plan_conductivity
+from aiida_dpasse.parameters.md import MDParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
 from aiida_dpasse.transport.displacement import collective_square_displacement, mean_square_displacement
@@ -42,14 +47,32 @@ def run(rate: float, seed: int, framework: float = 0.4) -> tuple[orm.ArrayData, 
     return orm.ArrayData(arrays), orm.Dict({**results, 'framework_drift_A': 0.1, 'framework_displacement_A': framework})
 
 
+def planned(temperatures, replicas=2, **fields) -> list[Run]:
+    """Return the runs of one cell, by temperature and replica."""
+    conditions = [(kelvin, replica) for kelvin in temperatures for replica in range(replicas)]
+    record = {'structure': 'cell', **fields}
+    return [
+        Run('md', number, temperature=kelvin, replica=replica, **record)
+        for number, (kelvin, replica) in enumerate(conditions)
+    ]
+
+
+def pooled(runs, rates, lost=(), dynamics=None, **changes):
+    """Determine the transport of ``runs`` with these hops a frame, but for the numbers in ``lost``."""
+    found = {one.id: run(rate, one.number) for one, rate in zip(runs, rates, strict=True) if one.number not in lost}
+    return determine_transport(
+        orm.Dict(SETTINGS | changes),
+        orm.Dict(Runs(runs).to_dict()),
+        statistics={key: statistics for key, (statistics, _) in found.items()},
+        results={key: results for key, (_, results) in found.items()},
+        dynamics={runs[number].id: orm.Dict(result) for number, result in (dynamics or {}).items()},
+    )
+
+
 def determine(rates, lost=(), **changes):
     """Pool two runs a temperature with these hops a frame, but for those that are ``lost``."""
-    planned = [f'cell_{t:02d}_{r:02d}' for t in range(len(rates)) for r in range(2)]
-    given = {}
-    for index, key in enumerate(planned):
-        if key not in lost:
-            given[f'statistics_{key}'], given[f'results_{key}'] = run(rates[index // 2], index)
-    return determine_transport(orm.Dict(SETTINGS | changes), orm.Dict({'runs': planned}), **given)
+    kelvins = changes.get('temperatures', SETTINGS['temperatures'])
+    return pooled(planned(kelvins), np.repeat(rates, 2), lost, **changes)
 
 
 def rate_at(temperature: float) -> float:
@@ -96,14 +119,15 @@ def test_ions_at_rest_are_undetermined_with_a_reason(aiida_profile):
 
 
 def test_one_molten_run_spoils_its_temperature(aiida_profile):
-    given = {}
-    for replica, framework in enumerate((0.5, 4.0)):
-        key = f'cell_00_{replica:02d}'
-        given[f'statistics_{key}'], given[f'results_{key}'] = run(0.1, replica, framework)
-    planned = orm.Dict({'runs': ['cell_00_00', 'cell_00_01']})
-    [row] = determine_transport(orm.Dict(SETTINGS | {'temperatures': [900.0]}), planned, **given)['transport'][
-        'temperatures'
-    ]
+    runs = planned([900.0])
+    found = [run(0.1, one.number, framework) for one, framework in zip(runs, (0.5, 4.0), strict=True)]
+    outputs = determine_transport(
+        orm.Dict(SETTINGS | {'temperatures': [900.0]}),
+        orm.Dict(Runs(runs).to_dict()),
+        statistics={one.id: statistics for one, (statistics, _) in zip(runs, found, strict=True)},
+        results={one.id: results for one, (_, results) in zip(runs, found, strict=True)},
+    )
+    [row] = outputs['transport']['temperatures']
     assert not row['diffusive']
     assert row['framework_displacement_A'] == 4.0
     assert row['nernst_einstein_conductivity_mS_cm'] is None
@@ -114,23 +138,32 @@ GOOD = {'verdict': 'kept its limits', 'stopped_at': None, 'reason': None, 'densi
 MOLTEN = {**GOOD, 'verdict': 'melted', 'stopped_at': 500, 'reason': 'the framework is 2.6 A from its sites'}
 
 
-def test_a_run_that_was_stopped_is_told_and_its_temperature_left_out(aiida_profile):
-    rates = [rate_at(kelvin) for kelvin in (600.0, 750.0, 900.0, 1000.0)]
-    planned = [f'cell_{t:02d}_{r:02d}' for t in range(4) for r in range(2)]
-    given = {f'dynamics_{key}': orm.Dict(GOOD) for key in planned}
-    given['dynamics_cell_03_01'] = orm.Dict(MOLTEN)
-    given['dynamics_cell_00_00'] = orm.Dict({**GOOD, 'density_drift': 0.04, 'equilibrated': False})
-    for index, key in enumerate(planned):
-        if key != 'cell_03_01':
-            given[f'statistics_{key}'], given[f'results_{key}'] = run(rates[index // 2], index)
-    settings = orm.Dict(SETTINGS | {'temperatures': [600.0, 750.0, 900.0, 1000.0]})
-    outputs = determine_transport(settings, orm.Dict({'runs': planned}), **given)
+def test_a_run_that_was_stopped_is_named_and_its_temperature_left_out(aiida_profile):
+    kelvins = [600.0, 750.0, 900.0, 1000.0]
+    dynamics = dict.fromkeys(range(8), GOOD)
+    dynamics |= {7: MOLTEN, 0: {**GOOD, 'density_drift': 0.04, 'equilibrated': False}}
+    rates = np.repeat([rate_at(kelvin) for kelvin in kelvins], 2)
+    outputs = pooled(planned(kelvins), rates, [7], dynamics, temperatures=kelvins)
     rows = outputs['transport']['temperatures']
     assert [row['verdict'] for row in rows] == ['diffusive'] * 3 + ['melted']
     last = rows[3]
-    assert last['reason'] == 'cell_03_01 melted at step 500, one of 2 runs: the framework is 2.6 A from its sites.'
+    assert (
+        last['reason']
+        == 'md_0007_cell_1000K_r1 melted at step 500, one of 2 runs: the framework is 2.6 A from its sites.'
+    )
     assert last['stopped'] == [
-        {'run': 'cell_03_01', 'verdict': 'melted', 'step': 500, 'reason': 'the framework is 2.6 A from its sites'}
+        {
+            'id': 'md_0007',
+            'what': 'md',
+            'number': 7,
+            'structure': 'cell',
+            'temperature': 1000.0,
+            'replica': 1,
+            'run': 'md_0007_cell_1000K_r1',
+            'verdict': 'melted',
+            'step': 500,
+            'reason': 'the framework is 2.6 A from its sites',
+        }
     ]
     # The other replica went on, and is not told: it was lucky.
     assert (last['runs'], last['diffusive'], last['diffusivity_cm2_s']) == (1, False, None)
@@ -143,23 +176,36 @@ def test_a_run_that_was_stopped_is_told_and_its_temperature_left_out(aiida_profi
 
 
 def test_all_runs_of_a_temperature_were_stopped(aiida_profile):
-    planned = orm.Dict({'runs': ['cell_00_00', 'cell_00_01']})
-    stopped = {'dynamics_cell_00_00': orm.Dict(MOLTEN), 'dynamics_cell_00_01': orm.Dict({**MOLTEN, 'stopped_at': 90})}
-    outputs = determine_transport(orm.Dict(SETTINGS | {'temperatures': [900.0]}), planned, **stopped)
+    stopped = {0: MOLTEN, 1: {**MOLTEN, 'stopped_at': 90}}
+    outputs = pooled(planned([900.0]), [0.1, 0.1], [0, 1], stopped, temperatures=[900.0])
     [row] = outputs['transport']['temperatures']
     assert (row['runs'], row['verdict'], len(row['stopped'])) == (0, 'melted', 2)
-    assert row['reason'].startswith('cell_00_00 melted at step 500, as 1 more of 2 runs: ')
+    assert row['reason'].startswith('md_0000_cell_900K_r0 melted at step 500, as 1 more of 2 runs: ')
+
+
+def test_the_error_of_the_program_is_in_the_reason(aiida_profile):
+    failed = {1: {**GOOD, 'error': 'Variable way: Divide by 0 in variable formula'}}
+    outputs = pooled(planned([900.0]), [0.1, 0.1], [0, 1], failed, temperatures=[900.0])
+    [row] = outputs['transport']['temperatures']
+    assert row['verdict'] == 'no run ended well'
+    assert row['reason'].endswith(
+        'md_0001_cell_900K_r1 ended with an error: Variable way: Divide by 0 in variable formula.'
+    )
+
+
+SIZE = {'supercell': [2, 2, 2], 'temperature': 900.0}
+
+
+def larger(runs: list[Run]) -> list[Run]:
+    """Return ``runs`` and the same in a larger cell."""
+    return [*runs, *(replace(one, number=len(runs) + one.number, size='large') for one in runs)]
 
 
 @pytest.mark.parametrize(('rate', 'agrees'), [(0.1, True), (0.2, False), (0.0, False)])
-def test_a_larger_cell_tells_the_same_or_not(aiida_profile, rate, agrees):
-    runs, large = ['cell_00_00', 'cell_00_01'], ['cell_large_00_00', 'cell_large_00_01']
-    given = {}
-    for index, key in enumerate([*runs, *large]):
-        given[f'statistics_{key}'], given[f'results_{key}'] = run(rate if 'large' in key else 0.1, index)
-    planned = orm.Dict({'runs': runs, 'large': large})
-    settings = orm.Dict(SETTINGS | {'temperatures': [900.0], 'extrapolate_to': None})
-    outputs = determine_transport(settings, planned, **given)
+def test_a_larger_cell_gives_the_same_or_not(aiida_profile, rate, agrees):
+    runs = larger(planned([900.0]))
+    rates = [rate if one.size else 0.1 for one in runs]
+    outputs = pooled(runs, rates, temperatures=[900.0], extrapolate_to=None, finite_size=SIZE)
     # The larger cells are compared, not pooled.
     assert [row['runs'] for row in outputs['transport']['temperatures']] == [2]
     found = outputs['transport']['finite_size']
@@ -173,14 +219,13 @@ def test_a_larger_cell_tells_the_same_or_not(aiida_profile, rate, agrees):
         assert 'Of the cells with 24 and 24 ions only that with 24 diffuses' in found['reason']
 
 
-def test_a_larger_cell_that_melted_tells_nothing(aiida_profile):
-    given = {'dynamics_cell_large_00_00': orm.Dict(MOLTEN)}
-    given['statistics_cell_00_00'], given['results_cell_00_00'] = run(0.1, 1)
-    planned = orm.Dict({'runs': ['cell_00_00'], 'large': ['cell_large_00_00']})
-    outputs = determine_transport(orm.Dict(SETTINGS | {'temperatures': [900.0]}), planned, **given)
+def test_a_larger_cell_that_melted_is_not_compared(aiida_profile):
+    runs = larger(planned([900.0], replicas=1))
+    outputs = pooled(runs, [0.1, 0.1], [1], {1: MOLTEN}, temperatures=[900.0], finite_size=SIZE)
     found = outputs['transport']['finite_size']
     assert found['agrees'] is None
-    assert found['reason'].startswith('cell_large_00_00 melted: the framework')
+    assert found['reason'].startswith('md_0001_cell_900K_nlarge_r0 melted: the framework')
+    assert [(lost['id'], lost['size']) for lost in found['runs_failed']] == [('md_0001', 'large')]
     [row] = outputs['transport']['temperatures']
     assert row['stopped'] == []
 
@@ -191,21 +236,46 @@ def test_the_plan_compares_cells(aiida_profile):
     size = {'supercell': [2, 2, 2], 'temperature': 750.0, 'replicas': 3}
     settings = SETTINGS | {'md': {**SETTINGS['md'], 'watch': {'framework_displacement': 2.0}}}
     settings |= {'trust': trust, 'finite_size': size}
-    alone = plan_conductivity(orm.Dict(settings), cell=cell)
-    assert alone['md_cell_00_00']['watch'] == {'mobile': ['Li'], 'framework_displacement': 2.0}
+    alone = plan_conductivity(orm.Dict(settings), structures={'cell': cell})
+    watch = alone['md']['md_0000']['watch']
+    assert (watch['mobile'], watch['framework_displacement'], watch['deviation']) == (['Li'], 2.0, None)
     assert 'selection' not in alone
     assert alone['supercell_large'].get_dict() == {'supercell': [2, 2, 2]}
-    assert alone['runs']['large'] == [f'cell_large_01_{replica:02d}' for replica in range(3)]
-    assert alone['md_cell_large_01_02']['temperature'] == 750
-    seeds = [node['seed'] for key, node in alone.items() if key.startswith('md_')]
+    large = Runs.from_dict(alone['runs'].get_dict()).select(size='large')
+    assert [(one.temperature, one.replica) for one in large] == [(750.0, replica) for replica in range(3)]
+    assert all(alone['md'][one.id]['temperature'] == 750 for one in large)
+    seeds = [node['seed'] for node in alone['md'].values()]
     assert len(set(seeds)) == len(seeds) == 9
 
 
+def test_any_label_is_a_run_of_its_own(aiida_profile):
+    """Labels that a link or a parameter also has, and one that looks like the larger cell of another."""
+    labels = ('a', 'a_large', 'parameters', 'metadata', 'other')
+    structures = {
+        label: orm.StructureData(cell=(np.eye(3) * (3 + place)).tolist()) for place, label in enumerate(labels)
+    }
+    settings = SETTINGS | {'temperatures': [750.0], 'finite_size': {'supercell': [2, 2, 2], 'temperature': 750.0}}
+    plan = plan_conductivity(orm.Dict(settings | {'replicas': 1}), structures=structures)
+    runs = Runs.from_dict(plan['runs'].get_dict())
+    assert {(one.structure, one.size) for one in runs.values()} == {
+        (label, size) for label in labels for size in (None, 'large')
+    }
+    assert len(plan['md']) == len(runs) == 10
+
+
 def test_lost_runs_are_named(aiida_profile):
-    outputs = determine([0.05, 0.07, 0.1], lost=('cell_00_01', 'cell_01_00', 'cell_01_01'))
+    outputs = determine([0.05, 0.07, 0.1], lost=(1, 2, 3))
     rows = outputs['transport']['temperatures']
     assert [row['runs'] for row in rows] == [1, 0, 2]
-    assert [row['runs_failed'] for row in rows] == [['cell_00_01'], ['cell_01_00', 'cell_01_01'], []]
+    assert [[lost['id'] for lost in row['runs_failed']] for row in rows] == [['md_0001'], ['md_0002', 'md_0003'], []]
+    assert rows[0]['runs_failed'][0] == {
+        'id': 'md_0001',
+        'what': 'md',
+        'number': 1,
+        'structure': 'cell',
+        'temperature': 600.0,
+        'replica': 1,
+    }
     assert rows[1]['reason'].startswith('No run ended well')
     assert rows[1]['diffusivity_cm2_s'] is None
     assert 'msd_A2_01' not in outputs['curves'].get_arraynames()
@@ -218,11 +288,8 @@ def test_without_an_extrapolation_no_line_is_fitted(aiida_profile):
 
 
 def test_the_collective_conductivity_is_taken_where_it_is_determined(aiida_profile):
-    planned = [f'cell_{t:02d}_{r:02d}' for t in range(3) for r in range(4)]
-    given = {}
-    for index, key in enumerate(planned):
-        given[f'statistics_{key}'], given[f'results_{key}'] = run(0.2 + 0.05 * (index // 4), 50 + index)
-    outputs = determine_transport(orm.Dict(SETTINGS), orm.Dict({'runs': planned}), **given)
+    runs = [replace(one, number=50 + one.number) for one in planned(SETTINGS['temperatures'], replicas=4)]
+    outputs = pooled(runs, np.repeat([0.2, 0.25, 0.3], 4))
     assert outputs['arrhenius']['kind'] == 'collective'
     for row in outputs['transport']['temperatures']:
         assert abs(row['haven_ratio'] - 1) < 3.5 * row['haven_ratio_error']
@@ -231,30 +298,66 @@ def test_the_collective_conductivity_is_taken_where_it_is_determined(aiida_profi
 
 def test_every_run_has_its_place_and_its_own_seed(aiida_profile):
     structures = {label: orm.StructureData(cell=np.eye(3).tolist()) for label in ('a', 'b_c')}
-    plan = plan_conductivity(orm.Dict(SETTINGS), **structures)
-    keys = [key for key in plan if key.startswith('md_')]
-    assert len(keys) == 12
-    assert plan['runs']['runs'] == [key.removeprefix('md_') for key in keys]
-    assert plan['md_b_c_02_01'].get_dict() == {
-        **SETTINGS['md'],
-        'watch': None,
-        'temperature': 900.0,
-        'seed': derive_seed(3, 'md', 'b_c', 2, 1),
+    plan = plan_conductivity(orm.Dict(SETTINGS), structures=structures)
+    runs = Runs.from_dict(plan['runs'].get_dict())
+    assert len(runs) == len(plan['md']) == 12
+    last = runs['md_0011']
+    assert (last.structure, last.temperature, last.replica) == ('b_c', 900.0, 1)
+    given = plan['md'][last.id].get_dict()
+    assert given == MDParameters.model_validate(given).model_dump()
+    assert {name: given[name] for name in SETTINGS['md']} == SETTINGS['md']
+    assert (given['temperature'], given['seed']) == (900.0, derive_seed(3, 'md', 11))
+    assert len({node['seed'] for node in plan['md'].values()}) == 12
+    assert plan['transport'].get_dict() == {
+        'ion': 'Li',
+        'charge': 1.0,
+        'timestep': 2.0,
+        'max_frames': 4000,
+        'van_hove_range': 8.0,
+        'trajectory_interval': 5,
+        'first_step': 0,
+        'last_step': 10,
     }
-    assert len({plan[key]['seed'] for key in keys}) == 12
-    assert plan['transport'].get_dict() == {'ion': 'Li', 'charge': 1.0, 'timestep': 2.0}
     assert plan['supercell'].get_dict() == {'supercell': [1, 1, 1]}
+
+
+def test_the_checks_of_the_line_are_those_of_the_command(aiida_profile):
+    """A table of D with one volume at all temperatures, through the command and through the chain."""
+    table = {
+        'temperature_K': [500.0, 600.0, 750.0, 900.0, 1000.0],
+        'diffusivity_cm2_s': [1.0e-6, 3.1e-6, 9.0e-6, 1.5e-5, 1.7e-5],
+        'error_cm2_s': [2e-8, 6e-8, 2e-7, 3e-7, 4e-7],
+    }
+    rows = []
+    for kelvin, value, error in zip(*table.values(), strict=True):
+        factor = conductivity(1.0, IONS, VOLUME, kelvin)
+        row = {'temperature_K': kelvin, 'diffusive': True, 'reason': '', 'conductivity_mS_cm': None}
+        row |= {'nernst_einstein_conductivity_mS_cm': factor * value}
+        rows.append(row | {'nernst_einstein_conductivity_error_mS_cm': factor * error})
+    found, told = extrapolate(rows, 300.0), describe(table, 300.0, 0.0, 1.0)
+    assert len(found['leave_one_out']) == len(told['leave_one_out']) == 5
+    factor = conductivity(1.0, IONS, VOLUME, 300.0)
+    for mine, other in zip(found['leave_one_out'], told['leave_one_out'], strict=True):
+        for name in ('left_out_K', 'activation_energy_eV', 'activation_energy_error_eV'):
+            assert mine[name] == pytest.approx(other[name])
+        assert mine['conductivity_mS_cm'] == pytest.approx(factor * other['diffusivity_cm2_s'])
+        assert mine['interval_mS_cm'] == pytest.approx([factor * limit for limit in other['interval_cm2_s']])
+    assert found['bend_K2'] == pytest.approx(told['bend_K2'])
+    assert found['bend_error_K2'] == pytest.approx(told['bend_error_K2'])
+    assert found['bent'] is told['bent'] is True
+    assert found['reason'].endswith('The line bends: one activation energy does not describe all temperatures.')
 
 
 def test_configurations_that_differ_widen_every_error(aiida_profile):
     """Two configurations of one crystal, one of which lets its ions hop twice as often."""
     rates = {'a': 2.0, 'b': 4.0}
-    planned = [f'{label}_00_{replica:02d}' for label in rates for replica in range(2)]
-    given = {}
-    for index, key in enumerate(planned):
-        given[f'statistics_{key}'], given[f'results_{key}'] = run(rates[key[0]], index)
-    settings = orm.Dict(SETTINGS | {'temperatures': [600.0], 'extrapolate_to': None})
-    [row] = determine_transport(settings, orm.Dict({'runs': planned}), **given)['transport']['temperatures']
+    runs = [
+        Run('md', 2 * place + r, structure=label, temperature=600.0, replica=r)
+        for place, label in enumerate(rates)
+        for r in range(2)
+    ]
+    values = [rates[one.structure] for one in runs]
+    [row] = pooled(runs, values, temperatures=[600.0], extrapolate_to=None)['transport']['temperatures']
     parts = row['configurations']
     truths = [rate * LENGTH**2 / (6 * INTERVAL) * 1e-4 for rate in rates.values()]
     assert parts['mean_cm2_s'] == pytest.approx(np.mean(truths), rel=0.15)
@@ -265,7 +368,6 @@ def test_configurations_that_differ_widen_every_error(aiida_profile):
     factor = row['nernst_einstein_conductivity_mS_cm'] / row['diffusivity_cm2_s']
     assert row['nernst_einstein_conductivity_error_mS_cm'] == pytest.approx(factor * row['error_cm2_s'])
     # Replicas of one configuration are no such thing.
-    renamed = {key: key.replace('b_00_0', 'a_00_1') for key in planned}
-    alike = {f'{name}_{renamed[key]}': given[f'{name}_{key}'] for name in ('statistics', 'results') for key in planned}
-    runs = orm.Dict({'runs': list(renamed.values())})
-    assert 'configurations' not in determine_transport(settings, runs, **alike)['transport']['temperatures'][0]
+    alike = [replace(one, structure='a') for one in runs]
+    outputs = pooled(alike, values, temperatures=[600.0], extrapolate_to=None)
+    assert 'configurations' not in outputs['transport']['temperatures'][0]

@@ -7,7 +7,7 @@ import pytest
 
 from aiida_dpasse.lammps.datafile import format_data_file, lammps_frame, parse_data_file
 
-MASSES = {'Li': 6.94, 'S': 32.06}
+KINDS = {'Li': ('Li', 6.94), 'S': ('S', 32.06)}
 
 
 def random_cell(seed: int) -> np.ndarray:
@@ -57,20 +57,29 @@ def test_a_file_reads_back(seed):
     rng = np.random.default_rng(seed)
     cell, symbols = random_cell(seed), ['S', 'Li', 'Li', 'S', 'Li']
     scaled = rng.uniform(-1.5, 1.5, size=(5, 3))
-    text, rotation = format_data_file(symbols, cell, scaled @ cell, ['Li', 'S'], MASSES)
+    text, rotation = format_data_file(symbols, cell, scaled @ cell, KINDS)
     read, box, positions = parse_data_file(text)
     assert read == symbols
     np.testing.assert_array_equal(box, lammps_frame(cell)[0])
     np.testing.assert_array_equal(positions, (scaled @ cell) @ rotation)
     np.testing.assert_allclose(positions @ np.linalg.inv(box), scaled, atol=1e-12)
-    again, _ = format_data_file(read, box, positions, ['Li', 'S'], MASSES)
+    again, _ = format_data_file(read, box, positions, KINDS)
     assert again == text
 
 
+def test_kinds_of_one_element_are_types_of_their_own():
+    kinds = {'Li6': ('Li', 6.015), 'Li60': ('Li', 60.0), 'S': ('S', 32.06)}
+    text, _ = format_data_file(['Li60', 'S', 'Li6'], 4 * np.eye(3), np.eye(3), kinds)
+    assert '3 atom types' in text
+    assert '\n1 6.015 # Li\n2 60.0 # Li\n3 32.06 # S\n' in text
+    assert [line.split()[:2] for line in text.splitlines()[-3:]] == [['1', '2'], ['2', '3'], ['3', '1']]
+    assert parse_data_file(text)[0] == ['Li', 'S', 'Li']
+
+
 def test_a_strange_element_and_a_wrong_shape_are_refused():
-    with pytest.raises(ValueError, match='element P is not among the elements Li, S'):
-        format_data_file(['P'], np.eye(3), [[0, 0, 0]], ['Li', 'S'], MASSES)
+    with pytest.raises(ValueError, match='kind P is not among the kinds Li, S'):
+        format_data_file(['P'], np.eye(3), [[0, 0, 0]], KINDS)
     with pytest.raises(ValueError, match=r'shape \(1, 3\) and should have \(2, 3\)'):
-        format_data_file(['Li', 'S'], np.eye(3), [[0, 0, 0]], ['Li', 'S'], MASSES)
+        format_data_file(['Li', 'S'], np.eye(3), [[0, 0, 0]], KINDS)
     with pytest.raises(ValueError, match='no box or no atoms'):
         parse_data_file('title\n\n1 atoms\n')

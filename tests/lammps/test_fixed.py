@@ -33,7 +33,7 @@ def run(programs, tmp_path):
         turn = np.eye(3) if shear is None else shear
         folder = tmp_path / f'run_{len(list(tmp_path.iterdir()))}'
         folder.mkdir()
-        data, _ = format_data_file(['Cu'] * ATOMS, 10.8 * turn, sites @ turn, ['Cu'], {'Cu': 63.546})
+        data, _ = format_data_file(['Cu'] * ATOMS, 10.8 * turn, sites @ turn, {'Cu': ('Cu', 63.546)})
         (folder / 'structure.data').write_text(data)
         if previous:
             (folder / 'previous').symlink_to(tmp_path / previous / 'restart')

@@ -17,6 +17,7 @@ from aiida_dpasse.transport.tracks import Tracks
 
 MASSES = {'Li': 6.94, 'P': 30.97, 'S': 32.06, 'Cl': 35.45}
 ELEMENTS = ['Cl', 'Li', 'P', 'S']
+KINDS = {element: (element, MASSES[element]) for element in ELEMENTS}
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 100, 'seed': 5}
 NVT |= {'thermo_interval': 10, 'trajectory_interval': 10}
 NPT = {**NVT, 'equilibration': {'ensemble': 'npt', 'steps': 200}, 'pressure': 1.0, 'restart_interval': 20}
@@ -31,7 +32,7 @@ def run(programs, tiny_models, tiny_frames, tmp_path):
         folder.mkdir()
         cell = tiny_frames.cells[0] @ [[1, 0.02, 0], [0, 1, 0.05], [0.03, 0, 1]]
         positions = tiny_frames.positions[0] / 7 @ cell
-        data, _ = format_data_file(tiny_frames.symbols, cell, positions, ELEMENTS, MASSES)
+        data, _ = format_data_file(tiny_frames.symbols, cell, positions, KINDS)
         (folder / 'structure.data').write_text(data)
         (folder / 'input.in').write_text(text)
         if previous:
@@ -95,7 +96,10 @@ def test_a_heating_by_hand():
 
 def test_what_is_not_watched_is_not_in_the_script():
     plain = build_script(NVT, ['a.pb'], ELEMENTS)
-    assert 'halt' not in plain
+    # But for lost atoms.
+    assert [line for line in plain.splitlines() if 'halt' in line] == [
+        'fix loss all halt 10 v_lost > 0.5 error soft message yes'
+    ]
     assert build_script(NVT | {'watch': {'mobile': ['Li']}}, ['a.pb'], ELEMENTS) == plain
     watch = {'mobile': ['Li'], 'framework_displacement': 2.0, 'heating': 0.5, 'energy_drift': 5.0}
     text = build_script(NVT | {'watch': watch}, ['a.pb'], ELEMENTS)

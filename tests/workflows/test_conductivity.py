@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import zipfile
+
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
+from ase.build import bulk
 
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.lammps.dump import DumpReader
+from aiida_dpasse.parameters.conductivity import ConductivityParameters
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters
 
 CALLS = (LinkType.CALL_CALC, LinkType.CALL_WORK)
 EXIT = ConductivityWorkChain.exit_codes
@@ -57,8 +65,22 @@ def test_a_solid_metal_is_honestly_undetermined(inputs):
     assert 0 < msd[0].max() < msd[1].max()
     assert len(msd[0]) == 16
     called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
-    assert {'plan', 'supercell_copper', 'md_copper_00_00', 'transport_copper_01_00', 'determine'} <= set(called)
-    assert len({called[f'md_copper_{index:02d}_00'].inputs.md.parameters['seed'] for index in range(2)}) == 2
+    assert {
+        'plan',
+        'supercell_0000_copper',
+        'md_0000_copper_300K_r0',
+        'transport_0001_copper_600K_r0',
+        'determine',
+    } <= set(called)
+    assert (
+        len(
+            {
+                called[f'md_{index:04d}_copper_{kelvin}K_r0'].inputs.md.parameters['seed']
+                for index, kelvin in enumerate((300, 600))
+            }
+        )
+        == 2
+    )
 
 
 def test_runs_go_on_until_the_diffusion_is_known_or_the_budget_is_spent(inputs):
@@ -72,14 +94,14 @@ def test_runs_go_on_until_the_diffusion_is_known_or_the_budget_is_spent(inputs):
     [row] = node.outputs.transport['temperatures']
     assert (row['runs'], row['duration_ps']) == (1, pytest.approx(0.12))
     called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
-    first, second = called['md_copper_00_00'], called['md_copper_00_00_leg_1']
+    first, second = called['md_0000_copper_300K_r0'], called['md_0000_s01_copper_300K_r0']
     assert [run.inputs.md.parameters['steps'] for run in (first, second)] == [60, 120]
     assert second.inputs.md.restart_folder.uuid == first.outputs.remote_folder.uuid
     # It went on where the first ended, and every frame is there once.
     assert second.outputs.results['atom_steps'] < first.outputs.results['atom_steps'] + 32 * 20
-    assert called['transport_copper_00_00'].outputs.results['frames'] == 31
-    assert called['transport_copper_00_00_leg_1'].outputs.results['frames'] == 61
-    assert not any('leg_2' in label for label in called)
+    assert called['transport_0000_copper_300K_r0'].outputs.results['frames'] == 31
+    assert called['transport_0000_s01_copper_300K_r0'].outputs.results['frames'] == 61
+    assert not any('s02' in label for label in called)
     assert orphans(node) == []
 
 
@@ -89,7 +111,7 @@ def test_runs_beyond_the_trust_of_the_committee_give_candidates(inputs, copper_c
     given = inputs(trust=trust) | {'committee': {'other': copper_committee.outputs.potentials['member_01']}}
     _, node = run_get_node(ConductivityWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_ALL_STOPPED.status
-    assert 'copper_00_00 left the committee' in node.exit_message
+    assert 'md_0000_copper_300K_r0 left the committee' in node.exit_message
     rows = node.outputs.transport['temperatures']
     assert [row['verdict'] for row in rows] == ["left the committee's trust"] * 2
     assert [(row['runs'], row['diffusivity_cm2_s']) for row in rows] == [(0, None)] * 2
@@ -99,10 +121,10 @@ def test_runs_beyond_the_trust_of_the_committee_give_candidates(inputs, copper_c
     assert 4 <= statistics['sampled'] == statistics['candidate'] <= 6
     assert statistics['chosen'] == min(5, statistics['sampled'])
     [chosen] = node.outputs.candidates.sets()
-    assert set(chosen.sources) == {'copper_00_00', 'copper_01_00'}
+    assert set(chosen.sources) == {'samples__md_0000', 'samples__md_0001'}
     assert (chosen.deviations > 1e-6).all()
     called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
-    assert sorted(called['md_copper_00_00'].inputs.md.potentials) == ['potential', 'potential_other']
+    assert sorted(called['md_0000_copper_300K_r0'].inputs.md.potentials) == ['potential', 'potential_other']
     assert orphans(node) == []
 
 
@@ -114,17 +136,97 @@ def test_a_larger_cell_is_run_and_compared(inputs):
     assert (row['runs'], row['ions'], row['stopped'], row['verdict']) == (1, 32, [], 'not diffusive')
     found = node.outputs.transport['finite_size']
     assert (found['ions'], found['agrees']) == ([32, 64], None)
-    assert 'do not both tell how fast' in found['reason']
+    assert 'do not both determine how fast' in found['reason']
     assert len(node.outputs.curves.get_array('map_lag_ps_00')) == len(node.outputs.curves.get_array('self_per_A_00'))
     assert 'not known, at 300 K' in report_text(node)
     assert orphans(node) == []
+
+
+def test_every_structure_has_its_own_larger_cell(inputs, copper):
+    """One label looks like the larger cell of another, one like a keyword of AiiDA."""
+    labels = ('a', 'a_large', 'metadata')
+    size = {'supercell': [2, 1, 1], 'temperature': 300}
+    md = {**MD, 'steps': 20}
+    given = inputs(temperatures=[300], extrapolate_to=None, finite_size=size, md=md)
+    given['structures'] = {}
+    for place, label in enumerate(labels):
+        cell = copper.clone()
+        cell.set_cell((np.array(copper.cell) * (1 + 0.01 * place)).tolist())
+        given['structures'][label] = cell
+    _, node = run_get_node(ConductivityWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    runs = [child for child in node.called if child.process_label == 'MDBaseWorkChain']
+    cells = [(len(run.inputs.md.structure.sites), round(run.inputs.md.structure.cell[1][1], 2)) for run in runs]
+    assert sorted(cells) == [(atoms, round(7.22 * (1 + 0.01 * place), 2)) for atoms in (32, 64) for place in range(3)]
+    assert node.outputs.transport['temperatures'][0]['runs'] == 3
+    assert node.outputs.transport['finite_size']['ions'] == [32, 64]
+
+
+#: Lines of LAMMPS that read a trajectory and determine its displacements themselves.
+RERUN = """units metal
+boundary p p p
+atom_style atomic
+region cell prism 0 {length} 0 {length} 0 {length} 0 0 0
+create_box 1 cell
+create_atoms 1 random {atoms} 1 NULL
+mass 1 63.546
+pair_style zero 3.0
+pair_coeff * *
+read_dump {path} {first} x y z box yes replace yes scaled no wrapped no
+compute displacement all msd com no
+thermo_style custom step c_displacement[4]
+thermo {interval}
+rerun {path} dump x y z box yes scaled no wrapped no
+"""
+
+
+def test_the_diffusion_of_a_liquid_is_that_of_lammps(inputs, codes, tmp_path):
+    """Liquid copper, and its displacements by LAMMPS and by a loop over time origins."""
+    md = {**MD, 'timestep': 4.0, 'steps': 3000, 'trajectory_interval': 10, 'thermo_interval': 100}
+    given = inputs(
+        md={**md, 'equilibration': {'ensemble': 'nvt', 'steps': 500}}, temperatures=[3500], extrapolate_to=None
+    )
+    given.pop('potential')
+    given['structures'] = {'liquid': orm.StructureData(ase=bulk('Cu', a=3.85, cubic=True) * (2, 2, 2))}
+    _, node = run_get_node(ConductivityWorkChain, **given, calculator=orm.Dict({'name': 'emt'}))
+    assert node.is_finished_ok, node.exit_message
+    [row] = node.outputs.transport['temperatures']
+    assert row['verdict'] == 'diffusive', row['reason']
+    [dynamics] = [child for child in node.called if child.process_label == 'AseMDBaseWorkChain']
+    path = f'{dynamics.outputs.remote_folder.get_remote_path()}/trajectory.lammpstrj'
+    positions = np.array([places for _, _, places in DumpReader([path])])
+    assert positions.shape == (301, 32, 3)
+
+    # By LAMMPS: of one time origin, which checks the ways of the atoms to the last digit of its table.
+    script = RERUN.format(length=7.7, atoms=32, path=path, first=500, interval=10)
+    (tmp_path / 'in.lmp').write_text(script)
+    command = f'{codes["lmp"].prepend_text}\n{codes["lmp"].filepath_executable} -in in.lmp -log none'
+    done = subprocess.run(['bash', '-c', command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    table = [line.split() for line in done.stdout.splitlines()]
+    found = {int(fields[0]): float(fields[1]) for fields in table if len(fields) == 2 and fields[0].isdigit()}
+    steps = np.arange(500, 3501, 10)
+    by_lammps = np.array([found[step] for step in steps])
+    own = np.mean(np.sum((positions - positions[0]) ** 2, axis=2), axis=1)
+    np.testing.assert_allclose(by_lammps, own, rtol=1e-4, atol=1e-6)
+
+    # By a loop over time origins: 6 D is the slope from 0.5 to 4 ps.
+    lags = np.arange(13, 101)
+    msd = [np.mean(np.sum((positions[lag:] - positions[:-lag]) ** 2, axis=2)) for lag in lags]
+    slope = np.polyfit(0.04 * lags, msd, 1)[0]
+    assert row['diffusivity_cm2_s'] == pytest.approx(1e-4 * slope / 6, rel=0.15)
+    assert abs(row['diffusivity_cm2_s'] - 1e-4 * slope / 6) < 3 * row['error_cm2_s']
+    # One time origin and 32 atoms know it less well.
+    assert row['diffusivity_cm2_s'] == pytest.approx(
+        1e-4 * np.polyfit(0.004 * (steps - 500), by_lammps, 1)[0] / 6, rel=0.5
+    )
 
 
 def test_a_calculator_runs_through_the_same_chain(inputs):
     md = {**MD, 'equilibration': {'ensemble': 'nvt', 'steps': 10}}
     given = inputs(md=md, temperatures=[300], extrapolate_to=None)
     given.pop('potential')
-    _, node = run_get_node(ConductivityWorkChain, **given, calculator=orm.Dict({'name': 'emt'}))
+    calculator = orm.Dict({'name': 'emt'})
+    _, node = run_get_node(ConductivityWorkChain, **given, calculator=calculator, clean_workdir=orm.Bool(True))
     assert node.is_finished_ok, node.exit_message
     [row] = node.outputs.transport['temperatures']
     assert (row['runs'], row['verdict']) == (1, 'not diffusive')
@@ -182,6 +284,7 @@ def test_all_runs_failed(inputs, localhost):
     outputs, node = run_get_node(ConductivityWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_NO_RUN_FINISHED.status
     assert 'None of the 1 runs ended well' in node.exit_message
+    assert 'LAMMPS ended before its first step' in node.exit_message
     assert outputs == {}
 
 
@@ -220,6 +323,32 @@ def test_codes_of_two_computers_are_refused(inputs, aiida_computer_local):
     ).store()
     with pytest.raises(ValueError, match=r'codes\.python: it runs on elsewhere and LAMMPS on'):
         run_get_node(ConductivityWorkChain, **given)
+
+
+def test_a_checkpoint_asks_for_the_code_that_freezes_it(inputs, tmp_path):
+    model = {'type_map': ['Cu'], 'descriptor': {'type': 'se_e2_a', 'rcut': 6.0}, 'fitting_net': {'neuron': [8]}}
+    weights = {'_extra_state': {'model_params': model, 'train_infos': {'step': 99}}}
+    with zipfile.ZipFile(tmp_path / 'model.pt', 'w') as archive:
+        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
+    given = inputs() | {'potential': DeepPotentialData.from_file(tmp_path / 'model.pt').store()}
+    with pytest.raises(
+        ValueError, match='potential: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes'
+    ):
+        run_get_node(ConductivityWorkChain, **given)
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_a_calculator_is_accepted_in_every_protocol(inputs, codes, copper, name):
+    builder = ConductivityWorkChain.get_builder_from_protocol(
+        {label: codes[label] for label in ConductivityWorkChain.CODES},
+        protocol=name,
+        overrides={'transport': {'ion': 'Cu'}},
+        structures={'copper': copper},
+        calculator=orm.Dict({'name': 'emt'}),
+    )
+    given = builder._inputs(prune=True)
+    assert ConductivityWorkChain.spec().inputs.validate(given) is None
+    assert builder.parameters['md']['equilibration']['ensemble'] == 'nvt'
 
 
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])

@@ -67,21 +67,132 @@ def test_a_run_stopped_by_the_clock_ends_where_an_undisturbed_one_ends(inputs, m
     assert set(range(0, 5001, 10)) <= set(table)
     assert (np.diff(table) > 0).all()
     assert (np.diff(outputs['deviation'].get_array('step')) > 0).all()
-    assert list(outputs['trajectories']) == ['segment_00', 'segment_01']
-    assert outputs['trajectories']['segment_00'].uuid == first.outputs.remote_folder.uuid
+    assert list(outputs['trajectories']) == ['segment_0000', 'segment_0001']
+    assert outputs['trajectories']['segment_0000'].uuid == first.outputs.remote_folder.uuid
     paths = [f'{folder.get_remote_path()}/trajectory.lammpstrj' for folder in outputs['trajectories'].values()]
     assert [step for step, _, _ in DumpReader(paths)] == list(range(0, 5001, 10))
     assert second.inputs.restart_folder.uuid == first.outputs.remote_folder.uuid
 
 
-def test_too_few_segments_leave_what_they_did(inputs):
-    given = inputs(options={'max_wallclock_seconds': 6}, max_iterations=2, steps=10_000_000, sample_interval=100)
-    outputs, node = run_get_node(MDBaseWorkChain, **given)
-    assert node.exit_status == EXIT.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
+def test_a_run_that_advances_is_never_given_up(inputs, monkeypatch):
+    """Five segments where two may end without getting further."""
+    seconds = iter([1, 1, 1, 1, None])
+    monkeypatch.setattr(calculation, '_time_to_run', lambda walltime: next(seconds))
+    outputs, node = run_get_node(MDBaseWorkChain, **inputs(max_iterations=2, steps=15000, sample_interval=100))
+    assert node.is_finished_ok, node.exit_message
     results = outputs['results'].get_dict()
-    assert results['segments'] == 2
-    assert 0 < results['step'] < 10_000_000
-    assert outputs['frames'].frames == results['frames'] > 0
+    assert (results['step'], results['segments']) == (15000, 5)
+    steps = np.concatenate([item.steps for item in outputs['frames'].sets()])
+    assert steps.tolist() == list(range(0, 15001, 100))
+
+
+def test_segments_that_get_no_further_are_given_up(inputs, localhost):
+    broken = orm.InstalledCode(computer=localhost, filepath_executable='/bin/false', label='no-lmp').store()
+    given = inputs(max_iterations=2)
+    given['md']['code'] = broken
+    _, node = run_get_node(MDBaseWorkChain, **given)
+    assert node.exit_status == EXIT.ERROR_NO_PROGRESS.status
+    assert '2 segments in a row got no further than step 0' in node.exit_message
+    assert 'LAMMPS ended before its first step' in node.exit_message
+    assert len(node.called) == 2
+
+
+@pytest.fixture
+def meddling(lmp_code, localhost, tmp_path):
+    """LAMMPS, and a line of shell after it, which does something to its output in the first run alone or in all."""
+
+    def make(line: str, always: bool = False) -> orm.InstalledCode:
+        done = tmp_path / 'done'
+        script = tmp_path / 'lmp'
+        once = '' if always else f'[ -e {done} ] || '
+        program = lmp_code.filepath_executable
+        script.write_text(f'#!/bin/bash\n{lmp_code.prepend_text}\n{program} "$@"\n{once}{{ {line}; }}\ntouch {done}\n')
+        script.chmod(0o755)
+        return orm.InstalledCode(computer=localhost, filepath_executable=str(script), label=f'lmp-{always}').store()
+
+    return make
+
+
+#: Nine of forty-one frames, as a full disk leaves them.
+CUT = 'head -n 189 samples.lammpstrj > part; mv part samples.lammpstrj'
+
+
+def test_frames_that_are_missing_are_noticed_and_the_segment_runs_again(inputs, meddling):
+    given = inputs(steps=40, sample_interval=1)
+    given['md']['code'] = meddling(CUT)
+    outputs, node = run_get_node(MDBaseWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    first, second = node.called
+    assert first.exit_status == calculation.MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
+    assert first.exit_message.startswith('9 of 41 frames of the samples were written')
+    assert first.outputs.frames.frames == 9
+    assert outputs['frames'].uuid == second.outputs.frames.uuid
+    assert outputs['frames'].frames == 41
+
+
+def test_a_trajectory_that_lacks_frames_is_run_again(inputs, meddling):
+    given = inputs(steps=40, sample_interval=None, trajectory_interval=1)
+    given['md']['code'] = meddling(CUT.replace('samples', 'trajectory'))
+    outputs, node = run_get_node(MDBaseWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    first, second = node.called
+    assert first.exit_message.startswith('9 of 41 frames of the trajectory were written')
+    assert [folder.uuid for folder in outputs['trajectories'].values()] == [second.outputs.remote_folder.uuid]
+
+
+def test_frames_that_are_always_missing_end_with_their_sentence(inputs, meddling):
+    given = inputs(max_iterations=2, steps=40, sample_interval=1)
+    given['md']['code'] = meddling(CUT, always=True)
+    outputs, node = run_get_node(MDBaseWorkChain, **given)
+    assert node.exit_status == calculation.MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
+    assert node.exit_message.startswith('9 of 41 frames of the samples')
+    assert outputs['frames'].frames == 9
+
+
+#: The end of the output is missing, or all of it.
+HALF = 'rm last.lammpstrj; sed -n "/^ *20 /q;p" lammps.out > part; mv part lammps.out'
+NOTHING = 'rm last.lammpstrj; : > lammps.out'
+
+
+@pytest.mark.parametrize(
+    ('status', 'lost', 'segments'),
+    [(110, HALF, 2), (120, HALF, 2), (140, HALF, 2), (140, NOTHING, 2), (110, NOTHING, 1)],
+)
+def test_the_exit_code_of_the_scheduler_is_kept(inputs, meddling, monkeypatch, status, lost, segments):
+    """The scheduler says why the first segment lost its output; one without memory at its start is not tried again."""
+    codes = {code.status: code for code in calculation.MDCalculation.exit_codes.values()}
+    found = iter([codes[status], None])
+    monkeypatch.setattr(calculation.MDCalculation, 'parse_scheduler_output', lambda self, retrieved: next(found))
+    given = inputs(steps=40)
+    given['md']['code'] = meddling(lost)
+    _, node = run_get_node(MDBaseWorkChain, **given)
+    jobs = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
+    first = jobs[0]
+    assert first.exit_status == status
+    if lost == HALF:
+        assert first.outputs.results['step'] == 10
+    assert len(jobs) == segments
+    assert node.exit_status == (0 if segments == 2 else status), node.exit_message
+    if segments == 1:
+        assert node.exit_message == first.exit_message
+
+
+def test_a_whole_run_is_one_whatever_the_scheduler_says(inputs, monkeypatch):
+    late = calculation.MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME
+    monkeypatch.setattr(calculation.MDCalculation, 'parse_scheduler_output', lambda self, retrieved: late)
+    _, node = run_get_node(MDBaseWorkChain, **inputs())
+    assert node.is_finished_ok, node.exit_message
+    assert len(node.called) == 1
+
+
+def test_the_error_of_lammps_arrives_with_its_own_words(inputs, meddling):
+    given = inputs()
+    given['md']['code'] = meddling(
+        'echo "ERROR: Variable way: Divide by 0 in variable formula (src/variable.cpp:1)" >&1', True
+    )
+    _, node = run_get_node(MDBaseWorkChain, **given)
+    assert node.exit_status == calculation.MDCalculation.exit_codes.ERROR_LAMMPS_FAILED.status
+    assert 'Variable way: Divide by 0 in variable formula' in node.exit_message
 
 
 def test_an_explosion_ends_with_the_frames_before_it(inputs):
@@ -105,7 +216,7 @@ def test_frames_beyond_the_trust_are_candidates(inputs, tmp_path):
     [chosen] = outputs['candidates'].sets()
     # Those before the monitor came, which may be before the run had ended by itself.
     assert set(chosen.deviations) <= set(values[values > limit])
-    assert set(chosen.sources) == {'md'}
+    assert set(chosen.sources) == {'samples__md_0000'}
     assert all(reason.startswith('deviation between') for reason in chosen.reasons)
     assert orphans(node) == []
     assert [path.name for path in write_report(node, tmp_path)] == ['dynamics.png', 'provenance.svg', 'report.txt']
@@ -122,7 +233,7 @@ def test_a_melted_run_is_not_tried_again(inputs):
     assert node.exit_status == EXIT.ERROR_MELTED.status
     assert 'A from its sites, more than 0.01 A' in node.exit_message
     assert len(node.called) == 1
-    assert list(outputs['trajectories']) == ['segment_00']
+    assert list(outputs['trajectories']) == ['segment_0000']
 
 
 def test_overlapping_segments_count_once(aiida_profile, make_frames):
@@ -130,10 +241,11 @@ def test_overlapping_segments_count_once(aiida_profile, make_frames):
     results = {'step': 30, 'production_start': 0, 'atom_steps': 10, 'loop_time_s': 1.0, 'frames_dropped': 1}
     results |= {'wall_time_s': None, 'atoms': 3, 'mass_u': 46.0, 'timestep_fs': 1.0}
     merged = merge_segments(
-        frames_00=FramesData.from_sets([first.with_origin(steps=[0, 10, 20])]),
-        frames_01=FramesData.from_sets([second.with_origin(steps=[20, 30, 40])]),
-        results_00=orm.Dict(results),
-        results_01=orm.Dict(results | {'step': 40}),
+        frames={
+            's0': FramesData.from_sets([first.with_origin(steps=[0, 10, 20])]),
+            's1': FramesData.from_sets([second.with_origin(steps=[20, 30, 40])]),
+        },
+        results={'s0': orm.Dict(results), 's1': orm.Dict(results | {'step': 40})},
     )
     steps = [step for item in merged['frames'].sets() for step in item.steps.tolist()]
     assert steps == [0, 10, 20, 30, 40]

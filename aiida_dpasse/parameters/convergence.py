@@ -1,0 +1,40 @@
+"""Settings of the convergence of a conductivity with size and length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, PositiveInt, model_validator
+
+from aiida_dpasse.parameters.md import check_transport_run, refuse_what_is_set
+from aiida_dpasse.parameters.transport import DiffusionParameters
+
+
+class ConvergenceParameters(DiffusionParameters):
+    """Cells, lengths and replicas."""
+
+    supercells: list[float | list[int] | list[list[int]]] = Field(
+        min_length=1,
+        description='Sizes of the cell, each three repetitions, a 3x3 matrix, or the smallest distance between images '
+        'in A.',
+    )
+    steps: list[PositiveInt] = Field(min_length=1, description='Lengths of the production, in steps.')
+    replicas: int = Field(gt=1, description='Independent runs of each size: what they differ by is the spread.')
+    temperature: float = Field(gt=0, description='Temperature in K.')
+    md: dict[str, Any] = Field(description='Parameters of `dpasse.md`, without `temperature`, `steps` and `seed`.')
+    relative_error: float = Field(
+        gt=0, lt=1, description='Spread of a run, and deviation from the best, that is good enough.'
+    )
+    seed: int = Field(ge=0, description='Seed of all velocities.')
+
+    @model_validator(mode='after')
+    def _runs(self) -> ConvergenceParameters:
+        refuse_what_is_set(self.md, ('temperature', 'steps', 'seed'))
+        check_transport_run(self.md, temperature=self.temperature, steps=max(self.steps), seed=1)
+        interval = self.md['trajectory_interval']
+        if min(self.steps) < 16 * interval:
+            raise ValueError(
+                f'`steps` of {min(self.steps)} are too few for `md.trajectory_interval` {interval}: give at least '
+                f'{16 * interval}'
+            )
+        return self

@@ -21,7 +21,7 @@ from aiida_dpasse.deepmd.early_stop import early_stop_script
 from aiida_dpasse.deepmd.restart import LATEST, PREFIX, REPORT, restart_argument, restart_script
 from aiida_dpasse.deepmd.training_input import has_automatic_sel
 from aiida_dpasse.exit_codes import exit_code, job_exit_codes
-from aiida_dpasse.parameters.base import parameters_validator
+from aiida_dpasse.parameters.base import given, parameters_validator
 from aiida_dpasse.parameters.train import TrainParameters
 
 #: What the directory of a finished training is known by; the patterns pass over what is not there.
@@ -191,26 +191,27 @@ class TrainCalculation(CalcJob):
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the input, lay down the frames, and chain the three programs."""
+        inputs = given(self.inputs)
         parameters = TrainParameters.model_validate(self.inputs.parameters.get_dict())
         info = CalcInfo()
         info.local_copy_list = []
         info.provenance_exclude_list = []
         info.codes_run_mode = CodeRunMode.SERIAL
         self._retrieve(info, parameters.backend)
-        if 'finished_folder' in self.inputs:
+        if 'finished_folder' in inputs:
             info.remote_copy_list = copied(self.inputs.finished_folder, FINISHED)
             info.prepend_text = restart_script(parameters.backend, self.STDOUT, newest=True)
             info.codes_info = self._after_training(parameters)
             return info
-        content = whole_input(self.inputs, parameters, lay_down_frames(self.inputs, parameters, info, folder))
+        content = whole_input(inputs, parameters, lay_down_frames(inputs, parameters, info, folder))
         folder.create_file_from_filelike(io.StringIO(json.dumps(content, indent=1)), self.INPUT, mode='w')
-        if 'pretrained' in self.inputs and 'restart_folder' not in self.inputs:
+        if 'pretrained' in inputs and 'restart_folder' not in inputs:
             pretrained = self.inputs.pretrained
             info.local_copy_list.append((pretrained.uuid, pretrained.filename, self.PRETRAINED))
-        if 'restart_folder' in self.inputs:
+        if 'restart_folder' in inputs:
             # Copies: the former job keeps its checkpoints, and this one removes those that it cannot use.
             info.remote_copy_list = copied(self.inputs.restart_folder, (f'{PREFIX}-*',))
-            limit = self.inputs.restart_step.value if 'restart_step' in self.inputs else None
+            limit = self.inputs.restart_step.value if 'restart_step' in inputs else None
             info.prepend_text = restart_script(parameters.backend, self.STDOUT, limit)
         if (stop := parameters.early_stop) is not None:
             script = early_stop_script(stop.error, stop.window, stop.improvement, self.CURVE)
@@ -247,7 +248,7 @@ class TrainCalculation(CalcJob):
         return program
 
     def _start(self, parameters: TrainParameters) -> list[str]:
-        if 'restart_folder' in self.inputs:
+        if self.inputs.get('restart_folder') is not None:
             arguments = ['--restart', restart_argument(parameters.backend)]
             # PyTorch's checkpoint holds what the statistics of neighbours are for; TensorFlow needs them once more.
             if parameters.backend == 'pytorch' and not has_automatic_sel(parameters.input['model']):

@@ -17,6 +17,7 @@ from aiida_dpasse.calculations.md_ase import AseMDCalculation
 from aiida_dpasse.calculations.migrate import MigrateCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.exit_codes import STATUSES
+from aiida_dpasse.parameters.base import given
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 
@@ -56,7 +57,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     def setup(self) -> None:
         """Take the inputs of the job into the context, and begin to count."""
         super().setup()
-        self.ctx.inputs = AttributeDict(self.exposed_inputs(self._process_class, self.NAMESPACE))
+        self.ctx.inputs = AttributeDict(given(self.exposed_inputs(self._process_class, self.NAMESPACE)))
         self.ctx.fruitless = 0
         #: Exit status and message with which the last handler ended the chain.
         self.ctx.given_up = None

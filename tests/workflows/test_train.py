@@ -218,7 +218,8 @@ def test_nothing_left_to_halve(wrapped, frames, tiny_input):
 def test_killed_while_it_starts(wrapped, frames, tiny_input, tmp_path):
     """Killed before it has printed anything: it begins anew; killed so again and again, it is given up."""
     once = f'if [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\ntouch {tmp_path}/killed\nkill -9 $$'
-    node = run(wrapped(once), frames, tiny_input('se_e2_a', 8))
+    # What is set to None is not given.
+    node = run(wrapped(once), frames, tiny_input('se_e2_a', 8), validation_data=None, restart_folder=None)
     assert node.is_finished_ok, node.exit_message
     assert [job.exit_status for job in jobs_of(node)] == [CODES.ERROR_NO_LEARNING_CURVE.status, 0]
     node = run(wrapped('kill -9 $$'), frames, tiny_input('se_e2_a', 8), iterations=2)

@@ -81,3 +81,18 @@ def exit_code(spec: ProcessSpec, name: str, message: str, **kwargs: Any) -> None
     :raises KeyError: if the name has no number: add it to `STATUSES`.
     """
     spec.exit_code(STATUSES[name], name, message=message, **kwargs)
+
+
+#: Message of `ERROR_DISK_FULL`, which any job of ours can end with.
+DISK_FULL = 'The disk of the computer is full or a quota is reached: make room there and submit again.'
+
+
+def job_exit_codes(spec: ProcessSpec) -> None:
+    """Define the exit codes that every job of ours has."""
+    exit_code(
+        spec,
+        'ERROR_NO_RETRIEVED_FOLDER',
+        message='Nothing came back from the computer: check its transport and submit again.',
+        invalidates_cache=True,
+    )
+    exit_code(spec, 'ERROR_DISK_FULL', message=DISK_FULL, invalidates_cache=True)

@@ -12,7 +12,7 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_dpasse.drivers.job import FRAMES, JOB, OUTPUT, RESULT
 from aiida_dpasse.drivers.package import driver_version, pack_driver
-from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.exit_codes import exit_code, job_exit_codes
 
 __all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation')
 
@@ -43,12 +43,7 @@ class DriverCalculation(CalcJob):
         options['resources'].required = False
         options['withmpi'].default = False
         spec.inputs['code'].help = 'Python of the compute machine, with DeePMD-kit and the ASE calculators in use.'
-        exit_code(
-            spec,
-            'ERROR_NO_RETRIEVED_FOLDER',
-            message='Nothing came back from the computer: check its transport and submit again.',
-            invalidates_cache=True,
-        )
+        job_exit_codes(spec)
         exit_code(
             spec,
             'ERROR_NO_RESULT',

@@ -14,7 +14,7 @@ from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.parameters.base import Parameters, parameters_validator
+from aiida_dpasse.parameters.base import Parameters, given, parameters_validator
 from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
@@ -31,9 +31,10 @@ class EvaluateParameters(Parameters):
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     """Return one sentence if potentials and frames do not go together."""
+    inputs = given(inputs)
     if 'frames' not in inputs:
         return None  # a work chain exposes these ports without all of them
-    potentials = inputs.get('potentials', {})
+    potentials = given(inputs.get('potentials', {}))
     if not potentials:
         return 'potentials: there is none: give one at least.'
     parameters = inputs['parameters'].get_dict() if 'parameters' in inputs else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import ClassVar
 
 from aiida import orm
@@ -19,9 +20,17 @@ from aiida_dpasse.deepmd import early_stop
 from aiida_dpasse.deepmd.early_stop import early_stop_script
 from aiida_dpasse.deepmd.restart import LATEST, PREFIX, REPORT, restart_argument, restart_script
 from aiida_dpasse.deepmd.training_input import has_automatic_sel
-from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.parameters.base import parameters_validator
+from aiida_dpasse.exit_codes import exit_code, job_exit_codes
+from aiida_dpasse.parameters.base import given, parameters_validator
 from aiida_dpasse.parameters.train import TrainParameters
+
+#: What the directory of a finished training is known by; the patterns pass over what is not there.
+FINISHED = (f'{PREFIX}-*', 'train.ou[t]', 'lcurve.ou[t]', 'out.jso[n]', 'restart.ou[t]', 'early_stop.ou[t]')
+
+
+def copied(folder: orm.RemoteData, names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return the entries of ``remote_copy_list`` that copy files of ``folder`` into the job."""
+    return [(folder.computer.uuid, f'{folder.get_remote_path()}/{name}', '.') for name in names]
 
 
 class TrainCalculation(CalcJob):
@@ -89,6 +98,13 @@ class TrainCalculation(CalcJob):
             'on from its newest whole checkpoint.',
         )
         spec.input(
+            'finished_folder',
+            valid_type=orm.RemoteData,
+            required=False,
+            help='Working directory of a training of the same settings that came to its end: its last checkpoint is '
+            'frozen, and compressed if asked for, and nothing is trained.',
+        )
+        spec.input(
             'restart_step',
             valid_type=orm.Int,
             required=False,
@@ -122,12 +138,7 @@ class TrainCalculation(CalcJob):
 
     @classmethod
     def _define_exit_codes(cls, spec: CalcJobProcessSpec) -> None:
-        exit_code(
-            spec,
-            'ERROR_NO_RETRIEVED_FOLDER',
-            message='Nothing came back from the computer: check its transport and submit again.',
-            invalidates_cache=True,
-        )
+        job_exit_codes(spec)
         exit_code(
             spec,
             'ERROR_NO_LEARNING_CURVE',
@@ -180,22 +191,27 @@ class TrainCalculation(CalcJob):
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the input, lay down the frames, and chain the three programs."""
+        inputs = given(self.inputs)
         parameters = TrainParameters.model_validate(self.inputs.parameters.get_dict())
         info = CalcInfo()
         info.local_copy_list = []
         info.provenance_exclude_list = []
-        content = whole_input(self.inputs, parameters, lay_down_frames(self.inputs, parameters, info, folder))
+        info.codes_run_mode = CodeRunMode.SERIAL
+        self._retrieve(info, parameters.backend)
+        if 'finished_folder' in inputs:
+            info.remote_copy_list = copied(self.inputs.finished_folder, FINISHED)
+            info.prepend_text = restart_script(parameters.backend, self.STDOUT, newest=True)
+            info.codes_info = self._after_training(parameters)
+            return info
+        content = whole_input(inputs, parameters, lay_down_frames(inputs, parameters, info, folder))
         folder.create_file_from_filelike(io.StringIO(json.dumps(content, indent=1)), self.INPUT, mode='w')
-        if 'pretrained' in self.inputs and 'restart_folder' not in self.inputs:
+        if 'pretrained' in inputs and 'restart_folder' not in inputs:
             pretrained = self.inputs.pretrained
             info.local_copy_list.append((pretrained.uuid, pretrained.filename, self.PRETRAINED))
-        if 'restart_folder' in self.inputs:
-            restart = self.inputs.restart_folder
+        if 'restart_folder' in inputs:
             # Copies: the former job keeps its checkpoints, and this one removes those that it cannot use.
-            info.remote_copy_list = [
-                (restart.computer.uuid, f'{restart.get_remote_path()}/{name}', '.') for name in (f'{PREFIX}-*',)
-            ]
-            limit = self.inputs.restart_step.value if 'restart_step' in self.inputs else None
+            info.remote_copy_list = copied(self.inputs.restart_folder, (f'{PREFIX}-*',))
+            limit = self.inputs.restart_step.value if 'restart_step' in inputs else None
             info.prepend_text = restart_script(parameters.backend, self.STDOUT, limit)
         if (stop := parameters.early_stop) is not None:
             script = early_stop_script(stop.error, stop.window, stop.improvement, self.CURVE)
@@ -204,7 +220,9 @@ class TrainCalculation(CalcJob):
             self._training(parameters),
             *self._after_training(parameters),
         ]
-        info.codes_run_mode = CodeRunMode.SERIAL
+        return info
+
+    def _retrieve(self, info: CalcInfo, backend: str) -> None:
         info.retrieve_list = [
             self.STDOUT,
             self.FREEZE_STDOUT,
@@ -216,11 +234,9 @@ class TrainCalculation(CalcJob):
             'out.json',
         ]
         # Models become nodes of their own: they need no second home in the retrieved folder.
-        backend = parameters.backend
         info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend]]
         if backend == 'pytorch':
             info.retrieve_temporary_list.append(self.CHECKPOINT)
-        return info
 
     def _training(self, parameters: TrainParameters) -> CodeInfo:
         program = self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters))
@@ -232,7 +248,7 @@ class TrainCalculation(CalcJob):
         return program
 
     def _start(self, parameters: TrainParameters) -> list[str]:
-        if 'restart_folder' in self.inputs:
+        if self.inputs.get('restart_folder') is not None:
             arguments = ['--restart', restart_argument(parameters.backend)]
             # PyTorch's checkpoint holds what the statistics of neighbours are for; TensorFlow needs them once more.
             if parameters.backend == 'pytorch' and not has_automatic_sel(parameters.input['model']):

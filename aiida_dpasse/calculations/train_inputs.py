@@ -6,11 +6,13 @@ from typing import Any
 
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, frames_by_head, known_elements
 from aiida_dpasse.deepmd.multitask import heads_of, type_map_of
+from aiida_dpasse.parameters.base import given
 from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     """Return one sentence if frames, parameters, pre-trained potential and code do not go together."""
+    inputs = given(inputs)
     if 'parameters' not in inputs:
         return None  # a work chain exposes these ports without all of them
     content = inputs['parameters'].get_dict()
@@ -52,6 +54,11 @@ def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | 
 
 
 def _check_start(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
+    if 'finished_folder' in inputs:
+        if 'restart_folder' in inputs:
+            return 'finished_folder: its training is not carried on: take out `restart_folder`.'
+        if not content.get('freeze', True):
+            return 'finished_folder: its training is frozen only: set `freeze`.'
     if 'restart_step' in inputs and 'restart_folder' not in inputs:
         return 'restart_step: there is nothing to go on from: give `restart_folder` too.'
     if content.get('early_stop') is not None and not frames_by_head(inputs, VALIDATION):

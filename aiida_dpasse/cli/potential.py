@@ -1,4 +1,4 @@
-"""`aiida-dpasse potential`: look at a model file, import it, bring an older one up to date."""
+"""`aiida-dpasse potential`: look at a model file, import it, bring an older one up to date, freeze it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.group()
 def potential() -> None:
-    """Look at a potential, import its file, bring an older one up to date."""
+    """Look at a potential, import its file, bring an older one up to date, freeze it."""
 
 
 @potential.command()
@@ -53,6 +53,10 @@ def import_(path: Path, label: str | None, written_by: str | None) -> None:
     node.label = label or path.name
     node.store()
     click.echo(f'{table(describe_node(str(node.pk)))}\n\nstored as {node.pk}')
+    if node.needs_migration:
+        click.echo(f'next: aiida-dpasse potential migrate {node.pk}', err=True)
+    elif node.form == 'checkpoint':
+        click.echo(f'next: {freezing(node.pk, node.heads)}', err=True)
 
 
 @potential.command()
@@ -65,19 +69,60 @@ def migrate(pk: int, code: str) -> None:
     PK is that of a DPA-2 checkpoint of DeePMD-kit 3.0, which later versions can neither freeze nor fine-tune. Empty
     tensors are added and nothing is changed: the energies are the same to the last digit.
     """
+    from aiida_dpasse.workflows.jobs import MigrateBaseWorkChain
+
+    results = run_job(MigrateBaseWorkChain, pk, code)
+    migrated = results['potential']
+    click.echo(f'added {len(results["results"]["added"])} empty tensors\nstored as {migrated.pk}')
+    click.echo(f'next: {freezing(migrated.pk, migrated.heads)}', err=True)
+
+
+@potential.command()
+@click.argument('pk', type=int)
+@click.option('--head', help='Head to freeze of a checkpoint that has several.')
+@click.option('--compress', is_flag=True, help='Make the compressed potential too: it runs faster.')
+@click.option('--code', default='dp@localhost', show_default=True, help="DeePMD-kit's dp.")
+@with_profile
+def freeze(pk: int, head: str | None, compress: bool, code: str) -> None:
+    """Freeze a checkpoint, so that LAMMPS can run it.
+
+    PK is that of a checkpoint. The frozen potential, and the compressed one, are linked to it through the calculation.
+    """
+    from aiida import orm
+
+    from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain
+
+    parameters = orm.Dict({'head': head, 'compress': compress})
+    results = run_job(FreezeBaseWorkChain, pk, code, parameters=parameters)
+    for name in ('frozen', 'compressed'):
+        if name in results:
+            click.echo(f'{name}, stored as {results[name].pk}')
+
+
+def freezing(pk: int, heads: list[str]) -> str:
+    """Return the command that freezes the checkpoint ``pk``."""
+    choice = f' --head {"|".join(heads)}' if heads else ''
+    return f'aiida-dpasse potential freeze {pk}{choice}'
+
+
+def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
+    """Run one of our restarting chains on the potential ``pk`` and return its outputs.
+
+    :raises Refusal: if there is no such potential or code, or they do not go together.
+    :raises ClickException: if it failed.
+    """
     from aiida import orm
     from aiida.common import NotExistent
     from aiida.engine import run_get_node
-    from aiida.plugins import CalculationFactory
 
     try:
-        inputs = {'code': orm.load_code(code), 'potential': orm.load_node(pk)}
-        results, node = run_get_node(CalculationFactory('dpasse.migrate'), **inputs)
+        job = {'code': orm.load_code(code), 'potential': orm.load_node(pk), **inputs}
+        results, node = run_get_node(chain, **{chain.NAMESPACE: job})
     except (NotExistent, ValueError) as error:
         raise Refusal(str(error)) from error
     if not node.is_finished_ok:
-        raise click.ClickException(node.exit_message or f'The job {node.pk} did not end.')
-    click.echo(f'added {len(results["results"]["added"])} empty tensors\nstored as {results["potential"].pk}')
+        raise click.ClickException(node.exit_message or f'The process {node.pk} did not end.')
+    return dict(results)
 
 
 def describe_file(path: Path) -> dict[str, Any]:

@@ -172,5 +172,8 @@ class DeepPotentialData(orm.SinglefileData):
         return f'The potential does not know {", ".join(missing)} of {what}: its type map is {" ".join(self.type_map)}.'
 
     def check_usable_with(self, version: str | None) -> str | None:
-        """Return one sentence if DeePMD-kit ``version`` cannot read it; None if it can or the version is unknown."""
+        """Return one sentence if DeePMD-kit ``version`` cannot read it, None if it can.
+
+        Where the version is not known, a checkpoint that `needs_migration` is refused all the same.
+        """
         return objection_to_version(version, self.descriptor, self.needs_migration, self.deepmd_version)

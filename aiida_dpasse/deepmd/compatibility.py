@@ -22,20 +22,22 @@ def read_version(text: str) -> Version:
 def objection_to_version(
     version: str | None, descriptor: str, needs_migration: bool, written: str | None = None
 ) -> str | None:
-    """Return one sentence if DeePMD-kit ``version`` cannot read a model; None if it can or the version is unknown.
+    """Return one sentence if DeePMD-kit ``version`` cannot read a model; None if it can.
+
+    Where the version is unknown, only a checkpoint that needs a migration is refused: all that are supported do.
 
     :param descriptor: its types of descriptor, joined by '+'.
     :param needs_migration: whether it is a DPA-2 checkpoint of DeePMD-kit 3.0.
     :param written: version of DeePMD-kit that wrote it, if known.
     """
-    if version is None:
+    if needs_migration and (not version or read_version(version) >= Version('3.1')):
+        return (
+            f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version or "later versions"}: '
+            'bring it up to date with `aiida-dpasse potential migrate`, or use a code with DeePMD-kit 3.0.'
+        )
+    if not version:
         return None
     program = read_version(version)
-    if needs_migration and program >= Version('3.1'):
-        return (
-            f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version}: bring it up to date '
-            'with `aiida-dpasse potential migrate`, or use a code with DeePMD-kit 3.0.'
-        )
     first = [Version(_SINCE[kind]) for kind in descriptor.split('+') if kind in _SINCE]
     if first and program < max(first):
         return f'The descriptor `{descriptor}` needs DeePMD-kit {max(first)}, the code has {version}: use a newer one.'

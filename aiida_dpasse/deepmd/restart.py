@@ -36,7 +36,7 @@ for step in $(ls | sed -n 's/^{prefix}-\\([0-9][0-9]*\\)\\.{suffix}$/\\1/p' | so
   elif {whole}; then chosen=$step; break
   else echo "step $step is cut short" >> {report}
   fi
-  rm -f "$stem".*
+  {else_}
 done
 if [ -z "$chosen" ]; then echo "{none}." > {log}; exit 1; fi
 echo "restart from step $chosen" >> {report}
@@ -49,14 +49,15 @@ printf '{named}' "$chosen" > {latest}
 _NAMED = {'pytorch': f'{PREFIX}-%s.pt', 'tensorflow': f'model_checkpoint_path: "{PREFIX}-%s"\\n'}
 
 
-def restart_script(backend: str, log: str, limit: int | None = None) -> str:
+def restart_script(backend: str, log: str, limit: int | None = None, newest: bool = False) -> str:
     """Return lines of shell that make the newest whole checkpoint among those in the directory the one to go on from.
 
     Later ones and broken ones are removed there (they are copies). If none is whole the script ends with status 1.
 
     :param backend: 'pytorch' or 'tensorflow'.
-    :param log: file of the output of ``dp train``, in which the failure is told.
+    :param log: file of the output of ``dp train``, in which the failure is reported.
     :param limit: largest step of the checkpoint.
+    :param newest: take the newest or none: it is that of a finished training, which nothing goes on from.
     """
     suffix, whole = _WHOLE[backend]
     return _SCRIPT.format(
@@ -64,7 +65,8 @@ def restart_script(backend: str, log: str, limit: int | None = None) -> str:
         suffix=suffix,
         limit='false' if limit is None else f'[ "$step" -gt {limit} ]',
         whole=whole,
-        report=REPORT,
+        else_='break' if newest else 'rm -f "$stem".*',
+        report='/dev/null' if newest else REPORT,
         none=_NONE_WHOLE,
         log=log,
         chosen=CHOSEN,

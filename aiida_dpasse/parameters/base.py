@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -47,6 +47,11 @@ def _known_names(model: type[Parameters], parents: list[str]) -> list[str]:
             return sorted(level.get('properties', {}))
         level = schema['$defs'][references[0]]
     return sorted(level.get('properties', {}))
+
+
+def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that are set: AiiDA hands validators those that were set to None as well."""
+    return {name: value for name, value in inputs.items() if value is not None}
 
 
 def parameters_validator(model: type[Parameters], name: str = 'parameters') -> Callable[[Any, Any], str | None]:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT
 from aiida_dpasse.drivers.evaluate import DESCRIPTORS, DEVIATION, PREDICTIONS
+from aiida_dpasse.parsers.base import JobParser
 
 
-class EvaluateParser(Parser):
+class EvaluateParser(JobParser):
     """Parser of `EvaluateCalculation`."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
+    def read(self, **kwargs: Any) -> ExitCode | None:
         """Attach what the driver wrote; a potential that could not be used is named."""
         repository = self.retrieved.base.repository
         try:

@@ -7,17 +7,17 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.drivers.migrate import MIGRATED
+from aiida_dpasse.parsers.base import JobParser
 
 
-class MigrateParser(Parser):
+class MigrateParser(JobParser):
     """Parser of `MigrateCalculation`."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
+    def read(self, **kwargs: Any) -> ExitCode | None:
         """Attach the checkpoint; one that cannot be migrated is told why."""
         repository = self.retrieved.base.repository
         try:

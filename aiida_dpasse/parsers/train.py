@@ -7,7 +7,6 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.potential import DeepPotentialData
@@ -16,12 +15,13 @@ from aiida_dpasse.deepmd.early_stop import flat_step
 from aiida_dpasse.deepmd.lcurve import LearningCurve, parse_lcurve
 from aiida_dpasse.deepmd.restart import LATEST, REPORT, latest_step, none_was_whole, restarted_from
 from aiida_dpasse.deepmd.training_log import parse_training_log
+from aiida_dpasse.parsers.base import JobParser
 
 
-class TrainParser(Parser):
+class TrainParser(JobParser):
     """Parser of `TrainCalculation`."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
+    def read(self, **kwargs: Any) -> ExitCode | None:
         """Attach what the job left, and say how it ended: a truncated training keeps its curve and its checkpoint."""
         self.parameters = self.node.inputs.parameters.get_dict()
         self.folder = Path(kwargs['retrieved_temporary_folder'])

@@ -19,7 +19,8 @@ from aiida_dpasse.runs import Run
 from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
-from aiida_dpasse.workflows.validators import check_labels, validate_options
+from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.workflows.validators import check_checkpoints, check_labels, validate_options
 
 CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
@@ -131,7 +132,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     @classmethod
     def spec(cls) -> WorkChainSpec:
-        """Return the specification, which refuses labels that cannot name an input, whatever chain it is of."""
+        """Return the specification, which refuses labels and checkpoints that no chain can use."""
         first = '_spec' not in cls.__dict__
         spec = super().spec()
         if first:
@@ -141,7 +142,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             own = spec.inputs.validator
 
             def validate(inputs: Any, port: Any) -> str | None:
-                return check_labels(inputs, namespaces) or (own(inputs, port) if own is not None else None)
+                message = check_labels(inputs, namespaces) or check_checkpoints(inputs, cls.RUNS_IN_LAMMPS)
+                return message or (own(inputs, port) if own is not None else None)
 
             spec.inputs.validator = validate
         return spec
@@ -313,6 +315,13 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         """
         job = {**inputs, 'metadata': {'options': self.options_for(program)}}
         return process, {process.NAMESPACE: job, **self.restart(label)}
+
+    def training(self, label: str, **inputs: Any) -> Child:
+        """Return a training with its inputs; ``label`` is its link label."""
+        codes = {'code': self.inputs.codes.dp}
+        if 'torchrun' in self.inputs.codes:
+            codes['torchrun'] = self.inputs.codes.torchrun
+        return self.job(TrainBaseWorkChain, 'train', label, **codes, **inputs)
 
     def run_child(self, key: str, process: type[Process], inputs: dict[str, Any]) -> None:
         """Submit one child under the link label ``key`` and wait for it; it comes to lie in `ctx.<key>`."""

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import BaseRestartWorkChain, ExitCode, WorkChain, while_
+from aiida.engine import (
+    BaseRestartWorkChain,
+    CalcJob,
+    ExitCode,
+    ProcessHandlerReport,
+    WorkChain,
+    process_handler,
+    while_,
+)
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
+from aiida_dpasse.calculations.freeze import FreezeCalculation
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.calculations.md_ase import AseMDCalculation
 from aiida_dpasse.calculations.migrate import MigrateCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
+from aiida_dpasse.exit_codes import STATUSES
+from aiida_dpasse.parameters.base import given
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 
 
+def coded(*names: str) -> list[ExitCode]:
+    """Return the exit codes of these names, by their numbers alone: a handler serves every process that has them."""
+    return [ExitCode(STATUSES[name]) for name in names]
+
+
 class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
-    """Base of the restarting chains."""
+    """Base of the restarting chains.
+
+    A job of which nothing readable came home is run again, `max_iterations` times in all; runs that got further than
+    those before them do not count (AiiDA itself counts every run). A full disk pauses the chain. Whatever else went
+    wrong is the chain's own exit code, with the job's message and what outputs it left.
+    """
 
     #: Name of the namespace of the job's inputs.
     NAMESPACE: ClassVar[str] = 'job'
@@ -29,6 +51,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         super().define(spec)
         spec.expose_inputs(cls._process_class, namespace=cls.NAMESPACE)
         spec.inputs['max_iterations'].default = lambda: orm.Int(3)
+        spec.inputs['max_iterations'].help = 'How many runs may get no further than those before them.'
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(
@@ -40,24 +63,122 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         spec.expose_outputs(cls._process_class)
 
     def setup(self) -> None:
-        """Take the inputs of the job into the context."""
+        """Take the inputs of the job into the context, and begin to count."""
         super().setup()
-        self.ctx.inputs = AttributeDict(self.exposed_inputs(self._process_class, self.NAMESPACE))
+        self.ctx.inputs = AttributeDict(given(self.exposed_inputs(self._process_class, self.NAMESPACE)))
+        self.ctx.fruitless = 0
+        #: Exit status and message with which the last handler ended the chain.
+        self.ctx.given_up = None
+
+    # -- judging a run ----------------------------------------------------------------------------------------------
 
     def inspect_process(self) -> ExitCode | None:
         """Let the handlers judge; the exit code of a job that cannot be helped is the chain's own, with its outputs."""
-        code: ExitCode | None = super().inspect_process()
         node = self.ctx.children[-1]
-        if code is not None and code.status and node.is_failed:
+        self.ctx.given_up = None
+        if node.is_excepted and not self.ctx.get('excepted', False):
+            # A connection that was lost at the wrong moment ends so too; an error of ours ends so twice.
+            self.ctx.excepted = True
+            self.report(f'{node.process_label}<{node.pk}> excepted: it is run once more.')
+            return None
+        code: ExitCode | None = super().inspect_process()
+        if code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED:
+            if self.ctx.given_up is None:
+                self.report('It is not given up: only runs that got no further count.')
+                return None
+            code = ExitCode(*self.ctx.given_up)
+        if code is None or not code.status:
+            return code
+        if node.is_failed:
             self.attach_outputs(node)
-            if code == self.exit_codes.ERROR_UNHANDLED_FAILURE:
-                return ExitCode(node.exit_status, node.exit_message)
+        if code == self.exit_codes.ERROR_UNHANDLED_FAILURE:
+            return ExitCode(node.exit_status, node.exit_message)
+        if node.is_excepted:
+            reason = (node.exception or 'no reason is known').strip().splitlines()[-1]
+            return ExitCode(code.status, f'{node.process_label}<{node.pk}> excepted: {reason}')
         return code
 
     def attach_outputs(self, node: orm.ProcessNode) -> None:
         """Attach what a job that failed left."""
-        for name, output in self.exposed_outputs(node, self._process_class).items():
-            self.out(name, output)
+        for name, output in self.get_outputs(node).items():
+            if name in self.spec().outputs:
+                self.out(name, output)
+
+    def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, Any]:
+        """Return the outputs of the chain, those of its last run."""
+        return dict(self.exposed_outputs(node, self._process_class))
+
+    def go_on_from(self, node: orm.CalcJobNode) -> bool:
+        """Let the next run go on from what ``node`` left, and return whether it left anything.
+
+        A program that begins anew each time, as here, leaves nothing.
+        """
+        return False
+
+    def again(self, node: orm.CalcJobNode, message: str, in_vain: bool = True) -> ProcessHandlerReport:
+        """Run the job again, unless too many runs were in vain.
+
+        :param message: what happened and what comes next, without a full stop.
+        :param in_vain: whether ``node`` got no further than the runs before it.
+        """
+        self.ctx.fruitless = self.ctx.fruitless + 1 if in_vain else 0
+        if self.ctx.fruitless >= self.inputs.max_iterations.value:
+            runs = f'{self.ctx.fruitless} runs in a row ended' if self.ctx.fruitless > 1 else 'The one run ended'
+            return self.give_up(ExitCode(node.exit_status, f'{node.exit_message} {runs} without getting further.'))
+        self.report(f'{node.process_label}<{node.pk}> {message}.')
+        return ProcessHandlerReport(do_break=True)
+
+    def give_up(self, code: ExitCode) -> ProcessHandlerReport:
+        """End the chain with ``code``."""
+        self.report(code.message)
+        self.ctx.given_up = [code.status, code.message]
+        return ProcessHandlerReport(do_break=True, exit_code=code)
+
+    # -- handlers, the most urgent first ----------------------------------------------------------------------------
+
+    @process_handler(priority=600, exit_codes=coded('ERROR_DISK_FULL'))
+    def wait_for_room(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Pause: a run that is played goes on where this one ended; it does not count."""
+        self.go_on_from(node)
+        message = (
+            f'The disk of {node.computer.label} is full or a quota is reached: make room there '
+            f'({node.get_remote_workdir()}), then `verdi process play {self.node.pk}` runs the job again.'
+        )
+        self.report(message)
+        self.pause(message)
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(
+        priority=200,
+        exit_codes=[
+            *coded(
+                'ERROR_NO_RETRIEVED_FOLDER',
+                'ERROR_NO_RESULT',
+                'ERROR_DAMAGED_OUTPUT',
+                'ERROR_OUTFILE_MISSING',
+            ),
+            CalcJob.exit_codes.ERROR_NO_RETRIEVED_FOLDER,
+            CalcJob.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def run_again(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Run a job again that was lost: killed, on a node that failed, or with its output damaged on the way home."""
+        went_on = self.go_on_from(node)
+        return self.again(node, f'was lost ({node.exit_message}): it {"goes on" if went_on else "is run again"}')
+
+    @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME)
+    def ask_for_time(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Run again what can go on, else end with what to change."""
+        if self.go_on_from(node):
+            return self.again(node, 'reached its time limit: it goes on from there')
+        advice = 'ask for more `max_wallclock_seconds` in `options`, or for less work in one job.'
+        return self.give_up(ExitCode(node.exit_status, f'The job reached its time limit: {advice}'))
+
+    @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY)
+    def ask_for_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """End with what to change: the same job needs the same memory again."""
+        advice = 'ask for more in `options` (`max_memory_kb` or `custom_scheduler_commands`), or take a larger machine.'
+        return self.give_up(ExitCode(node.exit_status, f'The job ran out of memory: {advice}'))
 
 
 class EvaluateBaseWorkChain(JobBaseWorkChain):
@@ -89,9 +210,9 @@ class AseMDBaseWorkChain(JobBaseWorkChain):
 
 
 class FreezeBaseWorkChain(JobBaseWorkChain):
-    """Freezing of a checkpoint: inputs ``code``, ``potential``, ``parameters``; output ``frozen``, also compressed."""
+    """Freezing of a checkpoint."""
 
-    _process_class = MigrateCalculation  # until `FreezeCalculation` is there
+    _process_class = FreezeCalculation
 
 
 class MigrateBaseWorkChain(JobBaseWorkChain):

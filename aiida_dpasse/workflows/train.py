@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.calculations.stash import StashCalculation
-from aiida.common import AttributeDict
 from aiida.engine import (
     ExitCode,
     ProcessBuilder,
+    ProcessHandlerReport,
     ToContext,
     if_,
+    process_handler,
     while_,
 )
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -20,19 +21,38 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.functions.adjust_training import watch_training
+from aiida_dpasse.functions.adjust_training import (
+    last_good_step,
+    lower_learning_rate,
+    reduce_batch,
+    smaller_batch,
+    watch_training,
+)
 from aiida_dpasse.functions.merge_learning_curves import merge_learning_curves
 from aiida_dpasse.merging import merge
+from aiida_dpasse.workflows.jobs import JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
-from aiida_dpasse.workflows.train_restarts import TrainRestarts
 
 #: What is kept of a finished training on the computer, if asked for.
 STASHED = ('model.ckpt-*', 'checkpoint', 'lcurve.out', 'input.json', 'out.json')
+#: Inputs that say where a training starts.
+STARTS = ('restart_folder', 'restart_step', 'finished_folder')
 
 
-class TrainBaseWorkChain(TrainRestarts):
-    """Train a potential, in as many runs as it takes (`TrainRestarts`), watched for a divergence."""
+def checkpoint_step(node: orm.CalcJobNode) -> int:
+    """Return the step of the last checkpoint of ``node``, 0 if it has none."""
+    return int(node.outputs.results['checkpoint_step']) if 'results' in node.outputs else 0
 
+
+class TrainBaseWorkChain(JobBaseWorkChain):
+    """Train a potential, in as many runs as it takes, watched for a divergence.
+
+    Handlers for walltime, a killed job, memory, a diverged loss and broken checkpoints. Runs that got further than all
+    before them do not count against `max_iterations`: a long training on a cluster is cut off as often as its walltime
+    asks for. A training that came to its end is never trained again, whatever happens to its freezing.
+    """
+
+    _process_class = TrainCalculation
     PROTOCOL: ClassVar[str] = 'train'
     NAMESPACE: ClassVar[str] = 'train'
 
@@ -40,9 +60,6 @@ class TrainBaseWorkChain(TrainRestarts):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.expose_inputs(TrainCalculation, namespace='train')
-        spec.inputs['max_iterations'].default = lambda: orm.Int(3)
-        spec.inputs['max_iterations'].help = 'How many runs in a row may get no further than those before them.'
         spec.input(
             'stash_to',
             valid_type=orm.Str,
@@ -62,7 +79,6 @@ class TrainBaseWorkChain(TrainRestarts):
                 cls.take_stash,
             ),
         )
-        spec.expose_outputs(TrainCalculation)
         spec.outputs['learning_curve'].help = 'The curve of the whole training, over all its runs.'
         spec.output(
             'stash',
@@ -73,13 +89,14 @@ class TrainBaseWorkChain(TrainRestarts):
         exit_code(
             spec,
             'ERROR_CANNOT_BE_HELPED',
-            message='No change of the training helps here: see the report and the exit code of the last run.',
+            message='No change of the training helps: {reason}',
         )
         exit_code(
             spec,
             'ERROR_NO_PROGRESS',
-            message='As many runs in a row as `max_iterations` allows ended before a new checkpoint: lower '
-            '`training.save_freq` or ask for more walltime; the remote folder of the last run is the `restart_folder`.',
+            message='As many runs in a row as `max_iterations` allows ended before a new checkpoint (the '
+            'last: {reason}): lower `training.save_freq` or ask for more walltime, and go on from the last run: its '
+            'remote folder is the `restart_folder`.',
         )
         exit_code(
             spec,
@@ -88,17 +105,163 @@ class TrainBaseWorkChain(TrainRestarts):
         )
 
     def setup(self) -> None:
-        """Take the training's inputs into the context, and have it watched."""
+        """Begin to count, and have the training watched."""
         super().setup()
-        self.ctx.inputs = AttributeDict(self.exposed_inputs(TrainCalculation, 'train'))
+        #: Folders to go on from, the newest last, and the largest step of a checkpoint.
+        self.ctx.folders = [self.ctx.inputs.restart_folder] if 'restart_folder' in self.ctx.inputs else []
+        self.ctx.reached = 0
         watch = watch_training(self.ctx.inputs.parameters, metadata={'call_link_label': 'watch_training'})
         self.ctx.inputs.monitors = {'diverged': watch, **self.ctx.inputs.get('monitors', {})}
-        if 'restart_folder' in self.ctx.inputs:
-            self.ctx.folders = [self.ctx.inputs.restart_folder]
+
+    # -- how it goes on ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def is_trained(node: orm.CalcJobNode) -> bool:
+        """Whether the training of ``node`` came to its end, with a checkpoint."""
+        if 'results' not in node.outputs:
+            return False
+        results = node.outputs.results
+        return bool((results['finished'] or results['stopped_early'] is not None) and results['checkpoint_step'])
+
+    def start_from(self, **folder: orm.RemoteData) -> None:
+        """Let the next run start from ``folder`` (one of `STARTS`), anew if there is none."""
+        for name in STARTS:
+            self.ctx.inputs.pop(name, None)
+        self.ctx.inputs.update(folder)
+
+    def go_on_from(self, node: orm.CalcJobNode) -> bool:
+        """Let the next run freeze the training of ``node`` or go on from its last checkpoint.
+
+        If it has none, the next run starts as ``node`` did.
+        """
+        if self.is_trained(node):
+            self.start_from(finished_folder=node.outputs.remote_folder)
+            return True
+        return self.go_on_training(node)
+
+    def go_on_training(self, node: orm.CalcJobNode) -> bool:
+        """Let the next run go on from the last checkpoint of ``node``, and return whether it has one."""
+        if not checkpoint_step(node):
+            return False
+        self.ctx.folders = [*self.ctx.folders, node.outputs.remote_folder]
+        self.start_from(restart_folder=node.outputs.remote_folder)
+        return True
+
+    def take_progress(self, node: orm.CalcJobNode) -> bool:
+        """Return whether ``node`` got further than the runs before it, and note how far."""
+        step = checkpoint_step(node)
+        further = bool(step > self.ctx.reached)
+        self.ctx.reached = max(step, self.ctx.reached)
+        return further
+
+    # -- handlers, the most urgent first ----------------------------------------------------------------------------
+
+    @process_handler(
+        priority=460,
+        exit_codes=[
+            TrainCalculation.exit_codes.ERROR_NO_POTENTIAL,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def keep_the_training(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Freeze again what was trained and not frozen or compressed; where nothing is missing, it is done."""
+        if not self.is_trained(node):
+            return None
+        parameters = node.inputs.parameters.get_dict()
+        wanted = {'frozen': parameters.get('freeze', True), 'compressed': parameters.get('compress', False)}
+        missing = [name for name, asked in wanted.items() if asked and name not in node.outputs]
+        if not missing:
+            self.report(f'{node.process_label}<{node.pk}> was ended after its last program: nothing is missing.')
+            self.ctx.is_finished = True
+            return ProcessHandlerReport(do_break=True)
+        further = self.take_progress(node)
+        self.go_on_from(node)
+        message = f'was trained, and has no {missing[0]} potential ({node.exit_message}): it is frozen again'
+        return self.again(node, message, in_vain=not further)
+
+    @process_handler(
+        priority=400,
+        exit_codes=[
+            TrainCalculation.exit_codes.ERROR_INTERRUPTED,
+            TrainCalculation.exit_codes.ERROR_BROKEN_CHECKPOINT,
+            TrainCalculation.exit_codes.ERROR_NO_LEARNING_CURVE,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from the last whole checkpoint, or start anew if there is none yet; `numb_steps` stays as it is."""
+        further = self.take_progress(node)
+        if not further and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value:
+            reason = str(node.exit_message).rstrip('.')
+            return self.give_up(self.exit_codes.ERROR_NO_PROGRESS.format(reason=reason))
+        self.go_on_training(node)
+        message = f'was interrupted: it goes on from step {checkpoint_step(node)}'
+        return self.again(node, message, in_vain=not further)
+
+    @process_handler(priority=405, exit_codes=TrainCalculation.exit_codes.ERROR_NO_WHOLE_CHECKPOINT)
+    def go_further_back(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from an earlier checkpoint: of the same folder, if that was to be frozen, or of the run before it."""
+        if 'finished_folder' in self.ctx.inputs:
+            self.ctx.folders = [*self.ctx.folders, self.ctx.inputs.finished_folder]
+        else:
+            self.ctx.folders = self.ctx.folders[:-1]
+        if self.ctx.folders:
+            self.start_from(restart_folder=self.ctx.folders[-1])
+            return self.again(node, 'found no checkpoint to use: it goes on from an earlier one')
+        self.start_from()
+        return self.again(node, 'found no checkpoint to use: it starts anew')
+
+    @process_handler(
+        priority=410,
+        exit_codes=[
+            TrainCalculation.exit_codes.ERROR_OUT_OF_MEMORY,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY,
+        ],
+    )
+    def use_less_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on with half the batch. Halving comes to its end by itself, so it is not counted."""
+        if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
+            reason = 'it is out of memory with the smallest batch; use a larger machine or a smaller model.'
+            return self.give_up(self.exit_codes.ERROR_CANNOT_BE_HELPED.format(reason=reason))
+        if self.take_progress(node):
+            self.ctx.fruitless = 0
+        self.go_on_from(node)
+        self.ctx.inputs.parameters = reduce_batch(
+            self.ctx.inputs.parameters, metadata={'call_link_label': f'reduce_batch_{self.ctx.iteration:02d}'}
+        )
+        step = checkpoint_step(node)
+        self.report(f'{node.process_label}<{node.pk}> ran out of memory: half the batch, from step {step}.')
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(priority=420, exit_codes=TrainCalculation.exit_codes.ERROR_DIVERGED)
+    def learn_slower(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on with a lower learning rate from a checkpoint before the divergence, or start anew."""
+        label = f'{self.ctx.iteration:02d}'
+        results = node.outputs.results
+        parameters = lower_learning_rate(
+            self.ctx.inputs.parameters, metadata={'call_link_label': f'lower_learning_rate_{label}'}
+        )
+        self.go_on_training(node)
+        if 'learning_curve' in node.outputs and 'restart_folder' in self.ctx.inputs:
+            good = last_good_step(
+                node.outputs.learning_curve, results, metadata={'call_link_label': f'last_good_step_{label}'}
+            )
+            if good.value < parameters['input']['training'].get('save_freq', 1000):
+                self.ctx.folders = []
+                self.start_from()
+            else:
+                self.ctx.inputs.restart_step = good
+        self.ctx.inputs.parameters = parameters
+        rate, start = parameters['input']['learning_rate']['start_lr'], self.ctx.inputs.get('restart_step')
+        place = 'starts anew' if start is None else f'goes on from step {start.value} at most'
+        return self.again(node, f'diverged: it {place} with the learning rate {rate:.2g}')
 
     # -- results ------------------------------------------------------------------------------------------------------
 
-    def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, orm.Node]:
+    def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, Any]:
         """Return the outputs of the last run, with the learning curve of all of them."""
         outputs = dict(super().get_outputs(node))
         curves = [child.outputs.learning_curve for child in self.ctx.children if 'learning_curve' in child.outputs]

@@ -14,6 +14,7 @@ from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.lammps.datafile import lammps_frame
+from aiida_dpasse.parameters.train import VERSION_EXTRA
 from aiida_dpasse.structures.distances import minimum_distance
 
 #: Programs whose scheduler options can be set; `default` holds for all.
@@ -138,6 +139,34 @@ def check_labels(inputs: Mapping[str, Any], namespaces: Iterable[str]) -> str | 
         for label in inputs.get(namespace) or {}:
             if message := check_label(str(label)):
                 return f'{namespace}: {message}'
+    return None
+
+
+def check_checkpoints(inputs: Mapping[str, Any], ports: Iterable[str]) -> str | None:
+    """Return one sentence if a checkpoint in one of the ``ports`` of ``inputs`` cannot be frozen for LAMMPS.
+
+    :param ports: of potentials, or namespaces of them.
+    """
+    code = (inputs.get('codes') or {}).get('dp')
+    version = code.base.extras.get(VERSION_EXTRA, None) if code is not None else None
+    for port in ports:
+        value = inputs.get(port) or {}
+        named = {port: value} if isinstance(value, DeepPotentialData) else {f'{port}.{k}': v for k, v in value.items()}
+        for name, potential in named.items():
+            if potential is None or potential.form != 'checkpoint':
+                continue
+            if code is None:
+                return (
+                    f'{name}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or freeze it with '
+                    f'`aiida-dpasse potential freeze {potential.pk or "PK"}` and give the result.'
+                )
+            if potential.heads:
+                return (
+                    f'{name}: the checkpoint has several heads, {", ".join(potential.heads)}: freeze one with '
+                    f'`aiida-dpasse potential freeze {potential.pk or "PK"} --head HEAD` and give the result.'
+                )
+            if message := potential.check_usable_with(version):
+                return f'{name}: {message}'
     return None
 
 

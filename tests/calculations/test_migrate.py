@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from aiida_dpasse.calculations.evaluate import EvaluateCalculation
+from aiida_dpasse.calculations.freeze import validate_inputs as validate_freezing
 from aiida_dpasse.calculations.migrate import MigrateCalculation
 from aiida_dpasse.cli.potential import potential as commands
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.dataset import write_dataset
 from aiida_dpasse.deepmd.training_input import complete_input
+from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain, FreezeBaseWorkChain
+from aiida_dpasse.workflows.validators import check_checkpoints, check_runs_in_lammps
 
 #: What 3.0 did not write, by FACTS of deepmd-kit 3.2.
 SINCE_3_1 = ('type_embd_data', 'compress_info.0', 'compress_data.0')
@@ -40,6 +42,13 @@ def dp(programs, folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
     )
 
 
+def invoke(*arguments: object) -> Result:
+    """Run a command of `aiida-dpasse potential`."""
+    done = CliRunner().invoke(commands, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done
+
+
 @pytest.fixture(scope='module')
 def checkpoints(programs, tmp_path_factory, pair_frames, tiny_input) -> Path:
     """A new checkpoint, `old.pt` as 3.0 wrote it, and `broken.pt` that lacks weights as well."""
@@ -55,8 +64,8 @@ def checkpoints(programs, tmp_path_factory, pair_frames, tiny_input) -> Path:
 
 
 @pytest.mark.slow
-def test_migrated(programs, python_code, checkpoints, pair_frames, tmp_path):
-    """Later versions cannot freeze the old file; the migrated one they can, and its energies are the same."""
+def test_migrated(programs, dp_code, python_code, checkpoints, pair_frames):
+    """Later versions cannot freeze the old file; migrated by a command and frozen by the next it is the same."""
     old, new = (DeepPotentialData.from_file(checkpoints / name) for name in ('old.pt', 'model.ckpt.pt'))
     assert (old.needs_migration, new.needs_migration) == (True, False)
     assert 'aiida-dpasse potential migrate' in old.check_usable_with('3.2.0')
@@ -64,27 +73,55 @@ def test_migrated(programs, python_code, checkpoints, pair_frames, tmp_path):
     assert refused.returncode != 0
     assert 'type_embd_data' in refused.stderr
 
-    outputs, node = run_get_node(MigrateCalculation, code=python_code, potential=old.store())
-    assert node.is_finished_ok, node.exit_message
-    migrated = outputs['potential']
-    assert migrated.creator.pk == node.pk
-    assert outputs['results']['added']
-    assert all(name.endswith(SINCE_3_1) for name in outputs['results']['added'])
+    # The command prints the one that comes next; what it made has the old file as its ancestor.
+    done = invoke('migrate', old.store().pk, '--code', python_code.full_label)
+    migrated = orm.load_node(int(done.stdout.split()[-1]))
+    assert f'next: aiida-dpasse potential freeze {migrated.pk}' in done.stderr
+    node = migrated.creator
+    assert node.inputs.potential.uuid == old.uuid
+    assert node.outputs.results['added']
+    assert all(name.endswith(SINCE_3_1) for name in node.outputs.results['added'])
     assert migrated.check_usable_with('3.2.0') is None
     assert (migrated.step, migrated.type_map) == (old.step, old.type_map)
 
-    potentials = {'migrated': migrated, 'new': new.store()}
+    done = invoke('freeze', migrated.pk, '--compress', '--code', dp_code.full_label)
+    frozen, compressed = (orm.load_node(int(line.split()[-1])) for line in done.stdout.splitlines())
+    assert (frozen.form, compressed.form, frozen.type_map) == ('frozen', 'compressed', migrated.type_map)
+    assert frozen.deepmd_version == '3.2.0'
+    for potential in (frozen, compressed):
+        assert potential.creator.inputs.potential.uuid == migrated.uuid
+        assert check_runs_in_lammps(potential, ['Li', 'Cl']) is None
+
+    potentials = {'migrated': migrated, 'new': new.store(), 'frozen': frozen}
     frames = FramesData.from_sets(pair_frames)
-    found, _ = run_get_node(EvaluateCalculation, code=python_code, potentials=potentials, frames=frames)
+    found, _ = run_get_node(
+        EvaluateBaseWorkChain, job={'code': python_code, 'potentials': potentials, 'frames': frames}
+    )
     arrays = found['predictions'].get_array
     assert np.array_equal(arrays('migrated_energy'), arrays('new_energy'))
+    np.testing.assert_allclose(arrays('frozen_energy'), arrays('new_energy'), rtol=1e-9)
     # The order in which PyTorch adds up forces is not the same twice.
     for name in ('force', 'virial'):
         np.testing.assert_allclose(arrays(f'migrated_{name}'), arrays(f'new_{name}'), rtol=1e-9, atol=1e-12)
-    with migrated.as_path() as path:
-        (tmp_path / 'model.pt').write_bytes(path.read_bytes())
-    frozen = dp(programs, tmp_path, 'freeze', '-c', 'model.pt', '-o', 'frozen.pth')
-    assert frozen.returncode == 0, frozen.stderr[-2000:]
+
+
+def test_what_cannot_be_frozen_is_refused(dp_code, checkpoints, tiny_potential):
+    """A checkpoint of 3.0, whether the code's version is known or not, and what is frozen already."""
+    old = DeepPotentialData.from_file(checkpoints / 'old.pt')
+    assert old.check_usable_with(None) is not None
+    assert old.check_usable_with('3.0.1') is None
+    for potential, sentence in ((old, 'potential migrate'), (tiny_potential, 'it is frozen already')):
+        with pytest.raises(ValueError, match=sentence):
+            run_get_node(FreezeBaseWorkChain, job={'code': dp_code, 'potential': potential})
+    for inputs, sentence in (
+        ({'codes': {}}, 'potential: LAMMPS cannot run a checkpoint: give the code `dp`'),
+        ({'codes': {'dp': dp_code}}, 'potential: The DPA-2 checkpoint was written by DeePMD-kit 3.0'),
+    ):
+        assert check_checkpoints({**inputs, 'potential': old}, ['potential']).startswith(sentence)
+    named = {'codes': {}, 'committee': {'a': tiny_potential, 'b': old}, 'potential': None}
+    assert check_checkpoints(named, ['potential', 'committee']).startswith('committee.b: LAMMPS cannot run')
+    # None is what AiiDA hands validators for what was set to nothing.
+    assert validate_freezing({'potential': None, 'code': None}, None) is None
 
 
 def test_what_cannot_be_migrated_is_told(python_code, checkpoints):
@@ -118,10 +155,10 @@ def test_a_file_is_shown_and_imported(aiida_profile, checkpoints, tmp_path):
 
     done = run(commands, ['import', str(checkpoints / 'model.ckpt.pt'), '--label', 'ours', '--written-by', '3.2.0'])
     assert done.exit_code == 0, done.output
-    node = orm.load_node(int(done.output.split()[-1]))
+    node = orm.load_node(int(done.stdout.split()[-1]))
     assert (node.label, node.deepmd_version, node.step) == ('ours', '3.2.0', 4)
     again = run(commands, ['show', str(node.pk)])
-    assert again.output.split('\n\n')[0] == done.output.split('\n\n')[0]
+    assert again.stdout.split('\n\n')[0] == done.stdout.split('\n\n')[0]
     assert 'can read it' in again.output
 
 

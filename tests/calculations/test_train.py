@@ -10,6 +10,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
 
+from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 
@@ -132,7 +133,7 @@ def test_restart_goes_back(inputs, pretrained, tmp_path):
     assert node.outputs.results['restarted_from'] == 10
     assert node.outputs.checkpoint.step == 40
     node = run({**given, 'restart_folder': damaged, 'restart_step': orm.Int(9)})
-    assert node.exit_status == 440, node.exit_message
+    assert node.exit_status == TrainCalculation.exit_codes.ERROR_NO_WHOLE_CHECKPOINT.status, node.exit_message
     assert 'give an earlier folder' in node.exit_message
 
 
@@ -158,7 +159,7 @@ kill -9 $!
         computer=dp.computer, filepath_executable=str(script), label='dp-killed', prepend_text=dp.prepend_text
     ).store()
     node = run({**given, 'code': killed})
-    assert node.exit_status == 400, node.exit_message
+    assert node.exit_status == TrainCalculation.exit_codes.ERROR_INTERRUPTED.status, node.exit_message
     results = node.outputs.results
     assert results['checkpoint_step'] >= 20
     assert not results['finished']
@@ -170,7 +171,7 @@ def test_diverged(inputs, pair_frames):
     """A loss that becomes nan is named as such."""
     wrong = [item.with_labels(item.energies, item.forces * 1e153, item.virials) for item in pair_frames]
     node = run({**inputs('tensorflow', 'se_e2_a', freeze=False), 'training_data': FramesData.from_sets(wrong)})
-    assert node.exit_status == 410, (node.exit_status, node.exit_message)
+    assert node.exit_status == TrainCalculation.exit_codes.ERROR_DIVERGED.status, (node.exit_status, node.exit_message)
     assert 'lower `learning_rate.start_lr`' in node.exit_message
     assert 'learning_curve' in node.outputs
 

@@ -10,6 +10,8 @@ from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain
+from aiida_dpasse.workflows.validators import check_checkpoints
 
 
 @pytest.fixture(scope='module')
@@ -53,6 +55,19 @@ def test_two_heads_are_trained_and_one_is_frozen(inputs):
     assert checkpoint.heads == ['PBE', 'PBEsol']
     assert (frozen.heads, frozen.form, frozen.type_map) == ([], 'frozen', ['Li', 'S', 'Cl'])
     assert node.outputs.learning_curve.get_array('step')[-1] == 20
+
+    job = {'code': node.inputs.code, 'potential': checkpoint}
+    with pytest.raises(ValueError, match='several heads: set `head` to one of PBE, PBEsol'):
+        run_get_node(FreezeBaseWorkChain, job=job)
+    with pytest.raises(ValueError, match='has no head `LDA`: choose one of PBE, PBEsol'):
+        run_get_node(FreezeBaseWorkChain, job={**job, 'parameters': {'head': 'LDA'}})
+    message = check_checkpoints({'potential': checkpoint, 'codes': {'dp': node.inputs.code}}, ['potential'])
+    assert 'the checkpoint has several heads, PBE, PBEsol: freeze one with' in message
+    outputs, other = run_get_node(FreezeBaseWorkChain, job={**job, 'parameters': {'head': 'PBE'}})
+    assert other.is_finished_ok, other.exit_message
+    assert (outputs['frozen'].form, outputs['frozen'].heads) == ('frozen', [])
+    assert outputs['frozen'].sha256 != frozen.sha256
+    assert 'compressed' not in outputs
 
 
 @pytest.mark.parametrize(

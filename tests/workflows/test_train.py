@@ -10,10 +10,14 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import WorkflowFactory
+from aiida.schedulers.plugins.direct import DirectScheduler
 
+from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.lcurve import LearningCurve
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
+
+CODES = TrainCalculation.exit_codes
 
 
 @pytest.fixture(scope='module')
@@ -42,7 +46,7 @@ def wrapped(dp_code, tmp_path):
 
 def run(code: orm.AbstractCode, frames: FramesData, content: dict, iterations: int = 3, **changes) -> orm.WorkChainNode:
     """Run the chain, in TensorFlow unless told otherwise, without freezing."""
-    further = {name: changes.pop(name) for name in ('validation_data', 'restart_folder') if name in changes}
+    further = {name: changes.pop(name) for name in ('validation_data', 'restart_folder', 'torchrun') if name in changes}
     chain = {name: changes.pop(name) for name in ('stash_to',) if name in changes}
     parameters = {'backend': 'tensorflow', 'input': content, 'freeze': False, **changes}
     train = {'code': code, 'training_data': frames, 'parameters': orm.Dict(parameters), **further}
@@ -72,7 +76,7 @@ def test_killed_three_times(wrapped, dp_code, frames, other_pair_frames, tiny_in
     node = run(code, frames, content, iterations=1, seed=1, **given)
     assert node.is_finished_ok, node.exit_message
     jobs = jobs_of(node)
-    assert [job.exit_status for job in jobs] == [400, 400, 400, 0]
+    assert [job.exit_status for job in jobs] == [*[CODES.ERROR_INTERRUPTED.status] * 3, 0]
     for before, after in pairwise(jobs):
         assert after.inputs.restart_folder.uuid == before.outputs.remote_folder.uuid
         assert after.inputs.parameters.uuid == before.inputs.parameters.uuid
@@ -109,7 +113,7 @@ def test_carried_on_in_tensorflow(wrapped, frames, tiny_input, tmp_path):
     stash = tmp_path / 'kept'
     node = run(code, frames, content, stash_to=str(stash))
     assert node.is_finished_ok, node.exit_message
-    assert [job.exit_status for job in jobs_of(node)[:2]] == [400, 0]
+    assert [job.exit_status for job in jobs_of(node)[:2]] == [CODES.ERROR_INTERRUPTED.status, 0]
     steps = node.outputs.learning_curve.get_array('step')
     assert steps.tolist() == list(range(0, 801, 50))
     assert np.isfinite(node.outputs.learning_curve.get_array('rmse_f_trn')).all()
@@ -142,7 +146,7 @@ def test_no_progress(wrapped, frames, tiny_input):
     """A training that never comes to its first checkpoint is given up, with what to do."""
     code = wrapped('"$dp" "$@" &\nuntil [ -e lcurve.out ]; do sleep 0.05; done\nkill -9 $!')
     node = run(code, frames, tiny_input('se_e2_a', 10**6), iterations=1)
-    assert [job.exit_status for job in jobs_of(node)] == [400]
+    assert [job.exit_status for job in jobs_of(node)] == [CODES.ERROR_INTERRUPTED.status]
     assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_NO_PROGRESS.status, node.exit_message
     assert 'lower `training.save_freq` or ask for more walltime' in node.exit_message
 
@@ -151,10 +155,11 @@ def test_learns_slower(dp_code, pair_frames, tiny_input):
     """A loss that is no number: started anew, with a learning rate whose creator is a calcfunction."""
     wrong = [item.with_labels(item.energies, item.forces * 1e153, item.virials) for item in pair_frames]
     node = run(dp_code, FramesData.from_sets(wrong), tiny_input('se_e2_a', 8), iterations=2)
-    assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
-    trainings = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
-    assert [child.exit_status for child in trainings] == [410, 410]
-    last = max(trainings, key=lambda child: child.pk)
+    assert node.exit_status == CODES.ERROR_DIVERGED.status
+    assert 'lower `learning_rate.start_lr`' in node.exit_message
+    trainings = jobs_of(node)
+    assert [child.exit_status for child in trainings] == [CODES.ERROR_DIVERGED.status] * 2
+    last = trainings[-1]
     assert last.inputs.parameters['input']['learning_rate']['start_lr'] == pytest.approx(3e-4)
     assert last.inputs.parameters.creator.process_label == 'lower_learning_rate'
     assert 'restart_folder' not in last.inputs
@@ -171,7 +176,7 @@ def test_goes_back_before_the_divergence(dp_code, frames, tiny_input):
     node = run(dp_code, frames, content)
     assert node.is_finished_ok, node.exit_message
     lost, mended = jobs_of(node)
-    assert (lost.exit_status, mended.exit_status) == (410, 0)
+    assert (lost.exit_status, mended.exit_status) == (CODES.ERROR_DIVERGED.status, 0)
     limit = mended.inputs.restart_step
     assert limit.creator.process_label == 'last_good_step'
     assert mended.inputs.restart_folder.uuid == lost.outputs.remote_folder.uuid
@@ -197,10 +202,8 @@ def test_smaller_batch(wrapped, frames, tiny_input):
     content['training']['training_data'] = {'batch_size': 2}
     node = run(code, frames, content)
     assert node.is_finished_ok, node.exit_message
-    trainings = sorted(
-        (child for child in node.called if isinstance(child, orm.CalcJobNode)), key=lambda child: child.pk
-    )
-    assert [child.exit_status for child in trainings] == [420, 0]
+    trainings = jobs_of(node)
+    assert [child.exit_status for child in trainings] == [CODES.ERROR_OUT_OF_MEMORY.status, 0]
     assert trainings[1].inputs.parameters['input']['training']['training_data']['batch_size'] == 1
 
 
@@ -209,6 +212,92 @@ def test_nothing_left_to_halve(wrapped, frames, tiny_input):
     code = wrapped('echo "std::bad_alloc"; exit 1')
     node = run(code, frames, tiny_input('se_e2_a', 8))
     assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_CANNOT_BE_HELPED.status
+    assert 'out of memory with the smallest batch; use a larger machine' in node.exit_message
+
+
+def test_killed_while_it_starts(wrapped, frames, tiny_input, tmp_path):
+    """Killed before it has printed anything: it begins anew; killed so again and again, it is given up."""
+    once = f'if [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\ntouch {tmp_path}/killed\nkill -9 $$'
+    # What is set to None is not given.
+    node = run(wrapped(once), frames, tiny_input('se_e2_a', 8), validation_data=None, restart_folder=None)
+    assert node.is_finished_ok, node.exit_message
+    assert [job.exit_status for job in jobs_of(node)] == [CODES.ERROR_NO_LEARNING_CURVE.status, 0]
+    node = run(wrapped('kill -9 $$'), frames, tiny_input('se_e2_a', 8), iterations=2)
+    assert [job.exit_status for job in jobs_of(node)] == [CODES.ERROR_NO_LEARNING_CURVE.status] * 2
+    assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_NO_PROGRESS.status
+
+
+@pytest.mark.parametrize(
+    ('backend', 'program', 'names'),
+    [('tensorflow', 'freeze', ('frozen',)), ('pytorch', 'compress', ('checkpoint', 'compressed'))],
+)
+def test_killed_while_it_freezes(wrapped, frames, tiny_input, tmp_path, backend, program, names):
+    """What was trained is frozen, or compressed, by the next run, and not a step is trained again."""
+    code = wrapped(
+        f'[[ " $* " == *" train "* ]] && echo run >> {tmp_path}/trained\n'
+        f'if [[ " $* " != *" {program} "* ]] || [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\n'
+        f'"$dp" "$@" & sleep 0.5; kill -9 $!; touch {tmp_path}/killed'
+    )
+    given = {'backend': backend, 'freeze': True, 'compress': program == 'compress'}
+    node = run(code, frames, tiny_input('se_e2_a', 8), iterations=1, **given)
+    assert node.is_finished_ok, node.exit_message
+    first, second = jobs_of(node)
+    assert [first.exit_status, second.exit_status] == [CODES.ERROR_NO_POTENTIAL.status, 0]
+    assert second.inputs.finished_folder.uuid == first.outputs.remote_folder.uuid
+    assert (tmp_path / 'trained').read_text() == 'run\n'
+    for name in (*names, 'frozen'):
+        assert node.outputs[name].creator.uuid == second.uuid
+    assert second.outputs.results.get_dict() == first.outputs.results.get_dict()
+    curves = [item.outputs.learning_curve for item in (first, node)]
+    assert curves[0].get_array('rmse_f_trn').tolist() == curves[1].get_array('rmse_f_trn').tolist()
+
+
+def test_limits_of_the_scheduler(wrapped, frames, tiny_input, tmp_path, monkeypatch):
+    """Its codes survive our parser: memory halves the batch, time carries it on, an end after the last program is one.
+
+    A stand-in for SLURM's accounting: AiiDA's scheduler without queue says what a file of the job names.
+    """
+    labels = ('ERROR_SCHEDULER_OUT_OF_MEMORY', 'ERROR_SCHEDULER_OUT_OF_WALLTIME', 'ERROR_SCHEDULER_NODE_FAILURE')
+    monkeypatch.setattr(
+        DirectScheduler,
+        'parse_output',
+        lambda self, info, stdout, stderr: next((CODES[label] for label in labels if label in stdout), None),
+    )
+    code = wrapped(
+        f'runs=$(ls {tmp_path} | grep -c ran-); touch {tmp_path}/ran-$runs\n'
+        f'labels=({" ".join(labels)})\n'
+        'echo ${labels[$runs]} >> _scheduler-stdout.txt\n'
+        'case $runs in 0) kill -9 $$;; 2) exec "$dp" "$@";; esac\n'
+        '"$dp" "$@" &\nuntil [ -e model.ckpt-20.meta ]; do sleep 0.02; done; kill -9 $!'
+    )
+    content = tiny_input('se_e2_a', 400)
+    content['training'] |= {'save_freq': 20, 'training_data': {'batch_size': 2}}
+    node = run(code, frames, content)
+    assert node.is_finished_ok, node.exit_message
+    first, second, third = jobs_of(node)
+    assert [first.exit_status, second.exit_status, third.exit_status] == [110, 120, 140]
+    assert second.inputs.parameters['input']['training']['training_data']['batch_size'] == 1
+    assert third.inputs.restart_folder.uuid == second.outputs.remote_folder.uuid
+    assert node.outputs.learning_curve.get_array('step')[-1] == 400
+
+
+def test_several_processes(dp_code, frames, tiny_input, tmp_path):
+    """`torchrun` is handed the number of processes and `dp` with its arguments.
+
+    A stand-in starts one of them: DeePMD-kit's several need a GPU each.
+    """
+    script = tmp_path / 'torchrun'
+    script.write_text(f'#!/bin/bash\necho "$@" > {tmp_path}/asked\nshift 3\nexec "$@"\n')
+    script.chmod(0o755)
+    torchrun = orm.InstalledCode(
+        computer=dp_code.computer, filepath_executable=str(script), label='torchrun-stand-in'
+    ).store()
+    node = run(dp_code, frames, tiny_input('se_e2_a', 4), backend='pytorch', processes=2, torchrun=torchrun)
+    assert node.is_finished_ok, node.exit_message
+    asked = f'--standalone --nproc_per_node=2 --no-python {dp_code.get_executable()} --pt train input.json'
+    assert (tmp_path / 'asked').read_text().strip() == asked
+    with pytest.raises(ValueError, match='torchrun: several `processes` are started by it'):
+        run(dp_code, frames, tiny_input('se_e2_a', 4), backend='pytorch', processes=2)
 
 
 def test_refused_at_the_top(dp_code, frames, tiny_input):

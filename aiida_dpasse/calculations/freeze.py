@@ -1,0 +1,130 @@
+"""`FreezeCalculation`: the frozen and the compressed form of a checkpoint, for LAMMPS and for labelling."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob, CalcJobProcessSpec
+from pydantic import Field
+
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.multitask import single_model
+from aiida_dpasse.deepmd.training_input import check_compressible
+from aiida_dpasse.exit_codes import exit_code, job_exit_codes
+from aiida_dpasse.parameters.base import Parameters, given, parameters_validator
+from aiida_dpasse.parameters.train import VERSION_EXTRA
+
+
+class FreezeParameters(Parameters):
+    """Settings of a freezing."""
+
+    head: str | None = Field(default=None, description='Head to freeze of a checkpoint that has several.')
+    compress: bool = Field(
+        default=False, description='Make the compressed potential as well: faster molecular dynamics.'
+    )
+
+
+def check_freezing(
+    potential: DeepPotentialData, parameters: FreezeParameters, version: str | None = None
+) -> str | None:
+    """Return one sentence if ``potential`` cannot be frozen with these settings by DeePMD-kit ``version``."""
+    if potential.form != 'checkpoint':
+        return f'potential: it is {potential.form} already, and only a checkpoint (`.pt`) is frozen; use it as it is.'
+    if message := potential.check_usable_with(version):
+        return f'potential: {message}'
+    if potential.heads and parameters.head is None:
+        return f'parameters: the checkpoint has several heads: set `head` to one of {", ".join(potential.heads)}.'
+    if parameters.head is not None and parameters.head not in potential.heads:
+        known = ', '.join(potential.heads) or 'none'
+        return f'parameters: the checkpoint has no head `{parameters.head}`: choose one of {known}.'
+    model = potential.training_input['model']
+    if parameters.compress and (message := check_compressible(single_model(model, parameters.head))):
+        return f'parameters: `compress`: {message}'
+    return None
+
+
+def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
+    """Return one sentence if checkpoint, settings and code do not go together."""
+    inputs = given(inputs)
+    if 'potential' not in inputs:
+        return None  # a work chain exposes these ports without all of them
+    settings = FreezeParameters.model_validate(inputs['parameters'].get_dict() if 'parameters' in inputs else {})
+    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
+    return check_freezing(inputs['potential'], settings, version)
+
+
+class FreezeCalculation(CalcJob):
+    """Runs ``dp freeze``, then ``dp compress`` where asked for."""
+
+    CHECKPOINT: ClassVar[str] = 'model.pt'
+    FROZEN: ClassVar[str] = 'frozen.pth'
+    COMPRESSED: ClassVar[str] = 'compressed.pth'
+    STDOUT: ClassVar[str] = 'freeze.out'
+    COMPRESS_STDOUT: ClassVar[str] = 'compress.out'
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        options = spec.inputs['metadata']['options']
+        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['resources'].required = False
+        options['withmpi'].default = False
+        options['parser_name'].default = 'dpasse.freeze'
+        options['output_filename'].default = cls.STDOUT
+        spec.inputs['code'].help = "DeePMD-kit's `dp`."
+        spec.input('potential', valid_type=DeepPotentialData, help='Checkpoint (PyTorch).')
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Dict({}),
+            validator=parameters_validator(FreezeParameters),
+            help='Which head is frozen, and whether it is compressed too.',
+        )
+        spec.inputs.validator = validate_inputs
+        potential = {'valid_type': DeepPotentialData, 'required': False}
+        spec.output('frozen', help='Frozen potential: for LAMMPS and for labelling.', **potential)
+        spec.output('compressed', help='Compressed potential: faster in LAMMPS.', **potential)
+        job_exit_codes(spec)
+        exit_code(
+            spec,
+            'ERROR_NOT_FROZEN',
+            message='DeePMD-kit did not make {what} ({reason}): see {file} in the retrieved folder.',
+        )
+        exit_code(
+            spec,
+            'ERROR_NO_RESULT',
+            message='DeePMD-kit left no file of {what}, and no reason in {file}: it was killed.',
+            invalidates_cache=True,
+        )
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Copy the checkpoint, and chain the two programs."""
+        parameters = FreezeParameters.model_validate(self.inputs.parameters.get_dict())
+        potential = self.inputs.potential
+        head = [] if parameters.head is None else ['--head', parameters.head]
+        info = CalcInfo()
+        info.local_copy_list = [(potential.uuid, potential.filename, self.CHECKPOINT)]
+        info.codes_info = [self._program(self.STDOUT, 'freeze', '-c', self.CHECKPOINT, '-o', self.FROZEN, *head)]
+        if parameters.compress:
+            info.codes_info.append(
+                self._program(self.COMPRESS_STDOUT, 'compress', '-i', self.FROZEN, '-o', self.COMPRESSED)
+            )
+        info.codes_run_mode = CodeRunMode.SERIAL
+        info.retrieve_list = [self.STDOUT, self.COMPRESS_STDOUT]
+        # Models become nodes of their own: they need no second home in the retrieved folder.
+        info.retrieve_temporary_list = [self.FROZEN, self.COMPRESSED]
+        return info
+
+    def _program(self, stdout: str, *arguments: str) -> CodeInfo:
+        code = CodeInfo()
+        code.code_uuid = self.inputs.code.uuid
+        code.cmdline_params = ['--pt', *arguments]
+        code.stdout_name = stdout
+        code.join_files = True
+        code.withmpi = False
+        return code

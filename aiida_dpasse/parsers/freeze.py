@@ -1,0 +1,42 @@
+"""`FreezeParser`: the frozen and the compressed potential."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiida.engine import ExitCode
+
+from aiida_dpasse.calculations.freeze import FreezeCalculation, FreezeParameters
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.training_log import parse_training_log
+from aiida_dpasse.parameters.train import VERSION_EXTRA
+from aiida_dpasse.parsers.base import JobParser
+
+
+class FreezeParser(JobParser):
+    """Parser of `FreezeCalculation`."""
+
+    def read(self, **kwargs: Any) -> ExitCode | None:
+        """Attach what was made; what was not is named with DeePMD-kit's own reason."""
+        parameters = FreezeParameters.model_validate(self.node.inputs.parameters.get_dict())
+        wanted = [('frozen', FreezeCalculation.FROZEN, FreezeCalculation.STDOUT)]
+        if parameters.compress:
+            wanted.append(('compressed', FreezeCalculation.COMPRESSED, FreezeCalculation.COMPRESS_STDOUT))
+        folder = Path(kwargs['retrieved_temporary_folder'])
+        for output, name, file in wanted:
+            log = parse_training_log(self._text(file))
+            names = {'what': f'the {output} potential', 'file': f'`{file}`'}
+            if log.error is not None:
+                return self.exit_codes.ERROR_NOT_FROZEN.format(reason=log.error.rstrip('.'), **names)
+            try:
+                version = log.version or self.node.inputs.code.base.extras.get(VERSION_EXTRA, None) or None
+                self.out(output, DeepPotentialData.from_file(folder / name, deepmd_version=version))
+            except ValueError:
+                return self.exit_codes.ERROR_NO_RESULT.format(**names)
+        return None
+
+    def _text(self, name: str) -> str:
+        if name not in self.retrieved.base.repository.list_object_names():
+            return ''
+        return str(self.retrieved.base.repository.get_object_content(name, mode='rb').decode(errors='replace'))

@@ -33,10 +33,10 @@ OPTIONS = {
     'max_memory_kb': MEMORY_KB,
     'import_sys_environment': False,
 }
-#: Sourced by every job before and after its program: does once what the first order says whose pattern its script has.
+#: Sourced by every job before and after its program: does once what the first order says whose condition holds.
 HOOK = """
 for order in "{hooks}/$1"/*; do
-  [ -e "$order" ] && grep -q -e "$(head -n 1 "$order")" _aiidasubmit.sh || continue
+  [ -e "$order" ] && eval "$(head -n 1 "$order")" || continue
   mv "$order" "{hooks}/done/${{order##*/}}" 2>/dev/null || continue
   echo "$SLURM_JOB_ID" > "{hooks}/done/${{order##*/}}.job"
   . <(tail -n +2 "{hooks}/done/${{order##*/}}")
@@ -139,14 +139,14 @@ def make_codes() -> dict[str, Any]:
     return codes
 
 
-def hook(name: str, when: str, pattern: str, *lines: str) -> Path:
-    """Have the next job whose script matches ``pattern`` run ``lines``; return the file that is there once it has.
+def hook(name: str, when: str, condition: str, command: str) -> Path:
+    """Have the next job in whose folder ``condition`` holds run ``command``; return the file that is there once it has.
 
     :param when: `before` or `after` its program.
     """
     (HOOKS / 'done' / name).unlink(missing_ok=True)
     partial = HOOKS / f'{name}.partial'
-    partial.write_text('\n'.join([pattern, *lines, '']))
+    partial.write_text('\n'.join([condition, command, '']))
     partial.rename(HOOKS / when / name)
     return HOOKS / 'done' / name
 

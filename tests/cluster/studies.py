@@ -14,6 +14,7 @@ from ase.calculators.emt import EMT
 from cluster import OPTIONS
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
 
@@ -101,7 +102,7 @@ LEARNING = {
 
 
 def crystals() -> dict[str, orm.StructureData]:
-    """Return copper and gold, eight atoms each, and an alloy of both; stored once, so that a caller finds them again."""
+    """Return copper and gold, eight atoms each, and an alloy of both; stored once, found afterwards."""
     found = {}
     alloy = bulk('Cu', cubic=True, a=3.8) * (2, 1, 1)
     alloy.symbols[[0, 3, 4]] = 'Au'
@@ -205,7 +206,7 @@ def machine() -> dict[str, Any]:
 
 CHAINS = {'active_learning': active_learning, 'electrolyte': electrolyte}
 #: What a run measures of its machine, or names by nodes of its own.
-MEASURED = ('speedup', 'wall_time', 'uuid', 'katom', 'seconds', '_s')
+MEASURED = ('speedup', 'wall_time', 'uuid', 'katom', 'seconds')
 
 
 def digest(node: orm.ProcessNode) -> dict[str, Any]:
@@ -216,8 +217,8 @@ def digest(node: orm.ProcessNode) -> dict[str, Any]:
             found[link.link_label] = [link.node.frames, _hash(sorted(link.node.ids()))]
         elif link.link_label.rpartition('__')[2] in ('account', 'iterations', 'summary', 'report_card'):
             found[link.link_label] = _without_measures(link.node.get_dict())
-        elif hasattr(link.node, 'descriptor'):
-            found[link.link_label] = link.node.base.attributes.get('sha256', None) or _hash(link.node.base.repository.hash())
+        elif isinstance(link.node, DeepPotentialData):
+            found[link.link_label] = link.node.base.attributes.get('sha256')[:12]
     return found
 
 

@@ -5,6 +5,7 @@
 #   export BOX_PORT=25400                 the first of nine ports, if 25400 to 25408 are taken
 #   box.sh start | stop | status          start installs missing Debian packages; it needs root
 #   box.sh up NAME | kill NAME            one service: munged postgres rabbitmq sshd mariadb slurmdbd slurmctld slurmd
+#   box.sh purge                          RabbitMQ forgets every task that no worker has
 #   box.sh env                            variables for a shell that uses the box
 set -eu
 : "${BOX:?set it to a scratch folder}"
@@ -296,6 +297,11 @@ case ${1:-} in
   status) status ;;
   up) up "$2" ;;
   kill) strike "$2" ;;
+  purge)
+    # Not `rabbitmqctl -q list_queues`: its errors must be seen.
+    rabbit /usr/lib/rabbitmq/bin/rabbitmqctl list_queues --no-table-headers --silent name | grep 'process\.queue' \
+      | while read -r queue; do rabbit /usr/lib/rabbitmq/bin/rabbitmqctl purge_queue "$queue"; done
+    ;;
   env) printf 'export BOX=%q HOME=%q SLURM_CONF=%q\n' "$BOX" "$BOX/home" "$SLURM_CONF" ;;
-  *) fail "usage: $0 start | stop | status | up NAME | kill NAME | env" ;;
+  *) fail "usage: $0 start | stop | status | up NAME | kill NAME | purge | env" ;;
 esac

@@ -145,6 +145,16 @@ def kill_daemon(_: Any) -> str:
     return f'killed {killed} and started the daemon'
 
 
+def lose_tasks(_: Any) -> str:
+    """Kill the daemon, so that the broker has all tasks back, and have the broker lose them."""
+    for process in served():
+        process.kill()
+    time.sleep(2.0)
+    said = box('purge')
+    start_daemon()
+    return f'killed the daemon and purged the queue: {said.strip()[-80:]}'
+
+
 def order(name: str, when: str, condition: str, command: str) -> Fault:
     """Return a fault inside a job: the next one for which ``condition`` holds does it to itself."""
     return Fault(lambda: [name], lambda _: str(hook(name, when, condition, command)))
@@ -174,6 +184,7 @@ def script_has(word: str) -> str:
 FAULTS = {
     'worker': Fault(lambda: list(served('worker')), kill),
     'daemon': Fault(always, kill_daemon),
+    'tasks': Fault(always, lose_tasks),
     'import': Fault(training_begins, kill),
     'training': Fault(training, kill),
     'freeze': Fault(freezing, kill),
@@ -373,9 +384,10 @@ def campaign(chain: str, seed: int, kills: int, kinds: list[str]) -> dict[str, A
             result.failed_jobs = persist(lambda node=run.node: failed_jobs(node))
             result.differences = differences(persist(lambda node=run.node: studies.digest(node)), expected)
             results.append(result)
+            verdict = 'equal' if result.good else f'DIFFERS in {", ".join(result.differences) or "its end"}'
             print(
                 f'{run.node.process_label}<{result.pk}> [{run.node.exit_status}] after {result.wall_s} s and '
-                f'{len(result.faults)} faults: {"equal" if result.good else f"DIFFERS {result.differences}"}',
+                f'{len(result.faults)} faults: {verdict}',
                 flush=True,
             )
             if not result.faults or not result.ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,6 @@ from ase.calculators.emt import EMT
 from cluster import OPTIONS
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
 
@@ -210,15 +210,17 @@ MEASURED = ('speedup', 'wall_time', 'uuid', 'katom', 'seconds')
 
 
 def digest(node: orm.ProcessNode) -> dict[str, Any]:
-    """Return what has to be equal with and without faults: exit code, frames, accounts, verdicts and potentials."""
-    found: dict[str, Any] = {'exit_status': node.exit_status, 'exit_message': node.exit_message}
+    """Return what has to be equal with and without faults: exit code, frames, accounts and verdicts.
+
+    The tables hold errors to the last digit, so that other weights of a potential would show.
+    """
+    message = re.sub(r'<\d+>', '', node.exit_message or '')
+    found: dict[str, Any] = {'exit_status': node.exit_status, 'exit_message': message}
     for link in node.base.links.get_outgoing(node_class=orm.Data).all():
         if isinstance(link.node, FramesData):
             found[link.link_label] = [link.node.frames, _hash(sorted(link.node.ids()))]
         elif link.link_label.rpartition('__')[2] in ('account', 'iterations', 'summary', 'report_card'):
             found[link.link_label] = _without_measures(link.node.get_dict())
-        elif isinstance(link.node, DeepPotentialData):
-            found[link.link_label] = link.node.base.attributes.get('sha256')[:12]
     return found
 
 

@@ -98,6 +98,7 @@ def make_profile() -> None:
     command = f'profile configure-broker core.rabbitmq {PROFILE} -f -n {broker}'
     shell('verdi', *command.split(), '--broker-virtual-host', '')
     shell('verdi', 'config', 'set', 'warnings.rabbitmq_version', 'False')
+    shell('verdi', 'config', 'set', 'daemon.default_workers', str(WORKERS))
 
 
 def make_codes() -> dict[str, Any]:
@@ -162,7 +163,8 @@ def served(kind: str = 'daemon') -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         try:
             command = process.cmdline()
-            mine = PROFILE in command and process.environ().get('AIIDA_PATH') == os.environ['AIIDA_PATH']
+            # AiiDA sets it to the folder below.
+            mine = PROFILE in command and process.environ().get('AIIDA_PATH', '').startswith(os.environ['AIIDA_PATH'])
             if mine and 'daemon' in command and kind in command:
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
@@ -203,16 +205,22 @@ def persist(ask: Callable[[], Any], patience: float = 120.0) -> Any:
 
 @contextmanager
 def cluster() -> Iterator[dict[str, Any]]:
-    """Yield the codes of the running box with a daemon at work, which is stopped at the end."""
+    """Yield the codes of the running box with a daemon at work, which is stopped at the end.
+
+    :raises RuntimeError: if another script uses the box.
+    """
     use_box()
-    make_profile()
     from aiida import load_profile
 
-    load_profile(PROFILE)
-    codes = make_codes()
-    clear_hooks()
-    start_daemon()
-    try:
-        yield codes
-    finally:
-        stop_daemon()
+    from aiida_dpasse.cli.study import sole_watcher
+
+    with sole_watcher(BOX):
+        make_profile()
+        load_profile(PROFILE)
+        codes = make_codes()
+        clear_hooks()
+        start_daemon()
+        try:
+            yield codes
+        finally:
+            stop_daemon()

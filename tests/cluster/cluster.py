@@ -204,8 +204,8 @@ def persist(ask: Callable[[], Any], patience: float = 120.0) -> Any:
 
 
 @contextmanager
-def cluster() -> Iterator[dict[str, Any]]:
-    """Yield the codes of the running box with a daemon at work, which is stopped at the end.
+def cluster() -> Iterator[Callable[[], dict[str, Any]]]:
+    """Yield what gives the codes of the running box, with a daemon at work that is stopped at the end.
 
     :raises RuntimeError: if another script uses the box.
     """
@@ -217,10 +217,10 @@ def cluster() -> Iterator[dict[str, Any]]:
     with sole_watcher(BOX):
         make_profile()
         load_profile(PROFILE)
-        codes = make_codes()
+        make_codes()
         clear_hooks()
         start_daemon()
         try:
-            yield codes
+            yield make_codes
         finally:
             stop_daemon()

@@ -258,10 +258,16 @@ class Run:
         self.began = time.monotonic()
         self.draw = draw
         self.kinds = kinds
-        self.node = submit(builder)
-        self.result = Result(self.node.pk)
+        self.result = Result(submit(builder).pk)
         self._quiet_until = self.began + draw.uniform(*PAUSE)
         self._moved = (None, self.began)
+
+    @property
+    def node(self) -> Any:
+        """The process, read anew: a session that lost its database knows its nodes no more."""
+        from aiida import orm
+
+        return persist(lambda: orm.load_node(self.result.pk))
 
     def to_end(self) -> Result:
         """Follow it to its end and return what happened."""
@@ -272,6 +278,18 @@ class Run:
             time.sleep(0.05)
         self.result.wall_s = round(time.monotonic() - self.began, 1)
         return self.result
+
+    def compare(self, expected: dict[str, Any]) -> None:
+        """Note the jobs that failed, and (found, expected) of what differs, by name."""
+        import studies
+
+        self.result.failed_jobs = persist(lambda: failed_jobs(self.node))
+        found = persist(lambda: studies.digest(self.node))
+        self.result.differences = {
+            name: (found.get(name), expected.get(name))
+            for name in sorted({*found, *expected})
+            if found.get(name) != expected.get(name)
+        }
 
     def strike(self) -> None:
         """Do the first of the faults for which there is an occasion."""
@@ -298,7 +316,7 @@ class Run:
         if stamp != self._moved[0]:
             self._moved = (stamp, now)
         elif now - self._moved[1] > STILL:
-            said = shell('aiida-dpasse', 'status', str(self.node.pk), timeout=300)
+            said = shell('aiida-dpasse', 'status', str(self.result.pk), timeout=300)
             for command in named_commands(said):
                 self.result.repairs.append(self._event(command, shell(*command.split(), timeout=300).strip()[:300]))
             self._moved = (stamp, now)
@@ -333,12 +351,6 @@ def failed_jobs(node: Any) -> list[Any]:
     ]
 
 
-def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
-    """Return (found, expected) of what differs, by name."""
-    names = sorted({*found, *expected})
-    return {name: (found.get(name), expected.get(name)) for name in names if found.get(name) != expected.get(name)}
-
-
 def undisturbed(chain: str, codes: dict[str, Any]) -> Any:
     """Return a run of the chain without faults, made once for each state of the package and of the study."""
     import studies
@@ -354,8 +366,9 @@ def undisturbed(chain: str, codes: dict[str, Any]) -> Any:
     run = Run(studies.CHAINS[chain](codes), random.Random(0), [])
     if not run.to_end().ended or not run.node.is_finished:
         raise RuntimeError(f'The undisturbed run {run.node.pk} did not end.')
-    run.node.label = label
-    return run.node
+    node = run.node
+    node.label = label
+    return node
 
 
 def bag(draw: random.Random, kinds: list[str], number: int) -> Iterator[list[str]]:
@@ -371,7 +384,7 @@ def campaign(chain: str, seed: int, kills: int, kinds: list[str]) -> dict[str, A
     with cluster() as codes:
         import studies
 
-        reference = undisturbed(chain, codes)
+        reference = undisturbed(chain, codes())
         expected = studies.digest(reference)
         print(f'undisturbed: {reference.process_label}<{reference.pk}> [{reference.exit_status}]', flush=True)
         draw = random.Random(seed)
@@ -379,10 +392,9 @@ def campaign(chain: str, seed: int, kills: int, kinds: list[str]) -> dict[str, A
         while left:
             asked = left[: len(kinds)]
             kept = left[len(kinds) :]
-            run = Run(studies.CHAINS[chain](codes), draw, asked)
+            run = Run(studies.CHAINS[chain](codes()), draw, asked)
             result = run.to_end()
-            result.failed_jobs = persist(lambda node=run.node: failed_jobs(node))
-            result.differences = differences(persist(lambda node=run.node: studies.digest(node)), expected)
+            run.compare(expected)
             results.append(result)
             verdict = 'equal' if result.good else f'DIFFERS in {", ".join(result.differences) or "its end"}'
             print(

@@ -261,10 +261,11 @@ def _look(pks: set[int] | None) -> Standstill:
     if not active or broker is None:
         return Standstill()
     ready, held = _tasks(broker)
+    others = {node.pk: held(node.pk) for node in active if node.pk not in ready}
     return Standstill(
-        lost=[node for node in active if node.pk not in ready and not held(node.pk)],
+        lost=[node for node in active if not others.get(node.pk, True)],
         untaken=[node.pk for node in active if node.pk in ready],
-        deaf=[node.pk for node in active if isinstance(node, WorkChainNode) and _deaf(node)],
+        deaf=[node.pk for node in active if others.get(node.pk, False) and _deaf(node)],
     )
 
 
@@ -299,9 +300,9 @@ def _pids(paths: Iterable[Path]) -> set[int]:
     return found
 
 
-def _deaf(node: WorkChainNode) -> bool:
+def _deaf(node: ProcessNode) -> bool:
     """Whether a chain waits though the last of its children ended a while ago."""
-    children = node.called
+    children = node.called if isinstance(node, WorkChainNode) else []
     if node.paused or not children or not all(child.is_terminated for child in children):
         return False
     latest = max(node.mtime, *(child.mtime for child in children))

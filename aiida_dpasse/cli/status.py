@@ -9,9 +9,7 @@ from aiida.cmdline.utils.decorators import with_dbenv
 
 @click.command()
 @PROCESS(required=False)
-@click.option(
-    '--repair', is_flag=True, help='Start or restart the daemon and bring back lost tasks, where needed.'
-)
+@click.option('--repair', is_flag=True, help='Start or restart the daemon and bring back lost tasks, where needed.')
 @with_dbenv()
 def status(process, repair: bool) -> None:  # type: ignore[no-untyped-def]
     """Show phase, iterations and jobs of PROCESS (PK, UUID or label), also while it runs.

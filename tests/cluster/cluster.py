@@ -5,6 +5,7 @@ Environment: `BOX`, the scratch folder of the box. Everything that is made here 
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -217,6 +218,8 @@ def cluster() -> Iterator[Callable[[], dict[str, Any]]]:
     with sole_watcher(BOX):
         make_profile()
         load_profile(PROFILE)
+        # Each connection that a restart of RabbitMQ cuts leaves a traceback otherwise.
+        logging.getLogger('aio_pika').setLevel(logging.CRITICAL)
         make_codes()
         clear_hooks()
         start_daemon()

@@ -6,13 +6,19 @@ import getpass
 import shutil
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiida import orm
 from aiida.engine import CalcJob, run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+from ase.build import bulk
 from fixtures_models import training_input
 
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
@@ -22,6 +28,7 @@ from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.cli.programs import Program, prepend_text
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
 
 SSHD = shutil.which('sshd') or '/usr/sbin/sshd'
 
@@ -33,37 +40,59 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Server:
+    """A private sshd with its own port, keys and configuration, which can be away for a while."""
+
+    def __init__(self, directory: Path) -> None:
+        for name in ('host', 'user'):
+            subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', directory / name], check=True)
+        (directory / 'authorized').write_text((directory / 'user.pub').read_text())
+        Path('/run/sshd').mkdir(exist_ok=True)
+        self.directory, self.port, self.key = directory, free_port(), directory / 'user'
+        (directory / 'config').write_text(
+            f'Port {self.port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nPidFile {directory}/pid\n'
+            f'AuthorizedKeysFile {directory}/authorized\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n'
+            'MaxStartups 100\nMaxSessions 100\nSubsystem sftp internal-sftp\n'
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        command = [SSHD, '-D', '-e', '-f', self.directory / 'config']
+        with (self.directory / 'log').open('a') as log:
+            self.process = psutil.Popen(command, stderr=log)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(('127.0.0.1', self.port)) == 0:
+                    return
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it and all its connections."""
+        for process in (*self.process.children(recursive=True), self.process):
+            process.kill()
+        self.process.wait(10)
+
+    def away(self, seconds: float) -> threading.Timer:
+        """Stop it, and start it again after a while."""
+        self.stop()
+        timer = threading.Timer(seconds, self.start)
+        timer.start()
+        return timer
+
+
 @pytest.fixture(scope='session')
-def sshd(tmp_path_factory):
-    """A private sshd with its own port, keys and configuration; yields (port, private key)."""
+def sshd(tmp_path_factory) -> Iterator[Server]:
+    """A running sshd on loopback."""
     assert Path(SSHD).exists(), 'sshd is missing: install the Debian package openssh-server.'
-    directory = tmp_path_factory.mktemp('sshd')
-    for name in ('host', 'user'):
-        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', directory / name], check=True)
-    (directory / 'authorized').write_text((directory / 'user.pub').read_text())
-    Path('/run/sshd').mkdir(exist_ok=True)
-    port = free_port()
-    (directory / 'config').write_text(
-        f'Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nAuthorizedKeysFile {directory}/authorized\n'
-        f'PidFile {directory}/pid\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n'
-        'MaxStartups 100\nMaxSessions 100\n'
-        'Subsystem sftp internal-sftp\n'
-    )
-    server = subprocess.Popen([SSHD, '-D', '-e', '-f', directory / 'config'], stderr=(directory / 'log').open('w'))
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(('127.0.0.1', port)) == 0:
-                break
-        time.sleep(0.1)
-    yield port, directory / 'user'
-    server.terminate()
-    server.wait(10)
+    server = Server(tmp_path_factory.mktemp('sshd'))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope='session')
 def remote(aiida_profile, sshd, programs: dict[str, Program], tmp_path_factory) -> dict[str, orm.InstalledCode]:
     """The programs as codes of the computer behind sshd."""
-    port, key = sshd
     computer = orm.Computer(
         label='behind-ssh',
         hostname='127.0.0.1',
@@ -74,8 +103,8 @@ def remote(aiida_profile, sshd, programs: dict[str, Program], tmp_path_factory) 
     computer.set_minimum_job_poll_interval(0.5)
     computer.configure(
         username=getpass.getuser(),
-        port=port,
-        key_filename=str(key),
+        port=sshd.port,
+        key_filename=str(sshd.key),
         key_policy='AutoAddPolicy',
         look_for_keys=False,
         allow_agent=False,
@@ -136,6 +165,35 @@ def test_every_program_runs_on_the_other_computer(remote, tiny_potentials, tiny_
     )
     assert analysed.outputs.results['ions'] == 6
     assert analysed.outputs.results['frames'] == 21
+
+
+@pytest.mark.slow
+def test_a_chain_survives_that_ssh_is_away_after_its_submission(remote, sshd):
+    """Its next steps submit child chains, which look for no executable; AiiDA repeats what needs the connection."""
+    builder = InitialDataWorkChain.get_builder_from_protocol(
+        remote,
+        protocol='demo',
+        structures={'copper': orm.StructureData(ase=bulk('Cu', cubic=True))},
+        calculator=orm.Dict({'name': 'emt'}),
+        overrides={
+            'supercell': [1, 1, 1],
+            'scales': [1.0],
+            'dynamics': None,
+            'perturbations': {'number': 3, 'displacement': 0.05, 'closest': 1.0},
+            'label': {'max_force': 50.0},
+        },
+    )
+    process = instantiate_process(get_manager().get_runner(), builder)
+    began = time.monotonic()
+    timer = sshd.away(20.0)
+    _, node = run_get_node(process)
+    timer.join()
+    assert node.is_finished_ok, node.exit_message
+    assert time.monotonic() - began > 20.0
+    assert node.outputs.account['admitted'] == node.outputs.frames.frames == 3
+    assert [child.process_state.value for child in node.called_descendants if not child.is_finished_ok] == []
+    jobs = [child for child in node.called_descendants if isinstance(child, orm.CalcJobNode)]
+    assert {job.computer.label for job in jobs} == {'behind-ssh'}
 
 
 def run(process: type[CalcJob], **inputs: Any) -> orm.CalcJobNode:

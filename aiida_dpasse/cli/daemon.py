@@ -1,19 +1,27 @@
 """Keep a profile's daemon at work: start it, restart it if no worker listens, bring back what it lost, stop it cleanly.
 
-Written for a private profile on the ZeroMQ broker, whose daemon a script starts and stops by itself. Nothing here ends
-a program of a job: those outlive a worker, and the next worker finds them in the process table.
+The keeper is written for a private profile on the ZeroMQ broker, whose daemon a script starts and stops by itself;
+`standstill` and `repair` serve any profile, also one on RabbitMQ. Nothing here ends a program of a job: those outlive a
+worker, and the next worker finds them.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+import kiwipy
 import psutil
+from aiida.brokers import Broker
+from aiida.brokers.zeromq import ZeromqBroker
 from aiida.engine.daemon.client import DaemonClient, DaemonException, get_daemon_client
-from aiida.engine.processes.control import get_active_processes, revive_processes
+from aiida.engine.processes.control import get_active_processes, get_process_tasks, revive_processes
 from aiida.manage import get_manager
+from aiida.manage.configuration import get_config_option
 from aiida.orm import CalcJobNode, ProcessNode, WorkChainNode
 
 #: Seconds that a worker may take to subscribe; it needs about 5 s on an idle machine, and its broker reports every 5 s.
@@ -22,6 +30,10 @@ PATIENCE = 45.0
 START_PATIENCE = 120.0
 #: Seconds for which an active process must be without a task before it counts as lost: a submission stores it first.
 LOST_AFTER = 10.0
+#: Seconds between the two looks of `standstill`: a worker that has just taken a task is not yet to be reached.
+SECOND_LOOK = 5.0
+#: Seconds after which a chain should have noticed that all its children have ended.
+DEAF_AFTER = 60.0
 
 
 class DaemonKeeper:
@@ -127,7 +139,7 @@ class DaemonKeeper:
         return int(broker.probe_service_status().get('task_subscribers', 0))
 
     def _revive(self, now: float) -> list[str]:
-        lost = {process.pk: process for process in lost_processes(self._queue())}
+        lost = {process.pk: process for process in lost_processes()}
         self._lost_since = {pk: self._lost_since.get(pk, now) for pk in lost}
         due = [process for pk, process in lost.items() if now - self._lost_since[pk] > LOST_AFTER]
         if not due:
@@ -137,25 +149,168 @@ class DaemonKeeper:
             del self._lost_since[process.pk]
         return [f'Process {process.pk} had no task at the broker and has been given one.' for process in due]
 
-    def _queue(self) -> Path:
-        broker = get_manager().get_broker()
-        return Path(broker._storage_path) / 'tasks'
+
+@dataclass(frozen=True)
+class Standstill:
+    """Why processes do not go on, if they do not."""
+
+    #: Whether the daemon runs.
+    running: bool = True
+    #: Active processes without a task at the broker, which no worker knows.
+    lost: list[ProcessNode] = field(default_factory=list)
+    #: Active processes whose task no worker takes.
+    untaken: list[int] = field(default_factory=list)
+    #: Work chains that have not noticed that all their children have ended.
+    deaf: list[int] = field(default_factory=list)
+
+    def sentences(self, pk: int | None) -> list[str]:
+        """Return one sentence for each cause, with the command that mends it.
+
+        :param pk: the process that was asked for, None for all.
+        """
+        if not self.running:
+            return ['The daemon is not running, so nothing goes on: run `verdi daemon start`.']
+        repair = ' '.join(['aiida-dpasse status --repair', *([str(pk)] if pk else [])])
+        found = [
+            f'{node.process_label}<{node.pk}> has lost its task and would wait forever: run `{repair}`, or '
+            '`verdi daemon stop`, `verdi process repair` and `verdi daemon start`.'
+            for node in self.lost
+        ]
+        if self.untaken:
+            found.append(
+                f'No worker takes the tasks of {_listed(self.untaken)}: run `{repair}` or `verdi daemon restart`.'
+            )
+        if self.deaf:
+            found.append(
+                f'All that {_listed(self.deaf)} waited for has ended, and it was not noticed: run `{repair}` or '
+                '`verdi daemon restart`.'
+            )
+        return found
 
 
-def lost_processes(queue: Path) -> list[ProcessNode]:
-    """Return the active processes that have no task in the broker's queue folder and so would wait forever.
+def standstill(pks: Iterable[int] | None = None) -> Standstill:
+    """Return why processes do not go on. Where something is found it is looked at twice, a few seconds apart.
 
-    The folder is read as files: AiiDA's own reader puts tasks that are being processed back in line. Functions have no
-    tasks, and a process without checkpoint never began.
+    :param pks: the processes that count, all if None.
     """
-    tasks = set()
-    for path in (*queue.glob('pending/*.json'), *queue.glob('processing/*.json')):
+    chosen = None if pks is None else set(pks)
+    active = [node.pk for node in _active(chosen)]
+    client = get_daemon_client()
+    if not active or get_manager().get_broker() is None:
+        return Standstill()
+    if not client.is_daemon_running:
+        return Standstill(running=False)
+    first = _look(chosen)
+    if first == Standstill():
+        return first
+    time.sleep(SECOND_LOOK)
+    second = _look(chosen)
+    lost = {node.pk for node in first.lost}
+    busy = len(_active(None)) >= client.get_number_of_workers() * int(get_config_option('daemon.worker_process_slots'))
+    return Standstill(
+        lost=[node for node in second.lost if node.pk in lost],
+        untaken=[] if busy else sorted({*first.untaken} & {*second.untaken}),
+        deaf=sorted({*first.deaf} & {*second.deaf}),
+    )
+
+
+def repair(pks: Iterable[int] | None = None) -> list[str]:
+    """Mend what `standstill` finds; return one sentence for each thing that was mended.
+
+    :param pks: the processes that count, all if None.
+    :raises DaemonException: if the daemon does not start.
+    """
+    chosen = None if pks is None else set(pks)
+    client = get_daemon_client()
+    found = standstill(chosen)
+    done = []
+    if not found.running:
+        client.start_daemon(number_workers=int(get_config_option('daemon.default_workers')))
+        done.append('The daemon was not running and has been started.')
+    elif found.untaken or found.deaf:
+        client.restart_daemon(wait=True, timeout=60)
+        done.append(f'The daemon has been restarted, for {_listed([*found.untaken, *found.deaf])}.')
+    if done:
+        found = standstill(chosen)
+    controller = get_manager().get_process_controller()
+    for node in found.lost:
+        controller.continue_process(node.pk, nowait=True, no_reply=True)
+        done.append(f'{node.process_label}<{node.pk}> had no task at the broker and has been given one.')
+    return done
+
+
+def lost_processes(pks: set[int] | None = None) -> list[ProcessNode]:
+    """Return the active processes that have no task at the broker and so would wait forever.
+
+    A single look: one whose task is just being sent or taken is among them.
+
+    :param pks: the processes that count, all if None.
+    """
+    return _look(pks).lost
+
+
+def _active(pks: set[int] | None) -> list[ProcessNode]:
+    """Return the active processes that have tasks: functions have none, and one without checkpoint never began."""
+    nodes = [node for node in get_active_processes() if pks is None or node.pk in pks]
+    return [node for node in nodes if isinstance(node, CalcJobNode | WorkChainNode) and node.checkpoint is not None]
+
+
+def _look(pks: set[int] | None) -> Standstill:
+    active = _active(pks)
+    broker = get_manager().get_broker()
+    if not active or broker is None:
+        return Standstill()
+    ready, held = _tasks(broker)
+    others = {node.pk: held(node.pk) for node in active if node.pk not in ready}
+    return Standstill(
+        lost=[node for node in active if not others.get(node.pk, True)],
+        untaken=[node.pk for node in active if node.pk in ready],
+        deaf=[node.pk for node in active if others.get(node.pk, False) and _deaf(node)],
+    )
+
+
+def _tasks(broker: Broker) -> tuple[set[int], Callable[[int], bool]]:
+    """Return the processes whose tasks wait for a worker, and whether a worker has that of another process.
+
+    The folder of the ZeroMQ broker is read as files: AiiDA's own reader puts tasks that are being processed back in
+    line. RabbitMQ says nothing of a task that a worker has, so the worker is asked.
+    """
+    if isinstance(broker, ZeromqBroker):
+        queue = Path(broker._storage_path) / 'tasks'
+        return _pids(queue.glob('pending/*.json')), _pids(queue.glob('processing/*.json')).__contains__
+    controller = get_manager().get_process_controller()
+
+    def held(pk: int) -> bool:
         try:
-            tasks.add(json.loads(path.read_text())['body']['args']['pid'])
+            controller.get_status(pk)
+        except kiwipy.UnroutableError:
+            return False
+        return True
+
+    return set(get_process_tasks(broker)), held
+
+
+def _pids(paths: Iterable[Path]) -> set[int]:
+    found = set()
+    for path in paths:
+        try:
+            found.add(json.loads(path.read_text())['body']['args']['pid'])
         except (OSError, ValueError, KeyError):
             continue  # moved between the listing and the reading: seen again at the next look
-    nodes = [node for node in get_active_processes() if isinstance(node, CalcJobNode | WorkChainNode)]
-    return [node for node in nodes if node.pk not in tasks and node.checkpoint is not None]
+    return found
+
+
+def _deaf(node: ProcessNode) -> bool:
+    """Whether a chain waits though the last of its children ended a while ago."""
+    children = node.called if isinstance(node, WorkChainNode) else []
+    if node.paused or not children or not all(child.is_terminated for child in children):
+        return False
+    latest = max(node.mtime, *(child.mtime for child in children))
+    return (datetime.now(UTC) - latest).total_seconds() > DEAF_AFTER
+
+
+def _listed(pks: list[int]) -> str:
+    return f'process{"es" if len(pks) > 1 else ""} {", ".join(map(str, pks))}'
 
 
 def _end(processes: list[psutil.Process]) -> list[int]:

@@ -1,4 +1,4 @@
-"""`aiida-dpasse status PK`: where a process stands."""
+"""`aiida-dpasse status [PK]`: where a process stands, and what holds it up."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ from aiida.cmdline.utils.decorators import with_dbenv
 
 
 @click.command()
-@PROCESS()
+@PROCESS(required=False)
+@click.option('--repair', is_flag=True, help='Start or restart the daemon and bring back lost tasks, where needed.')
 @with_dbenv()
-def status(process) -> None:  # type: ignore[no-untyped-def]
-    """Show phase, iterations and jobs of PROCESS (PK, UUID or label), also while it runs."""
-    from aiida_dpasse.reports.status import status_text
+def status(process, repair: bool) -> None:  # type: ignore[no-untyped-def]
+    """Show phase, iterations and jobs of PROCESS (PK, UUID or label), also while it runs.
 
-    click.echo(status_text(process))
+    Without PROCESS: one line for each process that runs. It also says if the daemon, a lost task or a pause holds
+    anything up, and which command mends that.
+    """
+    from aiida_dpasse.cli import daemon
+    from aiida_dpasse.reports.graph import call_tree
+    from aiida_dpasse.reports.status import running_text, status_text
+
+    pks = None if process is None else [call.pk for call in call_tree(process.pk) if not call.terminated]
+    if repair:
+        done = daemon.repair(pks)
+        click.echo('\n'.join(done or ['Nothing is to be mended: daemon and tasks are in order.']) + '\n')
+    click.echo(running_text() if process is None else status_text(process))
+    for sentence in daemon.standstill(pks).sentences(None if process is None else process.pk):
+        click.echo(f'\n{sentence}')

@@ -87,10 +87,10 @@ def dynamics(process: orm.ProcessNode) -> list[str]:
     results = output_dict(process, 'results')
     frames = output(process, 'frames')
     lines = []
-    if 'steps_done' in results:
+    if 'step' in results:
         speed = results.get('katom_steps_per_s')
         pace = f', {text(float(speed))} katom-step/s' if speed else ''
-        lines.append(f'{results["steps_done"]} steps{pace}')
+        lines.append(f'{results["step"]} of {results["steps"]} steps{pace}')
     if frames is not None:
         lines.append(f'{frames.base.attributes.get("frames")} frames sampled')
     return lines

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from aiida import orm
 
-from aiida_dpasse.reports.graph import Call, call_tree, output_dict
+from aiida_dpasse.reports.graph import EXCEPTED, Call, call_tree, output_dict
 from aiida_dpasse.reports.progress import progress
 from aiida_dpasse.reports.tables import Table, iterations_table, phases_table
 from aiida_dpasse.reports.timing import clock, phase_times
@@ -34,6 +34,45 @@ def jobs_table(tree: list[Call], now: datetime) -> Table:
     return Table('Jobs running and failed', ('pk', 'called as', 'program', 'state', 'time'), rows)
 
 
+def held_up(tree: list[Call]) -> list[str]:
+    """Return a sentence for each process of ``tree`` that is paused or was excepted: its reason and what to do."""
+    query = orm.QueryBuilder()
+    query.append(
+        orm.ProcessNode,
+        filters={'id': {'in': [call.pk for call in tree]}},
+        project=['id', 'attributes.paused', 'attributes.process_status', 'attributes.exception'],
+    )
+    columns = {row[0]: row[1:] for row in query.all()}
+    found = []
+    for call in tree:
+        paused, status, exception = columns[call.pk]
+        if paused and not call.terminated:
+            reason = f': {status.strip()}' if status else '.'
+            found.append(
+                f'{call.name}<{call.pk}> is paused{reason}\nMend its cause, then run `verdi process play {call.pk}`.'
+            )
+        elif call.state == EXCEPTED:
+            lines = (exception or '').strip().splitlines() or ['it left no reason: read `verdi process report`']
+            found.append(f'{call.name}<{call.pk}> was excepted: {lines[-1].strip()}')
+    return found
+
+
+def running_text(now: datetime | None = None) -> str:
+    """Return one line for each process that was submitted by itself and has not ended, the newest last."""
+    query = orm.QueryBuilder()
+    query.append(
+        (orm.WorkChainNode, orm.CalcJobNode),
+        filters={'attributes.process_state': {'in': ['created', 'running', 'waiting']}},
+        tag='process',
+    ).order_by({'process': {'id': 'asc'}})
+    found = []
+    for node in query.all(flat=True):
+        if node.caller is None:
+            now_at = progress(node, now)
+            found += [f'{now_at.name}<{now_at.pk}>  {now_at.headline()}', *held_up(call_tree(node.pk))]
+    return '\n'.join(found or ['No process runs.'])
+
+
 def status_text(process: orm.ProcessNode, now: datetime | None = None) -> str:
     """Return where ``process`` stands: a headline, its phases, iterations, and the jobs that need a look."""
     now = now or datetime.now(UTC)
@@ -42,6 +81,7 @@ def status_text(process: orm.ProcessNode, now: datetime | None = None) -> str:
     parts = [f'{now_at.name}<{now_at.pk}>  {now_at.headline()}']
     if now_at.exit_message:
         parts.append(now_at.exit_message)
+    parts += held_up(tree)
     tables = [phases_table(phase_times(tree, now))]
     iterations = latest_iterations(tree)
     if iterations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,28 @@ def test_submission_cut_in_two_is_completed(directory: Path) -> None:
     assert 'has been given one' in output, output
     assert 'result 10' in output, output
     assert (directory / 'ran.log').read_text() == 'ran\n'
+
+
+@pytest.mark.slow
+def test_status_finds_and_repairs_a_lost_task(directory: Path) -> None:
+    """It names the command, the command brings the process to its end, and a second one finds nothing to mend."""
+    stopped = _status()
+    assert 'No process runs.' in stopped
+    subprocess.run([sys.executable, '-c', CUT, str(directory), str(SCRIPT.parent)], check=True, timeout=120)
+    said = _status()
+    lost = re.findall(r'MultiplyAddWorkChain<(\d+)> has lost its task and would wait forever: run `(.+?)`', said)
+    assert [command for _, command in lost] == ['aiida-dpasse status --repair']
+    [(pk, _)] = lost
+    assert f'run `aiida-dpasse status --repair {pk}`' in _status(pk)
+    repaired = _status('--repair', pk)
+    assert f'MultiplyAddWorkChain<{pk}> had no task at the broker and has been given one.' in repaired
+    _wait_for(directory / 'ran.log')
+    assert 'Nothing is to be mended' in _status('--repair', pk)
+
+
+def _status(*arguments: str) -> str:
+    command = [str(Path(sys.executable).parent / 'aiida-dpasse'), 'status', *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,70 @@
+"""Status of processes that are held up: paused, excepted, or done with what a molecular dynamics gave."""
+
+from __future__ import annotations
+
+from aiida import orm
+from plumpy.process_states import ProcessState
+
+from aiida_dpasse.cli.daemon import Standstill
+from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.status import running_text, status_text
+
+TRACEBACK = """Traceback (most recent call last):
+  File "chain.py", line 1, in setup
+ValueError: The code `dp@cluster` cannot be used.
+"""
+
+
+def test_a_paused_job_gives_its_sentence_and_the_command(graph):
+    top = graph.work('dpasse.committee', seconds=60, state=ProcessState.WAITING)
+    job = graph.process(orm.CalcJobNode, 'dpasse.train', 'train', top, state=ProcessState.WAITING)
+    job.pause()
+    job.set_process_status('The disk of `cluster` is full (quota): make room.')
+    expected = (
+        f'DpasseTrainProcess<{job.pk}> is paused: The disk of `cluster` is full (quota): make room.\n'
+        f'Mend its cause, then run `verdi process play {job.pk}`.'
+    )
+    assert expected in status_text(top)
+    running = running_text()
+    assert expected in running
+    assert f'DpasseCommitteeProcess<{top.pk}>  train: 0 of 1 phases; 0 jobs done, 1 running' in running
+
+    job.unpause()
+    assert 'is paused' not in status_text(top)
+
+
+def test_a_chain_that_was_excepted_at_its_start_gives_the_reason(graph):
+    top = graph.work('dpasse.committee', state=ProcessState.EXCEPTED)
+    top.set_exception(TRACEBACK)
+    text = status_text(top)
+    assert text.startswith(f'DpasseCommitteeProcess<{top.pk}>  excepted: 0 of 0 phases')
+    assert f'DpasseCommitteeProcess<{top.pk}> was excepted: ValueError: The code `dp@cluster` cannot be used.' in text
+
+
+def test_the_outcome_of_dynamics_names_the_steps_of_its_parser(graph):
+    top = graph.work('dpasse.md.base')
+    results = {'results': orm.Dict({'step': 1500, 'steps': 6000, 'katom_steps_per_s': 14.2})}
+    graph.calc('dpasse.md', 'md', top, outputs=results)
+    graph.give(top, results)
+    assert outcome(top) == ['1500 of 6000 steps, 14.2 katom-step/s']
+
+
+def test_each_standstill_names_its_command(graph):
+    job = graph.process(orm.CalcJobNode, 'dpasse.md', 'md', state=ProcessState.WAITING)
+    assert Standstill().sentences(7) == []
+    assert Standstill(running=False).sentences(7) == [
+        'The daemon is not running, so nothing goes on: run `verdi daemon start`.'
+    ]
+    lost, untaken, deaf = Standstill(lost=[job], untaken=[3, 4], deaf=[5]).sentences(7)
+    assert lost == (
+        f'DpasseMdProcess<{job.pk}> has lost its task and would wait forever: run `aiida-dpasse status --repair 7`, or '
+        '`verdi daemon stop`, `verdi process repair` and `verdi daemon start`.'
+    )
+    assert untaken == (
+        'No worker takes the tasks of processes 3, 4: run `aiida-dpasse status --repair 7` or `verdi daemon restart`.'
+    )
+    assert deaf == (
+        'All that process 5 waited for has ended, and it was not noticed: run `aiida-dpasse status --repair 7` or '
+        '`verdi daemon restart`.'
+    )
+    assert '`aiida-dpasse status --repair`,' in Standstill(lost=[job]).sentences(None)[0]

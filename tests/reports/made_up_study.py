@@ -240,7 +240,7 @@ class Study:
         runs = {}
         for i in range(temperatures):
             inputs = {'structure': crystal, 'potentials__x': student, 'parameters': self.plan}
-            results = {'results': orm.Dict({'steps_done': 7500, 'katom_steps_per_s': 14.2})}
+            results = {'results': orm.Dict({'step': 7500, 'katom_steps_per_s': 14.2})}
             runs[f'md_{i}'] = self.calc('dpasse.md', f'md_{i:03d}', work, inputs, results)['results']
         outputs = transport_nodes(temperatures, 1.0 if label == 'conductivity' else 0.02)
         done = self.calc('collect_transport', 'collect', work, runs, outputs, job=False)

@@ -28,7 +28,7 @@ from aiida_dpasse.workflows.train import TrainBaseWorkChain
 
 pytestmark = [pytest.mark.slow, pytest.mark.protocols]
 
-#: Energy in eV and distance in A of the pair potential that labels: it holds LiCl together at a lattice constant of 5.2 A.
+#: Energy in eV and distance in A of the pair potential that labels: its crystal has a lattice constant of 5.2 A.
 PAIRS = {'epsilon': 0.1, 'sigma': 2.3, 'rc': 5.0, 'smooth': True}
 CHAINS = {
     entry.name: entry.load()
@@ -176,9 +176,7 @@ def builder_of(name: str, known: str, given: dict[str, Any]) -> Any:
         builder.train.parameters = orm.Dict(reduce_sizes(chain.protocol_parameters(known)))
         return builder
     if name == 'dpasse.md.base':
-        builder = chain.get_builder_from_protocol(
-            codes['lmp'], given['structure'], given['potentials'], protocol=known
-        )
+        builder = chain.get_builder_from_protocol(codes['lmp'], given['structure'], given['potentials'], protocol=known)
         builder.md.parameters = orm.Dict(reduce_sizes(chain.protocol_parameters(known)))
         return builder
     own = {key: code for key, code in codes.items() if key in chain.CODES}

@@ -6,7 +6,7 @@ and sections stay as the protocol has them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -118,8 +118,10 @@ def reduce_sizes(tree: Any, name: str = '') -> Any:
     return SIZES[name](tree) if name in SIZES and tree is not None else tree
 
 
-def paths(tree: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Return the path of every entry of ``tree``."""
-    if not isinstance(tree, Mapping):
-        return {prefix}
-    return {prefix}.union(*(paths(value, (*prefix, key)) for key, value in tree.items())) if tree else {prefix}
+def walk(tree: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield path and value of every entry of ``tree`` that is no mapping, or an empty one."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from walk(value, (*prefix, key))
+    else:
+        yield prefix, tree

@@ -17,7 +17,7 @@ from aiida.manage.caching import enable_caching
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
-from reduction import paths, reduce_sizes
+from reduction import SIZES, reduce_sizes, walk
 from vasp_family import FAMILY, upload_family, vasp_code
 
 from aiida_dpasse.cli.programs import find_cp2k, prepend_text
@@ -159,12 +159,13 @@ def inputs_for(name: str, given: dict[str, Any]) -> dict[str, Any]:
         found['structures'] = {'licl': given['structure'], 'libr': given['bromide']}
         for port in ('student', 'frames', 'pretrained', 'test_data'):
             found.pop(port, None)
-    if 'calculator' in ports and not ('potential' in found and 'lmp' in CHAINS[name].CODES):
-        found['calculator'] = given['calculator']
-        if not ports['potential'].required if 'potential' in ports else False:
-            found.pop('potential', None)
-    elif 'calculator' in ports and 'potential' in ports and ports['potential'].required:
-        found['calculator'] = given['calculator']
+    if 'calculator' in ports:
+        # Where they stand for each other, LAMMPS runs the potential, and the driver labels with the calculator.
+        exchangeable = 'potential' in ports and not ports['potential'].required
+        if not (exchangeable and 'lmp' in CHAINS[name].CODES):
+            found['calculator'] = given['calculator']
+            if exchangeable:
+                found.pop('potential', None)
     return found
 
 
@@ -179,19 +180,13 @@ def builder_of(name: str, known: str, given: dict[str, Any]) -> Any:
         builder = chain.get_builder_from_protocol(codes['lmp'], given['structure'], given['potentials'], protocol=known)
         builder.md.parameters = orm.Dict(reduce_sizes(chain.protocol_parameters(known)))
         return builder
-    own = {key: code for key, code in codes.items() if key in chain.CODES}
-    if 'dp' in chain.OPTIONAL_CODES:
-        own['dp'] = codes['dp']
-    if 'lmp' in chain.OPTIONAL_CODES:
-        own['lmp'] = codes['lmp']
-    if 'python' in chain.OPTIONAL_CODES:
-        own['python'] = codes['python']
+    # Codes that label would stand beside the calculator.
+    wanted = {*chain.CODES, *{'dp', 'lmp', 'python'}.intersection(chain.OPTIONAL_CODES)}
+    own = {key: code for key, code in codes.items() if key in wanted}
     overrides = dict(USERS.get(name, {}))
     if name == 'dpasse.label.shell':
         overrides = {'shell': {'arguments': [given['program'], '{frames}', 'labelled.extxyz']}}
-    whole = merge(chain.protocol_parameters(known), overrides)
-    small = reduce_sizes(whole)
-    assert paths(small) >= {path for path in paths(whole) if not any(part in small for part in ())}
+    small = reduce_sizes(merge(chain.protocol_parameters(known), overrides))
     builder = chain.get_builder_from_protocol(
         own, protocol=known, overrides=overrides, max_concurrent=2, **inputs_for(name, given)
     )
@@ -204,6 +199,17 @@ def test_every_protocol_is_a_case():
     for chain in CHAINS.values():
         for known in PROTOCOLS:
             assert protocol(chain.PROTOCOL, known)
+
+
+@pytest.mark.parametrize(('name', 'known'), CASES)
+def test_nothing_but_sizes_becomes_small(name, known):
+    """The reduction leaves every entry where it is, and changes those that are sizes by their name."""
+    whole = CHAINS[name].protocol_parameters(known)
+    small = reduce_sizes(whole)
+    entries = {path: value for path, value in walk(whole)}
+    for path, value in walk(small):
+        assert value == entries.pop(path) or path[-1] in SIZES
+    assert not entries
 
 
 @pytest.mark.parametrize(('name', 'known'), CASES)

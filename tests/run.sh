@@ -29,6 +29,10 @@ status=0
 ruff check aiida_dpasse tests examples docs || status=1
 mypy || status=1
 # The last line of the output is pytest's own; what failed before it is told by the exit status.
-pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 "$@" || status=$?
+pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 -m 'not protocols' "$@" || status=$?
+# Every protocol of every chain, with the real programs: minutes, and nothing else between them.
+if [ "$#" = 0 ]; then
+    pytest -n 2 --dist worksteal --durations=40 tests/protocols || status=$?
+fi
 [ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
 exit "$status"

@@ -31,13 +31,13 @@ POTCAR = """  PAW_PBE {name} 01Jan2000
 """
 
 
-def upload_family(folder: Path, names: list[str]) -> None:
+def upload_family(folder: Path, names: list[str], family: str = FAMILY) -> None:
     """Make a POTCAR family of stand-ins with these names, as `Li_sv`."""
     for name in names:
-        path = folder / FAMILY / name / 'POTCAR'
+        path = folder / family / name / 'POTCAR'
         path.parent.mkdir(parents=True)
         path.write_text(POTCAR.format(name=name, element=name.split('_')[0], secret=SECRET))
-    DataFactory('vasp.potcar').upload_potcar_family(folder / FAMILY, FAMILY, 'Stand-ins', stop_if_existing=False)
+    DataFactory('vasp.potcar').upload_potcar_family(folder / family, family, 'Stand-ins', stop_if_existing=False)
 
 
 def vasp_code(computer: orm.Computer, folder: Path, **settings: Any) -> tuple[orm.InstalledCode, Path]:

@@ -69,6 +69,9 @@ def chain_svg(
             key = f'{phase.phase}/result'
             items[key] = Item(key, title, list(found), 'result')
             edges.append((phase.phase, key))
+    if not items:
+        reason = process.exit_message or process.exception or 'It has not begun.'
+        items['nothing'] = Item('nothing', 'No program ran', [reason.splitlines()[-1]], 'failed')
     counts = [len(tree), sum(call.is_job for call in tree), sum('FunctionNode' in call.node_type for call in tree)]
     name = f'{process.process_label} {str(process.uuid)[:8]}'
     footing = '{}: {} processes, among them {} jobs and {} functions'.format(name, *counts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from aiida import orm
 
 from aiida_dpasse.reports.graph import entry_point, output, output_dict
@@ -14,8 +12,16 @@ from aiida_dpasse.reports.transport import read_conductivity
 
 def outcome(process: orm.ProcessNode) -> list[str]:
     """Return what ``process`` gave, empty for processes that are not ours or gave nothing."""
-    reader = READERS.get(entry_point(process))
-    return reader(process) if reader is not None else []
+    # Here, since the reports of whole studies show the lines of their phases.
+    from aiida_dpasse.reports.report import REPORTS
+
+    report = REPORTS.get(entry_point(process))
+    return report.lines(process) if report is not None else []
+
+
+def no_lines(process: orm.ProcessNode) -> list[str]:
+    """Return nothing."""
+    return []
 
 
 def labels(process: orm.ProcessNode) -> list[str]:
@@ -126,24 +132,62 @@ def speed(process: orm.ProcessNode) -> list[str]:
     return [*lines, *failed]
 
 
-READERS: dict[str, Callable[[orm.ProcessNode], list[str]]] = {
-    'dpasse.active_learning': active_learning,
-    'dpasse.committee': committee,
-    'dpasse.conductivity': conductivity,
-    'dpasse.distill': distillation,
-    'dpasse.explore': exploration,
-    'dpasse.finetune': errors,
-    'dpasse.initial_data': labels,
-    'dpasse.label': labels,
-    'dpasse.label.cp2k': labels,
-    'dpasse.label.shell': labels,
-    'dpasse.label.vasp': labels,
-    'dpasse.locality': locality,
-    'dpasse.md': dynamics,
-    'dpasse.md.base': dynamics,
-    'dpasse.model_study': model_study,
-    'dpasse.pretrain': errors,
-    'dpasse.speed': speed,
-    'dpasse.test_sets': labels,
-    'dpasse.validate': validation,
-}
+def acceptance(process: orm.ProcessNode) -> list[str]:
+    """Return the verdict on a student."""
+    found = output_dict(process, 'verdict')
+    return [f'student {"accepted" if found["accepted"] else "refused"}'] if found else []
+
+
+def convergence(process: orm.ProcessNode) -> list[str]:
+    """Return the recommended size and length, or why there is none."""
+    found = output_dict(process, 'convergence')
+    return [found['reason']] if found.get('reason') else []
+
+
+def sample_efficiency(process: orm.ProcessNode) -> list[str]:
+    """Return how many potentials were compared and what fine-tuning saves."""
+    from aiida_dpasse.reports.efficiency import verdict
+
+    found = output_dict(process, 'sample_efficiency')
+    return [f'{len(found["points"])} potentials: {verdict(found)}'] if found.get('points') else []
+
+
+def electrolyte(process: orm.ProcessNode) -> list[str]:
+    """Return the conductivity of the study."""
+    from aiida_dpasse.reports.electrolyte import conductivities
+
+    found, _ = conductivities(process)
+    return [] if found is None else found.lines()
+
+
+def evaluation(process: orm.ProcessNode) -> list[str]:
+    """Return the errors of each potential of one evaluation."""
+    return [
+        f'{name}: {text(values[ERROR_KEYS[0]])} meV/atom, {text(values[ERROR_KEYS[1]])} meV/Å'
+        for name, values in sorted(output_dict(process, 'results').items())
+        if isinstance(values, dict) and values.get(ERROR_KEYS[0]) is not None
+    ]
+
+
+def simplification(process: orm.ProcessNode) -> list[str]:
+    """Return how many of the frames were kept in how many iterations."""
+    rows = output_dict(process, 'iterations').get('iterations', [])
+    return [f'{len(rows)} iterations, {rows[-1]["frames"]} frames kept'] if rows else []
+
+
+def training(process: orm.ProcessNode) -> list[str]:
+    """Return how far a training came."""
+    results = output_dict(process, 'results')
+    return [f'{results["step"]} steps trained'] if results.get('step') is not None else []
+
+
+def statistics(process: orm.ProcessNode) -> list[str]:
+    """Return how many ions and frames the statistics of a trajectory are of."""
+    results = output_dict(process, 'results')
+    return [f'{results["ions"]} ions, {results["frames"]} frames'] if 'ions' in results else []
+
+
+def potential(process: orm.ProcessNode) -> list[str]:
+    """Return the forms of the potential that were made."""
+    forms = [name for name in ('checkpoint', 'frozen', 'compressed', 'potential') if output(process, name) is not None]
+    return [' and '.join(forms)] if forms else []

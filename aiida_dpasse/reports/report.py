@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.reports import outcome
 from aiida_dpasse.reports.acceptance import acceptance_tables
 from aiida_dpasse.reports.accounting import batches
 from aiida_dpasse.reports.arrhenius import plot_arrhenius
@@ -22,7 +23,6 @@ from aiida_dpasse.reports.learning import plot_learning
 from aiida_dpasse.reports.locality import locality_plots, locality_tables
 from aiida_dpasse.reports.model_study import model_study_plots, model_study_tables
 from aiida_dpasse.reports.msd import plot_msd
-from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.pictures import plot_dynamics, plot_frames, plot_iterations
 from aiida_dpasse.reports.read import all_errors, bars, error_results, trainings
 from aiida_dpasse.reports.speed import speed_plots, speed_tables
@@ -42,13 +42,15 @@ from aiida_dpasse.reports.transport import read_conductivity
 from aiida_dpasse.reports.validation import validation_plots, validation_tables
 from aiida_dpasse.reports.vanhove import plot_van_hove, read_maps
 
+Lines = Callable[[orm.ProcessNode], list[str]]
 Tables = Callable[[orm.ProcessNode], list[Table]]
 Plots = Callable[[orm.ProcessNode, Path], list[Path]]
 
 
 class Report(NamedTuple):
-    """How a kind of process is reported."""
+    """How a kind of process is reported: lines for pictures and the progress display, tables, and plots."""
 
+    lines: Lines
     tables: Tables
     plots: Plots
 
@@ -59,9 +61,9 @@ def report_text(process: orm.ProcessNode) -> str:
     top = tree[0]
     ended = top.state if top.exit_status is None else f'{top.state} [{top.exit_status}]'
     head = [f'{top.name} {top.uuid[:8]}  {ended}  {clock(top.seconds())}']
-    head += [top.exit_message] if top.exit_message else []
+    head += [reason] if (reason := top.exit_message or process.exception or '') else []
     tables = [phases_table(phase_times(tree)), *_report(process).tables(process)]
-    parts = ['\n'.join(head), *('\n'.join(block) for block in [outcome(process)] if block)]
+    parts = ['\n'.join(head), *('\n'.join(block) for block in [outcome.outcome(process)] if block)]
     return '\n\n'.join([*parts, *(table.render() for table in tables if table.rows)])
 
 
@@ -81,7 +83,7 @@ def _write(path: Path, content: str) -> Path:
 
 
 def _report(process: orm.ProcessNode) -> Report:
-    return REPORTS.get(entry_point(process), Report(no_tables, no_plots))
+    return REPORTS.get(entry_point(process), Report(outcome.no_lines, no_tables, no_plots))
 
 
 def no_tables(process: orm.ProcessNode) -> list[Table]:
@@ -221,34 +223,50 @@ def transport_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     return [path]
 
 
-#: How each of our processes is reported; others give their `results` and the picture of their phases.
+def simplify_tables(process: orm.ProcessNode) -> list[Table]:
+    """Return the iterations of a simplification."""
+    names = ('iteration', 'frames', 'sampled', 'accurate', 'candidate', 'failed', 'accurate_fraction')
+    rows = output_dict(process, 'iterations').get('iterations', [])
+    return [Table('Simplification', names, [tuple(row.get(name) for name in names) for row in rows])]
+
+
+#: The one registry: how each of our processes is reported, by its entry point; a test holds it against these.
 REPORTS: dict[str, Report] = {
-    'dpasse.acceptance': Report(acceptance_tables, no_plots),
-    'dpasse.active_learning': Report(active_learning_tables, active_learning_plots),
-    'dpasse.committee': Report(no_tables, learning_plots),
-    'dpasse.conductivity': Report(conductivity_tables, conductivity_plots),
-    'dpasse.convergence': Report(convergence_tables, convergence_plots),
-    'dpasse.distill': Report(error_tables, learning_plots),
-    'dpasse.electrolyte': Report(electrolyte_tables, electrolyte_plots),
-    'dpasse.evaluate': Report(evaluation_tables, no_plots),
-    'dpasse.explore': Report(exploration_tables, no_plots),
-    'dpasse.finetune': Report(error_tables, learning_plots),
-    'dpasse.finetune_study': Report(efficiency_tables, efficiency_plots),
-    'dpasse.initial_data': Report(label_tables, label_plots),
-    'dpasse.label': Report(label_tables, label_plots),
-    'dpasse.label.cp2k': Report(label_tables, label_plots),
-    'dpasse.label.shell': Report(label_tables, label_plots),
-    'dpasse.label.vasp': Report(label_tables, label_plots),
-    'dpasse.locality': Report(locality_tables, locality_plots),
-    'dpasse.md': Report(no_tables, dynamics_plots),
-    'dpasse.md.ase': Report(no_tables, dynamics_plots),
-    'dpasse.md.base': Report(no_tables, dynamics_plots),
-    'dpasse.model_study': Report(model_study_tables, model_study_plots),
-    'dpasse.pretrain': Report(error_tables, learning_plots),
-    'dpasse.speed': Report(speed_tables, speed_plots),
-    'dpasse.test_sets': Report(sets_tables, sets_plots),
-    'dpasse.train': Report(no_tables, learning_plots),
-    'dpasse.train.base': Report(no_tables, learning_plots),
-    'dpasse.transport': Report(no_tables, transport_plots),
-    'dpasse.validate': Report(validation_tables, validation_plots),
+    'dpasse.acceptance': Report(outcome.acceptance, acceptance_tables, no_plots),
+    'dpasse.active_learning': Report(outcome.active_learning, active_learning_tables, active_learning_plots),
+    'dpasse.committee': Report(outcome.committee, no_tables, learning_plots),
+    'dpasse.conductivity': Report(outcome.conductivity, conductivity_tables, conductivity_plots),
+    'dpasse.convergence': Report(outcome.convergence, convergence_tables, convergence_plots),
+    'dpasse.distill': Report(outcome.distillation, error_tables, learning_plots),
+    'dpasse.electrolyte': Report(outcome.electrolyte, electrolyte_tables, electrolyte_plots),
+    'dpasse.evaluate': Report(outcome.evaluation, evaluation_tables, no_plots),
+    'dpasse.evaluate.base': Report(outcome.evaluation, evaluation_tables, no_plots),
+    'dpasse.explore': Report(outcome.exploration, exploration_tables, no_plots),
+    'dpasse.finetune': Report(outcome.errors, error_tables, learning_plots),
+    'dpasse.finetune_study': Report(outcome.sample_efficiency, efficiency_tables, efficiency_plots),
+    'dpasse.freeze': Report(outcome.potential, no_tables, no_plots),
+    'dpasse.freeze.base': Report(outcome.potential, no_tables, no_plots),
+    'dpasse.initial_data': Report(outcome.labels, label_tables, label_plots),
+    'dpasse.label': Report(outcome.labels, label_tables, label_plots),
+    'dpasse.label.cp2k': Report(outcome.labels, label_tables, label_plots),
+    'dpasse.label.job': Report(outcome.labels, label_tables, label_plots),
+    'dpasse.label.shell': Report(outcome.labels, label_tables, label_plots),
+    'dpasse.label.vasp': Report(outcome.labels, label_tables, label_plots),
+    'dpasse.locality': Report(outcome.locality, locality_tables, locality_plots),
+    'dpasse.md': Report(outcome.dynamics, no_tables, dynamics_plots),
+    'dpasse.md.ase': Report(outcome.dynamics, no_tables, dynamics_plots),
+    'dpasse.md.ase.base': Report(outcome.dynamics, no_tables, dynamics_plots),
+    'dpasse.md.base': Report(outcome.dynamics, no_tables, dynamics_plots),
+    'dpasse.migrate': Report(outcome.potential, no_tables, no_plots),
+    'dpasse.migrate.base': Report(outcome.potential, no_tables, no_plots),
+    'dpasse.model_study': Report(outcome.model_study, model_study_tables, model_study_plots),
+    'dpasse.pretrain': Report(outcome.errors, error_tables, learning_plots),
+    'dpasse.simplify': Report(outcome.simplification, simplify_tables, no_plots),
+    'dpasse.speed': Report(outcome.speed, speed_tables, speed_plots),
+    'dpasse.test_sets': Report(outcome.labels, sets_tables, sets_plots),
+    'dpasse.train': Report(outcome.training, no_tables, learning_plots),
+    'dpasse.train.base': Report(outcome.training, no_tables, learning_plots),
+    'dpasse.transport': Report(outcome.statistics, no_tables, transport_plots),
+    'dpasse.transport.base': Report(outcome.statistics, no_tables, transport_plots),
+    'dpasse.validate': Report(outcome.validation, validation_tables, validation_plots),
 }

@@ -5,19 +5,25 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.runs import Runs
+
 
 @calcfunction
-def account_distillation(starts: orm.Dict, label: orm.Dict, **runs: orm.Dict) -> orm.Dict:
+def account_distillation(runs: orm.Dict, label: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     """Return the account of the frames, as the teacher's labelling gave it, and of the runs under ``dynamics``.
 
-    ``starts`` are the parameters of the choice of starts, with their ``indices``; ``runs`` the results of the teacher's
-    molecular dynamics that ended well, by key. Requested runs are admitted or failed.
+    Requested runs are admitted or failed.
+
+    :param runs: the records of the teacher's dynamics, by id.
+    :param label: account of the labelling.
+    :param inputs: ``results`` of the dynamics that ended well, by id.
     """
-    requested = [f'md_{index:03d}' for index in range(len(starts['indices']))]
+    ended = inputs.get('results', {})
+    planned = Runs.from_dict(runs.get_dict()).select(what='md')
     failed = [
-        {'id': key, 'reason': 'the molecular dynamics ended with an error, see the process called by this label'}
-        for key in requested
-        if key not in runs
+        {'id': run.label, 'reason': 'the molecular dynamics ended with an error, see the process called by this label'}
+        for run in planned
+        if run.id not in ended
     ]
-    dynamics = {'requested': len(requested), 'admitted': len(runs), 'rejected': [], 'failed': failed}
+    dynamics = {'requested': len(planned), 'admitted': len(ended), 'rejected': [], 'failed': failed}
     return orm.Dict({**label.get_dict(), 'dynamics': dynamics})

@@ -13,16 +13,18 @@ from aiida_dpasse.structures.perturb import perturb
 
 
 @calcfunction
-def perturb_structures(parameters: orm.Dict, **structures: orm.StructureData) -> FramesData:
-    """Return perturbed supercells of all structures; each frame's source is the structure's link label.
+def perturb_structures(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> FramesData:
+    """Return perturbed supercells of all structures; each frame's source is the structure's link label,
+    ``structures__<label>``.
 
     ``parameters`` holds ``supercell``, ``scales`` (linear), ``perturbations`` (``number`` per scale,
     ``cell_fraction``,
     ``displacement`` and ``closest`` in A) and ``seed``.
 
+    :param inputs: the ``structures`` by label.
     :raises ValueError: for partial occupancies, or if no draw keeps the atoms apart.
     """
-    settings = parameters.get_dict()
+    settings, structures = parameters.get_dict(), inputs['structures']
     sets = []
     for label in sorted(structures):
         crystal = supercell_of(structures[label], settings['supercell'])
@@ -38,7 +40,7 @@ def perturb_structures(parameters: orm.Dict, **structures: orm.StructureData) ->
                     [site.specie.symbol for site in crystal],
                     [item.structure.lattice.matrix for item in drawn],
                     [item.structure.cart_coords for item in drawn],
-                    sources=label,
+                    sources=f'structures__{label}',
                     reasons=[f'perturbed at scale {item.scale:g}' for item in drawn],
                 )
             )

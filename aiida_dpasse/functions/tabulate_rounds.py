@@ -7,27 +7,33 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.runs import Runs
+
 
 @calcfunction
-def tabulate_rounds(parameters: orm.Dict, **parts: orm.Dict) -> orm.Dict:
+def tabulate_rounds(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     """Return ``rounds``, and of the last whether the student is ``settled``, with the ``verdict``.
 
     It is settled if all its runs came to their end and the mean absolute error of its forces, on the frames that it
     sampled there, is at most ``force_mae`` (meV/A) of ``parameters``.
 
-    :param parts: by round: ``errors_001`` of `dpasse.evaluate`, ``account_001`` of the labels, ``run_<start>_001``, the
-        results of each run.
+    :param runs: the records of `plan_distill`, by id.
+    :param inputs: by id: ``results`` of the student's runs; of each round the ``errors`` of `dpasse.evaluate` and the
+        ``accounts`` of the labels.
     """
+    planned = Runs.from_dict(runs.get_dict())
     rows: list[dict[str, Any]] = []
-    for index in sorted({int(label.rpartition('_')[2]) for label in parts}):
-        end = f'_{index:03d}'
-        runs = [node for label, node in parts.items() if label.startswith('run_') and label.endswith(end)]
-        account, errors = parts[f'account{end}'], parts[f'errors{end}']['student']
+    for turn in planned.select(what='round'):
+        if turn.id not in inputs['errors']:
+            continue
+        account, errors = inputs['accounts'][turn.id], inputs['errors'][turn.id]['student']
+        explored = planned.select(what='explore', iteration=turn.iteration)
+        ended = [inputs['results'][run.id] for run in explored if run.id in inputs['results']]
         rows.append(
             {
-                'round': index,
-                'runs': len(runs),
-                'survived': sum(run['step'] >= run['steps'] for run in runs),
+                'round': turn.iteration,
+                'runs': len(explored),
+                'survived': sum(result['step'] >= result['steps'] for result in ended),
                 **{name: account[name] for name in ('requested', 'admitted')},
                 **{name: len(account[name]) for name in ('rejected', 'failed')},
                 **{name: errors[name] for name in ('energy_mae_meV_atom', 'force_mae_meV_A')},

@@ -5,27 +5,53 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, Process, while_
+from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.judge_student import judge_student
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_acceptance import POTENTIALS, plan_acceptance
-from aiida_dpasse.workflows.acceptance_parameters import AcceptanceParameters, validate_acceptance
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.parameters.acceptance import AcceptanceParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
+from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
-from aiida_dpasse.workflows.validators import validate_labelled, validate_structures
+from aiida_dpasse.workflows.reasons import reason_of
+from aiida_dpasse.workflows.validators import check_ion, check_same_computer, validate_labelled, validate_structures
+
+
+def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if potentials and structures do not go together, or a limit has nothing to be tested on."""
+    structures = inputs.get('structures', {})
+    for name in POTENTIALS:
+        if name not in inputs:
+            continue
+        for label, structure in structures.items():
+            symbols = sorted(structure.get_symbols_set())
+            if message := inputs[name].check_elements(symbols, f'the structure `{label}`'):
+                return f'{name}: {message}'
+    if 'parameters' not in inputs:
+        return None
+    settings = AcceptanceParameters.model_validate(inputs['parameters'].get_dict())
+    asked = [key for key in ('force_mae', 'energy_mae') if getattr(settings.limits, key) is not None]
+    if asked and 'frames' not in inputs:
+        return f'frames: `limits.{asked[0]}` asks for frames with labels of the teacher: give some, or set it to null.'
+    if settings.conductivity is not None:
+        ion = settings.conductivity.transport.ion
+        return check_same_computer(inputs.get('codes', {})) or check_ion(structures, ion)
+    return None
 
 
 class AcceptanceWorkChain(DpasseWorkChain):
     """Test, run long and hot, run at constant energy, compare transport and speed; then judge."""
 
     CODES = ('lmp', 'python')
+    OPTIONAL_CODES = ('dp',)
+    RUNS_IN_LAMMPS = POTENTIALS
     PARAMETERS = AcceptanceParameters
     PROTOCOL = 'acceptance'
     CHILDREN = {'conductivity': ConductivityWorkChain}
@@ -49,6 +75,10 @@ class AcceptanceWorkChain(DpasseWorkChain):
             )
         spec.inputs.validator = validate_acceptance
         spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
             cls.prepare,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -69,106 +99,100 @@ class AcceptanceWorkChain(DpasseWorkChain):
             'ERROR_TEACHER_FAILED',
             message='The teacher itself failed in `{key}`: {reason} Choose milder conditions, or another teacher.',
         )
-        exit_code(
-            spec, 'ERROR_EVALUATION_FAILED', message='The test `{key}` failed: see its exit code; nothing was judged.'
-        )
+        exit_code(spec, 'ERROR_EVALUATION_FAILED', message='Nothing was judged, since `{key}` failed: {reason}')
         exit_code(spec, 'ERROR_REFUSED', message='The student is refused. {reason}')
 
     def prepare(self) -> None:
         """Make the supercells and queue tests and runs."""
-        structures = self.inputs.structures
-        self.ctx.plan = plan_acceptance(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
-        self.ctx.supercells = {
+        structures = self.namespace('structures')
+        self.ctx.plan = plan_acceptance(
+            self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
+        )
+        self.ctx.cells = {
             label: make_supercell(
                 structure, self.ctx.plan['supercell'], metadata={'call_link_label': f'supercell_{label}'}
             )
             for label, structure in structures.items()
         }
-        # The two runs that are compared are neighbours in the queue: they run beside each other.
-        for label in sorted(structures):
-            self.enqueue('make_run', [f'hot_{name}_{label}' for name in POTENTIALS])
-        self.enqueue('make_run', [f'drift_student_{label}' for label in sorted(structures) if self.drifts])
-        tests = {'frames': 'against_teacher', 'test_data': 'against_reference'}
-        self.enqueue('make_test', [key for name, key in tests.items() if name in self.inputs])
+        runs = Runs.from_dict(self.ctx.plan['runs'])
+        self.enqueue('make_run', [*runs.select(what='hot'), *runs.select(what='drift')])
+        for what, port in {'against_teacher': 'frames', 'against_reference': 'test_data'}.items():
+            self.enqueue('make_test', runs.select(what=what) if port in self.inputs else [])
 
-    @property
-    def drifts(self) -> bool:
-        """Whether the student runs at constant energy."""
-        return self.inputs.parameters.get_dict().get('drift') is not None
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one run."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cells[run.structure],
+            potentials={run.potential: self.runnable(self.inputs[run.potential])},
+            parameters=self.ctx.plan['md'][run.id],
+        )
 
-    def make_run(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return the dynamics ``<kind>_<potential>_<label>``."""
-        kind, name, label = key.split('_', 2)
-        md = {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.supercells[label],
-            'potentials': {name: self.inputs[name]},
-            'parameters': self.ctx.plan[f'{kind}_{label}'],
-            'metadata': {'options': self.options_for('md')},
-        }
-        return MDBaseWorkChain, {'md': md, **self.restart(key)}
-
-    def make_test(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return the test ``against_teacher`` or ``against_reference``."""
-        names = ('student',) if key == 'against_teacher' else POTENTIALS
-        return EvaluateCalculation, {
-            'code': self.inputs.codes.python,
-            'potentials': {name: self.inputs[name] for name in names},
-            'frames': self.inputs.frames if key == 'against_teacher' else self.inputs.test_data,
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
+    def make_test(self, run: Run) -> Child:
+        """Return the test of the student against its teacher, or of both against reference labels."""
+        names = ('student',) if run.what == 'against_teacher' else POTENTIALS
+        return self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            run.label,
+            code=self.inputs.codes.python,
+            potentials={name: self.inputs[name] for name in names},
+            frames=self.inputs.frames if run.what == 'against_teacher' else self.inputs.test_data,
+            parameters=self.ctx.plan['evaluate'],
+        )
 
     def compare_transport(self) -> ExitCode | None:
         """Queue the transport with both, unless the student fell apart already."""
-        for key, node in self.unfinished().items():
-            if key.startswith('against'):
-                return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED.format(key=key))
-            if key.startswith('hot_teacher'):
-                code = self.exit_codes.ERROR_TEACHER_FAILED.format(key=key, reason=node.exit_message)
-                return self.failure(node, code)
+        for what in ('against_teacher', 'against_reference'):
+            for run, node in self.report_failures(what).items():
+                return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
+        for run, node in self.report_failures('hot', potential='teacher').items():
+            return self.exit_codes.ERROR_TEACHER_FAILED.format(key=run.label, reason=reason_of(node))
+        fell = {**self.report_failures('hot'), **self.report_failures('drift')}
+        for run, node in fell.items():
+            # Without results it did not fall apart: it did not run.
             if 'results' not in node.outputs:
-                # It did not fall apart: it did not run.
-                return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED.format(key=key))
-        if 'conductivity' in self.ctx.plan and not self.unfinished():
-            labels = sorted(self.inputs.structures)
-            self.enqueue('make_transport', [f'transport_{name}_{label}' for label in labels for name in POTENTIALS])
+                return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
+        if not fell:
+            self.enqueue('make_transport', Runs.from_dict(self.ctx.plan['runs']).select(what='transport'))
         return None
 
-    def make_transport(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return the conductivity chain ``transport_<potential>_<label>``."""
-        _, name, label = key.split('_', 2)
-        inputs = {
-            'structures': {label: self.inputs.structures[label]},
-            'potential': self.inputs[name],
+    def make_transport(self, run: Run) -> Child:
+        """Return the conductivity of one structure with one of the potentials."""
+        return ConductivityWorkChain, {
+            'structures': {run.structure: self.inputs.structures[run.structure]},
+            'potential': self.runnable(self.inputs[run.potential]),
             'parameters': self.ctx.plan['conductivity'],
-            **self.shared(ConductivityWorkChain, key),
+            **self.shared(ConductivityWorkChain, run.label),
         }
-        # Two of these chains run beside each other.
-        return ConductivityWorkChain, {**inputs, 'max_concurrent': max(1, self.inputs.max_concurrent // 2)}
 
     def judge(self) -> ExitCode | None:
         """Bring together what was found, and judge."""
-        done, parts = self.ctx.done, {}
-        for key, node in done.items():
-            outputs = node.outputs
-            if key.startswith('against'):
-                parts[key] = outputs.results
-            elif key.startswith('transport'):
-                for name in ('transport', 'arrhenius'):
-                    if name in outputs:
-                        parts[key.replace('transport', name, 1)] = outputs[name]
-            elif not node.is_finished_ok:
-                parts[f'failed_{key.replace("student_", "", 1)}'] = outputs.results
-            elif key.startswith('drift'):
-                for name in ('thermo', 'results'):
-                    parts[key.replace('student', name, 1)] = outputs[name]
-            else:
-                parts[key] = outputs.results
-                if 'frames' in outputs:
-                    parts[key.replace('hot', 'frames', 1)] = outputs.frames
-        found = judge_student(self.ctx.plan['limits'], **parts, metadata={'call_link_label': 'judge'})
+        kinds: dict[str, dict[str, orm.Data]] = {}
+        for run in Runs.from_dict(self.ctx.plan['runs']).values():
+            if run.id in self.ctx.done:
+                node = self.ctx.done[run.id]
+                for kind, name in outputs_of(run, node.is_finished_ok).items():
+                    if name in node.outputs:
+                        kinds.setdefault(kind, {})[run.id] = node.outputs[name]
+        found = judge_student(
+            self.ctx.plan['limits'], self.ctx.plan['runs'], **kinds, metadata={'call_link_label': 'judge'}
+        )
         self.out('verdict', found)
         if not found['accepted']:
             return self.exit_codes.ERROR_REFUSED.format(reason=found['reason'])
         return None
+
+
+def outputs_of(run: Run, ended_well: bool) -> dict[str, str]:
+    """Return which outputs of a run are judged, by the kind that `judge_student` takes them as."""
+    if run.what in ('against_teacher', 'against_reference'):
+        return {'evaluations': 'results'}
+    if run.what == 'transport':
+        return {'transport': 'transport', 'arrhenius': 'arrhenius'}
+    if not ended_well:
+        return {'failed': 'results'}
+    return {'results': 'results', **({'thermo': 'thermo'} if run.what == 'drift' else {'frames': 'frames'})}

@@ -16,18 +16,12 @@ from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.split_frames import split_frames
 from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.split import SplitParameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import validate_labelled
 
 HELD_OUT = ('validation_data', 'test_data')
-
-
-class SplitParameters(Parameters):
-    """How many frames are kept out of the training: a number, or a fraction below 1; each formula gives its share."""
-
-    validation: float = Field(default=0.0, ge=0, description='Frames watched while training.')
-    test: float = Field(default=0.1, ge=0, description='Frames that only the finished potential sees.')
 
 
 class HeldOutParameters(Parameters):

@@ -15,19 +15,11 @@ from aiida_dpasse.functions.perturb_structures import perturb_structures
 from aiida_dpasse.functions.plan_initial_data import plan_initial_data
 from aiida_dpasse.functions.relaxed_structures import relaxed_structures
 from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.perturbation import PerturbationParameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
 from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.workflows.validators import validate_structures
-
-
-class PerturbationParameters(Parameters):
-    """Random strain and displacements, in the convention of DP-GEN."""
-
-    number: int = Field(gt=0, description='Number of perturbed copies of each structure at each scale.')
-    cell_fraction: float = Field(ge=0, lt=0.5, description='Largest relative strain of each component.')
-    displacement: float = Field(ge=0, description='Root mean square displacement of an atom in A.')
-    closest: float = Field(default=1.0, ge=0, description='A draw with atoms nearer than this, in A, is drawn again.')
 
 
 class InitialDataParameters(Parameters):
@@ -124,7 +116,7 @@ class InitialDataWorkChain(DpasseWorkChain):
         """Make the perturbed copies."""
         try:
             self.ctx.frames = perturb_structures(
-                self.ctx.plan['perturb'], **self.ctx.structures, metadata={'call_link_label': 'perturb'}
+                self.ctx.plan['perturb'], structures=self.ctx.structures, metadata={'call_link_label': 'perturb'}
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))

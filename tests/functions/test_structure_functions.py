@@ -58,25 +58,25 @@ def test_exchange_and_substitute():
 
 def test_perturb_structures_counts_sources_and_seeds():
     structures = {'lpscl': node(argyrodite('Cl', primitive=True)), 'libr': node(rock_salt('Br'))}
-    frames = perturb_structures(orm.Dict(PERTURB), **structures)
+    frames = perturb_structures(orm.Dict(PERTURB), structures=structures)
     assert frames.formulas == {'Br4Li4': 6, 'Cl1Li6P1S5': 6}
     assert not frames.labelled
     salt, electrolyte = frames.sets()
-    assert set(salt.sources) == {'libr'}
+    assert set(salt.sources) == {'structures__libr'}
     assert list(electrolyte.reasons) == ['perturbed at scale 0.98'] * 3 + ['perturbed at scale 1.02'] * 3
-    assert perturb_structures(orm.Dict(PERTURB), **structures).ids() == frames.ids()
-    assert perturb_structures(orm.Dict({**PERTURB, 'seed': 6}), **structures).ids() != frames.ids()
+    assert perturb_structures(orm.Dict(PERTURB), structures=structures).ids() == frames.ids()
+    assert perturb_structures(orm.Dict({**PERTURB, 'seed': 6}), structures=structures).ids() != frames.ids()
     # A structure's frames do not depend on what else is in the study.
-    assert perturb_structures(orm.Dict(PERTURB), libr=structures['libr']).ids() == frames.ids()[:6]
+    assert perturb_structures(orm.Dict(PERTURB), structures={'libr': structures['libr']}).ids() == frames.ids()[:6]
 
 
 def test_perturb_frames_keeps_where_they_come_from():
-    frames = perturb_structures(orm.Dict(PERTURB), libr=node(rock_salt('Br')))
+    frames = perturb_structures(orm.Dict(PERTURB), structures={'libr': node(rock_salt('Br'))})
     parameters = {'number': 2, 'cell_fraction': 0.01, 'displacement': 0.05, 'closest': 1.0, 'seed': 3}
     copies = perturb_frames(frames, orm.Dict(parameters))
     assert copies.frames == 12
     [item] = copies.sets()
-    assert set(item.sources) == {'libr'}
+    assert set(item.sources) == {'structures__libr'}
     [start] = frames.sets()
     assert list(item.reasons) == [f'perturbed from {identity}' for identity in np.repeat(start.ids, 2)]
     volumes, starts = np.linalg.det(item.cells), np.repeat(np.linalg.det(start.cells), 2)

@@ -105,7 +105,7 @@ def test_the_same_student_is_accepted_and_refused(inputs):
     # The teacher that falls apart is no measure.
     _, node = run_get_node(AcceptanceWorkChain, **inputs(hot=HOT | {'stop_force': 1e-3}))
     assert node.exit_status == EXIT.ERROR_TEACHER_FAILED.status
-    assert 'The teacher itself failed in `hot_teacher_copper`' in node.exit_message
+    assert 'hot_0001_copper_teacher' in node.exit_message
 
 
 @pytest.mark.parametrize(

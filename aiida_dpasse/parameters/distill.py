@@ -1,4 +1,4 @@
-"""Settings of the distillation, and what they and its inputs have to agree on."""
+"""Settings of the distillation."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from aiida_dpasse.calculations.train import TrainParameters
+from aiida_dpasse.parameters.acceptance import AcceptanceParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
-from aiida_dpasse.workflows.acceptance_parameters import AcceptanceParameters
-from aiida_dpasse.workflows.held_out import SplitParameters
-from aiida_dpasse.workflows.initial_data import PerturbationParameters
-from aiida_dpasse.workflows.label import LabelParameters
+from aiida_dpasse.parameters.perturbation import PerturbationParameters
+from aiida_dpasse.parameters.split import SplitParameters
+from aiida_dpasse.parameters.train import TrainParameters
 
 
 class TeacherDynamicsParameters(Parameters):
@@ -75,24 +75,3 @@ class DistillParameters(Parameters):
         ge=0,
         description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',
     )
-
-
-def validate_distill(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if the teacher cannot run the structures, or there are too few starts to draw from."""
-    if 'parameters' in inputs:
-        recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())
-        perturbed = len(inputs.get('structures', {})) * len(recipe.scales) * recipe.perturbations.number
-        if recipe.dynamics.starts > perturbed:
-            return (
-                f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the {perturbed} perturbed '
-                'structures: raise `perturbations.number`.'
-            )
-    if 'teacher' not in inputs:
-        return None
-    teacher = inputs['teacher']
-    if teacher.form == 'checkpoint':
-        return 'teacher: LAMMPS cannot run a checkpoint; give the frozen potential.'
-    for label, structure in inputs.get('structures', {}).items():
-        if missing := teacher.missing_elements(sorted(structure.get_symbols_set())):
-            return f'structures.{label}: the type map of the teacher lacks {", ".join(missing)}; take another teacher.'
-    return None

@@ -1,15 +1,14 @@
-"""Settings of the acceptance of a student, and what they and its inputs have to agree on."""
+"""Settings of the acceptance of a student."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aiida import orm
 from pydantic import Field, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.conductivity import ConductivityParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
-from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters, validate_conductivity
 
 
 class LimitParameters(Parameters):
@@ -79,26 +78,3 @@ class AcceptanceParameters(Parameters):
                 '`limits.density_change` to null'
             )
         return self
-
-
-def validate_acceptance(inputs: Any, port: Any) -> str | None:
-    """Return one sentence if potentials and structures do not go together, or a limit has nothing to be tested on."""
-    for name in ('student', 'teacher'):
-        if name not in inputs:
-            continue
-        potential = inputs[name]
-        if potential.form == 'checkpoint':
-            return f'{name}: LAMMPS cannot run a checkpoint; give the frozen potential.'
-        for label, structure in inputs.get('structures', {}).items():
-            symbols = sorted(structure.get_symbols_set())
-            if message := potential.check_elements(symbols, f'the structure `{label}`'):
-                return f'{name}: {message}'
-    parameters = inputs['parameters'].get_dict() if 'parameters' in inputs else {}
-    limits = parameters.get('limits', {})
-    asked = [key for key in ('force_mae', 'energy_mae') if limits.get(key) is not None]
-    if asked and 'frames' not in inputs:
-        return f'frames: `limits.{asked[0]}` asks for frames with labels of the teacher: give some, or set it to null.'
-    if parameters.get('conductivity') is not None:
-        watched = {name: inputs[name] for name in ('codes', 'structures') if name in inputs}
-        return validate_conductivity({**watched, 'parameters': orm.Dict(parameters['conductivity'])}, port)
-    return None

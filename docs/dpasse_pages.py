@@ -23,8 +23,8 @@ from aiida.plugins.entry_point import get_entry_point_names
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
-from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.cli.main import cli
+from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
 
 PREFIX = 'dpasse.'

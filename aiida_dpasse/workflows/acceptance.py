@@ -42,7 +42,7 @@ def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
         return f'frames: `limits.{asked[0]}` asks for frames with labels of the teacher: give some, or set it to null.'
     if settings.conductivity is not None:
         ion = settings.conductivity.transport.ion
-        return check_same_computer(inputs.get('codes', {})) or check_ion(structures, ion)
+        return check_same_computer(inputs) or check_ion(structures, ion)
     return None
 
 

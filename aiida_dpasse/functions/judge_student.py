@@ -91,6 +91,8 @@ def _errors(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
         student, teacher = (node[name]['force_mae_meV_A'] for name in POTENTIALS)
         what = f'The force error against the reference ({student:.0f} meV/A) over that of the teacher ({teacher:.0f})'
         yield at_most('error_ratio', student / teacher, given['error_ratio'], what)
+    elif given['error_ratio'] is not None:
+        yield unknown('error_ratio', 'No frames with reference labels were given: hand in `test_data`.')
 
 
 def _survival(found: Found) -> Iterator[Check]:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from aiida import orm
 from aiida.engine import CalcJob, run_get_node
-from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.manage.caching import disable_caching
 from aiida.schedulers.plugins.direct import DirectScheduler
@@ -150,7 +149,8 @@ def test_a_full_disk_pauses(given, iterations):
     lines += 'echo "OSError: [Errno 28] No space left on device" >&2; exit 1'
     inputs = given(lines, iterations)
     script = inputs['job']['code'].get_executable()
-    process = instantiate_process(get_manager().get_runner(), EvaluateBaseWorkChain, **inputs)
+    runner = get_manager().create_runner(communicator=None)
+    process = runner.instantiate_process(EvaluateBaseWorkChain, **inputs)
     seen = []
 
     async def make_room() -> None:
@@ -162,8 +162,8 @@ def test_a_full_disk_pauses(given, iterations):
                 script.with_name('room').touch()
             process.play()
 
-    process.loop.create_task(make_room())
-    process.execute()
+    runner.loop.create_task(make_room())
+    runner.run(process)
     node = process.node
     assert node.is_finished_ok, node.exit_message
     statuses = [job.exit_status for job in sorted(node.called, key=lambda job: job.pk)]

@@ -35,7 +35,7 @@ PAUSE = (2.0, 10.0)
 HOG = f'{sys.executable} -c \'import time; x = b"1" * 3400000000; time.sleep(90)\''
 FLIP = """python3 - <<'END'
 from pathlib import Path
-path = sorted(Path('.').rglob('force.npy'))[0]
+path = sorted(Path('output').rglob('force.npy'))[0]
 content = bytearray(path.read_bytes())
 content[-8] ^= 0x10
 path.write_bytes(content)
@@ -212,7 +212,7 @@ FAULTS = {
     ),
     'truncated_model': order('truncated_model', 'after', '[ -s frozen.pb ]', 'truncate -s 5000 frozen.pb'),
     'flipped_force': order(
-        'flipped_force', 'after', f'{script_has("dpasse_label.zip")} && [ "$(find . -name force.npy)" ]', FLIP
+        'flipped_force', 'after', f'{script_has("dpasse_label.zip")} && [ "$(find output -name force.npy)" ]', FLIP
     ),
 }
 #: Chains without dynamics for a conductivity.

@@ -18,7 +18,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ PAUSE = (2.0, 10.0)
 HOG = f'{sys.executable} -c \'import time; x = b"1" * 3400000000; time.sleep(90)\''
 FLIP = """python3 - <<'END'
 from pathlib import Path
-path = sorted(Path('.').rglob('force.npy'))[0]
+path = sorted(Path('output').rglob('force.npy'))[0]
 content = bytearray(path.read_bytes())
 content[-8] ^= 0x10
 path.write_bytes(content)
@@ -212,7 +212,7 @@ FAULTS = {
     ),
     'truncated_model': order('truncated_model', 'after', '[ -s frozen.pb ]', 'truncate -s 5000 frozen.pb'),
     'flipped_force': order(
-        'flipped_force', 'after', f'{script_has("dpasse_label.zip")} && [ "$(find . -name force.npy)" ]', FLIP
+        'flipped_force', 'after', f'{script_has("dpasse_label.zip")} && [ "$(find output -name force.npy)" ]', FLIP
     ),
 }
 #: Chains without dynamics for a conductivity.
@@ -371,12 +371,12 @@ def undisturbed(chain: str, codes: dict[str, Any]) -> Any:
     return node
 
 
-def bag(draw: random.Random, kinds: list[str], number: int) -> Iterator[list[str]]:
-    """Yield the kinds of each run: every kind once before one comes again, in an order that is drawn."""
-    while number > 0:
-        order_of_run = draw.sample(kinds, len(kinds))[:number]
-        number -= len(order_of_run)
-        yield order_of_run
+def drawn(draw: random.Random, kinds: list[str], number: int) -> list[str]:
+    """Return the faults in the order in which they are tried: every kind once before one comes again."""
+    found: list[str] = []
+    while len(found) < number:
+        found += draw.sample(kinds, len(kinds))
+    return found[:number]
 
 
 def campaign(chain: str, seed: int, kills: int, kinds: list[str]) -> dict[str, Any]:
@@ -388,10 +388,9 @@ def campaign(chain: str, seed: int, kills: int, kinds: list[str]) -> dict[str, A
         expected = studies.digest(reference)
         print(f'undisturbed: {reference.process_label}<{reference.pk}> [{reference.exit_status}]', flush=True)
         draw = random.Random(seed)
-        results, left = [], [kind for some in bag(draw, kinds, kills) for kind in some]
+        results, left = [], drawn(draw, kinds, kills)
         while left:
-            asked = left[: len(kinds)]
-            kept = left[len(kinds) :]
+            asked, kept = left[: len(kinds)], left[len(kinds) :]
             run = Run(studies.CHAINS[chain](codes()), draw, asked)
             result = run.to_end()
             run.compare(expected)

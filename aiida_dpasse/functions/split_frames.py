@@ -8,6 +8,7 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.parameters.sizes import part_size as part_size
 from aiida_dpasse.seeds import derive_seed
 
 
@@ -43,11 +44,6 @@ def split_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, FramesDa
     for index, group in enumerate(groups):
         parts['training'].append(group.take(np.sort(orders[index][start[index] :])))
     return {part: FramesData.from_sets(sets) for part, sets in parts.items() if any(len(item) for item in sets)}
-
-
-def part_size(value: float, total: int) -> int:
-    """Return how many of ``total`` frames a part takes: a number, or a fraction below 1."""
-    return round(value * total) if 0 < value < 1 else int(value)
 
 
 def _shares(size: int, available: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from aiida_dpasse.workflows.validators import check_labels, validate_options
 
 CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
+    'torchrun': "PyTorch's `torchrun` beside `dp`: it starts a training in several `processes`.",
     'lmp': 'LAMMPS with the `deepmd` pair style.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
     'vasp': 'VASP, through aiida-vasp; it labels.',

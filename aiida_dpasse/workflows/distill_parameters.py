@@ -9,8 +9,8 @@ from pydantic import Field, PositiveFloat, model_validator
 from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.split import SplitParameters
 from aiida_dpasse.workflows.acceptance_parameters import AcceptanceParameters
-from aiida_dpasse.workflows.held_out import SplitParameters
 from aiida_dpasse.workflows.initial_data import PerturbationParameters
 from aiida_dpasse.workflows.label import LabelParameters
 

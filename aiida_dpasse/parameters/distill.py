@@ -1,0 +1,3 @@
+"""Settings of the distillation."""
+
+from aiida_dpasse.workflows.distill_parameters import DistillParameters as DistillParameters

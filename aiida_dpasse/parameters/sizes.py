@@ -1,0 +1,27 @@
+"""How a part of some frames is asked for: by number, or by fraction."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def _whole_or_fraction(size: float) -> float:
+    if size >= 1 and size != int(size):
+        raise ValueError(f'it should be a whole number of frames, or a fraction below 1, got {size:g}')
+    return size
+
+
+#: A whole number of frames, or a fraction below 1.
+PartSize = Annotated[float, Field(ge=0), AfterValidator(_whole_or_fraction)]
+
+
+def part_size(size: float, total: int) -> int:
+    """Return the number of frames, of ``total``, that a part of this :data:`PartSize` takes; a fraction takes one at
+    least.
+
+    >>> part_size(0.25, 40), part_size(3.0, 40), part_size(0.1, 4)
+    (10, 3, 1)
+    """
+    return max(1, round(size * total)) if 0 < size < 1 else int(size)

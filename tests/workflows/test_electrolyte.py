@@ -306,7 +306,7 @@ SMALL['distill']['acceptance'] = {
 
 @pytest.mark.slow
 def test_moderate_comes_to_its_end(codes, metals):
-    """The default protocol with reduced sizes: every phase runs, nothing is excepted, and there is a conductivity or its
+    """The default protocol with reduced sizes: all phases run, nothing is excepted, and there is a conductivity or its
     reason."""
     builder = ElectrolyteWorkChain.get_builder_from_protocol(
         codes,

@@ -109,8 +109,8 @@ def _check_numbers(content: Mapping[str, Any]) -> str | None:
     type_map = type_map_of(content['model'])
     if len(set(type_map)) != len(type_map):
         return '`model.type_map` of the training input names an element twice: list each once.'
-    for path, section in _sections(content['model']):
-        if message := _check_sizes(section, f'model.{path.replace("/", ".")}'):
+    for path, part in _sections(content['model']):
+        if message := _check_sizes(part, f'model.{path.replace("/", ".")}'):
             return message
     return None
 
@@ -126,7 +126,7 @@ def _check_sizes(section: Mapping[str, Any], path: str) -> str | None:
             smooth = section.get(f'{name}_smth')
             if not all(number > 0 for number in numbers):
                 return f'{place} is a distance in A, got {value}: give one greater than 0.'
-            if _is_number(smooth) and _is_number(value) and not 0 <= smooth < value:
+            if smooth is not None and _is_number(smooth) and _is_number(value) and not 0 <= smooth < value:
                 return (
                     f'`{path}.{name}_smth` of the training input should be from 0 to below `{name}` ({value}), got '
                     f'{smooth}.'

@@ -29,6 +29,11 @@ PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'SeZM', 'se_e3_tebd'})
 #: Sections that `check_input` reads; all but ``validating`` and ``optimizer`` must be there.
 REQUIRED = ('model', 'learning_rate', 'training')
 
+#: Distances in A; beside each may stand one with `_smth`, from where on the neighbours fade out.
+_CUTOFFS = frozenset({'rcut', 'e_rcut', 'a_rcut', 'three_body_rcut'})
+#: Widths and numbers of neighbours.
+_COUNTS = frozenset({'neuron', 'axis_neuron', 'nsel', 'three_body_sel', 'e_sel', 'a_sel', 'nlayers', 'tebd_dim'})
+
 _POSITIVE = {
     'training': ('numb_steps', 'save_freq', 'disp_freq', 'gradient_max_norm'),
     'learning_rate': ('start_lr', 'stop_lr', 'decay_steps'),
@@ -104,7 +109,35 @@ def _check_numbers(content: Mapping[str, Any]) -> str | None:
     type_map = type_map_of(content['model'])
     if len(set(type_map)) != len(type_map):
         return '`model.type_map` of the training input names an element twice: list each once.'
+    for path, part in _sections(content['model']):
+        if message := _check_sizes(part, f'model.{path.replace("/", ".")}'):
+            return message
     return None
+
+
+def _check_sizes(section: Mapping[str, Any], path: str) -> str | None:
+    """Return one sentence if a cutoff or a size of a descriptor or fitting net, at any depth, cannot be."""
+    for name, value in section.items():
+        place = f'`{path}.{name}` of the training input'
+        if isinstance(value, Mapping) and (message := _check_sizes(value, f'{path}.{name}')):
+            return message
+        numbers = [item for item in (value if isinstance(value, list) else [value]) if _is_number(item)]
+        if name in _CUTOFFS:
+            smooth = section.get(f'{name}_smth')
+            if not all(number > 0 for number in numbers):
+                return f'{place} is a distance in A, got {value}: give one greater than 0.'
+            if smooth is not None and _is_number(smooth) and _is_number(value) and not 0 <= smooth < value:
+                return (
+                    f'`{path}.{name}_smth` of the training input should be from 0 to below `{name}` ({value}), got '
+                    f'{smooth}.'
+                )
+        if name in _COUNTS and not all(number > 0 for number in numbers):
+            return f'{place} should be greater than 0, got {value}.'
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _check_backend(content: Mapping[str, Any], backend: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.parameters.electrolyte import ElectrolyteParameters
 from aiida_dpasse.seeds import derive_seed
 
 PHASES = (
@@ -22,5 +23,6 @@ PHASES = (
 @calcfunction
 def plan_electrolyte(parameters: orm.Dict) -> dict[str, orm.Dict]:
     """Return the parameters of every phase, by its name, each with a seed of its own derived from ``seed``."""
-    settings = parameters.get_dict()
-    return {phase: orm.Dict({**settings[phase], 'seed': derive_seed(settings['seed'], phase)}) for phase in PHASES}
+    settings = ElectrolyteParameters.model_validate(parameters.get_dict())
+    phases = settings.model_dump(include=set(PHASES))
+    return {phase: orm.Dict({**phases[phase], 'seed': derive_seed(settings.seed, phase)}) for phase in PHASES}

@@ -7,16 +7,19 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.plan_pretrain import plan_held_out
+from aiida_dpasse.parameters.finetune import FinetuneParameters
 
 
 @calcfunction
-def plan_finetune(parameters: orm.Dict, **held_out: FramesData) -> dict[str, orm.Dict]:
+def plan_finetune(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> dict[str, orm.Dict]:
     """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`.
 
     The head that the fine-tuning starts from is also the one whose zero-shot errors are taken.
+
+    :param inputs: the frames that were handed in, by part, as ``held_out``.
     """
-    settings = parameters.get_dict()
-    plan = plan_held_out(settings, set(held_out))
-    if head := settings['train'].get('finetune', {}).get('model_branch'):
+    settings = FinetuneParameters.model_validate(parameters.get_dict())
+    plan = plan_held_out(settings, inputs.get('held_out', {}))
+    if settings.train.finetune is not None and (head := settings.train.finetune.model_branch):
         plan['evaluate'] = {'heads': {'zero_shot': head}}
     return {key: orm.Dict(value) for key, value in plan.items()}

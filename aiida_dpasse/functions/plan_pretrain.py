@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.parameters.held_out import HeldOutParameters
+from aiida_dpasse.parameters.pretrain import PretrainParameters
 from aiida_dpasse.seeds import derive_seed
 
 
-def plan_held_out(settings: dict[str, Any], handed_in: set[str]) -> dict[str, dict[str, Any]]:
+def plan_held_out(settings: HeldOutParameters, handed_in: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the parameters ``split``, ``train`` and ``evaluate``.
 
-    Nothing is split off for a part that was ``handed_in`` (``validation_data``, ``test_data``).
+    :param handed_in: parts, ``validation`` or ``test``, for which nothing is split off.
     """
-    seed, split = settings['seed'], {'validation': 0, 'test': 0.1, **settings.get('split', {})}
-    sizes = {part: 0 if f'{part}_data' in handed_in else split[part] for part in ('validation', 'test')}
+    split = settings.split.model_dump() | dict.fromkeys(handed_in, 0)
     return {
-        'split': {**sizes, 'seed': derive_seed(seed, 'split')},
-        'train': {**settings['train'], 'seed': derive_seed(seed, 'train')},
+        'split': {**split, 'seed': derive_seed(settings.seed, 'split')},
+        'train': {**settings.train.model_dump(), 'seed': derive_seed(settings.seed, 'train')},
         'evaluate': {},
     }
 
 
 @calcfunction
-def plan_pretrain(parameters: orm.Dict, **held_out: FramesData) -> dict[str, orm.Dict]:
-    """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`."""
-    return {key: orm.Dict(value) for key, value in plan_held_out(parameters.get_dict(), set(held_out)).items()}
+def plan_pretrain(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> dict[str, orm.Dict]:
+    """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`.
+
+    :param inputs: the frames that were handed in, by part, as ``held_out``.
+    """
+    settings = PretrainParameters.model_validate(parameters.get_dict())
+    return {key: orm.Dict(value) for key, value in plan_held_out(settings, inputs.get('held_out', {})).items()}

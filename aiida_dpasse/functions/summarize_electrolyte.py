@@ -8,23 +8,43 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.parameters.electrolyte import ElectrolyteParameters
+
 ERRORS = ('energy_mae_meV_atom', 'force_mae_meV_A')
 #: Phases whose labels come from the calculator; those of the distillation are the teacher's.
 LABELLED = ('initial_data', 'active_learning', 'finetune_data')
+#: Outputs of each phase that the summary reads.
+SUMMARIZED = {
+    'initial_data': ('account',),
+    'active_learning': ('account', 'iterations'),
+    'pretrain': ('errors',),
+    'finetune_data': ('account',),
+    'finetune': ('errors',),
+    'distill': ('account', 'errors', 'speed'),
+    'conductivity': ('transport', 'arrhenius'),
+    'contrast': ('transport',),
+}
+
+Found = Mapping[str, Mapping[str, Any]]
 
 
 @calcfunction
-def summarize_electrolyte(parameters: orm.Dict, **results: orm.Dict) -> orm.Dict:
+def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -> orm.Dict:
     """Return the numbers of the study; those of phases that did not run are None.
 
-    ``results`` holds the Dicts that the phases returned, as ``<phase>_<output>``. Conductivities are in mS/cm,
-    energies of activation in eV, diffusivities in cm^2/s, mean absolute errors in meV/atom and meV/A; the interval of
-    the conductivity is from 16 % to 84 %. Teacher and student are compared on the same reference labels where there
-    are any; without, the teacher's errors are those of its own test, and the student's those against the teacher, as
-    ``student_errors_against`` says.
+    Conductivities are in mS/cm, energies of activation in eV, diffusivities in cm^2/s, mean absolute errors in meV/atom
+    and meV/A; the interval of the conductivity is from 16 % to 84 %. Teacher and student are compared on the same
+    reference labels where there are any; without, the teacher's errors are those of its own test, and the student's
+    those against the teacher, as ``student_errors_against`` says.
+
+    :param parameters: those of the study.
+    :param phases: of each phase that ran the outputs of :data:`SUMMARIZED`.
     """
-    found = {key: node.get_dict() for key, node in results.items()}
-    iterations = found.get('active_learning_iterations', {})
+    settings = ElectrolyteParameters.model_validate(parameters.get_dict())
+    found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}
+    for phase, outputs in phases.items():
+        found[phase] = {name: node.get_dict() for name, node in outputs.items()}
+    iterations = found['active_learning'].get('iterations', {})
     return orm.Dict(
         {
             **_transport(found),
@@ -33,16 +53,16 @@ def summarize_electrolyte(parameters: orm.Dict, **results: orm.Dict) -> orm.Dict
             'active_learning_converged': iterations.get('converged'),
             'active_learning_verdict': iterations.get('verdict'),
             **_students(found),
-            'speedup_student_over_teacher': found.get('distill_speed', {}).get('ratio'),
-            'finetune': _both(found.get('finetune_errors')),
-            'distill_from': parameters.get_dict().get('distill_from', 'pretrained'),
-            'seed': parameters['seed'],
+            'speedup_student_over_teacher': found['distill'].get('speed', {}).get('ratio'),
+            'finetune': _both(found['finetune'].get('errors')),
+            'distill_from': settings.distill_from,
+            'seed': settings.seed,
         }
     )
 
 
-def _transport(found: Mapping[str, Any]) -> dict[str, Any]:
-    fit = found.get('conductivity_arrhenius', {})
+def _transport(found: Found) -> dict[str, Any]:
+    fit = found['conductivity'].get('arrhenius', {})
     return {
         'conductivity_300K_mS_cm': fit.get('conductivity_mS_cm'),
         'conductivity_300K_interval_mS_cm': fit.get('interval_mS_cm'),
@@ -51,8 +71,8 @@ def _transport(found: Mapping[str, Any]) -> dict[str, Any]:
         'extrapolated': fit.get('extrapolated'),
         'activation_energy_eV': fit.get('activation_energy_eV'),
         'activation_energy_error_eV': fit.get('activation_energy_error_eV'),
-        'temperatures': _temperatures(found.get('conductivity_transport', {})),
-        'contrast': _temperatures(found.get('contrast_transport', {})),
+        'temperatures': _temperatures(found['conductivity'].get('transport', {})),
+        'contrast': _temperatures(found['contrast'].get('transport', {})),
     }
 
 
@@ -68,9 +88,9 @@ def _temperatures(transport: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _labels(found: Mapping[str, Any]) -> dict[str, Any]:
-    accounts = [found[key] for phase in LABELLED if (key := f'{phase}_account') in found]
-    teacher = found.get('distill_account')
+def _labels(found: Found) -> dict[str, Any]:
+    accounts = [found[phase]['account'] for phase in LABELLED if 'account' in found[phase]]
+    teacher = found['distill'].get('account')
     return {
         'frames_labelled': sum(account['admitted'] for account in accounts),
         'frames_rejected': sum(len(account['rejected']) for account in accounts),
@@ -80,16 +100,16 @@ def _labels(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _students(found: Mapping[str, Any]) -> dict[str, Any]:
-    distill = found.get('distill_errors') or {}
+def _students(found: Found) -> dict[str, Any]:
+    distill = found['distill'].get('errors') or {}
     reference = distill.get('against_reference')
     student = (reference or distill.get('against_teacher') or {}).get('student')
-    teacher = (reference or {}).get('teacher') or next(iter(found.get('pretrain_errors', {}).values()), None)
+    teacher = (reference or {}).get('teacher') or found['pretrain'].get('errors', {}).get('pretrained')
     named = {'teacher': teacher, 'student': student}
     values = {
-        f'{name}_mae_{"energy_meV_atom" if "energy" in key else "force_meV_A"}': (errors or {}).get(key)
+        f'{name}_mae_{quantity}': (errors or {}).get(key)
         for name, errors in named.items()
-        for key in ERRORS
+        for quantity, key in zip(('energy_meV_atom', 'force_meV_A'), ERRORS, strict=True)
     }
     against = ('reference' if reference else 'teacher') if student else None
     return {**values, 'student_errors_against': against}

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_dpasse.reports.accounting import batches
+from aiida_dpasse.reports.accounting import LABEL, batches
 from aiida_dpasse.reports.arrhenius import plot_arrhenius
 from aiida_dpasse.reports.chain import chain_svg, pretty
 from aiida_dpasse.reports.graph import call_tree, inputs, output_dict
@@ -67,9 +67,8 @@ def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
     """Return the errors on frames with reference labels, and the student's against its teacher without such frames."""
     tree = call_tree(process.pk)
     found: dict[str, dict[str, Any]] = {}
-    distilled = first(tree, 'distill')
-    against = dict(error_results(distilled)) if distilled is not None else {}
-    reference = {name.partition(', ')[0]: v for name, v in against.items() if name.endswith('against reference')}
+    against = output_dict(first(tree, 'distill'), 'errors')
+    reference = against.get('against_reference') or {}
     pretrained = first(tree, 'pretrain')
     if 'teacher' in reference:
         found['teacher'] = reference['teacher']
@@ -77,8 +76,8 @@ def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
         found |= dict(error_results(pretrained))
     if 'student' in reference:
         found['student'] = reference['student']
-    else:
-        found |= {name: v for name, v in against.items() if name.startswith('student')}
+    elif student := (against.get('against_teacher') or {}).get('student'):
+        found['student, against teacher'] = student
     finetuned = first(tree, 'finetune')
     if finetuned is not None:
         compounds = _compounds(finetuned)
@@ -95,7 +94,8 @@ def _compounds(finetuned: orm.ProcessNode) -> str:
 def electrolyte_tables(process: orm.ProcessNode) -> list[Table]:
     """Return iterations, accounts, errors and transport."""
     tree = call_tree(process.pk)
-    tables = [accounts_table(batch for batch in batches(process) if not batch.label.startswith('batch_'))]
+    chains = {call.pk for call in tree if call.entry_point == LABEL and not call.is_job}
+    tables = [accounts_table(batch for batch in batches(process) if batch.pk in chains)]
     learned = first(tree, 'active_learning')
     if learned is not None:
         tables.insert(0, iterations_table(output_dict(learned, 'iterations')))
@@ -122,7 +122,8 @@ def electrolyte_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 
 def _conductor(process: orm.ProcessNode) -> str:
-    formulas = {pretty(data.get_formula()) for label, data in inputs(process) if label.startswith('conductor__')}
+    crystals = process.inputs.conductor if 'conductor' in process.inputs else {}
+    formulas = {pretty(crystal.get_formula()) for crystal in crystals.values()}
     return ', '.join(sorted(formulas))
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.functions.plan_pretrain import plan_pretrain
-from aiida_dpasse.workflows.held_out import HeldOutParameters, HeldOutWorkChain
-
-
-class PretrainParameters(HeldOutParameters):
-    """Settings of a pre-training."""
+from aiida_dpasse.parameters.pretrain import PretrainParameters
+from aiida_dpasse.workflows.held_out import HeldOutWorkChain
 
 
 class PretrainWorkChain(HeldOutWorkChain):
@@ -19,7 +16,9 @@ class PretrainWorkChain(HeldOutWorkChain):
 
     def make_plan(self) -> None:
         """Turn the parameters into those of split, training and test."""
-        self.ctx.plan = plan_pretrain(self.inputs.parameters, **self.held_out, metadata={'call_link_label': 'plan'})
+        self.ctx.plan = plan_pretrain(
+            self.inputs.parameters, held_out=self.held_out, metadata={'call_link_label': 'plan'}
+        )
 
     def potentials(self) -> dict[str, DeepPotentialData]:
         """Return the frozen potential, as LAMMPS will use it."""

@@ -133,6 +133,25 @@ def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
     return None
 
 
+def check_processes(parameters: Mapping[str, Any], codes: Mapping[str, Any], path: str = 'parameters') -> str | None:
+    """Return one sentence if a training, at any depth of ``parameters``, takes several processes without `torchrun`.
+
+    :param codes: the codes of the chain, by name.
+    :param path: where ``parameters`` are, for the sentence.
+    """
+    if codes.get('torchrun') is not None:
+        return None
+    for name, value in parameters.items():
+        if isinstance(value, Mapping) and (message := check_processes(value, codes, f'{path}.{name}')):
+            return message
+        if name == 'processes' and isinstance(value, int) and value > 1:
+            return (
+                f"codes.torchrun: `{path}.processes` is {value}, which PyTorch's `torchrun` starts: give the code that "
+                'lies beside `dp`, or set it to 1.'
+            )
+    return None
+
+
 def check_labels(inputs: Mapping[str, Any], namespaces: Iterable[str]) -> str | None:
     """Return one sentence if a label in one of the dynamic ``namespaces`` of ``inputs`` cannot name an input."""
     for namespace in namespaces:

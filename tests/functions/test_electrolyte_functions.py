@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
@@ -9,8 +10,16 @@ from aiida_dpasse.functions.plan_electrolyte import PHASES, plan_electrolyte
 from aiida_dpasse.functions.plan_finetune import plan_finetune
 from aiida_dpasse.functions.plan_pretrain import plan_pretrain
 from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
+from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.workflows.finetune import FinetuneWorkChain
+from aiida_dpasse.workflows.pretrain import PretrainWorkChain
+from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
 
-SETTINGS = {'train': {'backend': 'pytorch', 'input': {}}, 'split': {'validation': 5, 'test': 0.2}, 'seed': 9}
+SETTINGS = PretrainWorkChain.protocol_parameters('demo', {'split': {'validation': 5, 'test': 0.2}, 'seed': 9})
+TUNING = FinetuneWorkChain.protocol_parameters('demo', {'seed': 9})
+STUDY = ElectrolyteWorkChain.protocol_parameters('demo', {'seed': 4})
 
 
 def errors(energy: float, force: float) -> dict[str, float]:
@@ -23,29 +32,37 @@ def test_plan_pretrain(aiida_profile, make_frames):
     assert plan['split']['seed'] != plan['train']['seed']
     assert (plan['split']['validation'], plan['split']['test']) == (5, 0.2)
     held_out = FramesData.from_sets([make_frames()])
-    plan = plan_pretrain(orm.Dict(SETTINGS), test_data=held_out)
+    plan = plan_pretrain(orm.Dict(SETTINGS), held_out={'test': held_out})
     assert (plan['split']['validation'], plan['split']['test']) == (5, 0)
 
 
 def test_plan_finetune(aiida_profile):
-    """A split that is not given is the parameters' default."""
-    plan = plan_finetune(orm.Dict({key: SETTINGS[key] for key in ('train', 'seed')}))
+    """A split that is not given is the model's default, and every setting of the training is there."""
+    plan = plan_finetune(orm.Dict({key: TUNING[key] for key in ('train', 'seed')}))
     assert (plan['split']['validation'], plan['split']['test']) == (0, 0.1)
-    assert plan['train']['backend'] == 'pytorch'
+    assert (plan['train']['backend'], plan['train']['processes']) == ('pytorch', 1)
     assert plan['evaluate'].get_dict() == {}
-    train = {**SETTINGS['train'], 'finetune': {'model_branch': 'PBE'}}
-    plan = plan_finetune(orm.Dict({'train': train, 'seed': 9}))
+    plan = plan_finetune(orm.Dict(merge(TUNING, {'train': {'finetune': {'model_branch': 'PBE'}}})))
     assert plan['evaluate'].get_dict() == {'heads': {'zero_shot': 'PBE'}}
 
 
-def test_plan_electrolyte(aiida_profile):
-    """Every phase has its settings and a seed of its own, the same from the same seed."""
-    settings = {phase: {'number': index, 'seed': 1} for index, phase in enumerate(PHASES)} | {'seed': 4}
+@pytest.mark.parametrize('name', PROTOCOLS)
+def test_plan_electrolyte(aiida_profile, name):
+    """Every phase has settings that its chain accepts, with all defaults, and a seed of its own, the same from the same
+    seed."""
+    settings = ElectrolyteWorkChain.protocol_parameters(name, {'seed': 4})
     plan = plan_electrolyte(orm.Dict(settings))
-    assert [plan[phase]['number'] for phase in PHASES] == list(range(len(PHASES)))
+    for phase, process in ElectrolyteWorkChain.PHASES.items():
+        assert check_parameters(process.PARAMETERS, plan[phase].get_dict()) is None
+    assert plan['pretrain']['train']['processes'] == 1
     seeds = [plan[phase]['seed'] for phase in PHASES]
     assert len(set(seeds)) == len(PHASES)
     assert seeds == [plan_electrolyte(orm.Dict(settings))[phase]['seed'] for phase in PHASES]
+
+
+def summary_of(**phases: dict[str, dict]) -> dict:
+    nodes = {phase: {name: orm.Dict(value) for name, value in outputs.items()} for phase, outputs in phases.items()}
+    return summarize_electrolyte(parameters=orm.Dict(STUDY), **nodes).get_dict()
 
 
 def test_summary_of_a_whole_study(aiida_profile):
@@ -56,21 +73,18 @@ def test_summary_of_a_whole_study(aiida_profile):
         'against_teacher': {'student': errors(1.0, 10.0)},
         'against_reference': {'student': errors(3.0, 30.0), 'teacher': errors(2.0, 20.0)},
     }
-    found = {
-        'initial_data_account': account,
-        'active_learning_account': account,
-        'active_learning_iterations': {'iterations': [{}, {}], 'converged': False, 'verdict': 'Not yet.'},
-        'pretrain_errors': {'pretrained': errors(5.0, 50.0)},
-        'finetune_data_account': account,
-        'finetune_errors': {'zero_shot': errors(9.0, 90.0), 'fine_tuned': errors(4.0, 40.0)},
-        'distill_errors': distill,
-        'distill_account': account,
-        'distill_speed': {'ratio': 12.5},
-        'conductivity_transport': {'temperatures': [row]},
-        'conductivity_arrhenius': {'conductivity_mS_cm': None, 'reason': 'Only one temperature is diffusive.'},
-    }
-    nodes = {key: orm.Dict(value) for key, value in found.items()}
-    summary = summarize_electrolyte(parameters=orm.Dict({'seed': 4}), **nodes).get_dict()
+    iterations = {'iterations': [{}, {}], 'converged': False, 'verdict': 'Not yet.'}
+    arrhenius = {'conductivity_mS_cm': None, 'reason': 'Only one temperature is diffusive.'}
+    summary = summary_of(
+        initial_data={'account': account},
+        active_learning={'account': account, 'iterations': iterations},
+        pretrain={'errors': {'pretrained': errors(5.0, 50.0)}},
+        finetune_data={'account': account},
+        finetune={'errors': {'zero_shot': errors(9.0, 90.0), 'fine_tuned': errors(4.0, 40.0)}},
+        distill={'account': account, 'errors': distill, 'speed': {'ratio': 12.5}},
+        conductivity={'transport': {'temperatures': [row]}, 'arrhenius': arrhenius},
+        contrast={'transport': {'temperatures': [{**row, 'temperature_K': 300.0}]}},
+    )
     assert (summary['frames_labelled'], summary['frames_rejected'], summary['frames_failed']) == (21, 3, 3)
     assert (summary['frames_labelled_by_teacher'], summary['frames_rejected_of_teacher']) == (7, 2)
     assert (summary['iterations'], summary['active_learning_converged']) == (2, False)
@@ -84,17 +98,16 @@ def test_summary_of_a_whole_study(aiida_profile):
     assert summary['temperatures'] == [
         {'temperature_K': 600.0, 'diffusivity_cm2_s': 1e-6, 'error_cm2_s': 1e-7, 'diffusive': True}
     ]
-    assert (summary['contrast'], summary['seed']) == ([], 4)
+    assert [item['temperature_K'] for item in summary['contrast']] == [300.0]
+    assert (summary['distill_from'], summary['seed']) == ('pretrained', 4)
 
 
 def test_summary_without_reference_labels(aiida_profile):
     """The teacher's errors are then those of its own test, the student's those against the teacher."""
-    found = {
-        'pretrain_errors': {'pretrained': errors(5.0, 50.0)},
-        'distill_errors': {'against_teacher': {'student': errors(1.0, 10.0)}, 'against_reference': None},
-    }
-    nodes = {key: orm.Dict(value) for key, value in found.items()}
-    summary = summarize_electrolyte(parameters=orm.Dict({'seed': 4}), **nodes).get_dict()
+    summary = summary_of(
+        pretrain={'errors': {'pretrained': errors(5.0, 50.0)}},
+        distill={'errors': {'against_teacher': {'student': errors(1.0, 10.0)}, 'against_reference': None}},
+    )
     assert summary['teacher_mae_force_meV_A'] == 50.0
     assert summary['student_mae_force_meV_A'] == 10.0
     assert summary['student_errors_against'] == 'teacher'
@@ -103,7 +116,7 @@ def test_summary_without_reference_labels(aiida_profile):
 
 def test_summary_of_the_last_phase_alone(aiida_profile):
     """With a potential handed in, what never ran is null, not an error."""
-    summary = summarize_electrolyte(parameters=orm.Dict({'seed': 4})).get_dict()
+    summary = summary_of()
     assert summary['frames_labelled'] == 0
     assert summary['iterations'] is None
     assert summary['student_mae_force_meV_A'] is None

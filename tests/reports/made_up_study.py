@@ -24,6 +24,7 @@ from made_up_nodes import (
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
+from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
 
 
 def labelled(item: FrameSet, seed: int = 0) -> FrameSet:
@@ -39,7 +40,7 @@ class Study:
     def __init__(self, graph: Graph, directory: Path):
         self.graph, self.directory = graph, directory
         self.given: dict[str, orm.Data] = {
-            'parameters': orm.Dict({'seed': 7}),
+            'parameters': orm.Dict(ElectrolyteWorkChain.protocol_parameters('demo', {'seed': 7})),
             'calculator': orm.Dict({'name': 'chgnet'}),
             'structures__lpscl': structure(LPSCL),
             'structures__libr': structure(LIBR),
@@ -51,7 +52,7 @@ class Study:
         plan = {'plan': orm.Dict({'seed': 11})}
         inputs = {'parameters': self.given['parameters']}
         self.plan = self.calc('plan_electrolyte', 'plan', self.top, inputs, plan, job=False)['plan']
-        self.summary: dict[str, orm.Dict] = {}
+        self.summary: dict[str, dict[str, orm.Dict]] = {}
 
     def calc(self, kind: str, label: str, parent: Any, inputs: dict, outputs: dict, job: bool = True) -> dict[str, Any]:
         """Store one calculation of five seconds."""
@@ -65,7 +66,7 @@ class Study:
         """Attach the outputs to a phase and, in its namespace, to the whole."""
         self.graph.give(work, outputs)
         self.graph.give(self.top, {f'{label}__{name}': data for name, data in outputs.items()})
-        self.summary |= {f'{label}_{name}': data for name, data in outputs.items() if isinstance(data, orm.Dict)}
+        self.summary[label] = {name: data for name, data in outputs.items() if isinstance(data, orm.Dict)}
 
     def label(self, parent: orm.WorkChainNode, frames: FramesData, label: str = 'label') -> dict[str, Any]:
         """Label ``frames`` but the first of each set, which is rejected."""
@@ -259,7 +260,8 @@ class Study:
         self.conductivity(student, 'conductivity', self.given['conductor__exchanged'], 3)
         self.conductivity(student, 'contrast', self.given['contrast'], 1)
         content = summarize_electrolyte.__wrapped__(self.given['parameters'], **self.summary)
-        inputs = {'parameters': self.given['parameters'], **self.summary}
+        parts = {f'{phase}__{name}': data for phase, found in self.summary.items() for name, data in found.items()}
+        inputs = {'parameters': self.given['parameters'], **parts}
         self.graph.give(
             self.top, self.calc('summarize', 'summarize', self.top, inputs, {'summary': content}, job=False)
         )

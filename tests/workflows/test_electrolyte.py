@@ -191,3 +191,144 @@ def test_protocols_are_valid(codes, metals, name):
     parameters = builder.parameters.get_dict()
     assert all('seed' in parameters[phase] for phase in PHASES)
     assert len(parameters['contrast']['temperatures']) == 1
+
+
+def broken(kind: str) -> orm.StructureData:
+    """Return a structure that no program can run."""
+    cells = {'left-handed': [[0, 4, 0], [4, 0, 0], [0, 0, 4]]}
+    structure = orm.StructureData(cell=cells.get(kind, [[4, 0, 0], [0, 4, 0], [0, 0, 4]]))
+    if kind == 'molecule':
+        structure.set_pbc((False, False, False))
+    for position in {'empty': [], 'coinciding': [(0, 0, 0), (0, 0, 0.1)]}.get(kind, [(0, 0, 0)]):
+        structure.append_atom(symbols='Cu', position=position)
+    return structure
+
+
+@pytest.mark.parametrize('port', ['structures', 'conductor', 'finetune_structures', 'contrast'])
+@pytest.mark.parametrize(
+    ('kind', 'message'),
+    [
+        ('left-handed', 'handed'),
+        ('molecule', 'is not periodic in three directions'),
+        ('empty', 'it holds no atoms'),
+        ('coinciding', 'two of its atoms are 0.10 A apart'),
+    ],
+)
+def test_structures_that_no_program_runs(aiida_profile, port, kind, message):
+    """Every port for structures refuses them."""
+    builder = ElectrolyteWorkChain.get_builder()
+    structure = broken(kind)
+    with pytest.raises(ValueError, match=message):
+        setattr(builder, port, structure if port == 'contrast' else {'crystal': structure})
+
+
+@pytest.mark.parametrize('port', ['structures', 'conductor', 'finetune_structures'])
+def test_labels_that_name_no_input(codes, metals, settings, port):
+    """A label that AiiDA cannot take is refused in a sentence."""
+    given = {'conductor': {'copper': metals['copper']}, port: {'my copper': metals['copper']}}
+    with pytest.raises(ValueError, match=f"{port}: the label 'my copper' should hold letters"):
+        run_get_node(ElectrolyteWorkChain, **inputs(codes, settings), **given)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_simulates(codes, metals, settings, pretrained_metals):
+    """It is frozen once, for conductor and contrast."""
+    _, node = run_get_node(
+        ElectrolyteWorkChain,
+        **inputs(codes, settings),
+        conductor={'copper': metals['copper']},
+        contrast=metals['copper'],
+        student=pretrained_metals.outputs.checkpoint,
+    )
+    assert node.exit_status == UNDETERMINED, node.exit_message
+    calls = phases(node)
+    assert list(calls) == ['freeze_0000', 'conductivity', 'contrast']
+    frozen = calls['freeze_0000'].outputs.frozen
+    assert frozen.form == 'frozen'
+    assert {calls[phase].inputs.potential.uuid for phase in ('conductivity', 'contrast')} == {frozen.uuid}
+
+
+def short(model: str, steps: int) -> dict[str, Any]:
+    """Return what makes a training one of seconds: a small model and few steps."""
+    parts = {
+        'learning_rate': {'decay_steps': max(steps // 50, 1)},
+        'training': {'numb_steps': steps, 'save_freq': steps, 'disp_freq': max(steps // 10, 1)},
+    }
+    return {'input': {**({'model': {'preset': model}} if model else {}), **parts}}
+
+
+#: Sizes of `moderate`, made small: no phase, no section and no criterion is taken out.
+SMALL: dict[str, Any] = {
+    'initial_data': {'scales': [1.0], 'perturbations': {'number': 10}, 'dynamics': {'steps': 4, 'interval': 2}},
+    'active_learning': {
+        'max_active_iterations': 1,
+        'committee': {'members': 2, 'minimum_members': 2, 'train': short('model-se_e2_a-demo', 300)},
+        'explore': {
+            'temperatures': [300],
+            'pressures': [0.0],
+            'md': {'timestep': 0.5, 'steps': 20, 'sample_interval': 2, 'thermo_interval': 10},
+            # Two hundred steps train no committee that fixed levels are made for.
+            'trust': {'mode': 'adaptive', 'high': 5.0, 'explosion': 100.0},
+            'max_candidates': 4,
+        },
+    },
+    'pretrain': {'train': short('model-dpa2-demo', 40)},
+    'finetune': {'train': short('', 20)},
+    'distill': {
+        'perturbations': {'number': 6},
+        'dynamics': {'starts': 2, 'frames': 4, 'md': {'timestep': 0.5, 'temperature': 300.0, 'steps': 20}},
+        'sample_perturbations': {'number': 1},
+        'train': short('model-se_e2_a-demo', 300),
+    },
+}
+SMALL['finetune_data'] = SMALL['initial_data']
+DYNAMICS: dict[str, Any] = {
+    'supercell': [1, 1, 1],
+    'replicas': 1,
+    'md': {
+        'timestep': 0.5,
+        'equilibration': {'steps': 10},
+        'steps': 80,
+        'thermo_interval': 10,
+        'trajectory_interval': 2,
+    },
+    'transport': {'ion': 'Cu'},
+}
+SMALL['conductivity'] = {**DYNAMICS, 'temperatures': [300, 400]}
+SMALL['contrast'] = {**DYNAMICS, 'temperatures': [300]}
+SMALL['distill']['acceptance'] = {
+    'supercell': [1, 1, 1],
+    'hot': {'steps': 40, 'sample_interval': 4, 'thermo_interval': 10, 'equilibration': {'steps': 10}},
+    'drift': {'steps': 40, 'thermo_interval': 4, 'equilibration': {'steps': 10}},
+    'conductivity': {**DYNAMICS, 'temperatures': [300, 400]},
+}
+
+
+@pytest.mark.slow
+def test_moderate_comes_to_its_end(codes, metals):
+    """The default protocol with reduced sizes: all phases run, nothing is excepted, and there is a conductivity or its
+    reason."""
+    builder = ElectrolyteWorkChain.get_builder_from_protocol(
+        codes,
+        protocol='moderate',
+        overrides=SMALL,
+        structures={name: metals[name] for name in ('copper', 'gold')},
+        finetune_structures={'alloy': metals['alloy']},
+        conductor={'copper': metals['copper']},
+        contrast=metals['copper'],
+        calculator={'name': 'emt'},
+    )
+    whole = ElectrolyteWorkChain.protocol_parameters('moderate')
+    for phase in PHASES:
+        assert set(whole[phase]) <= set(builder.parameters[phase])
+        assert [key for key, value in builder.parameters[phase].items() if value is None] == [
+            key for key, value in whole[phase].items() if value is None
+        ]
+    _, node = run_get_node(builder)
+    assert node.exit_status in (0, UNDETERMINED), node.exit_message
+    excepted = [child for child in node.called_descendants if child.is_excepted or child.is_killed]
+    assert not excepted
+    assert set(phases(node)) == set(PHASES)
+    assert 'verdict' in node.outputs.distill
+    summary = node.outputs.summary
+    assert summary['conductivity_300K_mS_cm'] is not None or summary['conductivity_reason']

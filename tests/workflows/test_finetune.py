@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.workflows.finetune import FinetuneWorkChain
+
+#: Writes a checkpoint without the empty tensors that DeePMD-kit 3.0 did not write.
+STRIP = """import sys, torch
+state = torch.load('new.pt', weights_only=True)
+endings = ('type_embd_data', 'compress_info.0', 'compress_data.0')
+state['model'] = {name: value for name, value in state['model'].items() if not name.endswith(endings)}
+torch.save(state, 'old.pt')
+"""
 
 
 @pytest.fixture(scope='session')
@@ -36,6 +48,28 @@ def test_a_finetuning(codes, alloy_frames, pretrained_metals, finetuning):
     assert node.outputs.frozen.descriptor == 'dpa2'
     assert len(node.outputs.test_data.ids()) == 5
     assert not set(node.outputs.test_data.ids()) & set(node.outputs.training_data.ids())
+
+
+def as_of_3_0(checkpoint: DeepPotentialData, programs, folder: Path) -> DeepPotentialData:
+    """Return the checkpoint as DeePMD-kit 3.0 would have written it."""
+    with checkpoint.as_path() as path:
+        (folder / 'new.pt').write_bytes(path.read_bytes())
+    subprocess.run([programs['python'].path, '-c', STRIP], cwd=folder, check=True)
+    return DeepPotentialData.from_file(folder / 'old.pt')
+
+
+def test_a_checkpoint_of_3_0_is_migrated(codes, programs, alloy_frames, pretrained_metals, finetuning, tmp_path):
+    """It is brought up to date on the way, and both potentials descend from the file that was handed in."""
+    old = as_of_3_0(pretrained_metals.outputs.checkpoint, programs, tmp_path)
+    assert old.needs_migration
+    _, node = run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, old.store(), finetuning))
+    assert node.is_finished_ok, node.exit_message
+    calls = {link.link_label: link.node for link in node.base.links.get_outgoing().all()}
+    migrated = calls['migrate'].outputs.potential
+    assert not migrated.needs_migration
+    assert calls['train'].inputs.train.pretrained.uuid == migrated.uuid
+    assert calls['migrate'].called[0].inputs.potential.uuid == old.uuid
+    assert set(node.outputs.errors.get_dict()) == {'zero_shot', 'fine_tuned'}
 
 
 def test_a_frozen_potential_is_refused(codes, alloy_frames, pretrained_metals, finetuning):

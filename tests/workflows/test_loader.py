@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from aiida import orm
 
 from aiida_dpasse.merging import merge
-from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
+from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, expand_presets, machine, protocol
 
 
 def test_merge():
@@ -30,3 +32,35 @@ def test_machine_presets():
     assert machine(None) == {}
     assert machine({'md': {}}) == {'md': {}}
     assert machine('slurm-gpu')['md']['custom_scheduler_commands'] == '#SBATCH --gpus=1'
+
+
+@pytest.mark.parametrize('name', PROTOCOLS)
+def test_overrides_as_a_node(aiida_profile, name):
+    """A node of overrides is laid over the chain's own protocol, as a mapping is."""
+    changes = {'conductivity': {'replicas': 5}, 'seed': 3}
+    found = ElectrolyteWorkChain.protocol_parameters(name, orm.Dict(changes))
+    assert found == ElectrolyteWorkChain.protocol_parameters(name, changes)
+    assert (found['conductivity']['replicas'], found['seed'], found['distill_from']) == (5, 3, 'pretrained')
+    assert found['contrast']['temperatures'] == protocol('electrolyte', name)['contrast']['temperatures']
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'default': {'queuename': 'gpu'}}, 'options: `default.queuename` is no scheduler option of AiiDA'),
+        ({'lable': {'queue_name': 'gpu'}}, 'options: there is no program `lable`: choose one of default, train'),
+        ({'md': 'gpu'}, "options: `md` should be a mapping of scheduler options, got 'gpu'"),
+    ],
+)
+def test_misspelt_options(aiida_profile, options, message):
+    """A program or an option of the scheduler that does not exist is refused where it is written."""
+    builder = ElectrolyteWorkChain.get_builder()
+    with pytest.raises(ValueError, match=message):
+        builder.options = options
+
+
+def test_presets_are_options(aiida_profile):
+    """What the machine presets say passes the same check."""
+    builder = ElectrolyteWorkChain.get_builder()
+    for name in ('local', 'slurm-gpu'):
+        builder.options = machine(name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.merging import merge
 from aiida_dpasse.workflows.pretrain import PretrainWorkChain
 
 PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
@@ -61,6 +64,11 @@ def test_held_out_frames_can_be_handed_in(codes, pure_frames, alloy_frames, tiny
     [
         ({'test': 30}, '`split` takes 30 of the 30 frames, which leaves none to train on'),
         ({'test': 0}, '`split.test` leaves none of the 30 frames for the test'),
+        ({'validation': 20, 'test': 0.4}, '`split` takes 32 of the 30 frames, which leaves none to train on'),
+        (
+            {'validation': 1.5},
+            '`split.validation`: it should be a whole number of frames, or a fraction below 1, got 1.5',
+        ),
         ({'validation': -1}, '`split.validation` should be greater than or equal to 0, got -1'),
     ],
 )
@@ -68,6 +76,32 @@ def test_impossible_splits_are_refused(codes, pure_frames, tiny_dpa2, split, mes
     """Before anything is submitted, in one sentence."""
     with pytest.raises(ValueError, match=message):
         run_get_node(PretrainWorkChain, **inputs(codes, pure_frames, tiny_dpa2, split=split))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'processes': 2}, "codes.torchrun: `parameters.train.processes` is 2, which PyTorch's `torchrun` starts"),
+        ({'input': {'model': {'type_map': ['U']}}}, 'Au, Cu is not in the type map U'),
+        ({'input': {'model': {'descriptor': {'repinit': {'rcut': -4.5}}}}}, 'repinit.rcut` of the training input'),
+        ({'input': {'model': {'descriptor': {'repinit': {'rcut_smth': 5.0}}}}}, 'should be from 0 to below `rcut`'),
+        ({'input': {'model': {'fitting_net': {'neuron': [16, -1]}}}}, 'fitting_net.neuron` of the training input'),
+        ({'freeze': False}, '`train` should leave a checkpoint and a frozen potential'),
+        ({'early_stop': {'window': 10}}, '`early_stop` watches their errors, and there are none'),
+    ],
+)
+def test_impossible_trainings_are_refused(codes, pure_frames, tiny_dpa2, change, message):
+    """What would fail in the training's job is refused before the split."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run_get_node(PretrainWorkChain, **inputs(codes, pure_frames, merge(tiny_dpa2, change)))
+
+
+def test_torchrun_is_handed_down(codes, pure_frames, tiny_dpa2):
+    """With the code, a training in several processes is accepted."""
+    builder = PretrainWorkChain.get_builder()
+    builder._update(inputs(codes, pure_frames, merge(tiny_dpa2, {'processes': 2})))
+    builder.codes.torchrun = codes['dp']
+    assert PretrainWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None
 
 
 def test_frames_without_labels_are_refused(codes, metals, tiny_dpa2):

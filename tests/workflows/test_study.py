@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from plumpy.utils import AttributesFrozendict
 
-from aiida_dpasse.workflows.study import phases_of, validate_study
+from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.parameters.electrolyte import ElectrolyteParameters
+from aiida_dpasse.workflows.electrolyte import (
+    ElectrolyteWorkChain,
+    _unusable_potentials,
+    phases_of,
+    validate_electrolyte,
+)
 
 WHOLE = (
     'initial_data',
@@ -27,15 +36,38 @@ def crystal(*symbols: str) -> Any:
 
 
 def frames(*symbols: str) -> Any:
-    return SimpleNamespace(elements=sorted(symbols))
+    return SimpleNamespace(elements=sorted(symbols), frames=100, labels=('energy', 'force', 'virial'))
 
 
-def potential(*symbols: str) -> Any:
-    return SimpleNamespace(type_map=list(symbols))
+def potential(*symbols: str, form: str = 'frozen', needs_migration: bool = False, heads: tuple[str, ...] = ()) -> Any:
+    def missing_elements(elements: Any) -> list[str]:
+        return sorted(set(elements) - set(symbols))
+
+    return SimpleNamespace(
+        type_map=list(symbols),
+        form=form,
+        framework='pytorch',
+        needs_migration=needs_migration,
+        heads=list(heads),
+        missing_elements=missing_elements,
+        check_elements=lambda elements, _: None,
+        check_usable_with=lambda _: None,
+    )
 
 
-def study(without: tuple[str, ...] = (), distill_from: str = 'pretrained', **more: Any) -> Any:
-    """Inputs of a whole study, less ``without``, and ``more``."""
+@lru_cache
+def demo() -> dict[str, Any]:
+    """Parameters of a study of atoms that every section knows."""
+    return ElectrolyteWorkChain.protocol_parameters('demo', {'distill': {'perturbations': {'number': 20}}})
+
+
+def study(
+    without: tuple[str, ...] = (),
+    distill_from: str = 'pretrained',
+    changes: dict[str, Any] | None = None,
+    **more: Any,
+) -> Any:
+    """Inputs of a whole study, less ``without``, and ``more``; ``changes`` are those of the parameters."""
     whole = {
         'structures': {'ordered': crystal('Li', 'Cl'), 'salt': crystal('Li', 'Br')},
         'finetune_structures': {'bromide': crystal('Li', 'Br')},
@@ -43,7 +75,9 @@ def study(without: tuple[str, ...] = (), distill_from: str = 'pretrained', **mor
         'contrast': crystal('Li', 'Cl'),
         'codes': {'python': SimpleNamespace()},
         'calculator': SimpleNamespace(get_dict=lambda: {'name': 'chgnet'}),
-        'parameters': SimpleNamespace(get_dict=lambda: {'distill_from': distill_from}),
+        'parameters': SimpleNamespace(
+            get_dict=lambda: merge(demo(), {**(changes or {}), 'distill_from': distill_from})
+        ),
     }
     chosen = {key: value for key, value in {**whole, **more}.items() if key not in without}
     return AttributesFrozendict(
@@ -51,7 +85,17 @@ def study(without: tuple[str, ...] = (), distill_from: str = 'pretrained', **mor
     )
 
 
-POTENTIALS = {'checkpoint': potential('Li', 'Cl', 'Br'), 'frozen': potential('Li', 'Cl', 'Br')}
+POTENTIALS = {'checkpoint': potential('Li', 'Cl', 'Br', form='checkpoint'), 'frozen': potential('Li', 'Cl', 'Br')}
+OLD = potential('Li', 'Cl', 'Br', form='checkpoint', needs_migration=True)
+SEVERAL = potential('Li', 'Cl', 'Br', form='checkpoint', heads=('pbe', 'pbesol'))
+FROM_STUDENT = ('structures', 'calculator', 'finetune_structures')
+
+
+@pytest.fixture(autouse=True)
+def profile(aiida_profile):
+    """The sections are handed to the checks of their chains as nodes."""
+
+
 NO_LABELS = ('structures', 'calculator')
 
 
@@ -85,7 +129,7 @@ NO_LABELS = ('structures', 'calculator')
 def test_phases(inputs, phases):
     """A phase runs where its result is needed and was not handed in."""
     assert phases_of(inputs) == phases
-    assert validate_study(inputs) is None
+    assert validate_electrolyte(inputs) is None
 
 
 @pytest.mark.parametrize(
@@ -115,15 +159,60 @@ def test_phases(inputs, phases):
         (study(conductor={'iodide': crystal('Li', 'I')}), 'conductor.iodide: `structures` does not hold I'),
         (study(contrast=crystal('Na')), 'contrast: `structures` does not hold Na'),
         (study(frames=frames('Li', 'Cl')), 'finetune_structures.bromide: `frames` does not hold Br'),
+        (study(without=FROM_STUDENT, student=potential('Li')), 'conductor.exchanged: `student` does not hold Cl'),
         (
-            study(without=('finetune_structures', 'structures', 'calculator'), student=potential('Li')),
-            'conductor.exchanged: `student` does not hold Cl',
+            study(conductor={'contrast': crystal('Li', 'Cl')}),
+            'conductor.contrast: the structure at the port `contrast` is called so: give it another label.',
+        ),
+        # A checkpoint is frozen, unless a release or a head is to be chosen first.
+        (study(without=FROM_STUDENT, student=OLD), 'student: it is a checkpoint of DeePMD-kit 3.0'),
+        (study(without=FROM_STUDENT, student=SEVERAL), 'student: the checkpoint has several heads, pbe, pbesol'),
+        (
+            study(without=FROM_STUDENT, pretrained={'frozen': OLD}),
+            'pretrained.frozen: it is a checkpoint of DeePMD-kit 3.0: bring it up to date with `aiida-dpasse potential '
+            'migrate`',
+        ),
+        # Sections, before the phases that come before them have run for days.
+        (
+            study(changes={'conductivity': {'transport': {'ion': 'Na'}}}),
+            'parameters.conductivity: the structure `exchanged` holds no Na: correct `transport.ion`.',
+        ),
+        (
+            study(changes={'contrast': {'transport': {'ion': 'Na'}}}),
+            'parameters.contrast: the structure `contrast` holds no Na: correct `transport.ion`.',
+        ),
+        (
+            study(changes={'distill': {'dynamics': {'starts': 1000}}}),
+            'distill: parameters: `dynamics.starts` (1000) should not exceed',
+        ),
+        (
+            study(changes={'pretrain': {'train': {'processes': 2}}}),
+            "codes.torchrun: `parameters.pretrain.train.processes` is 2, which PyTorch's `torchrun` starts",
+        ),
+        (
+            study(changes={'active_learning': {'committee': {'train': {'processes': 3, 'backend': 'pytorch'}}}}),
+            'codes.torchrun: `parameters.active_learning.committee.train.processes` is 3',
+        ),
+        (
+            study(changes={'pretrain': {'train': {'input': {'model': {'type_map': ['U']}}}}}),
+            'parameters.pretrain: the type map U lacks Br, Cl, Li of `structures`',
+        ),
+        (
+            study(changes={'distill': {'train': {'input': {'model': {'type_map': ['Li', 'Br']}}}}}),
+            'parameters.distill: the type map Li Br lacks Cl of `conductor`',
+        ),
+        (
+            study(
+                active_learning_frames=frames('Li', 'Cl', 'Br'),
+                changes={'pretrain': {'split': {'validation': 0, 'test': 100}}},
+            ),
+            'pretrain: parameters: `split` takes 100 of the 100 frames, which leaves none to train on',
         ),
     ],
 )
 def test_what_is_missing(inputs, message):
     """Before anything is submitted, one sentence names the input."""
-    found = validate_study(inputs)
+    found = validate_electrolyte(inputs)
     assert found is not None
     assert message in found
     assert '\n' not in found
@@ -131,5 +220,36 @@ def test_what_is_missing(inputs, message):
 
 def test_inputs_that_their_own_ports_refuse():
     """Without parameters or conductor there is nothing to decide."""
-    assert validate_study(study(without=('parameters',))) is None
-    assert validate_study(study(without=('conductor',))) is None
+    assert validate_electrolyte(study(without=('parameters',))) is None
+    assert validate_electrolyte(study(without=('conductor',))) is None
+
+
+def test_a_checkpoint_may_simulate_and_teach():
+    """It is frozen on the way."""
+    checkpoint = potential('Li', 'Cl', 'Br', form='checkpoint')
+    assert _unusable(study(without=FROM_STUDENT, student=checkpoint)) is None
+    assert _unusable(study(without=FROM_STUDENT, pretrained={'frozen': checkpoint})) is None
+
+
+def _unusable(inputs: Any) -> str | None:
+    return _unusable_potentials(inputs, phases_of(inputs))
+
+
+def test_several_processes_with_torchrun():
+    """With the code they are accepted, however deep."""
+    codes = {'python': SimpleNamespace(), 'torchrun': SimpleNamespace()}
+    assert validate_electrolyte(study(codes=codes, changes={'pretrain': {'train': {'processes': 2}}})) is None
+
+
+@pytest.mark.parametrize(
+    ('section', 'split', 'message'),
+    [
+        ('pretrain', {'validation': 1.5}, '`pretrain.split.validation`: it should be a whole number of frames'),
+        ('finetune', {'test': -1}, '`finetune.split.test` should be greater than or equal to 0, got -1'),
+    ],
+)
+def test_impossible_splits(section, split, message):
+    """A part of the frames is a whole number of them, or a fraction below 1."""
+    found = check_parameters(ElectrolyteParameters, merge(demo(), {section: {'split': split}}))
+    assert found is not None
+    assert message in found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.deepmd.training_input import check_input
 from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.parameters.train import TrainParameters
+from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
 from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, _read, expand_presets
+from aiida_dpasse.workflows.speed import SpeedWorkChain
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 
 WHOLE = ('dpa2-', 'finetune-', 'member-', 'student-')
@@ -74,3 +76,37 @@ def test_override_names_another_model():
     )
     assert changed['input']['model']['descriptor']['repformer']['nlayers'] == 5
     assert changed['input']['model']['descriptor']['type'] == 'dpa2'
+
+
+def test_the_papers_number_of_frames():
+    """The initial data and the exploration of its 41 systems make its 54,771 frames, the exploration most of them."""
+    study = ElectrolyteWorkChain.protocol_parameters('dpa-sse')
+    data, learning = study['initial_data'], study['active_learning']
+    dynamics = data['dynamics']
+    starts = 41 * len(data['scales']) * data['perturbations']['number']
+    initial = starts * (dynamics['steps'] // dynamics['interval'] + 1)
+    explored = learning['max_active_iterations'] * learning['explore']['max_candidates']
+    assert (initial, starts * dynamics['steps']) == (4510, 41_000)
+    assert explored == 50_250
+    assert initial + explored == pytest.approx(54_771, rel=0.01)
+    # No system can be left out, and none can take all labels of an iteration.
+    assert 1 <= learning['explore']['max_candidates'] / 41 < learning['explore']['max_per_structure']
+
+
+def test_the_papers_conditions():
+    """What the paper prints about data, tests and dynamics."""
+    study = ElectrolyteWorkChain.protocol_parameters('dpa-sse')
+    assert study['initial_data']['relax']['max_force'] == 0.01
+    assert study['initial_data']['supercell'] == study['active_learning']['explore']['supercell'] == [1, 1, 1]
+    for label in (study['initial_data']['label'], study['active_learning']['label'], study['finetune_data']['label']):
+        assert (label['vasp']['incar']['GGA'], label['vasp']['incar']['ENCUT']) == ('PS', 600)
+        assert label['vasp']['kpoints']['spacing'] == 0.3
+    explore = study['active_learning']['explore']
+    assert explore['md']['ensemble'] == 'npt'
+    assert (max(explore['temperatures']), min(explore['pressures']), max(explore['pressures'])) == (1200, 0, 2)
+    assert study['finetune']['split']['test'] == 40
+    assert (study['conductivity']['temperatures'][0], study['conductivity']['temperatures'][-1]) == (300, 1100)
+    assert study['contrast']['temperatures'] == [300]
+    speed = SpeedWorkChain.protocol_parameters('dpa-sse')
+    assert (speed['ensemble'], speed['temperature']) == ('nvt', 900)
+    assert 1350 in speed['atoms']

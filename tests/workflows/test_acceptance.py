@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
-from aiida.manage.caching import enable_caching
+from aiida.manage.caching import disable_caching, enable_caching
 
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text
@@ -133,3 +134,65 @@ def test_errors_need_frames(inputs):
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
 def test_protocols_are_complete(name):
     assert AcceptanceWorkChain.PARAMETERS.model_validate(AcceptanceWorkChain.protocol_parameters(name))
+
+
+TRANSPORT = {
+    'supercell': [1, 1, 1],
+    'temperatures': [300, 600],
+    'replicas': 1,
+    'md': {
+        'ensemble': 'nvt',
+        'timestep': 1.0,
+        'steps': 40,
+        'trajectory_interval': 2,
+        'thermo_interval': 20,
+        'equilibration': {'ensemble': 'npt', 'steps': 10},
+    },
+    'transport': {'ion': 'Cu'},
+    'hop_length': 2.5,
+    'extrapolate_to': 300.0,
+    'seed': 1,
+}
+
+
+def most_in_flight(node: orm.WorkChainNode) -> tuple[int, int]:
+    """Return how many jobs below ``node`` existed at once at most, from creation to last change, and how many ran."""
+    jobs = [child for child in node.called_descendants if isinstance(child, orm.CalcJobNode)]
+    # An end comes before a beginning of the same time.
+    changes = sorted([(job.ctime, 1) for job in jobs] + [(job.mtime, -1) for job in jobs])
+    now = most = 0
+    for _, change in changes:
+        now += change
+        most = max(most, now)
+    return most, len(jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('limit', [4, 2])
+def test_no_more_jobs_are_in_flight_than_may_be(inputs, copper, limit):
+    """Two structures: six runs and two tests, then four chains of two runs and two analyses each."""
+    given = inputs(limits={'force_mae': 2000.0, 'diffusion_deviation': 3.0}, conductivity=TRANSPORT)
+    given['structures'] = {'a': copper, 'student_a': copper}
+    with disable_caching():
+        outputs, node = run_get_node(AcceptanceWorkChain, **given, max_concurrent=limit)
+    most, jobs = most_in_flight(node)
+    assert (most, jobs) == (limit, 24)
+    # Solid copper diffuses with neither: this is unknown, of each structure at both temperatures.
+    assert node.is_finished_ok, node.exit_message
+    checks = [check for check in outputs['verdict']['checks'] if check['name'].startswith('diffusion')]
+    assert [check['passed'] for check in checks] == [None] * 4
+    chains = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    transport = [link.node for link in chains if link.node.process_label == 'ConductivityWorkChain']
+    found = sorted((next(iter(chain.inputs.structures)), chain.inputs.potential.uuid) for chain in transport)
+    potentials = (given['student'].uuid, given['teacher'].uuid)
+    assert found == sorted((label, uuid) for label in ('a', 'student_a') for uuid in potentials)
+
+
+def test_the_ion_of_the_transport_is_asked_for_at_the_top(inputs):
+    conductivity = {**TRANSPORT, 'transport': {'ion': 'Li'}}
+    with pytest.raises(ValueError, match=r'structures.copper: it holds no Li: correct `transport.ion`'):
+        run_get_node(AcceptanceWorkChain, **inputs(conductivity=conductivity))
+
+
+def test_the_paper_asks_for_two_orders_of_magnitude():
+    assert AcceptanceWorkChain.protocol_parameters('dpa-sse')['limits']['speedup'] == 100.0

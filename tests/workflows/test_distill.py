@@ -190,3 +190,38 @@ def test_protocols_are_valid(codes, name):
     assert dynamics['starts'] == 5
     assert (dynamics['md']['temperature'], dynamics['md']['ensemble']) == (temperature, ensemble)
     assert builder.parameters['label']['max_force'] == 10.0
+
+
+def test_the_paper_labels_its_number_of_frames():
+    """Perturbed frames, those of the runs and their copies: the 8,579 of the paper before the filter."""
+    parameters = DistillWorkChain.protocol_parameters('dpa-sse')
+    sampled = parameters['dynamics']['starts'] * parameters['dynamics']['frames']
+    first, copies = parameters['perturbations']['number'], parameters['sample_perturbations']['number']
+    assert first >= 2000
+    assert first + sampled * (1 + copies) == 8579
+    assert parameters['train']['input']['training']['numb_steps'] == 1000000
+    assert parameters['acceptance']['limits']['speedup'] == 100.0
+
+
+@pytest.mark.slow
+def test_moderate_ends_with_a_verdict_on_transport(codes, pretrained_metals, metals, recipe, acceptance):
+    """The protocol at tiny sizes: the student's transport beside the teacher's, of copper that does not diffuse."""
+    md = {'timestep': 0.5, 'steps': 40, 'trajectory_interval': 2, 'thermo_interval': 20}
+    conductivity = {
+        'supercell': [1, 1, 1],
+        'temperatures': [50, 100],
+        'replicas': 1,
+        'md': {**md, 'equilibration': {'ensemble': 'nvt', 'steps': 10}, 'watch': None},
+        'transport': {'ion': 'Cu'},
+    }
+    limits = {**acceptance['limits'], 'diffusion_deviation': 3.0, 'activation_deviation': 3.0}
+    own = {**acceptance, 'limits': limits, 'conductivity': conductivity}
+    parameters = DistillWorkChain.protocol_parameters('moderate', {'acceptance': own})
+    assert parameters['acceptance']['conductivity']['extrapolate_to'] == 300.0
+    copper, teacher = {'copper': metals['copper']}, pretrained_metals.outputs.frozen
+    outputs, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, {**parameters, **recipe}))
+    assert node.is_finished_ok, node.exit_message
+    assert outputs['verdict']['accepted']
+    checks = {check['name']: check['passed'] for check in outputs['verdict']['checks']}
+    assert [passed for name, passed in checks.items() if name.startswith('diffusion')] == [None, None]
+    assert all(child.process_state.value == 'finished' for child in node.called_descendants)

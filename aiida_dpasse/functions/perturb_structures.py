@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida import orm
 from aiida.engine import calcfunction
 
@@ -13,8 +16,10 @@ from aiida_dpasse.structures.perturb import perturb
 
 
 @calcfunction
-def perturb_structures(parameters: orm.Dict, **structures: orm.StructureData) -> FramesData:
-    """Return perturbed supercells of all structures; each frame's source is the structure's link label.
+def perturb_structures(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> FramesData:
+    """Return perturbed supercells of all structures; each frame's source is the structure's label.
+
+    :param inputs: the ``structures`` by label.
 
     ``parameters`` holds ``supercell``, ``scales`` (linear), ``perturbations`` (``number`` per scale,
     ``cell_fraction``,
@@ -23,6 +28,9 @@ def perturb_structures(parameters: orm.Dict, **structures: orm.StructureData) ->
     :raises ValueError: for partial occupancies, or if no draw keeps the atoms apart.
     """
     settings = parameters.get_dict()
+    given: Any = inputs.get('structures')
+    # Chains that are not converted yet give the bare labels.
+    structures: Any = given if isinstance(given, Mapping) else inputs
     sets = []
     for label in sorted(structures):
         crystal = supercell_of(structures[label], settings['supercell'])

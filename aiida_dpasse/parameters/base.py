@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aiida_dpasse.merging import merge
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -49,6 +51,11 @@ def _known_names(model: type[Parameters], parents: list[str]) -> list[str]:
     return sorted(level.get('properties', {}))
 
 
+def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that are set: AiiDA hands validators those that were set to None as well."""
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
 def parameters_validator(model: type[Parameters], name: str = 'parameters') -> Callable[[Any, Any], str | None]:
     """Return a port validator that checks a `Dict` against ``model``."""
 
@@ -57,3 +64,9 @@ def parameters_validator(model: type[Parameters], name: str = 'parameters') -> C
         return f'{name}: {message}' if message else None
 
     return validate
+
+
+def objection_to_retry(settings: Parameters, retry: dict[str, Any] | None) -> str | None:
+    """Return one clause if ``retry``, laid over the other ``settings``, is not accepted."""
+    message = check_parameters(type(settings), merge(settings.model_dump(exclude={'retry'}), retry or {}))
+    return message and f'in `retry`, {message}'

@@ -31,7 +31,7 @@ class TaughtFramesWorkChain(DpasseWorkChain):
         structures = self.inputs.structures
         self.ctx.plan = plan_distill(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
         self.ctx.perturbed = perturb_structures(
-            self.ctx.plan['perturb'], **structures, metadata={'call_link_label': 'perturb'}
+            self.ctx.plan['perturb'], structures=dict(structures), metadata={'call_link_label': 'perturb'}
         )
         self.ctx.starts = structures_from_frames(
             self.ctx.perturbed, self.ctx.plan['starts'], metadata={'call_link_label': 'starts'}

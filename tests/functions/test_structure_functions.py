@@ -9,6 +9,7 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.exchange_sites import exchange_sites
+from aiida_dpasse.functions.frames_from_structures import frames_from_structures
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.perturb_frames import perturb_frames
 from aiida_dpasse.functions.perturb_structures import perturb_structures
@@ -58,20 +59,32 @@ def test_exchange_and_substitute():
 
 def test_perturb_structures_counts_sources_and_seeds():
     structures = {'lpscl': node(argyrodite('Cl', primitive=True)), 'libr': node(rock_salt('Br'))}
-    frames = perturb_structures(orm.Dict(PERTURB), **structures)
+    frames = perturb_structures(orm.Dict(PERTURB), structures=structures)
     assert frames.formulas == {'Br4Li4': 6, 'Cl1Li6P1S5': 6}
     assert not frames.labelled
     salt, electrolyte = frames.sets()
     assert set(salt.sources) == {'libr'}
     assert list(electrolyte.reasons) == ['perturbed at scale 0.98'] * 3 + ['perturbed at scale 1.02'] * 3
-    assert perturb_structures(orm.Dict(PERTURB), **structures).ids() == frames.ids()
-    assert perturb_structures(orm.Dict({**PERTURB, 'seed': 6}), **structures).ids() != frames.ids()
+    assert perturb_structures(orm.Dict(PERTURB), structures=structures).ids() == frames.ids()
+    assert perturb_structures(orm.Dict({**PERTURB, 'seed': 6}), structures=structures).ids() != frames.ids()
     # A structure's frames do not depend on what else is in the study.
-    assert perturb_structures(orm.Dict(PERTURB), libr=structures['libr']).ids() == frames.ids()[:6]
+    assert perturb_structures(orm.Dict(PERTURB), structures={'libr': structures['libr']}).ids() == frames.ids()[:6]
+
+
+def test_a_structure_may_have_any_label():
+    structures = {label: node(rock_salt('Br')) for label in ('parameters', 'metadata', 'structures')}
+    sources = [
+        str(source)
+        for item in perturb_structures(orm.Dict(PERTURB), structures=structures).sets()
+        for source in item.sources
+    ]
+    assert {label: sources.count(label) for label in structures} == dict.fromkeys(structures, 6)
+    [crystals] = frames_from_structures(structures=structures).sets()
+    assert sorted(crystals.sources) == sorted(structures)
 
 
 def test_perturb_frames_keeps_where_they_come_from():
-    frames = perturb_structures(orm.Dict(PERTURB), libr=node(rock_salt('Br')))
+    frames = perturb_structures(orm.Dict(PERTURB), structures={'libr': node(rock_salt('Br'))})
     parameters = {'number': 2, 'cell_fraction': 0.01, 'displacement': 0.05, 'closest': 1.0, 'seed': 3}
     copies = perturb_frames(frames, orm.Dict(parameters))
     assert copies.frames == 12

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from ase.build import bulk
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.workflows.label import LabelWorkChain, share_of
+from aiida_dpasse.workflows.label import LabelWorkChain
 
 FLAKY = '''
 import hashlib
@@ -74,7 +75,7 @@ def label(code, sets, calculator=None, **overrides):
 
 def jobs(node) -> list[str]:
     """Link labels of the jobs of a chain."""
-    triples = node.base.links.get_outgoing(node_class=orm.CalcJobNode).all()
+    triples = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
     return sorted(triple.link_label for triple in triples)
 
 
@@ -89,7 +90,7 @@ def test_batches_bad_frames_and_duplicates(python_code):
     assert [entry['reason'].split(':')[0] for entry in account['failed']] == ['NotImplementedError'] * 2
     assert sorted(results['frames'].ids()) == sorted(str(identity) for identity in good.ids)
     # Each batch got one of the two strange frames.
-    assert jobs(node) == ['batch_000', 'batch_000_retry', 'batch_001', 'batch_001_retry']
+    assert jobs(node) == ['batch_0000', 'batch_0000_s01', 'batch_0001', 'batch_0001_s01']
 
 
 def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_path):
@@ -105,7 +106,7 @@ def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_
     frames = copper(12)
     results, node = label(code, [frames], {'name': 'flaky:Flaky', 'memory': str(memory)}, batch_size=12)
     assert node.is_finished_ok, node.exit_message
-    assert jobs(node) == ['batch_000', 'batch_000_retry']
+    assert jobs(node) == ['batch_0000', 'batch_0000_s01']
     account = results['account']
     assert (account['admitted'], account['failed']) == (12, [])
     assert account['retried'] == len(list(memory.iterdir())) > 0
@@ -129,7 +130,7 @@ def test_only_failures_have_their_own_code(python_code):
 def test_a_labeller_that_cannot_start_is_not_tried_twice(python_code):
     _, node = label(python_code, [copper(1)], {'name': 'no_such_module:Calculator'})
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
-    assert jobs(node) == ['batch_000']
+    assert jobs(node) == ['batch_0000']
 
 
 def test_every_node_has_a_creator(python_code):
@@ -155,13 +156,3 @@ def test_every_node_has_a_creator(python_code):
 def test_refusals(python_code, overrides, sentence):
     with pytest.raises(ValueError, match=sentence):
         label(python_code, [copper(1)], **overrides)
-
-
-def test_chains_beside_each_other_share_the_limit():
-    for limit in range(1, 30):
-        for chains in range(1, 30):
-            share = share_of(limit, chains)
-            assert share >= 1
-            # As many chains as the limit allows run at once.
-            assert share * min(limit, chains) <= limit
-    assert share_of(20, 3) == 6

@@ -73,14 +73,11 @@ def test_perturb_structures_counts_sources_and_seeds():
 
 def test_a_structure_may_have_any_label():
     structures = {label: node(rock_salt('Br')) for label in ('parameters', 'metadata', 'structures')}
-    sources = [
-        str(source)
-        for item in perturb_structures(orm.Dict(PERTURB), structures=structures).sets()
-        for source in item.sources
-    ]
+    frames = perturb_structures(orm.Dict(PERTURB), structures=structures)
+    sources = [str(source) for item in frames.sets() for source in item.sources]
     assert {label: sources.count(label) for label in structures} == dict.fromkeys(structures, 6)
-    [crystals] = frames_from_structures(structures=structures).sets()
-    assert sorted(crystals.sources) == sorted(structures)
+    crystals = frames_from_structures(structures=structures).sets()
+    assert sorted(str(source) for item in crystals for source in item.sources) == sorted(structures)
 
 
 def test_perturb_frames_keeps_where_they_come_from():

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from typing import Any, ClassVar
 
+from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
-from aiida_dpasse.drivers.job import FRAMES, JOB, OUTPUT, RESULT
+from aiida_dpasse.drivers.job import FRAMES, JOB, MANIFEST, OUTPUT, RESULT
 from aiida_dpasse.drivers.package import driver_version, pack_driver
 from aiida_dpasse.exit_codes import exit_code, job_exit_codes
 
-__all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation')
+__all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation', 'check_manifest')
+
+
+def check_manifest(retrieved: orm.FolderData) -> str | None:
+    """Return one clause if a file of the driver's output did not come home, or other than the driver wrote it.
+
+    :param retrieved: what came home, the driver's result among it.
+    :raises ValueError: if the result cannot be read.
+    """
+    repository = retrieved.base.repository
+    result = json.loads(repository.get_object_content(RESULT))
+    for name, written in result[MANIFEST].items():
+        try:
+            content = repository.get_object_content(f'{OUTPUT}/{name}', mode='rb')
+        except FileNotFoundError:
+            return f'{name} is missing'
+        if len(content) != written['size']:
+            return f'{name} has {len(content)} bytes, the driver wrote {written["size"]}'
+        if hashlib.sha256(content).hexdigest() != written['sha256']:
+            return f'{name} is not what the driver wrote'
+    return None
 
 
 class DriverCalculation(CalcJob):
@@ -48,6 +70,12 @@ class DriverCalculation(CalcJob):
             spec,
             'ERROR_NO_RESULT',
             message='The driver left no readable result: {reason}',
+            invalidates_cache=True,
+        )
+        exit_code(
+            spec,
+            'ERROR_DAMAGED_OUTPUT',
+            message='What came home is damaged ({reason}): run the job again.',
             invalidates_cache=True,
         )
 

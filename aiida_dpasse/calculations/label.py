@@ -2,100 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from importlib.util import find_spec
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
-from pydantic import Field, model_validator
+from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, RELAXATION, limits_of
+from aiida_dpasse.drivers.admission import limits_of
+from aiida_dpasse.drivers.labellers import KNOWN
 from aiida_dpasse.drivers.records import JOURNAL
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.parameters.base import Parameters, parameters_validator
+from aiida_dpasse.parameters.base import given, parameters_validator
+from aiida_dpasse.parameters.label import LabelJobParameters, RelaxationParameters
 
-
-class DynamicsParameters(Parameters):
-    """Short Langevin dynamics from every frame, whose samples are labelled."""
-
-    temperature: float = Field(gt=0, description='Temperature at the start, in K.')
-    final_temperature: float | None = Field(
-        default=None, gt=0, description='Temperature at the end, in K, reached evenly; by default it stays.'
-    )
-    steps: int = Field(gt=0, description='Number of steps from each frame.')
-    interval: int = Field(gt=0, description='A sample is taken at the start and every so many steps.')
-    timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
-    friction: float = Field(
-        default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'
-    )
-    seed: int = Field(default=DYNAMICS['seed'], ge=0, description='Seed of the velocities and of the thermostat.')
-
-    @model_validator(mode='after')
-    def _samples(self) -> DynamicsParameters:
-        if self.interval > self.steps:
-            raise ValueError(f'`interval` ({self.interval}) should not be greater than `steps` ({self.steps})')
-        return self
-
-
-class RelaxationParameters(Parameters):
-    """Relaxation of every frame, which is labelled when it is done."""
-
-    max_force: float = Field(
-        default=RELAXATION['max_force'], gt=0, description='Largest force when it is done, in eV/A.'
-    )
-    steps: int = Field(
-        default=RELAXATION['steps'], gt=0, description='A frame that is not relaxed after so many steps has failed.'
-    )
-    cell: bool = Field(
-        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at no pressure.'
-    )
-
-
-class LabelJobParameters(Parameters):
-    """Which frames and labels are admitted, and whether dynamics is run from each frame, or it is relaxed."""
-
-    max_force: float = Field(
-        default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
-    )
-    max_stress: float | None = Field(
-        default=None, gt=0, description='A frame with a component of the stress above this, in GPa, is rejected.'
-    )
-    max_energy_deviation: float | None = Field(
-        default=None,
-        gt=0,
-        description='A frame whose energy, in eV an atom, is farther than this from the median of its formula in its '
-        'batch is rejected; batches of fewer than four frames have no outliers.',
-    )
-    minimum_distance: float = Field(
-        default=LIMITS['minimum_distance'],
-        ge=0,
-        description='A frame with two atoms nearer than this, in A, is rejected unlabelled.',
-    )
-    minimum_contact: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description='A frame with two atoms nearer than this fraction of the sum of their covalent radii is rejected '
-        'unlabelled.',
-    )
-    mode: Literal['strict', 'audit'] = Field(
-        default='strict',
-        description='`strict` rejects; `audit` admits whatever is finite and lists in the account what it would have '
-        'rejected.',
-    )
-    dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
-    relaxation: RelaxationParameters | None = Field(
-        default=None, description='Relax each frame; a program of your own cannot.'
-    )
-
-    @model_validator(mode='after')
-    def _one(self) -> LabelJobParameters:
-        if self.dynamics is not None and self.relaxation is not None:
-            raise ValueError('`dynamics` and `relaxation` exclude each other: set one of them to null')
-        return self
+__all__ = ('LabelCalculation', 'RelaxationParameters', 'validate_calculator')
 
 
 def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
@@ -103,7 +28,7 @@ def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
     if calculator is None:
         return None
     name = calculator.get_dict().get('name')
-    if isinstance(name, str) and name:
+    if isinstance(name, str) and _may_exist(name):
         return None
     return (
         f'calculator: `name` should be a calculator of ASE, `chgnet` or `module:Class`, got {name!r}; '
@@ -111,16 +36,28 @@ def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
     )
 
 
+def _may_exist(name: str) -> bool:
+    """Whether a calculator of this name may exist on the code's computer: ASE's own are known here as well."""
+    module, colon, attribute = name.partition(':')
+    if colon:
+        return all(part.isidentifier() for part in [*module.split('.'), attribute])
+    if name in KNOWN or name in ase_names:
+        return True
+    return name.isidentifier() and find_spec(f'ase.calculators.{name}') is not None
+
+
 def validate_labelling(inputs: Any, _: Any = None) -> str | None:
     """Return one sentence unless either calculator or potential is given, and it knows all elements."""
+    inputs = given(inputs)
     if ('calculator' in inputs) == ('potential' in inputs):
-        given = 'both are' if 'calculator' in inputs else 'neither is'
-        return f'calculator, potential: give one of them to label with; {given} given.'
+        found = 'both are' if 'calculator' in inputs else 'neither is'
+        return f'calculator, potential: give one of them to label with; {found} given.'
     return validate_teacher(inputs)
 
 
 def validate_teacher(inputs: Any) -> str | None:
     """Return one sentence if a potential is to label, and lacks an element of the frames or structures."""
+    inputs = given(inputs)
     if 'potential' not in inputs:
         return None
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
@@ -132,6 +69,14 @@ def validate_teacher(inputs: Any) -> str | None:
             'elements.'
         )
     return None
+
+
+def time_to_run(walltime_s: int | None) -> float | None:
+    """Return the seconds after which the driver ends by itself, so that what it finished is written before the
+    walltime."""
+    if walltime_s is None:
+        return None
+    return walltime_s - min(300.0, max(5.0, 0.1 * walltime_s))
 
 
 class LabelCalculation(DriverCalculation):
@@ -184,7 +129,7 @@ class LabelCalculation(DriverCalculation):
         exit_code(
             spec,
             'ERROR_INTERRUPTED',
-            message='The job ended early, with what it finished attached: label the failed frames again.',
+            message='The job ended early ({reason}), with what it finished attached: label the failed frames again.',
             invalidates_cache=True,
         )
         exit_code(
@@ -206,6 +151,7 @@ class LabelCalculation(DriverCalculation):
             'calculator': self.inputs.calculator.get_dict() if 'calculator' in self.inputs else None,
             'potential': None,
             'parameters': limits_of(self.inputs.parameters.get_dict(), self.inputs.frames.elements),
+            'seconds': time_to_run(self.inputs.metadata.options.get('max_wallclock_seconds')),
         }
         if 'potential' in self.inputs:
             # The suffix tells DeePMD-kit the backend.

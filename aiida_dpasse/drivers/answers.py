@@ -9,38 +9,44 @@ import numpy as np
 
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.drivers.admission import Labels
-from aiida_dpasse.drivers.records import requested_ids, settle, sound_frames
+from aiida_dpasse.drivers.records import Unreached, requested_ids, settle, sound_frames
+from aiida_dpasse.runs import Run
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
 #: Largest distance in A between an atom as it was given and as the program had it: their files have eight decimals.
 MOVED = 1e-6
 
 
-def jobs_by_formula(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[str, FrameSet]:
-    """Return the frames that are worth labelling, without labels, as one job ``frames_<formula>`` for each formula."""
+def jobs_by_formula(what: str, sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[Run, FrameSet]:
+    """Return the frames that are worth labelling, without labels, as one job for each formula.
+
+    :param what: kind of the jobs.
+    """
     sound = concatenate(item.take(sound_frames(item, limits)).with_labels() for item in sets)
-    return {f'frames_{item.formula}': item for item in sound if len(item)}
+    items = [item for item in sound if len(item)]
+    return {Run(what, number, data=item.formula): item for number, item in enumerate(items)}
 
 
-def jobs_by_frame(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[str, FrameSet]:
-    """Return the frames that are worth labelling, without labels, as one job ``frame_<id>`` for each."""
-    items = jobs_by_formula(sets, limits).values()
+def jobs_by_frame(what: str, sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[Run, FrameSet]:
+    """Return the frames that are worth labelling, without labels, as one job for each; ``what`` as in
+    `jobs_by_formula`."""
+    items = jobs_by_formula(what, sets, limits).values()
     starts = [item.take([index]) for item in items for index in range(len(item))]
-    return {f'frame_{start.ids[0]}': start for start in starts}
+    return {Run(what, number, data=str(start.ids[0])): start for number, start in enumerate(starts)}
 
 
 def settle_jobs(
     sets: Sequence[FrameSet],
-    jobs: Mapping[str, FrameSet],
-    read: Callable[[str], tuple[list[CalculatedFrame], str]],
+    jobs: Mapping[Run, FrameSet],
+    read: Callable[[Run], tuple[list[CalculatedFrame], str]],
     program: str,
     limits: Mapping[str, Any],
     temperature: Callable[..., float],
 ) -> tuple[list[FrameSet], dict[str, Any]]:
     """Return the labelled sets and the account of `settle` for the frames of ``sets``.
 
-    :param jobs: the frames of each job, by its name.
-    :param read: gives, for the name of a job, what it answered and why it answered no more.
+    :param jobs: the frames of each job.
+    :param read: gives, for a job, what it answered and why it answered no more.
     :param program: its name.
     :param limits: what is admitted, ``dynamics`` and ``relaxation``.
     :param temperature: gives the temperature (K) of a step of the dynamics.
@@ -77,7 +83,7 @@ def job_outcomes(
     :param temperature: gives the temperature (K) of a step of ``dynamics``.
     """
     names = requested_ids([item], dynamics)
-    outcomes: dict[str, Labels | str] = dict.fromkeys(names, end)
+    outcomes: dict[str, Labels | str] = dict.fromkeys(names, Unreached(end))
     other = f'{program} had another cell, other atoms or positions'
     if dynamics is None:
         answers = zip(names, done, strict=False)
@@ -118,7 +124,7 @@ def relaxation_outcome(
     """
     name = str(item.ids[0])
     if not done:
-        return {name: end}, {}
+        return {name: Unreached(end)}, {}
     last = done[-1]
     if last.symbols != item.symbols:
         return {name: f'{program} had other atoms'}, {}

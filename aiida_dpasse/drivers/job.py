@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -12,6 +13,8 @@ JOB = 'job.json'
 RESULT = 'output.json'
 OUTPUT = 'output'
 FRAMES = 'frames'
+#: Entry of the result that lists the files of the output folder.
+MANIFEST = 'files'
 
 
 def read_job(arguments: list[str]) -> dict[str, Any]:
@@ -20,10 +23,29 @@ def read_job(arguments: list[str]) -> dict[str, Any]:
 
 
 def write_result(result: dict[str, Any]) -> None:
-    """Write ``output.json`` in one move, so that a killed job never leaves half of it; nan becomes null."""
+    """Write ``output.json`` in one move, so that a killed job never leaves half of it; nan becomes null.
+
+    The files of ``output/``, which have to be there by then, are listed as `MANIFEST`.
+    """
     temporary = Path(f'{RESULT}.part')
-    temporary.write_text(json.dumps(_without_nan(result)))
+    temporary.write_text(json.dumps(_without_nan({**result, MANIFEST: manifest()})))
     os.replace(temporary, RESULT)
+
+
+def manifest(folder: str | Path = OUTPUT) -> dict[str, dict[str, Any]]:
+    """Return ``sha256`` and ``size`` (bytes) of every file below ``folder``, by its path there.
+
+    What comes home is held against it; the driver writes it into its result.
+    """
+    root = Path(folder)
+    files = sorted(path for path in root.rglob('*') if path.is_file())
+    return {
+        path.relative_to(root).as_posix(): {
+            'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
+            'size': path.stat().st_size,
+        }
+        for path in files
+    }
 
 
 def _without_nan(value: Any) -> Any:

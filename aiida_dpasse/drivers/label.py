@@ -4,6 +4,7 @@ failed."""
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,43 @@ from aiida_dpasse.drivers.records import (
     FAILED,
     JOURNAL,
     REJECTED,
+    UNREACHED,
     Journal,
     collect,
     one_line,
     read_journal,
     requested_ids,
     sound_frames,
+    without_cut_run,
 )
 from aiida_dpasse.drivers.relaxation import relax
+
+#: When the driver began, in seconds.
+BEGUN = time.monotonic()
+
+
+class OutOfTimeError(Exception):
+    """The job is to end before the scheduler ends it."""
+
+
+class TimedJournal(Journal):
+    """A journal that ends the job in time: what is done by then comes home whole.
+
+    :param seconds: how long the job may run; None for as long as it takes.
+    """
+
+    def __init__(self, seconds: float | None):
+        super().__init__()
+        self._seconds, self._last, self._longest = seconds, BEGUN, 0.0
+
+    def _add(self, record: dict[str, Any]) -> None:
+        super()._add(record)
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+        # The next record may take as long as the longest did.
+        if self._seconds is not None and now + self._longest > BEGUN + self._seconds:
+            raise OutOfTimeError
 
 
 def label_set(
@@ -66,6 +96,8 @@ def run_set(
             for sample, labels in sample_dynamics(start, sampler, limits['dynamics']):
                 journal.judge(names[done], member, sample, labels, limits)
                 done += 1
+        except OutOfTimeError:
+            raise
         except Exception as error:  # the calculator broke off: this run ends, the next one starts
             sampler.calculator.reset()
             end = one_line(error)
@@ -98,8 +130,8 @@ def main(arguments: list[str]) -> int:
     job = read_job(arguments)
     limits = job['parameters']
     sets = read_dataset(FRAMES)
-    error = None
-    with Journal() as journal:
+    error, stopped = None, False
+    with TimedJournal(job.get('seconds')) as journal:
         try:
             if job['potential'] is not None:
                 labeller: CalculatorLabeller | PotentialLabeller = PotentialLabeller(job['potential'])
@@ -107,19 +139,25 @@ def main(arguments: list[str]) -> int:
                 labeller = CalculatorLabeller(make_calculator(**job['calculator']))
         except Exception as exception:  # no frame can be labelled, and each has to say so
             error = one_line(exception)
-            for identity in requested_ids(sets, limits['dynamics']):
-                journal.discard(identity, FAILED, f'the labeller did not start ({error})')
         else:
             act = label_set if limits['dynamics'] is None else run_set
             act = relax_set if limits.get('relaxation') else act
-            for member, item in enumerate(sets):
-                act(item, member, labeller, limits, journal)
+            try:
+                for member, item in enumerate(sets):
+                    act(item, member, labeller, limits, journal)
+            except OutOfTimeError:
+                stopped = True
     records = read_journal(Path(JOURNAL).read_text())
+    if stopped:
+        records = without_cut_run(records, limits['dynamics'])
+    if error is not None:
+        reason = f'the labeller did not start ({error})'
+        records = [{'id': i, 'state': FAILED, 'reason': reason} for i in requested_ids(sets, limits['dynamics'])]
     admitted, account = collect(records, sets, requested_ids(sets, limits['dynamics']), limits)
     # Written aside and moved: a half-written dataset is never taken for a whole one.
     write_dataset(admitted, f'{OUTPUT}.part/{FRAMES}')
     if admitted:
         os.replace(f'{OUTPUT}.part', OUTPUT)
-    write_result({'account': account, 'error': error})
+    write_result({'account': account, 'error': error, 'stopped': stopped and bool(account[UNREACHED])})
     Path(JOURNAL).unlink()
     return 0

@@ -21,6 +21,8 @@ from aiida_dpasse.drivers.admission import Labels, finite, objection_to_geometry
 JOURNAL = 'journal.jsonl'
 NOT_REACHED = 'the job ended before this frame was done'
 ADMITTED, REJECTED, FAILED = 'admitted', 'rejected', 'failed'
+#: Entry of an account: the ids of the failed frames that the program never had a go at.
+UNREACHED = 'unreached'
 STRICT, AUDIT = 'strict', 'audit'
 
 
@@ -49,6 +51,10 @@ def one_line(error: Exception) -> str:
     return f'{type(error).__name__}: {text}'[:300] if text else type(error).__name__
 
 
+class Unreached(str):
+    """Why there is no answer for a frame, where the program had no go at it: it is worth asking again."""
+
+
 class Records:
     """What became of each frame, in memory; `Journal` writes it to a file as well."""
 
@@ -69,7 +75,8 @@ class Records:
         if objection and not audit:
             self.discard(identity, REJECTED, objection)
         elif not isinstance(outcome, Labels):
-            self.discard(identity, FAILED, outcome if isinstance(outcome, str) else one_line(outcome))
+            reason = outcome if isinstance(outcome, str) else one_line(outcome)
+            self.discard(identity, FAILED, reason, reached=not isinstance(outcome, Unreached))
         else:
             volume = float(np.linalg.det(frame.cells[0]))
             objection = objection or objection_to_labels(outcome, volume, limits)
@@ -80,9 +87,12 @@ class Records:
                 labelled = frame.with_labels([outcome.energy], [outcome.forces], virials)
                 self.admit(identity, member, labelled, objection)
 
-    def discard(self, identity: str, state: str, reason: str) -> None:
-        """Record a frame that was rejected or failed, and why."""
-        self._add({'id': identity, 'state': state, 'reason': reason})
+    def discard(self, identity: str, state: str, reason: str, reached: bool = True) -> None:
+        """Record a frame that was rejected or failed, and why.
+
+        :param reached: whether the program had a go at the frame.
+        """
+        self._add({'id': identity, 'state': state, 'reason': str(reason), **({} if reached else {'reached': False})})
 
     def admit(self, identity: str, member: int, frame: FrameSet, objection: str | None = None) -> None:
         """Record a labelled frame (a set of one), which belongs to the formula of input set ``member``.
@@ -141,6 +151,19 @@ def read_journal(text: str) -> list[dict[str, Any]]:
     return records
 
 
+def without_cut_run(records: Sequence[dict[str, Any]], dynamics: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the records without those of a dynamics that the end of the job cut short, if others came to their end.
+
+    It is worth asking again, from its start; one that is all that the job did is kept as far as it came.
+    """
+    if dynamics is None or not records:
+        return list(records)
+    last = records[-1]['id'].partition(':')[0]
+    cut = [record for record in records if record['id'].partition(':')[0] == last]
+    whole = len(cut) == 1 + dynamics['steps'] // dynamics['interval']
+    return list(records) if whole or len(cut) == len(records) else list(records[: -len(cut)])
+
+
 def collect(
     records: Sequence[dict[str, Any]],
     sets: Sequence[FrameSet],
@@ -152,8 +175,9 @@ def collect(
     :param sets: the frames that the job was given.
     :param requested: the names of :func:`requested_ids`; those without a record count as failed.
     :param limits: ``mode`` and ``max_energy_deviation`` (eV an atom), which needs to know all frames of a set.
-    :returns: the labelled sets, and ``{requested, admitted, rejected, failed, objections}``, the last three as lists of
-        ``{id, reason}``; objections are those to admitted frames, which only the mode ``audit`` has.
+    :returns: the labelled sets, and ``{requested, admitted, rejected, failed, objections, unreached}``: rejected,
+        failed and objections as lists of ``{id, reason}``; objections are those to admitted frames, which only the mode
+        ``audit`` has; unreached are the ids of the failed that the program never had a go at.
     """
     records = _without_outliers(records, sets, limits)
     missing = Counter(requested)
@@ -167,7 +191,9 @@ def collect(
         },
         'objections': [{'id': r['id'], 'reason': r['objection']} for r in records if r.get('objection')],
     }
-    account[FAILED] += [{'id': identity, 'reason': NOT_REACHED} for identity in missing.elements()]
+    left = list(missing.elements())
+    account[FAILED] += [{'id': identity, 'reason': NOT_REACHED} for identity in left]
+    account[UNREACHED] = [r['id'] for r in records if r['state'] == FAILED and not r.get('reached', True)] + left
     labelled = []
     for member, item in enumerate(sets):
         mine = [record for record in records if record['state'] == ADMITTED and record['set'] == member]
@@ -191,7 +217,7 @@ def settle(
     sets: Sequence[FrameSet],
     outcomes: Mapping[str, Labels | Exception | str],
     limits: Mapping[str, Any],
-    missing: str = NOT_REACHED,
+    missing: str = Unreached(NOT_REACHED),
     samples: Mapping[str, FrameSet] | None = None,
 ) -> tuple[list[FrameSet], dict[str, Any]]:
     """Return what :func:`collect` does, for a program whose answers are all there: no journal is needed.

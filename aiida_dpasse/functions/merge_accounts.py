@@ -8,33 +8,46 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.drivers.records import ADMITTED, FAILED, REJECTED
+from aiida_dpasse.functions.select_failed import failed_ids
+from aiida_dpasse.runs import Runs
 
 State = tuple[str, str]
 
 
 @calcfunction
-def merge_accounts(plan: orm.Dict, **accounts: orm.Dict) -> orm.Dict:
+def merge_accounts(plan: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     """Return the account of all batches: ``requested`` = ``admitted`` + the numbers of ``rejected`` and of
     ``failed``; ``objections`` name what only an audit admitted.
 
-    ``accounts`` holds those of the jobs, by key: ``batch_000``, and ``batch_000_retry`` of its failed frames.
-    A frame ends as its
-    last job says; a batch without an account failed as a whole; a frame that was given twice is rejected the
-    second time.
-    ``retried`` counts the frames that got a second job, ``calculations`` how often the program that labels was started,
-    further attempts within one job among it.
+    A frame ends as its last job says; a batch without an account failed as a whole; a frame that was given twice is
+    rejected the second time. ``retried`` counts the frames that got a second job, ``calculations`` how often the
+    program that labels was started, further attempts within one job among it.
+
+    :param plan: that of `plan_label`.
+    :param inputs: as ``accounts`` those of the jobs by the ids of their runs: `Run('batch', n)`, and its segments 1, 2
+        and so on for the frames that were asked for again.
     """
+    accounts = inputs.get('accounts', {})
     states: list[tuple[str, State]] = [
         (identity, (REJECTED, 'the same frame was given before')) for identity in plan['duplicates']
     ]
     retried = 0
+    runs = Runs.from_dict(plan['runs'])
     for key, names in plan['batches'].items():
-        final = _states(names, accounts.get(key), f'the job {key} left no account')
-        if f'{key}_retry' in accounts:
-            again = {name for name, (state, _) in final.items() if state == FAILED and ':' not in name}
-            names_again = [name for name in names if name.partition(':')[0] in again]
-            final |= _states(names_again, accounts[f'{key}_retry'], '')
-            retried += len(again)
+        run = runs[key]
+        final = _states(names, accounts.get(key), f'the job {run.label} left no account')
+        asked, before = {name for name in names if ':' not in name}, [accounts[key]] if key in accounts else []
+        again: set[str] = set()
+        # Every segment but the first and the last brought something: there are not more of them than names.
+        for segment in range(1, len(names) + 3):
+            account = accounts.get(run.follow('batch', segment=segment).id)
+            if account is not None:
+                if before:
+                    asked = set(failed_ids(before[-1], before[:-1]))
+                again |= asked
+                final |= _states([name for name in names if name.partition(':')[0] in asked], account, '')
+                before.append(account)
+        retried += len(again)
         states += final.items()
     merged: dict[str, Any] = {
         'requested': len(states),

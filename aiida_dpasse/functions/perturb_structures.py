@@ -14,8 +14,9 @@ from aiida_dpasse.structures.perturb import perturb
 
 @calcfunction
 def perturb_structures(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> FramesData:
-    """Return perturbed supercells of all structures; each frame's source is the structure's link label,
-    ``structures__<label>``.
+    """Return perturbed supercells of all structures; each frame's source is the structure's label.
+
+    :param inputs: the ``structures`` by label.
 
     ``parameters`` holds ``supercell``, ``scales`` (linear), ``perturbations`` (``number`` per scale,
     ``cell_fraction``,
@@ -24,7 +25,8 @@ def perturb_structures(parameters: orm.Dict, **inputs: dict[str, orm.StructureDa
     :param inputs: the ``structures`` by label.
     :raises ValueError: for partial occupancies, or if no draw keeps the atoms apart.
     """
-    settings, structures = parameters.get_dict(), inputs['structures']
+    settings = parameters.get_dict()
+    structures = inputs['structures']
     sets = []
     for label in sorted(structures):
         crystal = supercell_of(structures[label], settings['supercell'])
@@ -40,7 +42,7 @@ def perturb_structures(parameters: orm.Dict, **inputs: dict[str, orm.StructureDa
                     [site.specie.symbol for site in crystal],
                     [item.structure.lattice.matrix for item in drawn],
                     [item.structure.cart_coords for item in drawn],
-                    sources=f'structures__{label}',
+                    sources=label,
                     reasons=[f'perturbed at scale {item.scale:g}' for item in drawn],
                 )
             )

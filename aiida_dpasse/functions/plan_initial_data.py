@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.parameters.initial_data import InitialDataParameters
 from aiida_dpasse.seeds import derive_seed
 
 
@@ -12,15 +13,12 @@ from aiida_dpasse.seeds import derive_seed
 def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
     """Return ``perturb``, what the perturbation takes, ``label`` and, if asked for, ``relax``, what the labelling chain
     takes."""
-    settings = parameters.get_dict()
-    seed = settings['seed']
+    settings = InitialDataParameters.model_validate(parameters.get_dict()).model_dump(mode='json')
+    seed, label = settings['seed'], settings['label']
     perturb = {name: settings[name] for name in ('supercell', 'scales', 'perturbations')}
-    label = dict(settings['label'])
+    steps = {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')})}
+    if settings['relax'] is not None:
+        steps['relax'] = orm.Dict({**label, 'relaxation': settings['relax']})
     if settings['dynamics'] is not None:
-        label['dynamics'] = {**settings['dynamics'], 'seed': derive_seed(seed, 'dynamics')}
-    relax = (
-        {'relax': orm.Dict({**settings['label'], 'relaxation': settings['relax']})}
-        if settings.get('relax') is not None
-        else {}
-    )
-    return relax | {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')}), 'label': orm.Dict(label)}
+        label = {**label, 'dynamics': {**settings['dynamics'], 'seed': derive_seed(seed, 'dynamics')}}
+    return {**steps, 'label': orm.Dict(label)}

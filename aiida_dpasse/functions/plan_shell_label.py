@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from aiida import orm
 from aiida.engine import calcfunction
@@ -12,23 +13,22 @@ from aiida_dpasse.data.conversion import sets_to_ase
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.admission import limits_of
 from aiida_dpasse.drivers.records import sound_frames
+from aiida_dpasse.parameters.label import ShellLabelParameters
+from aiida_dpasse.parameters.shell import ANSWER
+from aiida_dpasse.runs import Run, Runs
 
-#: File that the program writes.
-ANSWER = 'labels.xyz'
-#: Output with the frames that are worth labelling.
-FRAMES_KEY = 'frames_file'
 #: Entry of a frame's comment line that names it.
 NAME = 'frame_id'
 
 
 @calcfunction
-def plan_shell_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.Data]:
-    """Return ``frames_file``, extended XYZ of the frames that are worth labelling (absent if none is), and the
-    ``arguments`` and ``outputs`` of aiida-shell's job.
+def plan_shell_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
+    """Return ``runs``, one job unless no frame is worth labelling; by its id ``files``, extended XYZ of the frames that
+    are; and the ``arguments`` and ``outputs`` of aiida-shell's job.
 
     Each frame's comment line holds its ``frame_id``.
     """
-    settings = parameters.get_dict()
+    settings = ShellLabelParameters.model_validate(parameters.get_dict()).model_dump()
     limits = limits_of(settings, frames.elements)
     images = []
     for item in frames.sets():
@@ -36,10 +36,14 @@ def plan_shell_label(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.
         for atoms, identity in zip(sets_to_ase([sound]), sound.ids, strict=True):
             atoms.info[NAME] = str(identity)
             images.append(atoms)
-    arguments = settings.get('shell', {}).get('arguments', ['{frames}', ANSWER])
-    plan: dict[str, orm.Data] = {'arguments': orm.List(arguments), 'outputs': orm.List([ANSWER])}
-    if images:
+    runs, files = Runs([Run('shell')] if images else []), {}
+    for key in runs:
         text = io.StringIO()
         write(text, images, format='extxyz')
-        plan[FRAMES_KEY] = orm.SinglefileData(io.BytesIO(text.getvalue().encode()), filename='frames.xyz')
-    return plan
+        files[key] = orm.SinglefileData(io.BytesIO(text.getvalue().encode()), filename='frames.xyz')
+    return {
+        'runs': orm.Dict(runs.to_dict()),
+        'files': files,
+        'arguments': orm.List(settings['shell']['arguments']),
+        'outputs': orm.List([ANSWER]),
+    }

@@ -22,16 +22,20 @@ FILES = ('aiida-pos-1.xyz', 'aiida-frc-1.xyz', 'aiida-1.cell', 'aiida.out')
 
 
 @calcfunction
-def read_cp2k_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.FolderData) -> dict[str, orm.Data]:
+def read_cp2k_labels(
+    frames: FramesData, parameters: orm.Dict, **inputs: dict[str, orm.FolderData]
+) -> dict[str, orm.Data]:
     """Return ``account`` and, if any frame is admitted, ``frames``.
 
-    ``answers`` holds what each job of :func:`cp2k_jobs` left. A frame whose electrons did not converge, by CP2K's own
-    statement, has failed; so have the frames that a job did not come to, while those before them are kept.
+    A frame whose electrons did not converge, by CP2K's own statement, has failed; so have the frames that a job did not
+    come to, while those before them are kept.
+
+    :param inputs: by the ids of :func:`cp2k_jobs`, what each job left, ``retrieved``.
     """
-    sets = frames.sets()
+    sets, retrieved = frames.sets(), inputs.get('retrieved', {})
     limits = limits_of(parameters.get_dict(), frames.elements)
     admitted, account = settle_jobs(
-        sets, cp2k_jobs(sets, limits), lambda job: _read(answers.get(job), limits), 'CP2K', limits, temperature_at
+        sets, cp2k_jobs(sets, limits), lambda run: _read(retrieved.get(run.id), limits), 'CP2K', limits, temperature_at
     )
     return label_outputs(admitted, account)
 

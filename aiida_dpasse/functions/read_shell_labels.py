@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.admission import Labels, limits_of
-from aiida_dpasse.drivers.records import settle, sound_frames
+from aiida_dpasse.drivers.records import Unreached, settle, sound_frames
 from aiida_dpasse.functions.label_outputs import label_outputs
-from aiida_dpasse.functions.plan_shell_label import ANSWER, NAME
+from aiida_dpasse.functions.plan_shell_label import NAME
+from aiida_dpasse.parameters.shell import ANSWER
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -27,13 +28,16 @@ MOVED = 1e-3
 
 
 @calcfunction
-def read_shell_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.SinglefileData) -> dict[str, orm.Data]:
+def read_shell_labels(
+    frames: FramesData, parameters: orm.Dict, **inputs: dict[str, orm.SinglefileData]
+) -> dict[str, orm.Data]:
     """Return ``account`` and, if any frame is admitted, ``frames``.
 
-    ``answers`` holds the file ``labels.xyz`` if the program left it: ASE's extended XYZ with ``energy`` (eV),
-    ``forces`` (eV/A), and ``stress`` (eV/A^3) or ``virial`` (eV, nine numbers). A frame is known by its ``frame_id``
-    or, where the program dropped that, by its place. ``converged=F``, or a ``reason``, in the comment line says that
-    the program failed on the frame.
+    A frame is known by its ``frame_id`` or, where the program dropped that, by its place. ``converged=F``, or a
+    ``reason``, in the comment line says that the program failed on the frame.
+
+    :param inputs: by the id of the job its file ``labels.xyz``, if the program left it, as ``files``: ASE's extended
+        XYZ with ``energy`` (eV), ``forces`` (eV/A), and ``stress`` (eV/A^3) or ``virial`` (eV, nine numbers).
     """
     sets = frames.sets()
     limits = limits_of(parameters.get_dict(), frames.elements)
@@ -45,10 +49,10 @@ def read_shell_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.S
     }
     missing = f'the program left no {ANSWER}'
     outcomes: dict[str, Labels | str] = {}
-    for answer in answers.values():
+    for answer in inputs.get('files', {}).values():
         images, missing = _read(answer.get_content())
         outcomes |= _match(images, asked)
-    admitted, account = settle(sets, outcomes, limits, missing)
+    admitted, account = settle(sets, outcomes, limits, Unreached(missing))
     return label_outputs(admitted, account)
 
 

@@ -7,33 +7,33 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.admission import limits_of
-from aiida_dpasse.drivers.answers import jobs_by_frame, settle_jobs
+from aiida_dpasse.drivers.answers import settle_jobs
 from aiida_dpasse.functions.label_outputs import label_outputs
+from aiida_dpasse.functions.plan_vasp_label import vasp_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
 from aiida_dpasse.vasp.incar import temperature_at
 from aiida_dpasse.vasp.output import read_frames
 
 OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
-#: How the labels of the directories of all calculations begin.
-STARTED = 'started_'
 
 
 @calcfunction
-def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **answers: orm.Data) -> dict[str, orm.Data]:
+def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
     """Return ``account`` and, if any frame is admitted, ``frames``.
 
-    ``answers`` holds what the last calculation of each job of `jobs_by_frame` left, and as ``started_<job>_<n>`` the
-    directories of all its calculations, which the account tells as ``calculations``: aiida-vasp starts several. A
-    frame whose electrons did not converge, by VASP's own statement, has failed; so have the steps that dynamics did
+    A frame whose electrons did not converge, by VASP's own statement, has failed; so have the steps that dynamics did
     not come to.
+
+    :param inputs: by the ids of `vasp_jobs`, what the last calculation of each job left, ``retrieved``; and
+        ``started``, the directories of all calculations, whose number the account gives as ``calculations``: aiida-vasp
+        starts several for one job.
     """
-    sets = frames.sets()
+    sets, retrieved = frames.sets(), inputs.get('retrieved', {})
     limits = limits_of(parameters.get_dict(), frames.elements)
     admitted, account = settle_jobs(
-        sets, jobs_by_frame(sets, limits), lambda job: _read(answers.get(job)), 'VASP', limits, temperature_at
+        sets, vasp_jobs(sets, limits), lambda run: _read(retrieved.get(run.id)), 'VASP', limits, temperature_at
     )
-    started = sum(name.startswith(STARTED) for name in answers)
-    return label_outputs(admitted, {**account, 'calculations': started})
+    return label_outputs(admitted, {**account, 'calculations': len(inputs.get('started', {}))})
 
 
 def _read(folder: orm.Data | None) -> tuple[list[CalculatedFrame], str]:

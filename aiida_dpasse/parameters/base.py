@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aiida_dpasse.merging import merge
+
 if TYPE_CHECKING:
     from aiida import orm
 
@@ -62,3 +64,9 @@ def parameters_validator(model: type[Parameters], name: str = 'parameters') -> C
         return f'{name}: {message}' if message else None
 
     return validate
+
+
+def objection_to_retry(settings: Parameters, retry: dict[str, Any] | None) -> str | None:
+    """Return one clause if ``retry``, laid over the other ``settings``, is not accepted."""
+    message = check_parameters(type(settings), merge(settings.model_dump(exclude={'retry'}), retry or {}))
+    return message and f'in `retry`, {message}'

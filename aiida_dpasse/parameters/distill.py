@@ -8,9 +8,9 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from aiida_dpasse.parameters.acceptance import AcceptanceParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.initial_data import PerturbationParameters
 from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
-from aiida_dpasse.parameters.perturbation import PerturbationParameters
 from aiida_dpasse.parameters.split import SplitParameters
 from aiida_dpasse.parameters.train import TrainParameters
 

@@ -1,3 +1,37 @@
-"""Settings of the initial data."""
+"""Parameters of initial data."""
 
-from aiida_dpasse.workflows.initial_data import InitialDataParameters as InitialDataParameters
+from __future__ import annotations
+
+from pydantic import Field
+
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.label import DynamicsParameters, LabelParameters, RelaxationParameters
+
+
+class PerturbationParameters(Parameters):
+    """Random strain and displacements, in the convention of DP-GEN."""
+
+    number: int = Field(gt=0, description='Number of perturbed copies of each structure at each scale.')
+    cell_fraction: float = Field(ge=0, lt=0.5, description='Largest relative strain of each component.')
+    displacement: float = Field(ge=0, description='Root mean square displacement of an atom in A.')
+    closest: float = Field(default=1.0, ge=0, description='A draw with atoms nearer than this, in A, is drawn again.')
+
+
+class InitialDataParameters(Parameters):
+    """From crystals to the first labelled frames."""
+
+    supercell: float | list[int] | list[list[int]] = Field(
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    relax: RelaxationParameters | None = Field(
+        default=None,
+        description='Relax the structures first, with what labels. Null takes them as they are.',
+    )
+    scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
+    perturbations: PerturbationParameters = Field(description='Perturbed copies of each structure at each scale.')
+    dynamics: DynamicsParameters | None = Field(
+        description='Short dynamics with the labeller from each perturbed copy, sampled; its seed is '
+        'replaced. Null labels the copies only.'
+    )
+    label: LabelParameters = Field(description='Labels; `batch_size` counts perturbed copies.')
+    seed: int = Field(ge=0, description='Seed of perturbations and dynamics.')

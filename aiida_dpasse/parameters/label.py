@@ -1,3 +1,152 @@
-"""Settings of a labelling."""
+"""Parameters of labelling: what is admitted, how frames are divided into jobs, and how each program is run."""
 
-from aiida_dpasse.workflows.label import LabelParameters as LabelParameters
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, RELAXATION
+from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.cp2k import Cp2kParameters
+from aiida_dpasse.parameters.shell import ShellParameters
+from aiida_dpasse.parameters.vasp import VaspParameters
+
+#: Programs that label other than through our driver, each with a section of its own.
+PROGRAMS = ('vasp', 'cp2k', 'shell')
+
+
+class DynamicsParameters(Parameters):
+    """Short Langevin dynamics from every frame, whose samples are labelled."""
+
+    temperature: float = Field(gt=0, description='Temperature at the start, in K.')
+    final_temperature: float | None = Field(
+        default=None, gt=0, description='Temperature at the end, in K, reached evenly; by default it stays.'
+    )
+    steps: int = Field(gt=0, description='Number of steps from each frame.')
+    interval: int = Field(gt=0, description='A sample is taken at the start and every so many steps.')
+    timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
+    friction: float = Field(
+        default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'
+    )
+    seed: int = Field(default=DYNAMICS['seed'], ge=0, description='Seed of the velocities and of the thermostat.')
+
+    @model_validator(mode='after')
+    def _samples(self) -> DynamicsParameters:
+        if self.interval > self.steps:
+            raise ValueError(f'`interval` ({self.interval}) should not be greater than `steps` ({self.steps})')
+        return self
+
+
+class RelaxationParameters(Parameters):
+    """Relaxation of every frame, which is labelled when it is done."""
+
+    max_force: float = Field(
+        default=RELAXATION['max_force'], gt=0, description='Largest force when it is done, in eV/A.'
+    )
+    steps: int = Field(
+        default=RELAXATION['steps'], gt=0, description='A frame that is not relaxed after so many steps has failed.'
+    )
+    cell: bool = Field(
+        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at no pressure.'
+    )
+
+
+class LabelJobParameters(Parameters):
+    """Which frames and labels are admitted, and whether dynamics is run from each frame, or it is relaxed."""
+
+    max_force: float = Field(
+        default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
+    )
+    max_stress: float | None = Field(
+        default=None, gt=0, description='A frame with a component of the stress above this, in GPa, is rejected.'
+    )
+    max_energy_deviation: float | None = Field(
+        default=None,
+        gt=0,
+        description='A frame whose energy, in eV an atom, is farther than this from the median of its formula in its '
+        'batch is rejected; batches of fewer than four frames have no outliers.',
+    )
+    minimum_distance: float = Field(
+        default=LIMITS['minimum_distance'],
+        ge=0,
+        description='A frame with two atoms nearer than this, in A, is rejected unlabelled.',
+    )
+    minimum_contact: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description='A frame with two atoms nearer than this fraction of the sum of their covalent radii is rejected '
+        'unlabelled.',
+    )
+    mode: Literal['strict', 'audit'] = Field(
+        default='strict',
+        description='`strict` rejects; `audit` admits whatever is finite and lists in the account what it would have '
+        'rejected.',
+    )
+    dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
+    relaxation: RelaxationParameters | None = Field(
+        default=None, description='Relax each frame; a program of your own cannot.'
+    )
+
+    @model_validator(mode='after')
+    def _one(self) -> LabelJobParameters:
+        if self.dynamics is not None and self.relaxation is not None:
+            raise ValueError('`dynamics` and `relaxation` exclude each other: set one of them to null')
+        return self
+
+
+class LabelParameters(LabelJobParameters):
+    """How frames are divided into jobs, what is admitted, how many may fail, and how each program is run."""
+
+    batch_size: int = Field(default=100, gt=0, description='Largest number of frames in one job.')
+    minimum_success: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description='Smallest fraction of the frames that has to end without failing.',
+    )
+    vasp: VaspParameters | None = Field(default=None, description="VASP's settings.")
+    cp2k: Cp2kParameters | None = Field(default=None, description="CP2K's settings.")
+    shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
+
+
+class VaspLabelParameters(LabelJobParameters):
+    """What is admitted, and how VASP is run."""
+
+    vasp: VaspParameters = Field(description="VASP's settings.")
+
+
+class Cp2kLabelParameters(LabelJobParameters):
+    """What is admitted, and how CP2K is run."""
+
+    cp2k: Cp2kParameters = Field(description="CP2K's settings.")
+
+
+class ShellLabelParameters(LabelJobParameters):
+    """What is admitted, and how the program is called."""
+
+    shell: ShellParameters = Field(default=ShellParameters(), description='How the program is called.')
+
+    @model_validator(mode='after')
+    def _frames_only(self) -> ShellLabelParameters:
+        if self.dynamics is not None:
+            raise ValueError('`dynamics` should be null: a program of your own labels frames as they are')
+        return self
+
+
+def job_parameters(settings: Mapping[str, Any], program: str | None = None, retry: bool = False) -> dict[str, Any]:
+    """Return the parameters of a job of ``program``, or of our driver, from those of a labelling.
+
+    :param settings: those of `LabelParameters`.
+    :param retry: whether the program's ``retry`` is laid over its other settings.
+    """
+    others = ('batch_size', 'minimum_success', *PROGRAMS)
+    common = {key: value for key, value in settings.items() if key not in others}
+    own = settings.get(program) if program else None
+    if not own:
+        return common
+    first = {key: value for key, value in own.items() if key != 'retry'}
+    return {**common, str(program): merge(first, own.get('retry') or {}) if retry else first}

@@ -11,24 +11,41 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
-from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT
+from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT, check_manifest
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.admission import limits_of
-from aiida_dpasse.drivers.records import FAILED, JOURNAL, REJECTED, collect, read_journal, requested_ids
+from aiida_dpasse.drivers.records import (
+    FAILED,
+    JOURNAL,
+    REJECTED,
+    collect,
+    read_journal,
+    requested_ids,
+    without_cut_run,
+)
 
 
 class LabelParser(Parser):
     """Parser of `LabelCalculation`."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the frames and the account; a job that ended early is read from its journal."""
+        """Attach what the job left; the scheduler's exit code, if it has one, stays: it is the cause of what is
+        missing."""
+        code = self.read(**kwargs)
+        status = self.node.exit_status
+        return code if status is None or not 100 <= status < 200 else ExitCode(status, self.node.exit_message)
+
+    def read(self, **kwargs: Any) -> ExitCode | None:
+        """Attach the frames and the account; a job that was killed is read from its journal."""
         names = self.retrieved.base.repository.list_object_names()
         if RESULT in names:
             try:
                 result = json.loads(self.retrieved.base.repository.get_object_content(RESULT))
-                account, error = result['account'], result['error']
+                account, error, stopped = result['account'], result['error'], result['stopped']
+                if damage := check_manifest(self.retrieved):
+                    return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
                 sets = self._frames() if account['admitted'] else []
             except (ValueError, KeyError, TypeError) as exception:
                 return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
@@ -36,8 +53,9 @@ class LabelParser(Parser):
             limits = limits_of(self.node.inputs.parameters.get_dict(), self.node.inputs.frames.elements)
             given = self.node.inputs.frames.sets()
             records = read_journal(self.retrieved.base.repository.get_object_content(JOURNAL))
+            records = without_cut_run(records, limits['dynamics'])
             sets, account = collect(records, given, requested_ids(given, limits['dynamics']), limits)
-            error = None
+            error, stopped = None, False
         else:
             return self.exit_codes.ERROR_NO_RESULT.format(
                 reason=f'there is no {RESULT}; see the end of {self.node.get_option("scheduler_stderr")}'
@@ -45,8 +63,9 @@ class LabelParser(Parser):
         self.out('account', orm.Dict(account))
         if sets:
             self.out('frames', FramesData.from_sets(sets))
-        if RESULT not in names:
-            return self.exit_codes.ERROR_INTERRUPTED
+        if RESULT not in names or stopped:
+            reason = 'its time was up' if stopped else 'it was killed'
+            return self.exit_codes.ERROR_INTERRUPTED.format(reason=reason)
         if error is not None:
             return self.exit_codes.ERROR_LABELLER.format(reason=error)
         if not sets:

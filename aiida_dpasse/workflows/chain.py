@@ -20,7 +20,7 @@ from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
-from aiida_dpasse.workflows.validators import check_checkpoints, check_labels, validate_options
+from aiida_dpasse.workflows.validators import check_checkpoints, check_labels, check_program, validate_options
 
 CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
@@ -41,12 +41,14 @@ DONE = 'done.'
 Child = tuple[type[Process], dict[str, Any]]
 
 
-def validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
-    """Return one sentence if the executable of ``code`` is not there.
+def validate_code(code: orm.AbstractCode | None, port: Any) -> str | None:
+    """Return one sentence if ``code`` is another program, or its executable is not there.
 
     It opens a connection, so it looks once, in the shell of the user: in a worker, where a chain submits its children,
     one missed connection would end the study.
     """
+    if code is not None and port is not None and (message := check_program(port.name, code)):
+        return message
     if not isinstance(code, orm.InstalledCode) or Process.current() is not None:
         return None
     try:

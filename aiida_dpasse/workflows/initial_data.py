@@ -5,41 +5,20 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import ExitCode, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field
 
-from aiida_dpasse.calculations.label import DynamicsParameters, RelaxationParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.frames_from_structures import frames_from_structures
 from aiida_dpasse.functions.perturb_structures import perturb_structures
 from aiida_dpasse.functions.plan_initial_data import plan_initial_data
 from aiida_dpasse.functions.relaxed_structures import relaxed_structures
-from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.parameters.perturbation import PerturbationParameters
+from aiida_dpasse.parameters.initial_data import InitialDataParameters, PerturbationParameters
 from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.label import LabelParameters, LabelWorkChain
+from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.workflows.validators import validate_structures
 
-
-class InitialDataParameters(Parameters):
-    """From crystals to the first labelled frames."""
-
-    supercell: float | list[int] | list[list[int]] = Field(
-        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
-    )
-    relax: RelaxationParameters | None = Field(
-        default=None,
-        description='Relax the structures first, with what labels. Null takes them as they are.',
-    )
-    scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
-    perturbations: PerturbationParameters = Field(description='Perturbed copies of each structure at each scale.')
-    dynamics: DynamicsParameters | None = Field(
-        description='Short dynamics with the labeller from each perturbed copy, sampled; its seed is '
-        'replaced. Null labels the copies only.'
-    )
-    label: LabelParameters = Field(description='Labels; `batch_size` counts perturbed copies.')
-    seed: int = Field(ge=0, description='Seed of perturbations and dynamics.')
+__all__ = ('InitialDataParameters', 'InitialDataWorkChain', 'PerturbationParameters')
 
 
 class InitialDataWorkChain(DpasseWorkChain):
@@ -74,7 +53,7 @@ class InitialDataWorkChain(DpasseWorkChain):
             cls.results,
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
-        spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='State of every frame.')
         exit_code(
             spec,
             'ERROR_RELAXATION_FAILED',
@@ -98,7 +77,9 @@ class InitialDataWorkChain(DpasseWorkChain):
 
     def relax(self) -> None:
         """Relax the structures with what labels."""
-        frames = frames_from_structures(**self.inputs.structures, metadata={'call_link_label': 'structures'})
+        frames = frames_from_structures(
+            structures=self.namespace('structures'), metadata={'call_link_label': 'structures'}
+        )
         self.run_labels('relax', frames)
 
     def inspect_relaxation(self) -> ExitCode | None:
@@ -116,7 +97,7 @@ class InitialDataWorkChain(DpasseWorkChain):
         """Make the perturbed copies."""
         try:
             self.ctx.frames = perturb_structures(
-                self.ctx.plan['perturb'], structures=self.ctx.structures, metadata={'call_link_label': 'perturb'}
+                self.ctx.plan['perturb'], structures=dict(self.ctx.structures), metadata={'call_link_label': 'perturb'}
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida import orm
-from aiida.engine import ExitCode, Process, while_
+from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field
 
-from aiida_dpasse.calculations.label import LabelCalculation, LabelJobParameters
+from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.records import FAILED
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.merge_accounts import merge_accounts
-from aiida_dpasse.functions.plan_label import BATCH_SIZE, plan_label
-from aiida_dpasse.functions.select_failed import select_failed
+from aiida_dpasse.functions.plan_label import plan_label
+from aiida_dpasse.functions.select_failed import failed_ids, select_failed
 from aiida_dpasse.functions.union_frames import union_frames
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.parameters.label import LabelParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
+from aiida_dpasse.workflows.jobs import LabelJobWorkChain
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
-from aiida_dpasse.workflows.label_cp2k import Cp2kParameters
-from aiida_dpasse.workflows.label_shell import ShellParameters
 from aiida_dpasse.workflows.label_sources import (
     LABEL_CODES,
     define_labeller,
@@ -28,22 +26,6 @@ from aiida_dpasse.workflows.label_sources import (
     process_of,
     validate_labeller,
 )
-from aiida_dpasse.workflows.label_vasp import VaspParameters
-
-
-class LabelParameters(LabelJobParameters):
-    """How frames are divided into jobs, what is admitted, how many may fail, and how each program is run."""
-
-    batch_size: int = Field(default=BATCH_SIZE, gt=0, description='Largest number of frames in one job.')
-    minimum_success: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description='Smallest fraction of the frames that has to end without failing.',
-    )
-    vasp: VaspParameters | None = Field(default=None, description="VASP's settings.")
-    cp2k: Cp2kParameters | None = Field(default=None, description="CP2K's settings.")
-    shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
 
 
 def share_of(limit: int, chains: int) -> int:
@@ -55,8 +37,16 @@ def share_of(limit: int, chains: int) -> int:
     return max(1, limit // min(limit, chains))
 
 
+def brought(account: orm.Dict | None) -> bool:
+    """Whether a job labelled a frame, or rejected one for good."""
+    return account is not None and bool(account['admitted'] or account['rejected'])
+
+
 class LabelWorkChain(DpasseWorkChain):
-    """Label frames in batches, with whatever is handed in to label; failed frames are tried once more."""
+    """Label frames in batches, with whatever is handed in to label.
+
+    Failed frames are tried once more; those that no job came to are asked for again as long as that brings any.
+    """
 
     OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = LabelParameters
@@ -73,10 +63,7 @@ class LabelWorkChain(DpasseWorkChain):
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
-            ),
-            cls.queue_retries,
-            while_(cls.queue_left)(
-                cls.submit_queue,
+                cls.queue_retries,
             ),
             cls.results,
         )
@@ -100,65 +87,78 @@ class LabelWorkChain(DpasseWorkChain):
         )
 
     def setup(self) -> None:
-        """Divide the frames into batches and queue one job for each."""
+        """Divide the frames into batches and queue a job for each."""
         self.ctx.plan = plan_label(self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'})
-        self.ctx.batches = {key: node for key, node in self.ctx.plan.items() if key.startswith('batch_')}
-        self.enqueue('make_job', sorted(self.ctx.batches))
+        self.ctx.batches = dict(self.ctx.plan['batches'])
+        self.ctx.round = 0
+        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['plan']['runs']).values())
 
-    def make_job(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return the job of batch ``key``, or the chain that sees to it."""
+    def make_job(self, run: Run) -> Child:
+        """Return the job of a batch, or the chain that sees to it."""
         source, process = process_of(self.inputs)
-        names = [f'calculation_{source}_retry'] if key.endswith('_retry') else []
-        names = [name for name in (*names, f'calculation_{source}', 'calculation') if name in self.ctx.plan]
-        inputs = {'frames': self.ctx.batches[key], 'parameters': self.ctx.plan[names[0]]}
+        frames = self.ctx.batches[run.id]
         if issubclass(process, BatchLabelWorkChain):
-            retries = key.endswith('_retry')
-            beside = sum(other.endswith('_retry') is retries for other in self.ctx.batches)
-            share = share_of(self.inputs.max_concurrent, beside)
-            return process, {**inputs, **self.shared(process, key), 'max_concurrent': share}
-        inputs['code'] = self.inputs.codes.python
-        inputs['metadata'] = {'options': self.options_for('label')}
-        return process, {**inputs, **labeller_of(self.inputs)}
+            parameters = self.ctx.plan['retries' if run.segment else 'programs'].get(
+                source, self.ctx.plan['calculation']
+            )
+            return process, {'frames': frames, 'parameters': parameters, **self.shared(process, run.label)}
+        return self.job(
+            LabelJobWorkChain,
+            'label',
+            run.label,
+            code=self.inputs.codes.python,
+            frames=frames,
+            parameters=self.ctx.plan['calculation'],
+            **labeller_of(self.inputs),
+        )
 
     def queue_retries(self) -> None:
-        """Queue one more job for each batch with failed frames; a labeller that cannot start is not tried
-        again."""
-        retries = {}
-        for key, node in self.ctx.done.items():
-            if node.exit_status == LabelCalculation.exit_codes.ERROR_LABELLER.status:
+        """Queue a job for the failed frames of each batch whose last job brought something, or was the first."""
+        number = self.ctx.round + 1
+        retries = []
+        for run, node in self.ended('batch', segment=self.ctx.round or None).items():
+            account = node.outputs.account if 'account' in node.outputs else None
+            if node.exit_status == LabelCalculation.exit_codes.ERROR_LABELLER.status or (
+                run.segment and not brought(account)
+            ):
                 continue
-            if 'account' not in node.outputs:
-                retries[f'{key}_retry'] = self.ctx.batches[key]
-            elif any(':' not in entry['id'] for entry in node.outputs.account[FAILED]):
-                retries[f'{key}_retry'] = select_failed(
-                    self.ctx.batches[key],
-                    node.outputs.account,
-                    metadata={'call_link_label': f'{key}_failed'},
+            again = run.follow('batch', segment=number)
+            before = [run.follow('batch', segment=segment or None).id for segment in range(self.ctx.round)]
+            earlier = {
+                key: self.ctx.done[key].outputs.account for key in before if 'account' in self.ctx.done[key].outputs
+            }
+            frames = self.ctx.batches[run.id]
+            if account is not None:
+                if not failed_ids(account, earlier.values()):
+                    continue
+                frames = select_failed(
+                    frames, account, earlier=earlier, metadata={'call_link_label': f'failed_{run.id}'}
                 )
-        for key, frames in retries.items():
-            self.report(f'{key}: {frames.frames} frames failed and are tried once more.')
-        self.ctx.batches |= retries
-        self.enqueue('make_job', sorted(retries))
+            self.report(f'{run.label}: {frames.frames} frames failed and are tried once more.')
+            self.ctx.batches |= {again.id: frames}
+            retries.append(again)
+        self.ctx.round = number
+        self.enqueue('make_job', retries)
 
     def results(self) -> ExitCode | None:
         """Attach the labelled frames and the account of all, whatever the jobs' exit codes."""
-        outputs = {key: node.outputs for key, node in sorted(self.ctx.done.items())}
+        self.report_failures('batch')
+        outputs = {run.id: node.outputs for run, node in self.ended('batch').items()}
         account = merge_accounts(
             self.ctx.plan['plan'],
-            **{key: output.account for key, output in outputs.items() if 'account' in output},
+            accounts={key: output.account for key, output in outputs.items() if 'account' in output},
             metadata={'call_link_label': 'merge'},
         )
         self.out('account', account)
         labelled = {key: output.frames for key, output in outputs.items() if 'frames' in output}
         reasons = [entry['reason'] for state in ('failed', 'rejected') for entry in account[state]]
-        told = {'requested': account['requested'], 'failed': len(account[FAILED])}
+        counts = {'requested': account['requested'], 'failed': len(account[FAILED])}
         if not labelled:
-            return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(reason=reasons[0], **told)
+            return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(reason=reasons[0], **counts)
         if len(labelled) == 1:
             self.out('frames', next(iter(labelled.values())))
         else:
             self.out('frames', union_frames(**labelled, metadata={'call_link_label': 'union'}))
-        minimum = LabelParameters.model_validate(self.inputs.parameters.get_dict()).minimum_success
-        if told['failed'] > (1 - minimum) * told['requested'] + 1e-9:
-            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(reason=reasons[0], **told)
+        if counts['failed'] > (1 - self.settings.minimum_success) * counts['requested'] + 1e-9:
+            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(reason=reasons[0], **counts)
         return None

@@ -8,30 +8,15 @@ from typing import Any, ClassVar
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, model_validator
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.merging import merge
-from aiida_dpasse.parameters.base import Parameters, check_parameters
-from aiida_dpasse.workflows.chain import ONE_PROCESS, DpasseWorkChain
-
-
-class KpointsParameters(Parameters):
-    """A mesh of k-points, or how dense it is."""
-
-    mesh: tuple[int, int, int] | None = Field(default=None, description='Numbers of points of the Monkhorst-Pack mesh.')
-    spacing: float | None = Field(
-        default=None, gt=0, description="Largest distance between points in 1/A, as VASP's KSPACING; null for a mesh."
-    )
-
-    @model_validator(mode='after')
-    def _one(self) -> KpointsParameters:
-        if (self.mesh is None) == (self.spacing is None):
-            raise ValueError('give either `mesh` or `spacing`, the other null')
-        if self.mesh is not None and min(self.mesh) < 1:
-            raise ValueError(f'`mesh` should hold numbers of at least 1, got {self.mesh}')
-        return self
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.parameters.label import job_parameters
+from aiida_dpasse.runs import Run
+from aiida_dpasse.workflows.chain import ONE_PROCESS, Child, DpasseWorkChain
+from aiida_dpasse.workflows.protocols.loader import expand_presets, protocol
 
 
 class BatchLabelWorkChain(DpasseWorkChain):
@@ -84,8 +69,17 @@ class BatchLabelWorkChain(DpasseWorkChain):
         return None
 
     @classmethod
+    def protocol_parameters(
+        cls, name: str | None = None, overrides: Mapping[str, Any] | orm.Dict | None = None
+    ) -> dict[str, Any]:
+        """Return what a batch takes of the labelling protocol ``name``, with ``overrides`` over it."""
+        given = overrides.get_dict() if isinstance(overrides, orm.Dict) else overrides
+        own = job_parameters(protocol(cls.PROTOCOL, name), cls.CODES[0])
+        return dict(expand_presets(merge(own, given or {})))
+
+    @classmethod
     def _validate(cls, inputs: Any, _: Any = None) -> str | None:
-        if 'parameters' not in inputs or 'frames' not in inputs:
+        if inputs.get('parameters') is None or inputs.get('frames') is None:
             return None  # their own ports say so
         return cls.objection(inputs['parameters'].get_dict(), inputs['frames'].elements)
 
@@ -93,8 +87,8 @@ class BatchLabelWorkChain(DpasseWorkChain):
         """Write the frames for the program and queue its jobs."""
         raise NotImplementedError
 
-    def make_job(self, key: str) -> tuple[Any, dict[str, Any]]:
-        """Return job ``key``."""
+    def make_job(self, run: Run) -> Child:
+        """Return the job of ``run``."""
         raise NotImplementedError
 
     def job_options(self) -> dict[str, Any]:
@@ -109,8 +103,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
 
     def results(self) -> ExitCode | None:
         """Attach the labelled frames and the account, whatever the jobs' exit codes."""
-        for key, node in self.unfinished().items():
-            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+        self.report_failures(self.CODES[0])
         outputs = self.collect()
         self.out_many(outputs)
         if 'frames' in outputs:

@@ -9,9 +9,11 @@ from aiida import orm
 from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.label import LabelCalculation, validate_calculator, validate_teacher
+from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.functions.plan_label import job_parameters
+from aiida_dpasse.parameters.base import given as inputs_given
+from aiida_dpasse.parameters.label import job_parameters
+from aiida_dpasse.workflows.jobs import LabelJobWorkChain
 from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
 from aiida_dpasse.workflows.label_cp2k import Cp2kLabelWorkChain
 from aiida_dpasse.workflows.label_shell import ShellLabelWorkChain
@@ -55,26 +57,28 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
 def sources_of(inputs: Any) -> list[str]:
     """Return everything among ``inputs`` that could label."""
     codes = inputs.get('codes', {})
-    return [*(name for name in DRIVEN if name in inputs), *(f'codes.{name}' for name in BY_CODE if name in codes)]
+    driven = [name for name in DRIVEN if inputs.get(name) is not None]
+    return [*driven, *(f'codes.{name}' for name in BY_CODE if codes.get(name) is not None)]
 
 
 def labeller_of(inputs: Mapping[str, Any], teacher: str = TEACHER) -> dict[str, orm.Data]:
     """Return the inputs, beside the codes, that a child that labels is to be given; ``teacher`` as in
     `define_labeller`."""
     names = {name: teacher if name == TEACHER else name for name in DRIVEN}
-    return {name: inputs[given] for name, given in names.items() if given in inputs}
+    return {name: inputs[given] for name, given in names.items() if inputs.get(given) is not None}
 
 
 def process_of(inputs: Any) -> tuple[str, type[Process]]:
     """Return what labels, and the process that labels a batch with it."""
     [source] = sources_of(inputs)
     name = source.removeprefix('codes.')
-    return name, BY_CODE.get(name, LabelCalculation)
+    return name, BY_CODE.get(name, LabelJobWorkChain)
 
 
 def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str | None:
     """Return one sentence unless exactly one labeller is given, with the code and the parameters that it needs;
     ``teacher`` as in `define_labeller`."""
+    inputs = inputs_given(inputs)
     given = {name: inputs[name] for name in inputs if name not in DRIVEN} | labeller_of(inputs, teacher)
     called = {TEACHER: teacher}
     sources = [called.get(name, name) for name in sources_of(given)]
@@ -84,7 +88,7 @@ def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str
         return f'{known}: none is given; give one of them to label with.'
     if len(sources) > 1:
         return f'{", ".join(sources)}: give one of them to label with, not {len(sources)}.'
-    if sources[0] in driven and 'python' not in inputs.get('codes', {}):
+    if sources[0] in driven and inputs.get('codes', {}).get('python') is None:
         return f'codes.python: it is missing; `{sources[0]}` labels with it.'
     message = validate_teacher(given)
     return validate_program(given) or (message and message.replace(TEACHER, teacher, 1))

@@ -7,48 +7,14 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import InputValidationError, NotExistent
-from aiida.engine import ExitCode, Process
 from aiida.plugins import DataFactory, WorkflowFactory
-from pydantic import Field, field_validator
 
-from aiida_dpasse.calculations.label import LabelJobParameters
-from aiida_dpasse.functions.plan_vasp_label import DEFAULTS, plan_vasp_label
-from aiida_dpasse.functions.read_vasp_labels import STARTED, read_vasp_labels
-from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.vasp.incar import OURS
-from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain, KpointsParameters
-
-
-class VaspParameters(Parameters):
-    """VASP's settings; how the ions move and what is computed for them is added."""
-
-    incar: dict[str, Any] = Field(description='Tags of INCAR for the electrons.')
-    kpoints: KpointsParameters = Field(description='K-points: a mesh around Gamma, or its density, as by KSPACING.')
-    potential_family: str | None = Field(
-        description='POTCAR family, as `aiida-vasp potcar uploadfamily` named it; it has to be given.'
-    )
-    potential_mapping: dict[str, str] = Field(description='Name of the POTCAR of each element, as `Li_sv`.')
-    stalled_after: float = Field(
-        default=DEFAULTS['stalled_after'],
-        gt=0,
-        description='A VASP that has written nothing for so many seconds is stopped.',
-    )
-    retry: dict[str, Any] | None = Field(
-        default=None, description='Laid over the other settings for frames that failed in spite of aiida-vasp.'
-    )
-
-    @field_validator('incar')
-    @classmethod
-    def _free(cls, incar: dict[str, Any]) -> dict[str, Any]:
-        if taken := [name for name in incar if name.upper() in OURS]:
-            raise ValueError(f'take {taken[0]} out: labelling writes it')
-        return incar
-
-
-class VaspLabelParameters(LabelJobParameters):
-    """What is admitted, and how VASP is run."""
-
-    vasp: VaspParameters = Field(description="VASP's settings.")
+from aiida_dpasse.functions.plan_vasp_label import plan_vasp_label
+from aiida_dpasse.functions.read_vasp_labels import read_vasp_labels
+from aiida_dpasse.parameters.label import VaspLabelParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child
+from aiida_dpasse.workflows.label_batch import BatchLabelWorkChain
 
 
 class VaspLabelWorkChain(BatchLabelWorkChain):
@@ -65,22 +31,21 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         vasp = parameters['vasp']
         return _objection_to_tags(vasp['incar']) or _objection_to_potentials(vasp, sorted(elements))
 
-    def prepare(self) -> ExitCode | None:
+    def prepare(self) -> None:
         """Write structure, INCAR and k-points of the frames that are worth labelling."""
         self.ctx.plan = plan_vasp_label(
             self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
         )
-        self.enqueue('make_job', sorted(self.ctx.plan['jobs'].get_dict()))
-        return None
+        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['runs']).values())
 
-    def make_job(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return job ``key``."""
+    def make_job(self, run: Run) -> Child:
+        """Return the job of ``run``."""
         plan = self.ctx.plan
         inputs = {
             'code': self.inputs.codes.vasp,
-            'structure': plan[f'structure_{key}'],
-            'parameters': plan[f'incar_{key}'],
-            'kpoints': plan[plan['jobs'][key]],
+            'structure': plan['structures'][run.id],
+            'parameters': plan['incars'][run.id],
+            'kpoints': plan['kpoints'][plan['meshes'][run.id]],
             'potential_family': plan['potential_family'],
             'potential_mapping': plan['potential_mapping'],
             'settings': plan['settings'],
@@ -94,21 +59,23 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
 
     def collect(self) -> dict[str, orm.Data]:
         """Read what the last calculation of each job left, and count all of them."""
-        answers: dict[str, orm.Data] = {}
-        for key, node in self.ctx.done.items():
+        retrieved, started = {}, {}
+        for run, node in self.ended('vasp').items():
             calculations = sorted(
                 (call for call in node.called if isinstance(call, orm.CalcJobNode)), key=lambda call: call.pk or 0
             )
-            answers |= {
-                f'{STARTED}{key}_{number}': call.outputs.remote_folder
-                for number, call in enumerate(calculations)
-                if 'remote_folder' in call.outputs
-            }
+            for number, call in enumerate(calculations):
+                if 'remote_folder' in call.outputs:
+                    started[run.follow('vasp', segment=number).id] = call.outputs.remote_folder
             if calculations and 'retrieved' in calculations[-1].outputs:
-                answers[key] = calculations[-1].outputs.retrieved
+                retrieved[run.id] = calculations[-1].outputs.retrieved
         return dict(
             read_vasp_labels(
-                self.inputs.frames, self.inputs.parameters, **answers, metadata={'call_link_label': 'collect'}
+                self.inputs.frames,
+                self.inputs.parameters,
+                retrieved=retrieved,
+                started=started,
+                metadata={'call_link_label': 'collect'},
             )
         )
 

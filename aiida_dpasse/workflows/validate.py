@@ -127,7 +127,7 @@ class ValidateWorkChain(DpasseWorkChain):
         self.enqueue('make_test', sorted(self.tests))
         if 'relax' in self.ctx.plan:
             structures = self.inputs.structures
-            self.ctx.crystals = frames_from_structures(**structures, metadata={'call_link_label': 'crystals'})
+            self.ctx.crystals = frames_from_structures(structures=structures, metadata={'call_link_label': 'crystals'})
             self.enqueue('make_relaxation', sorted(self.ctx.plan['structures']['relaxations']))
         if 'map' in self.ctx.plan:
             shown = {f'test_{name}': node for name, node in self.inputs.test_sets.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,25 @@ PROGRAMS = (
 )
 #: Atoms nearer to each other than this, in A, are the same atom twice, or two halves of a disordered one.
 CLOSEST_ATOMS = 0.6
+
+
+#: How the executables and the plugins of programs begin that can be known by them.
+KNOWN_PROGRAMS = {'vasp': 'vasp', 'cp2k': 'cp2k', 'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', 'dp': 'dp'}
+
+
+def check_program(name: str, code: orm.AbstractCode) -> str | None:
+    """Return one sentence if ``code`` is known to be another program than ``name``, that of its port.
+
+    Wrappers of any name, and a program of one's own, may be anything.
+    """
+    if name not in KNOWN_PROGRAMS.values():
+        return None
+    plugin = (code.default_calc_job_plugin or '').partition('.')[0]
+    executable = re.match('[a-z]*2?[a-z]*', PurePath(str(getattr(code, 'filepath_executable', ''))).name)
+    found = KNOWN_PROGRAMS.get(plugin) or KNOWN_PROGRAMS.get(executable.group() if executable else '')
+    if found in (None, name):
+        return None
+    return f'codes.{name}: `{code.full_label}` is a code of `{found}`; give one of `{name}`.'
 
 
 def check_label(label: str) -> str | None:

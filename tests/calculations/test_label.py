@@ -11,13 +11,25 @@ from aiida import orm
 from aiida.engine import run_get_node
 from ase.build import bulk
 
+from aiida_dpasse.calculations.driver import check_manifest
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.records import without_cut_run
 from aiida_dpasse.structures.perturb import perturb
 from aiida_dpasse.structures.prototypes import argyrodite
 
 DYNAMICS = {'temperature': 300.0, 'steps': 4, 'interval': 2, 'seed': 3}
+
+SLOW = """
+import time
+from ase.calculators.emt import EMT
+
+class Slow(EMT):
+    def calculate(self, *arguments, **options):
+        time.sleep(1)
+        super().calculate(*arguments, **options)
+"""
 
 DEADLY = """
 import os, signal
@@ -202,6 +214,9 @@ def test_refusals_before_anything_is_submitted(python_code, tiny_potential):
         (inputs(python_code, [copper(1)], {'name': 'emt'}, potential=tiny_potential), 'both are given'),
         (inputs(python_code, [copper(1)], potential=tiny_potential), 'its type map lacks Cu'),
         (inputs(python_code, [copper(1)], {'xc': 'PBE'}), 'calculator: `name` should be'),
+        (inputs(python_code, [copper(1)], {'name': 'nosuch'}), "calculator: `name` should be .* got 'nosuch'"),
+        (inputs(python_code, [copper(1)], {'name': 'my module:Class'}), 'calculator: `name` should be'),
+        (inputs(python_code, [copper(1)], {'name': 'module:'}), 'calculator: `name` should be'),
         (
             inputs(python_code, [copper(1)], {'name': 'emt'}, {'max_force': -1}),
             '`max_force` should be greater than 0',
@@ -219,3 +234,59 @@ def test_refusals_before_anything_is_submitted(python_code, tiny_potential):
     for given, sentence in cases:
         with pytest.raises(ValueError, match=sentence):
             run_get_node(LabelCalculation, **given)
+
+
+def test_a_job_ends_before_its_time_limit_with_what_it_finished(localhost, python_code, tmp_path):
+    (tmp_path / 'slow.py').write_text(SLOW)
+    code = orm.InstalledCode(
+        computer=localhost,
+        filepath_executable=str(python_code.filepath_executable),
+        label='slow-python',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}:$PYTHONPATH',
+    ).store()
+    given = inputs(code, [copper(9)], {'name': 'slow:Slow'})
+    given['metadata'] = {'options': {'max_wallclock_seconds': 10}}
+    results, node = run_get_node(LabelCalculation, **given)
+    assert node.exit_status == LabelCalculation.exit_codes.ERROR_INTERRUPTED.status
+    assert 'its time was up' in node.exit_message
+    check(results['account'], results['frames'])
+    admitted = results['account']['admitted']
+    assert 1 <= admitted <= 5
+    assert results['frames'].ids() == given['frames'].ids()[:admitted]
+    assert sorted(results['account']['unreached']) == sorted(given['frames'].ids()[admitted:])
+
+
+def test_a_run_that_was_cut_short_is_dropped_if_others_are_whole():
+    dynamics = {'steps': 4, 'interval': 2}
+    names = ['a', 'a:2', 'a:4', 'b', 'b:2']
+    records = [{'id': name} for name in names]
+    assert [record['id'] for record in without_cut_run(records, dynamics)] == names[:3]
+    assert [record['id'] for record in without_cut_run(records[3:], dynamics)] == names[3:]
+    assert without_cut_run(records[:3], dynamics) == records[:3]
+    assert without_cut_run(records, None) == records
+
+
+def test_a_flipped_byte_is_noticed(python_code):
+    _, node = run_get_node(LabelCalculation, **inputs(python_code, [copper(3)], {'name': 'emt'}))
+    assert node.is_finished_ok, node.exit_message
+    repository = node.outputs.retrieved.base.repository
+    whole = {
+        str(root / name): repository.get_object_content(str(root / name), mode='rb')
+        for root, _, names in repository.walk()
+        for name in names
+    }
+    [force] = [name for name in whole if name.endswith('force.npy')]
+    flipped = bytearray(whole[force])
+    flipped[-3] ^= 1
+    missing = {name: data for name, data in whole.items() if name != force}
+    for files, reason in (
+        (whole, None),
+        ({**whole, force: bytes(flipped)}, 'force.npy is not what the driver wrote'),
+        ({**whole, force: whole[force][:-8]}, f'bytes, the driver wrote {len(whole[force])}'),
+        (missing, 'force.npy is missing'),
+    ):
+        folder = orm.FolderData()
+        for name, data in files.items():
+            folder.base.repository.put_object_from_bytes(data, name)
+        found = check_manifest(folder)
+        assert found is None if reason is None else reason in found

@@ -9,7 +9,8 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.merge_accounts import merge_accounts
 from aiida_dpasse.functions.plan_initial_data import plan_initial_data
 from aiida_dpasse.functions.plan_label import plan_label
-from aiida_dpasse.functions.select_failed import select_failed
+from aiida_dpasse.functions.select_failed import failed_ids, select_failed
+from aiida_dpasse.runs import Run, Runs
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')
 
@@ -21,7 +22,7 @@ def total(account: dict) -> int:
     return account['admitted'] + len(account['rejected']) + len(account['failed'])
 
 
-def account(rejected=(), failed=(), requested=0, admitted=0) -> orm.Dict:
+def account(rejected=(), failed=(), unreached=(), requested=0, admitted=0) -> orm.Dict:
     """A job's account."""
     return orm.Dict(
         {
@@ -29,6 +30,7 @@ def account(rejected=(), failed=(), requested=0, admitted=0) -> orm.Dict:
             'admitted': admitted,
             'rejected': [{'id': name, 'reason': 'too strong'} for name in rejected],
             'failed': [{'id': name, 'reason': 'broke off'} for name in failed],
+            'unreached': list(unreached),
         }
     )
 
@@ -37,10 +39,11 @@ def account(rejected=(), failed=(), requested=0, admitted=0) -> orm.Dict:
 def test_batches_hold_every_frame_once(make_frames, size, batches):
     frames = FramesData.from_sets([make_frames('Li Li S', 4), make_frames('Li Br', 5, seed=2)]).store()
     outputs = plan_label(frames, orm.Dict({'batch_size': size, 'max_force': 5.0, 'minimum_success': 0.5}))
-    found = {key: node for key, node in outputs.items() if key.startswith('batch_')}
+    found = outputs['batches']
     assert [found[key].frames for key in sorted(found)] == batches
     assert sorted(identity for node in found.values() for identity in node.ids()) == sorted(frames.ids())
-    assert outputs['calculation'].get_dict() == {'max_force': 5.0}
+    assert outputs['calculation']['max_force'] == 5.0
+    assert 'batch_size' not in outputs['calculation'].get_dict()
     assert {key: sorted(names) for key, names in outputs['plan']['batches'].items()} == {
         key: sorted(node.ids()) for key, node in found.items()
     }
@@ -52,9 +55,9 @@ def test_a_frame_given_twice_is_labelled_once(make_frames):
     same = make_frames('Li Br', 2)
     frames = FramesData.from_sets([same, make_frames('Li Br', 1, seed=3), same]).store()
     outputs = plan_label(frames, orm.Dict({'batch_size': 10}))
-    assert outputs['batch_000'].frames == 3
+    assert outputs['batches']['batch_0000'].frames == 3
     assert outputs['plan']['duplicates'] == [str(identity) for identity in same.ids]
-    merged = merge_accounts(outputs['plan'], batch_000=account()).get_dict()
+    merged = merge_accounts(outputs['plan'], accounts={'batch_0000': account()}).get_dict()
     assert (merged['requested'], merged['admitted']) == (5, 3)
     assert merged['rejected'][0]['reason'] == 'the same frame was given before'
 
@@ -64,19 +67,25 @@ def test_dynamics_requests_every_sample(make_frames):
     outputs = plan_label(frames, orm.Dict({'batch_size': 1, 'dynamics': DYNAMICS}))
     first, second = frames.ids()
     assert outputs['plan']['batches'] == {
-        'batch_000': [first, f'{first}:10', f'{first}:20'],
-        'batch_001': [second, f'{second}:10', f'{second}:20'],
+        'batch_0000': [first, f'{first}:10', f'{first}:20'],
+        'batch_0001': [second, f'{second}:10', f'{second}:20'],
     }
 
 
+def plan_of(**batches: list[str]) -> orm.Dict:
+    """The plan of batches 0, 1 and so on with these names."""
+    runs = Runs(Run('batch', number) for number in range(len(batches)))
+    names = dict(zip(runs, batches.values(), strict=True))
+    return orm.Dict({'runs': runs.to_dict(), 'batches': names, 'duplicates': []})
+
+
 def test_accounts_add_up_over_retries():
-    plan = orm.Dict({'batches': {'batch_000': ['a', 'b', 'c', 'd'], 'batch_001': ['e', 'f']}, 'duplicates': []})
-    merged = merge_accounts(
-        plan,
-        batch_000=account(rejected=['b'], failed=['c', 'd']),
-        batch_000_retry=account(failed=['d']),
-        batch_001=account(),
-    ).get_dict()
+    accounts = {
+        'batch_0000': account(rejected=['b'], failed=['c', 'd']),
+        'batch_0000_s01': account(failed=['d']),
+        'batch_0001': account(),
+    }
+    merged = merge_accounts(plan_of(first=['a', 'b', 'c', 'd'], second=['e', 'f']), accounts=accounts).get_dict()
     assert merged == {
         'requested': 6,
         'admitted': 4,
@@ -88,20 +97,31 @@ def test_accounts_add_up_over_retries():
     }
 
 
+def test_frames_that_no_job_came_to_are_counted_over_many_rounds():
+    """Of a to f each job does two; c fails twice and is not asked for a third time."""
+    accounts = {
+        'batch_0000': account(failed=['c', 'd', 'e', 'f'], unreached=['d', 'e', 'f']),
+        'batch_0000_s01': account(failed=['c', 'e', 'f'], unreached=['e', 'f']),
+        'batch_0000_s02': account(rejected=['e'], failed=['f'], unreached=['f']),
+        'batch_0000_s03': account(failed=['f'], unreached=['f']),
+    }
+    assert failed_ids(accounts['batch_0000_s01'], [accounts['batch_0000']]) == ['e', 'f']
+    merged = merge_accounts(plan_of(only=['a', 'b', 'c', 'd', 'e', 'f']), accounts=accounts).get_dict()
+    assert (merged['requested'], merged['admitted'], merged['retried'], total(merged)) == (6, 3, 4, 6)
+    assert [entry['id'] for entry in merged['rejected']] == ['e']
+    assert [entry['id'] for entry in merged['failed']] == ['c', 'f']
+
+
 def test_a_job_without_account_fails_as_a_whole_and_its_retry_counts():
-    plan = orm.Dict({'batches': {'batch_000': ['a', 'b'], 'batch_001': ['c']}, 'duplicates': []})
-    merged = merge_accounts(plan, batch_000_retry=account(rejected=['b'])).get_dict()
-    assert merged['failed'] == [{'id': 'c', 'reason': 'the job batch_001 left no account'}]
+    accounts = {'batch_0000_s01': account(rejected=['b'])}
+    merged = merge_accounts(plan_of(first=['a', 'b'], second=['c']), accounts=accounts).get_dict()
+    assert merged['failed'] == [{'id': 'c', 'reason': 'the job batch_0001 left no account'}]
     assert (merged['admitted'], merged['retried'], total(merged)) == (1, 2, 3)
 
 
 def test_a_retry_of_dynamics_replaces_all_its_samples():
-    plan = orm.Dict({'batches': {'batch_000': ['a', 'a:10', 'b', 'b:10']}, 'duplicates': []})
-    merged = merge_accounts(
-        plan,
-        batch_000=account(failed=['a', 'a:10', 'b:10']),
-        batch_000_retry=account(rejected=['a:10']),
-    ).get_dict()
+    accounts = {'batch_0000': account(failed=['a', 'a:10', 'b:10']), 'batch_0000_s01': account(rejected=['a:10'])}
+    merged = merge_accounts(plan_of(only=['a', 'a:10', 'b', 'b:10']), accounts=accounts).get_dict()
     assert merged['rejected'] == [{'id': 'a:10', 'reason': 'too strong'}]
     assert merged['failed'] == [{'id': 'b:10', 'reason': 'broke off'}]
     assert (merged['admitted'], merged['retried'], total(merged)) == (2, 1, 4)
@@ -131,4 +151,4 @@ def test_plan_initial_data_derives_its_seeds():
     assert perturb[0]['seed'] != perturb[2]['seed']
     assert label[0]['dynamics']['seed'] not in (perturb[0]['seed'], label[2]['dynamics']['seed'])
     still = plan_initial_data(orm.Dict({**parameters, 'dynamics': None}))
-    assert still['label'].get_dict() == {'batch_size': 3}
+    assert (still['label']['batch_size'], still['label']['dynamics']) == (3, None)

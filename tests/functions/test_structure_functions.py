@@ -9,6 +9,7 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.functions.exchange_sites import exchange_sites
+from aiida_dpasse.functions.frames_from_structures import frames_from_structures
 from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.perturb_frames import perturb_frames
 from aiida_dpasse.functions.perturb_structures import perturb_structures
@@ -62,12 +63,21 @@ def test_perturb_structures_counts_sources_and_seeds():
     assert frames.formulas == {'Br4Li4': 6, 'Cl1Li6P1S5': 6}
     assert not frames.labelled
     salt, electrolyte = frames.sets()
-    assert set(salt.sources) == {'structures__libr'}
+    assert set(salt.sources) == {'libr'}
     assert list(electrolyte.reasons) == ['perturbed at scale 0.98'] * 3 + ['perturbed at scale 1.02'] * 3
     assert perturb_structures(orm.Dict(PERTURB), structures=structures).ids() == frames.ids()
     assert perturb_structures(orm.Dict({**PERTURB, 'seed': 6}), structures=structures).ids() != frames.ids()
     # A structure's frames do not depend on what else is in the study.
     assert perturb_structures(orm.Dict(PERTURB), structures={'libr': structures['libr']}).ids() == frames.ids()[:6]
+
+
+def test_a_structure_may_have_any_label():
+    structures = {label: node(rock_salt('Br')) for label in ('parameters', 'metadata', 'structures')}
+    frames = perturb_structures(orm.Dict(PERTURB), structures=structures)
+    sources = [str(source) for item in frames.sets() for source in item.sources]
+    assert {label: sources.count(label) for label in structures} == dict.fromkeys(structures, 6)
+    crystals = frames_from_structures(structures=structures).sets()
+    assert sorted(str(source) for item in crystals for source in item.sources) == sorted(structures)
 
 
 def test_perturb_frames_keeps_where_they_come_from():
@@ -76,7 +86,7 @@ def test_perturb_frames_keeps_where_they_come_from():
     copies = perturb_frames(frames, orm.Dict(parameters))
     assert copies.frames == 12
     [item] = copies.sets()
-    assert set(item.sources) == {'structures__libr'}
+    assert set(item.sources) == {'libr'}
     [start] = frames.sets()
     assert list(item.reasons) == [f'perturbed from {identity}' for identity in np.repeat(start.ids, 2)]
     volumes, starts = np.linalg.det(item.cells), np.repeat(np.linalg.det(start.cells), 2)

@@ -5,12 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from ase.build import bulk
 
+from aiida_dpasse.cp2k.names import objection_to_settings
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.workflows.label import LabelWorkChain, share_of
+from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.workflows.label import LabelWorkChain
+from aiida_dpasse.workflows.label_cp2k import Cp2kLabelWorkChain
+from aiida_dpasse.workflows.label_shell import ShellLabelWorkChain
+from aiida_dpasse.workflows.label_vasp import VaspLabelWorkChain
+
+SLOW = """
+import time
+from ase.calculators.emt import EMT
+
+class Slow(EMT):
+    def calculate(self, *arguments, **options):
+        time.sleep(1)
+        super().calculate(*arguments, **options)
+"""
 
 FLAKY = '''
 import hashlib
@@ -74,7 +90,7 @@ def label(code, sets, calculator=None, **overrides):
 
 def jobs(node) -> list[str]:
     """Link labels of the jobs of a chain."""
-    triples = node.base.links.get_outgoing(node_class=orm.CalcJobNode).all()
+    triples = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
     return sorted(triple.link_label for triple in triples)
 
 
@@ -89,7 +105,7 @@ def test_batches_bad_frames_and_duplicates(python_code):
     assert [entry['reason'].split(':')[0] for entry in account['failed']] == ['NotImplementedError'] * 2
     assert sorted(results['frames'].ids()) == sorted(str(identity) for identity in good.ids)
     # Each batch got one of the two strange frames.
-    assert jobs(node) == ['batch_000', 'batch_000_retry', 'batch_001', 'batch_001_retry']
+    assert jobs(node) == ['batch_0000', 'batch_0000_s01', 'batch_0001', 'batch_0001_s01']
 
 
 def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_path):
@@ -105,7 +121,7 @@ def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_
     frames = copper(12)
     results, node = label(code, [frames], {'name': 'flaky:Flaky', 'memory': str(memory)}, batch_size=12)
     assert node.is_finished_ok, node.exit_message
-    assert jobs(node) == ['batch_000', 'batch_000_retry']
+    assert jobs(node) == ['batch_0000', 'batch_0000_s01']
     account = results['account']
     assert (account['admitted'], account['failed']) == (12, [])
     assert account['retried'] == len(list(memory.iterdir())) > 0
@@ -129,7 +145,7 @@ def test_only_failures_have_their_own_code(python_code):
 def test_a_labeller_that_cannot_start_is_not_tried_twice(python_code):
     _, node = label(python_code, [copper(1)], {'name': 'no_such_module:Calculator'})
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
-    assert jobs(node) == ['batch_000']
+    assert jobs(node) == ['batch_0000']
 
 
 def test_every_node_has_a_creator(python_code):
@@ -157,11 +173,70 @@ def test_refusals(python_code, overrides, sentence):
         label(python_code, [copper(1)], **overrides)
 
 
-def test_chains_beside_each_other_share_the_limit():
-    for limit in range(1, 30):
-        for chains in range(1, 30):
-            share = share_of(limit, chains)
-            assert share >= 1
-            # As many chains as the limit allows run at once.
-            assert share * min(limit, chains) <= limit
-    assert share_of(20, 3) == 6
+def test_frames_that_the_time_limit_left_out_are_asked_for_until_all_are_there(localhost, python_code, tmp_path):
+    (tmp_path / 'slow.py').write_text(SLOW)
+    code = orm.InstalledCode(
+        computer=localhost,
+        filepath_executable=str(python_code.filepath_executable),
+        label='slow-python',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}',
+    ).store()
+    builder = LabelWorkChain.get_builder_from_protocol(
+        {'python': code},
+        protocol='fast',
+        overrides={'batch_size': '9'},
+        options={'label': {'max_wallclock_seconds': 9}},
+        frames=FramesData.from_sets([copper(6)]),
+        calculator=orm.Dict({'name': 'slow:Slow'}),
+    )
+    results, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    account = results['account']
+    assert (account['requested'], account['admitted'], account['failed']) == (6, 6, [])
+    assert 1 <= account['retried'] <= 5
+    assert len(jobs(node)) == account['calculations'] >= 2
+    assert sorted(results['frames'].ids()) == sorted(str(identity) for identity in copper(6).ids)
+
+
+@pytest.mark.parametrize(
+    ('name', 'process'),
+    [('cp2k', Cp2kLabelWorkChain), ('shell', ShellLabelWorkChain), ('vasp', VaspLabelWorkChain)],
+)
+def test_a_batch_has_its_protocol(name, process):
+    for protocol in ('dpa-sse', 'moderate', 'fast', 'demo'):
+        parameters = process.protocol_parameters(protocol, {'max_force': 7.0})
+        assert check_parameters(process.PARAMETERS, parameters) is None
+        assert parameters['max_force'] == 7.0
+        assert set(parameters) & {'vasp', 'cp2k', 'shell', 'batch_size'} <= {name}
+
+
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
+        ({'kinds': {'Li': {'BASIS_SETT': 'x'}}}, 'has no BASIS_SETT: did you mean BASIS_SET'),
+        ({'input': {'FORCE_EVALL': {}}}, 'has no FORCE_EVALL: did you mean FORCE_EVAL'),
+        ({'scf': {'mixing': {'ALFA': 0.1}}}, 'has no ALFA: did you mean ALPHA'),
+        ({'input': {'FORCE_EVAL': {'DFT': {'SCF': {'IGNORE_CONVERGENCE_FAILURE': '.TRUE.'}}}}}, None),
+    ],
+)
+def test_misspelt_names_of_cp2k(changes, sentence):
+    found = objection_to_settings(changes)
+    assert found is None if sentence is None else sentence in found
+
+
+def test_what_is_no_element_has_no_kind():
+    with pytest.raises(ValueError, match="'Lii' is no element"):
+        Cp2kLabelWorkChain.PARAMETERS.model_validate(
+            Cp2kLabelWorkChain.protocol_parameters('fast', {'cp2k': {'kinds': {'Lii': {}}}})
+        )
+
+
+def test_swapped_codes_and_no_labeller_are_refused(python_code, dp_code):
+    with pytest.raises(ValueError, match='is a code of `dp`; give one of `python`'):
+        label(dp_code, [copper(1)])
+    builder = LabelWorkChain.get_builder_from_protocol(
+        {'python': python_code}, frames=FramesData.from_sets([copper(1)])
+    )
+    builder.calculator = None
+    with pytest.raises(ValueError, match='none is given'):
+        run_get_node(builder)

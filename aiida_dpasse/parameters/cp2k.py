@@ -1,0 +1,98 @@
+"""CP2K's settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ase.data import chemical_symbols
+from pydantic import Field, field_validator, model_validator
+
+from aiida_dpasse.cp2k.input import DEFAULTS, SCF
+from aiida_dpasse.parameters.base import Parameters, objection_to_retry
+from aiida_dpasse.parameters.kpoints import KpointsParameters
+
+
+class ScfParameters(Parameters):
+    """How the electrons are brought to their ground state."""
+
+    solver: Literal['diagonalization', 'ot'] = Field(
+        default=SCF['solver'],
+        description='`ot`, orbital transformation, is quick for insulators at the Gamma point, and only for these.',
+    )
+    eps: float = Field(default=SCF['eps'], gt=0, description='EPS_SCF: when the electrons count as converged.')
+    steps: int = Field(
+        default=SCF['steps'], gt=0, description='Largest number of steps, of inner and outer loops together.'
+    )
+    mixing: dict[str, Any] = Field(
+        default={}, description="CP2K's keywords of `MIXING`, for diagonalization, laid over Broyden's with ALPHA 0.4."
+    )
+    ot: dict[str, Any] = Field(
+        default={}, description="CP2K's keywords of `OT`, for that solver, laid over conjugate gradients."
+    )
+    smearing: float | None = Field(
+        default=None, gt=0, description="Electronic temperature in K of Fermi and Dirac's smearing; null for none."
+    )
+    added_orbitals: int = Field(
+        default=SCF['added_orbitals'], ge=0, description='ADDED_MOS: empty orbitals, which smearing needs.'
+    )
+
+    @model_validator(mode='after')
+    def _smeared(self) -> ScfParameters:
+        if self.smearing is not None and (self.solver == 'ot' or not self.added_orbitals):
+            raise ValueError('`smearing` needs `solver` diagonalization and `added_orbitals` above 0')
+        return self
+
+
+class Cp2kParameters(Parameters):
+    """CP2K's settings; what labelling needs besides (run type, motion, printing, stress) is added."""
+
+    functional: Literal['PBESOL', 'PBE', 'REVPBE'] | None = Field(
+        default=DEFAULTS['functional'], description='Functional; null for any other, in the section XC of `input`.'
+    )
+    cutoff: float = Field(gt=0, description='CUTOFF: plane waves of the finest grid, in Ry.')
+    rel_cutoff: float = Field(gt=0, description='REL_CUTOFF: which grid a Gaussian is put on, in Ry.')
+    eps_default: float = Field(
+        default=DEFAULTS['eps_default'], gt=0, description='EPS_DEFAULT: precision of everything else.'
+    )
+    kpoints: KpointsParameters | None = Field(default=None, description='K-points; null is the Gamma point.')
+    scf: ScfParameters = Field(default=ScfParameters(), description='Self-consistency.')
+    kinds: dict[str, dict[str, Any]] = Field(
+        description="CP2K's keywords of `KIND` by element, `BASIS_SET` and `POTENTIAL` among them."
+    )
+    input: dict[str, Any] = Field(default={}, description="CP2K's sections as mappings, laid over all of the above.")
+    retry: dict[str, Any] | None = Field(
+        default=None, description='Laid over the other settings for frames that failed: more steps, another mixing.'
+    )
+
+    @field_validator('kinds')
+    @classmethod
+    def _elements(cls, kinds: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if others := [name for name in kinds if name not in chemical_symbols[1:]]:
+            raise ValueError(f'{others[0]!r} is no element: give the keywords of `KIND` by the symbols of elements')
+        return kinds
+
+    @field_validator('input')
+    @classmethod
+    def _free(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        if 'MOTION' in sections:
+            raise ValueError('take the section MOTION out: labelling writes it')
+        return sections
+
+    @model_validator(mode='after')
+    def _functional(self) -> Cp2kParameters:
+        own = self.input.get('FORCE_EVAL', {}).get('DFT', {})
+        if (self.functional is None) != ('XC_FUNCTIONAL' in own.get('XC', {})):
+            raise ValueError('`functional` should be null if, and only if, `input` has the section XC_FUNCTIONAL')
+        return self
+
+    @model_validator(mode='after')
+    def _consistent(self) -> Cp2kParameters:
+        if self.scf.solver == 'ot' and self.kpoints is not None:
+            raise ValueError('`scf.solver` should be diagonalization with `kpoints`: OT works at the Gamma point only')
+        return self
+
+    @model_validator(mode='after')
+    def _retried(self) -> Cp2kParameters:
+        if self.retry and (message := objection_to_retry(self, self.retry)):
+            raise ValueError(message.rstrip('.'))
+        return self

@@ -215,7 +215,8 @@ def test_moderate_ends_with_a_verdict_on_transport(codes, pretrained_metals, met
         'transport': {'ion': 'Cu'},
     }
     limits = {**acceptance['limits'], 'diffusion_deviation': 3.0, 'activation_deviation': 3.0}
-    own = {**acceptance, 'limits': limits, 'conductivity': conductivity}
+    hot = {**acceptance['hot'], 'equilibration': None}
+    own = {**acceptance, 'hot': hot, 'limits': limits, 'conductivity': conductivity}
     parameters = DistillWorkChain.protocol_parameters('moderate', {'acceptance': own})
     assert parameters['acceptance']['conductivity']['extrapolate_to'] == 300.0
     copper, teacher = {'copper': metals['copper']}, pretrained_metals.outputs.frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,18 +149,18 @@ def test_a_full_disk_pauses(given, iterations):
     lines = 'if [ -e $at/room ]; then exec "$python" "$@"; fi\n'
     lines += 'echo "OSError: [Errno 28] No space left on device" >&2; exit 1'
     inputs = given(lines, iterations)
-    script = inputs['job']['code'].get_executable()
+    room = Path(str(inputs['job']['code'].get_executable())).with_name('room')
     runner = get_manager().create_runner(communicator=None)
     process = runner.instantiate_process(EvaluateBaseWorkChain, **inputs)
     seen = []
 
     async def make_room() -> None:
         for _ in range(2):
-            while not process.paused:
+            while not process.paused and not process.has_terminated():
                 await asyncio.sleep(0.1)
             seen.append((process.node.paused, process.node.process_status))
             if len(seen) == 2:
-                script.with_name('room').touch()
+                room.touch()
             process.play()
 
     runner.loop.create_task(make_room())

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from cluster import BOX, REPOSITORY, box, cluster, hook, persist, served, shell, start_daemon
+from cluster import BOX, HOOKS, REPOSITORY, box, clear_hooks, cluster, hook, persist, served, shell, start_daemon
 
 #: Seconds that a run may take, and after which one in which nothing moves is asked for its status.
 LIMIT, STILL = 3000.0, 75.0
@@ -105,6 +105,8 @@ class Fault:
 
     occasions: Callable[[], list[Any]]
     strike: Callable[[Any], str]
+    #: Whether a job is told to do it to itself, later.
+    ordered: bool = False
 
 
 def kill(process: psutil.Process) -> str:
@@ -157,7 +159,7 @@ def lose_tasks(_: Any) -> str:
 
 def order(name: str, when: str, condition: str, command: str) -> Fault:
     """Return a fault inside a job: the next one for which ``condition`` holds does it to itself."""
-    return Fault(lambda: [name], lambda _: str(hook(name, when, condition, command)))
+    return Fault(lambda: [name], lambda _: f'ordered: {hook(name, when, condition, command).name}', ordered=True)
 
 
 def submissions() -> list[Any]:
@@ -283,6 +285,14 @@ class Run:
         """Note the jobs that failed, and (found, expected) of what differs, by name."""
         import studies
 
+        for event in [event for event in self.result.faults if FAULTS[event.kind].ordered]:
+            job = HOOKS / 'done' / f'{event.kind}.job'
+            if job.exists():
+                event.said = f'done by job {job.read_text().strip()}'
+            else:  # no job came that it was for
+                self.result.faults.remove(event)
+                self.kinds.append(event.kind)
+        clear_hooks()
         self.result.failed_jobs = persist(lambda: failed_jobs(self.node))
         found = persist(lambda: studies.digest(self.node))
         self.result.differences = {

@@ -274,10 +274,11 @@ class Run:
     def to_end(self) -> Result:
         """Follow it to its end and return what happened."""
         while time.monotonic() - self.began < LIMIT and not self.result.ended:
-            self.strike()
+            for _ in range(10):
+                self.strike()
+                time.sleep(0.2)
             self.help()
             self.result.ended = persist(lambda: self.node.is_terminated)
-            time.sleep(0.05)
         self.result.wall_s = round(time.monotonic() - self.began, 1)
         return self.result
 

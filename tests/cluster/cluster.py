@@ -146,7 +146,8 @@ def hook(name: str, when: str, condition: str, command: str) -> Path:
 
     :param when: `before` or `after` its program.
     """
-    (HOOKS / 'done' / name).unlink(missing_ok=True)
+    for old in HOOKS.glob(f'done/{name}*'):
+        old.unlink()
     partial = HOOKS / f'{name}.partial'
     partial.write_text('\n'.join([condition, command, '']))
     partial.rename(HOOKS / when / name)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from cluster import BOX, REPOSITORY, box, cluster, hook, persist, served, shell, start_daemon
+from cluster import BOX, HOOKS, REPOSITORY, box, clear_hooks, cluster, hook, persist, served, shell, start_daemon
 
 #: Seconds that a run may take, and after which one in which nothing moves is asked for its status.
 LIMIT, STILL = 3000.0, 75.0
@@ -105,6 +105,8 @@ class Fault:
 
     occasions: Callable[[], list[Any]]
     strike: Callable[[Any], str]
+    #: Whether a job is told to do it to itself, later.
+    ordered: bool = False
 
 
 def kill(process: psutil.Process) -> str:
@@ -157,7 +159,7 @@ def lose_tasks(_: Any) -> str:
 
 def order(name: str, when: str, condition: str, command: str) -> Fault:
     """Return a fault inside a job: the next one for which ``condition`` holds does it to itself."""
-    return Fault(lambda: [name], lambda _: str(hook(name, when, condition, command)))
+    return Fault(lambda: [name], lambda _: f'ordered: {hook(name, when, condition, command).name}', ordered=True)
 
 
 def submissions() -> list[Any]:
@@ -272,10 +274,11 @@ class Run:
     def to_end(self) -> Result:
         """Follow it to its end and return what happened."""
         while time.monotonic() - self.began < LIMIT and not self.result.ended:
-            self.strike()
+            for _ in range(10):
+                self.strike()
+                time.sleep(0.2)
             self.help()
             self.result.ended = persist(lambda: self.node.is_terminated)
-            time.sleep(0.05)
         self.result.wall_s = round(time.monotonic() - self.began, 1)
         return self.result
 
@@ -283,6 +286,14 @@ class Run:
         """Note the jobs that failed, and (found, expected) of what differs, by name."""
         import studies
 
+        for event in [event for event in self.result.faults if FAULTS[event.kind].ordered]:
+            job = HOOKS / 'done' / f'{event.kind}.job'
+            if job.exists():
+                event.said = f'done by job {job.read_text().strip()}'
+            else:  # no job came that it was for
+                self.result.faults.remove(event)
+                self.kinds.append(event.kind)
+        clear_hooks()
         self.result.failed_jobs = persist(lambda: failed_jobs(self.node))
         found = persist(lambda: studies.digest(self.node))
         self.result.differences = {

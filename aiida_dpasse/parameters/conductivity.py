@@ -1,0 +1,3 @@
+"""Settings of a conductivity."""
+
+from aiida_dpasse.workflows.conductivity_parameters import ConductivityParameters as ConductivityParameters

@@ -28,8 +28,8 @@ def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data
     """Return ``rows``, one for each size that ran, ``failed`` and ``skipped``, each with a ``reason``, and ``fits``.
 
     A row holds the record of its run, what is known of the potential's file, the cell, the loop time of the production
-    with the rates that follow, how busy its processors were (``disturbed`` if they waited) and the machine. A fit holds, of
-    each potential, the ``exponent`` of time a step ~ atoms^b and its error, and what `saturation` says.
+    with the rates that follow, how busy its processors were (``disturbed`` if they waited) and the machine. A fit
+    holds, of each potential, the ``exponent`` of time a step ~ atoms^b and its error, and what `saturation` says.
 
     :param table: of `plan_speed`.
     :param runs: the record of each run, by its id.

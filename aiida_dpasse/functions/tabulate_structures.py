@@ -21,7 +21,8 @@ def tabulate_structures(
 ) -> orm.Dict:
     """Return ``rows``, one for each potential and structure.
 
-    Each has the ``potential`` and the rest of the record of its relaxation, ``structure``, ``formula``, ``relaxed`` and, if it is not, the ``reason``; else
+    Each has the ``potential`` and the rest of the record of its relaxation, ``structure``, ``formula``, ``relaxed``
+    and, if it is not, the ``reason``; else
     ``lengths_A``, ``angles_degree`` and ``volume_A3_atom``, those of the structure as it was given as ``given_...``,
     ``length_change_percent``, the change of each length, ``volume_change_percent``, ``energy_eV_atom``, and
     ``decomposition_meV_atom``, the energy above the best mixture of the other structures that this potential relaxed,

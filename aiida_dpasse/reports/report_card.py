@@ -23,8 +23,8 @@ class Card:
     """What is drawn: ``potentials`` in their order; ``parity`` by potential and quantity, arrays (n, 2) of reference
     and prediction; MAE of the forces (meV/A) ``by_formula`` and ``by_element``, by potential; ``by_temperature``, the
     rows of each potential and test set; the change of volume (%) ``by_crystal``, by potential; and of the map of
-    descriptors ``plane``, the points (n, 2) of each test set, ``learnt``, those of the training data, and ``explained``,
-    the part of the variance along its axes.
+    descriptors ``plane``, the points (n, 2) of each test set, ``learnt``, those of the training data, and
+    ``explained``, the part of the variance along its axes.
     """
 
     potentials: list[str]

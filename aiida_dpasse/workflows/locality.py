@@ -64,7 +64,8 @@ class LocalityWorkChain(DpasseWorkChain):
         spec.input(
             'driver',
             valid_type=DeepPotentialData,
-            help='Potential that moves what lies beyond a sphere, a checkpoint frozen first; what labels is the reference.',
+            help='Potential that moves what lies beyond a sphere, a checkpoint frozen first; what labels is the '
+            'reference.',
         )
         define_labeller(spec)
         spec.inputs.validator = validate_locality

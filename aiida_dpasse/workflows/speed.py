@@ -151,7 +151,7 @@ class SpeedWorkChain(DpasseWorkChain):
         shared = {'structure': self.ctx.supercells[size], 'parameters': self.ctx.plan['md'][size]}
         if run.what == 'md':
             potential = self.runnable(self.inputs.potentials[label])
-            own = {'code': self.inputs.codes.lmp, 'potentials': {'potential': potential}}
+            own = {'code': self.inputs.codes.lmp, 'potentials': {label: potential}}
             process, inputs = self.job(MDBaseWorkChain, 'md', run.label, **shared, **own)
         else:
             own = {'code': self.inputs.codes.python, 'calculator': self.inputs.calculators[label]}

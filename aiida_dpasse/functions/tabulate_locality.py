@@ -23,7 +23,8 @@ NOT_RUN = 'the molecular dynamics ended with an error, see the process called by
 @calcfunction
 def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **labelling: orm.Data) -> orm.Dict:
     """Return ``rows`` by distance, ``runs`` by distance and centre, with their records,
-    ``force_tolerance_meV_A``, the smallest cutoff ``r_cut_A`` whose bound is below it (null if none is), and the ``verdict``.
+    ``force_tolerance_meV_A``, the smallest cutoff ``r_cut_A`` whose bound is below it (null if there is none), and the
+    ``verdict``.
 
     Of each run ``requested`` = ``labelled`` + the numbers of ``rejected`` and ``failed`` + ``not_sampled``.
 

@@ -25,7 +25,8 @@ def tabulate_model_study(runs: orm.Dict, report_card: orm.Dict, **found: dict[st
 
     A point is one potential: ``label``, ``model``, ``data``, ``frames`` and ``repeat`` (the last three null of what was
     given), the record of its training, the errors, ``diffusivities`` by temperature and ``activation_energy_eV``.
-    The summary is that of all its repeats, each number with its ``_error`` (one standard deviation) and, of more than one, what the potentials differ by
+    The summary is that of all its repeats, each number with its ``_error`` (one standard deviation) and, of more
+    than one, what the potentials differ by
     (``_spread``). ``enough`` is by model and data the fewest frames from which on all diffusivities and the activation
     energy agree with those of the most frames.
 

@@ -126,10 +126,13 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     kinds = [elements.index(symbol) + 1 for symbol in job['symbols']]
     rows: list[tuple[float, ...]] = []
     stopped, started, watch, step = None, time.monotonic(), None, 0
+    production = started, time.process_time()
     interval = parameters['trajectory_interval']
     with Path(TRAJECTORY).open('w') as handle:
         for step, atoms, conserved in steps(job):
             watch = watch or Watch(atoms, job)
+            if step <= watch.start:
+                production = time.monotonic(), time.process_time()
             if step % parameters['thermo_interval'] == 0:
                 potential, moved = float(atoms.get_potential_energy()), watch.displacement(atoms.get_positions())
                 kinetic = float(atoms.get_kinetic_energy())
@@ -138,13 +141,15 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
                 write_frame(handle, step, atoms, kinds)
             if step % STRIDE == 0 and (stopped := watch.crossed(step, atoms, conserved)) is not None:
                 break
+    taken = time.monotonic() - started
+    measured = [time.monotonic() - production[0], time.process_time() - production[1]]
     Path(OUTPUT).mkdir(exist_ok=True)
     columns = ('step', 'temperature_K', 'potential_energy_eV', 'kinetic_energy_eV', 'conserved_energy_eV', 'volume_A3')
     table = np.array(rows).T
     np.savez(Path(OUTPUT) / THERMO, **dict(zip((*columns, 'framework_displacement_A'), table, strict=True)))
     np.savez(Path(OUTPUT) / LAST, positions=atoms.get_positions())
-    taken = time.monotonic() - started
-    return {'error': None, 'step': step, 'stopped': stopped and [stopped[0], step, stopped[1]], 'loop_time_s': taken}
+    stop = stopped and [stopped[0], step, stopped[1]]
+    return {'error': None, 'step': step, 'stopped': stop, 'loop_time_s': taken, 'production_s': measured}
 
 
 def main(arguments: list[str]) -> int:

@@ -23,7 +23,7 @@ def map_descriptors(settings: orm.Dict, frames: FramesData, **nodes: orm.ArrayDa
         descriptors = nodes['descriptors'].get_array(settings['potential'])
     else:
         descriptors = describe_sets(sets, np.arange(frames.frames))
-    options = {key: settings.get(key) for key in ('method', 'perplexity', 'seed') if settings.get(key) is not None}
+    options = {name: settings[name] for name in ('method', 'perplexity', 'seed')}
     coordinates, explained = project(descriptors, **options)
     sources = np.concatenate([item.sources for item in sets])
     node = orm.ArrayData()

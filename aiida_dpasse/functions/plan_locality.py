@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,71 +11,78 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.functions.make_supercell import supercell_of
 from aiida_dpasse.landscape.locality import held_atoms, smallest_image_distance
+from aiida_dpasse.parameters.locality import LocalityParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
 
 @calcfunction
-def plan_locality(parameters: orm.Dict, structure: orm.StructureData) -> dict[str, orm.Dict]:
-    """Return ``supercell``; ``md_<d>_<c>``, the run of each distance and centre; ``label``; and ``spheres``.
+def plan_locality(parameters: orm.Dict, structure: orm.StructureData) -> dict[str, Any]:
+    """Return ``runs``, one for each distance (``size``, its number) and centre (``replica``); by their ids the
+    parameters of each, ``md``; ``supercell``; ``label``; and ``spheres``.
 
-    ``spheres`` holds under ``runs``, by the key of each run, the ``distance`` in A, the ``centre`` (its site in the
+    ``spheres`` holds under ``runs``, by the id of each run, the ``distance`` in A, the ``centre`` (its site in the
     supercell), the ``atom`` that it is in frames, whose atoms are sorted by element, and the numbers of atoms that are
     ``held`` and ``mobile``; how many ``frames`` are asked of each run, all after ``start``; the ``force_tolerance``.
 
     :raises ValueError: as :func:`spheres_of`.
     """
-    settings = parameters.get_dict()
+    settings = LocalityParameters.model_validate(parameters.get_dict())
     spheres = spheres_of(settings, structure)
-    interval = settings['steps'] // settings['frames']
-    plan: dict[str, Any] = {'supercell': {'supercell': cell_size(settings)}, 'label': settings['label']}
-    for key, sphere in spheres.items():
-        plan[key] = {
-            **settings['md'],
-            'temperature': settings['temperature'],
-            'steps': settings['steps'],
-            'sample_interval': interval,
-            'fixed': sphere.pop('sites'),
-            'seed': derive_seed(settings['seed'], key),
-        }
-    plan['spheres'] = {
-        'runs': spheres,
-        'frames': settings['frames'],
-        'start': (settings['md'].get('equilibration') or {}).get('steps', 0),
-        'force_tolerance': settings['force_tolerance'],
+    common = {
+        **settings.md,
+        'temperature': settings.temperature,
+        'steps': settings.steps,
+        'sample_interval': settings.steps // settings.frames,
     }
-    return {key: orm.Dict(value) for key, value in plan.items()}
+    dynamics = {
+        run.id: {**common, 'fixed': sphere.pop('sites'), 'seed': derive_seed(settings.seed, 'md', run.number)}
+        for run, sphere in spheres.items()
+    }
+    found = {
+        'runs': {run.id: sphere for run, sphere in spheres.items()},
+        'frames': settings.frames,
+        'start': (settings.md.get('equilibration') or {}).get('steps', 0),
+        'force_tolerance': settings.force_tolerance,
+    }
+    return {
+        'runs': orm.Dict(Runs(spheres).to_dict()),
+        'md': {key: orm.Dict(value) for key, value in dynamics.items()},
+        'supercell': orm.Dict({'supercell': cell_size(settings)}),
+        'label': orm.Dict(settings.label.model_dump()),
+        'spheres': orm.Dict(found),
+    }
 
 
-def cell_size(settings: Mapping[str, Any]) -> Any:
+def cell_size(settings: LocalityParameters) -> Any:
     """Return the supercell that is asked for, by default the smallest that holds the largest sphere."""
-    given = settings.get('supercell')
-    return smallest_image_distance(settings['distances']) if given is None else given
+    return smallest_image_distance(settings.distances) if settings.supercell is None else settings.supercell
 
 
-def spheres_of(settings: Mapping[str, Any], structure: orm.StructureData) -> dict[str, dict[str, Any]]:
-    """Return the spheres, by the key of their run, with the ``sites`` that each holds.
+def spheres_of(settings: LocalityParameters, structure: orm.StructureData) -> dict[Run, dict[str, Any]]:
+    """Return the spheres, by their run, with the ``sites`` that each holds.
 
     :raises ValueError: if the centres are not there, a sphere reaches its own image, or it leaves nothing to move.
     """
-    sites = draw_centres(structure, settings['centre'], settings.get('centres', 1), settings['seed'])
+    sites = draw_centres(structure, settings.centre, settings.centres, settings.seed)
     crystal = supercell_of(structure, cell_size(settings))
     # A supercell groups the copies of each site together, and they are all alike: the first stands for them.
     copies = len(crystal) // len(structure.sites)
     order = np.argsort([site.specie.symbol for site in crystal], kind='stable')
     found = {}
-    for d, distance in enumerate(sorted(settings['distances'])):
-        for c, site in enumerate(sites):
-            centre = site * copies
-            held = held_atoms(crystal.lattice.matrix, crystal.cart_coords, centre, distance)
-            found[f'md_{d:02d}_{c:02d}'] = {
-                'distance': distance,
-                'centre': centre,
-                'element': crystal[centre].specie.symbol,
-                'atom': int(np.flatnonzero(order == centre)[0]),
-                'held': len(held),
-                'mobile': len(crystal) - len(held),
-                'sites': held.tolist(),
-            }
+    pairs = product(enumerate(sorted(settings.distances)), enumerate(sites))
+    for number, ((d, distance), (c, site)) in enumerate(pairs):
+        centre = site * copies
+        held = held_atoms(crystal.lattice.matrix, crystal.cart_coords, centre, distance)
+        found[Run('md', number, size=d, replica=c)] = {
+            'distance': distance,
+            'centre': centre,
+            'element': crystal[centre].specie.symbol,
+            'atom': int(np.flatnonzero(order == centre)[0]),
+            'held': len(held),
+            'mobile': len(crystal) - len(held),
+            'sites': held.tolist(),
+        }
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,50 +10,66 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.parameters.speed import SpeedParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.supercell import MAXIMUM_ATOMS, nearest_repetition, supercell_matrix
+
+#: Namespaces of what is timed, by the kind of run.
+PORTS = {'md': 'potentials', 'ase': 'calculators'}
 
 
 @calcfunction
 def plan_speed(
-    parameters: orm.Dict, structure: orm.StructureData, **potentials: DeepPotentialData
-) -> dict[str, orm.Dict]:
-    """Return ``supercell_<s>`` and ``md_<s>`` of every size, from the smallest on, and ``table``.
+    parameters: orm.Dict, structure: orm.StructureData, **inputs: dict[str, DeepPotentialData]
+) -> dict[str, Any]:
+    """Return ``runs``, in their order; by the number of each size, as ``s00``, its ``supercell`` and the parameters of
+    its dynamics, ``md``; and ``table``.
 
-    ``table`` lists the ``runs`` in their order, each with its ``key`` ``run_<s>_<potential>``, and the ``timestep``.
-    All potentials start from the same velocities, and follow each other at each size: what slows the machine down for
-    a while slows down all.
+    A run with a potential is called ``md``, one with an ASE calculator ``ase``; its ``size`` is the number of its size
+    among ``sizes`` of the ``table``, which holds the ``timestep`` too. All start from the same velocities, and follow
+    each other at each size: what slows the machine down for a while slows down all.
+
+    :param inputs: ``potentials`` and ``calculators`` by label.
     """
-    given = parameters.get_dict()
-    sizes = cells(structure, given)
-    plan: dict[str, Any] = {
-        'table': {
-            'runs': [
-                {'key': f'run_{index:02d}_{label}', 'potential': label, **size}
-                for index, size in enumerate(sizes)
-                for label in sorted(potentials)
-            ],
-            'timestep': given['timestep'],
-        }
+    settings = SpeedParameters.model_validate(parameters.get_dict())
+    sizes = cells(structure, settings)
+    labels = [(what, label) for what, port in PORTS.items() for label in sorted(inputs.get(port, {}))]
+    runs = Runs(
+        Run(what, number, potential=label, size=size)
+        for number, (size, (what, label)) in enumerate(product(range(len(sizes)), labels))
+    )
+    seeds = [derive_seed(settings.seed, 'md', number) for number in range(len(sizes))]
+    return {
+        'runs': orm.Dict(runs.to_dict()),
+        'table': orm.Dict({'sizes': sizes, 'timestep': settings.timestep}),
+        'supercell': {size_key(n): orm.Dict({'supercell': size['supercell']}) for n, size in enumerate(sizes)},
+        'md': {size_key(n): orm.Dict(settings.dynamics(seed)) for n, seed in enumerate(seeds)},
     }
-    for index, size in enumerate(sizes):
-        plan[f'supercell_{index:02d}'] = {'supercell': size['supercell']}
-        plan[f'md_{index:02d}'] = dynamics(given, derive_seed(given['seed'], 'md', index))
-    return {key: orm.Dict(value) for key, value in plan.items()}
 
 
-def cells(structure: orm.StructureData, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def size_key(number: Any) -> str:
+    """Return the key of the size of that number.
+
+    >>> size_key(3)
+    's03'
+    """
+    return f's{number:02d}'
+
+
+def cells(structure: orm.StructureData, settings: SpeedParameters) -> list[dict[str, Any]]:
     """Return ``supercell``, ``atoms`` and ``wanted_atoms`` of every size, from the smallest on.
 
     Wanted numbers that the same repetition is nearest to are one size.
 
-    :param given: ``atoms`` or ``supercells``, see `SpeedParameters`.
     :raises ValueError: for a size that makes no sense, or is too large.
     """
     cell = structure.get_pymatgen()
     # Repetitions tell more than a matrix, and than the distance that was asked for.
-    asked = [(wanted, nearest_repetition(cell, wanted)) for wanted in given.get('atoms') or []]
-    asked += [(None, supercell) for supercell in given.get('supercells') or []]
+    asked: list[tuple[int | None, Any]] = [
+        (wanted, nearest_repetition(cell, wanted)) for wanted in settings.atoms or []
+    ]
+    asked += [(None, supercell) for supercell in settings.supercells or []]
     sizes: dict[str, dict[str, Any]] = {}
     for wanted, supercell in asked:
         matrix = supercell_matrix(cell, supercell)
@@ -65,16 +81,3 @@ def cells(structure: orm.StructureData, given: Mapping[str, Any]) -> list[dict[s
         )
         size['wanted_atoms'] += [] if wanted is None else [wanted]
     return sorted(sizes.values(), key=lambda size: size['atoms'])
-
-
-def dynamics(given: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the parameters of `dpasse.md` of one size: nothing is written while the clock runs."""
-    total = given['warm_up_steps'] + given['steps']
-    ensemble = given['ensemble']
-    return {
-        **{name: given[name] for name in ('ensemble', 'temperature', 'timestep', 'steps')},
-        'equilibration': {'ensemble': 'npt' if ensemble == 'npt' else 'nvt', 'steps': given['warm_up_steps']},
-        'thermo_interval': total,
-        'restart_interval': 2 * total,
-        'seed': seed,
-    }

@@ -2,67 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.functions.plan_validate import ADMIT
+from aiida_dpasse.parameters.test_sets import TestSetsParameters, line_of, runs_of
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
-
-#: The test sets, in the order in which they are made.
-PARTS = ('near_equilibrium', 'heating')
-
-
-def line_of(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the temperatures of a part as a linear heating, which near equilibrium stays where it is.
-
-    >>> line_of({'temperature': 50.0, 'steps': 10, 'frames': 5})
-    {'first': 50.0, 'last': 50.0, 'steps': 10}
-    """
-    first = part.get('first', part.get('temperature'))
-    return {'first': first, 'last': part.get('last', first), 'steps': part['steps']}
-
-
-def runs_of(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return by part the parameters of `dpasse.md`, without seed; a part that is null has none."""
-    runs = {}
-    for name in PARTS:
-        if (part := settings.get(name)) is None:
-            continue
-        line = line_of(part)
-        runs[name] = {
-            **settings['md'],
-            'temperature': line['first'],
-            'steps': part['steps'],
-            'sample_interval': part['steps'] // part['frames'],
-        }
-        if line['last'] != line['first']:
-            runs[name]['final_temperature'] = line['last']
-    return runs
 
 
 @calcfunction
-def plan_test_sets(parameters: orm.Dict, **structures: orm.StructureData) -> dict[str, orm.Dict]:
-    """Return the parameters of each run, ``<part>_<structure>``; ``supercell``; ``label``; and ``sample``.
+def plan_test_sets(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
+    """Return ``runs``, whose ``data`` is the test set that they are made for; by their ids the parameters of each,
+    ``md``; ``supercell``; ``label``; and ``sample``.
 
-    ``sample`` says under ``lines``, by part, the temperatures, and under ``runs``, by run, its ``part``, its
-    ``structure`` and the ``steps`` at which its frames are taken.
+    ``sample`` holds under ``lines``, by test set, the temperatures, and under ``steps``, by run, the steps at which its
+    frames are taken.
+
+    :param inputs: the ``structures`` by label.
     """
-    settings = parameters.get_dict()
-    plan: dict[str, Any] = {
-        'supercell': {'supercell': settings['supercell']},
-        # How many labels may fail is the user's: a set that lost half of its frames tests something else.
-        'label': {**settings['label'], **{name: value for name, value in ADMIT.items() if name != 'minimum_success'}},
+    settings = TestSetsParameters.model_validate(parameters.get_dict())
+    given = settings.model_dump()
+    dynamics = runs_of(given)
+    pairs = [(part, label) for part in dynamics for label in sorted(inputs['structures'])]
+    runs = Runs(Run('md', number, data=part, structure=label) for number, (part, label) in enumerate(pairs))
+    plan, steps = {}, {}
+    for key, run in runs.items():
+        md = dynamics[str(run.data)]
+        # By part and structure: a part that is switched off does not change the other.
+        plan[key] = orm.Dict({**md, 'seed': derive_seed(settings.seed, str(run.data), str(run.structure))})
+        steps[key] = list(range(md['sample_interval'], md['steps'] + 1, md['sample_interval']))
+    # How many labels may fail is the user's: a set that lost half of its frames tests something else.
+    admit = {name: value for name, value in ADMIT.items() if name != 'minimum_success'}
+    return {
+        'runs': orm.Dict(runs.to_dict()),
+        'md': plan,
+        'supercell': orm.Dict({'supercell': given['supercell']}),
+        'label': orm.Dict({**given['label'], **admit}),
+        'sample': orm.Dict({'lines': {part: line_of(given[part]) for part in dynamics}, 'steps': steps}),
     }
-    runs, lines = {}, {}
-    for part, md in runs_of(settings).items():
-        lines[part] = line_of(settings[part])
-        steps = list(range(md['sample_interval'], md['steps'] + 1, md['sample_interval']))
-        for label in sorted(structures):
-            key = f'{part}_{label}'
-            plan[key] = {**md, 'seed': derive_seed(settings['seed'], part, label)}
-            runs[key] = {'part': part, 'structure': label, 'steps': steps}
-    plan['sample'] = {'lines': lines, 'runs': runs}
-    return {key: orm.Dict(value) for key, value in plan.items()}

@@ -1,4 +1,4 @@
-"""Turn the parameters of a validation into those of its tests."""
+"""Turn the parameters of a validation into its tests, relaxations and map."""
 
 from __future__ import annotations
 
@@ -7,58 +7,47 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.parameters.validate import ValidateParameters
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
 #: All finite answers of a calculator are compared: a validation rejects no frame because its error is large.
 ADMIT = {'mode': 'audit', 'minimum_success': 0.0, 'dynamics': None, 'relaxation': None}
 
-#: How the labels of the inputs begin; the number in a test's key tells apart what joins to the same name.
-KINDS = ('potential_', 'calculator_', 'set_')
-
 
 @calcfunction
-def plan_validate(parameters: orm.Dict, **nodes: orm.Data) -> dict[str, orm.Dict]:
-    """Return ``label``, for the calculators; ``evaluate_<potential>`` for every potential; ``table``; with structures
-    ``relax`` and ``structures``; and, if descriptors are to be drawn, ``map`` and, for a potential's, ``describe``.
+def plan_validate(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, Any]:
+    """Return ``runs``; ``evaluate``, by the id of each test of a potential its parameters; ``label``, those of the
+    calculators; ``table``; with structures ``relax`` and ``structures``; and, if descriptors are to be drawn, ``map``
+    and, for a potential's, ``describe``.
 
-    :param nodes: what was handed in: ``potential_<label>``, ``calculator_<label>``, ``set_<label>`` and
-        ``structure_<label>``.
+    A test of a potential is called ``evaluate``, that of a calculator ``label``; a relaxation of all structures with
+    one of them ``relax``.
+
+    :param inputs: ``potentials``, ``calculators``, ``test_sets`` and ``structures``, by label.
     """
-    settings = parameters.get_dict()
-    names = {kind: [key.removeprefix(kind) for key in sorted(nodes) if key.startswith(kind)] for kind in KINDS}
-    shown = settings.get('descriptors')
-    plan: dict[str, Any] = {
-        'label': {**ADMIT, 'batch_size': settings['batch_size']},
-        'table': {name: settings[name] for name in ('temperature_bin', 'parity_points', 'seed')}
-        | {'temperatures': settings.get('temperatures', {}), 'tests': test_keys(names)},
-    }
-    for label in names['potential_']:
-        head = settings.get('heads', {}).get(label)
-        plan[f'evaluate_{label}'] = {'heads': {label: head}} if head else {}
-    if any(key.startswith('structure_') for key in nodes):
-        plan['relax'] = {**plan['label'], 'relaxation': settings['relaxation']}
-        labels = [*names['potential_'], *names['calculator_']]
-        plan['structures'] = {
-            'relaxations': {f'relax_{i:02d}_{label}': label for i, label in enumerate(labels)},
-            'decomposition': settings.get('decomposition', {}),
-        }
-    if shown is not None:
-        plan['map'] = {**shown, 'seed': derive_seed(settings['seed'], 'map')}
-        if by := shown.get('potential'):
-            plan['describe'] = {**plan[f'evaluate_{by}'], 'descriptors': True}
-    return {key: orm.Dict(value) for key, value in plan.items()}
-
-
-def test_keys(names: dict[str, list[str]]) -> dict[str, dict[str, str]]:
-    """Return for every test its key, and the ``potential``, ``kind`` and ``set`` that it is of.
-
-    >>> test_keys({'potential_': ['dpa'], 'calculator_': [], 'set_': ['hot']})
-    {'test_00_dpa_hot': {'potential': 'dpa', 'kind': 'potential', 'set': 'hot'}}
-    """
-    tests = [
-        {'potential': label, 'kind': kind.rstrip('_'), 'set': name}
-        for kind in KINDS[:2]
-        for label in names[kind]
-        for name in names['set_']
+    settings = ValidateParameters.model_validate(parameters.get_dict())
+    potentials, calculators = (sorted(inputs.get(name, {})) for name in ('potentials', 'calculators'))
+    sets, shown = sorted(inputs.get('test_sets', {})), settings.descriptors
+    pairs = [('evaluate', label) for label in potentials] + [('label', label) for label in calculators]
+    runs = [
+        Run(what, number, potential=label, data=name)
+        for number, (what, label, name) in enumerate((what, label, name) for what, label in pairs for name in sets)
     ]
-    return {f'test_{i:02d}_{test["potential"]}_{test["set"]}': test for i, test in enumerate(tests)}
+    label = {**ADMIT, 'batch_size': settings.batch_size}
+    heads = {name: {'heads': {name: settings.heads[name]}} if name in settings.heads else {} for name in potentials}
+    plan: dict[str, Any] = {
+        'label': orm.Dict(label),
+        'table': orm.Dict(settings.model_dump(include={'temperature_bin', 'parity_points', 'seed', 'temperatures'})),
+        'evaluate': {run.id: orm.Dict(heads[str(run.potential)]) for run in runs if run.what == 'evaluate'},
+    }
+    if inputs.get('structures'):
+        runs += [Run('relax', number, potential=name) for number, (_, name) in enumerate(pairs)]
+        plan['relax'] = orm.Dict({**label, 'relaxation': settings.relaxation.model_dump()})
+        plan['structures'] = orm.Dict({'decomposition': settings.decomposition})
+    if shown is not None:
+        plan['map'] = orm.Dict({**shown.model_dump(), 'seed': derive_seed(settings.seed, 'map')})
+        if shown.potential is not None:
+            runs.append(Run('describe', potential=shown.potential))
+            plan['describe'] = orm.Dict({**heads[shown.potential], 'descriptors': True})
+    return {'runs': orm.Dict(Runs(runs).to_dict()), **plan}

@@ -10,14 +10,27 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import take_frames
 from aiida_dpasse.seeds import derive_seed
 
+#: Source of the frames that the potentials learnt from.
+LEARNT = 'training_data'
+
+
+def array_of(name: str) -> str:
+    """Return the source, in the map, of the frames of a test set."""
+    return f'test_{name}'
+
 
 @calcfunction
-def sample_map(settings: orm.Dict, **frames: FramesData) -> FramesData:
-    """Return at most ``max_frames`` of each of ``frames``, without labels; their source is the label of their set."""
+def sample_map(settings: orm.Dict, **inputs: dict[str, FramesData]) -> FramesData:
+    """Return at most ``max_frames`` of each set, without labels; their source is `array_of` their test set, or
+    ``training_data``.
+
+    :param inputs: ``test_sets`` by name, and ``learnt``, whose only entry is ``training_data``.
+    """
+    shown = {array_of(name): frames for name, frames in inputs['test_sets'].items()} | inputs.get('learnt', {})
     parts = []
-    for label in sorted(frames):
+    for label in sorted(shown):
         rng = np.random.default_rng(derive_seed(settings['seed'], 'sample', label))
-        total = frames[label].frames
+        total = shown[label].frames
         chosen = rng.choice(total, min(total, settings['max_frames']), replace=False)
-        parts += [item.with_labels().with_origin(sources=label) for item in take_frames(frames[label].sets(), chosen)]
+        parts += [item.with_labels().with_origin(sources=label) for item in take_frames(shown[label].sets(), chosen)]
     return FramesData.from_sets(parts)

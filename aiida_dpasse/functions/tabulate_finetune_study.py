@@ -8,18 +8,22 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.deepmd.repeats import ERRORS, mean_errors
+from aiida_dpasse.functions.plan_finetune_study import ZERO_SHOT
+from aiida_dpasse.runs import Run, Runs
 
-#: What the first part of a potential's label says.
-KINDS = {'aligned': 'aligned', 'tuned': 'fine-tuned', 'scratch': 'from scratch'}
+#: How a potential was made, by the kind of its run.
+KINDS = {'zero_shot': 'zero-shot', 'aligned': 'aligned', 'tuned': 'fine-tuned', 'scratch': 'from scratch'}
 
 
 @calcfunction
-def tabulate_finetune_study(results: orm.Dict) -> orm.Dict:
+def tabulate_finetune_study(results: orm.Dict, runs: orm.Dict) -> orm.Dict:
     """Return ``points``, the errors of every potential, and ``summary``, mean and standard error over the repeats.
 
-    :param results: of `dpasse.evaluate`, by label: ``zero_shot``, and ``<kind>_<frames>_<repeat>``.
+    :param results: of `dpasse.evaluate`, by the ids of the runs that made the potentials.
+    :param runs: the record of each run, by its id.
     """
-    points = [_point(label, values) for label, values in sorted(results.get_dict().items())]
+    made = Runs([ZERO_SHOT, *Runs.from_dict(runs.get_dict()).values()])
+    points = [_point(made[key], values) for key, values in sorted(results.get_dict().items())]
     summary = []
     for kind, frames in sorted({(point['kind'], point['frames']) for point in points}):
         alike = [point for point in points if (point['kind'], point['frames']) == (kind, frames)]
@@ -27,13 +31,9 @@ def tabulate_finetune_study(results: orm.Dict) -> orm.Dict:
     return orm.Dict({'points': points, 'summary': summary, 'fewest_frames': fewest_frames(summary)})
 
 
-def _point(label: str, values: dict[str, Any]) -> dict[str, Any]:
-    kind, _, rest = label.partition('_')
-    errors = {name: values[name] for name in ERRORS}
-    if label == 'zero_shot':
-        return {'kind': 'zero-shot', 'frames': 0, 'repeat': 0, **errors}
-    frames, _, repeat = rest.partition('_')
-    return {'kind': KINDS[kind], 'frames': int(frames), 'repeat': int(repeat), **errors}
+def _point(run: Run, values: dict[str, Any]) -> dict[str, Any]:
+    who = {'kind': KINDS[run.what], 'frames': run.size or 0, 'repeat': run.replica or 0}
+    return {**run.to_dict(), **who, **{name: values[name] for name in ERRORS}}
 
 
 def fewest_frames(summary: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -11,22 +11,26 @@ from aiida.engine import calcfunction
 from numpy.typing import NDArray
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.functions.gather_runs import source_of
 from aiida_dpasse.landscape.locality import MILLI, Spread, force_spread, judge, pool
+from aiida_dpasse.runs import Runs
 
-#: What became of a frame that no labelling names.
+#: State of a frame that no labelling names.
 UNNAMED = 'the labelling does not name it'
 NOT_RUN = 'the molecular dynamics ended with an error, see the process called by this label'
 
 
 @calcfunction
-def tabulate_locality(spheres: orm.Dict, samples: FramesData, **labelling: orm.Data) -> orm.Dict:
-    """Return ``rows`` by distance, ``runs`` by distance and centre, ``force_tolerance_meV_A``, the smallest cutoff
-    ``r_cut_A`` whose bound is below it (null if none is), and the ``verdict``.
+def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **labelling: orm.Data) -> orm.Dict:
+    """Return ``rows`` by distance, ``runs`` by distance and centre, with their records,
+    ``force_tolerance_meV_A``, the smallest cutoff ``r_cut_A`` whose bound is below it (null if there is none), and the
+    ``verdict``.
 
     Of each run ``requested`` = ``labelled`` + the numbers of ``rejected`` and ``failed`` + ``not_sampled``.
 
     :param spheres: see `plan_locality`.
-    :param samples: the frames of the runs that ended well, whose source is the key of the run.
+    :param runs: the record of each run, by its id.
+    :param samples: the frames of the runs that ended well, see `gather_runs`.
     :param labelling: ``frames``, those with labels, if there are any, and the ``account`` of all.
     """
     plan = spheres.get_dict()
@@ -34,15 +38,17 @@ def tabulate_locality(spheres: orm.Dict, samples: FramesData, **labelling: orm.D
     forces = _forces(found) if isinstance(found, FramesData) else {}
     account = labelling['account'].get_dict()
     told = {entry['id']: (state, entry['reason']) for state in ('rejected', 'failed') for entry in account[state]}
-    runs, spreads = [], {}
+    rows_of_runs: list[dict[str, Any]] = []
+    spreads = {}
     sampled = _sampled(samples)
-    for key, sphere in sorted(plan['runs'].items()):
-        ids = sampled.get(key, [])
+    for key, record in Runs.from_dict(runs.get_dict()).items():
+        sphere, ids = plan['runs'][key], sampled.get(source_of(key), [])
         labelled = [forces[identity][sphere['atom']] for identity in ids if identity in forces]
         states = {identity: told.get(identity, ('failed', UNNAMED)) for identity in ids if identity not in forces}
         missing = plan['frames'] - len(ids)
         run: dict[str, Any] = {
             'run': key,
+            **record.to_dict(),
             'distance_A': sphere['distance'],
             **{name: sphere[name] for name in ('centre', 'element')},
             **{f'{name}_atoms': sphere[name] for name in ('held', 'mobile')},
@@ -55,13 +61,14 @@ def tabulate_locality(spheres: orm.Dict, samples: FramesData, **labelling: orm.D
             run[state] = [{'id': name, 'reason': reason} for name, (kind, reason) in states.items() if kind == state]
         if len(labelled) > 1:
             spreads[key] = force_spread(labelled)
-        runs.append({**run, **_numbers(spreads.get(key))})
-    rows = [_row(distance, runs, spreads) for distance in sorted({run['distance_A'] for run in runs})]
+        rows_of_runs.append({**run, **_numbers(spreads.get(key))})
+    distances = sorted({run['distance_A'] for run in rows_of_runs})
+    rows = [_row(distance, rows_of_runs, spreads) for distance in distances]
     radius, verdict = judge(rows, plan['force_tolerance'])
-    if lost := sum(run['requested'] - run['labelled'] for run in runs):
-        verdict += f' Of {sum(run["requested"] for run in runs)} frames {lost} have no label, see `runs`.'
+    if lost := sum(run['requested'] - run['labelled'] for run in rows_of_runs):
+        verdict += f' Of {sum(run["requested"] for run in rows_of_runs)} frames {lost} have no label, see `runs`.'
     content = {'force_tolerance_meV_A': plan['force_tolerance'], 'r_cut_A': radius, 'verdict': verdict}
-    return orm.Dict({'rows': rows, 'runs': runs, **content})
+    return orm.Dict({'rows': rows, 'runs': rows_of_runs, **content})
 
 
 def _forces(frames: FramesData) -> dict[str, NDArray[np.float64]]:
@@ -75,7 +82,7 @@ def _forces(frames: FramesData) -> dict[str, NDArray[np.float64]]:
 
 
 def _sampled(samples: FramesData) -> dict[str, list[str]]:
-    """Return the ids of the frames of each run, in the order of time."""
+    """Return by their source the ids of the frames of each run, in the order of time."""
     found: dict[str, list[tuple[int, str]]] = {}
     for item in samples.sets():
         for source, step, identity in zip(item.sources, item.steps, item.ids, strict=True):

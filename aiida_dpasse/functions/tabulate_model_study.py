@@ -1,4 +1,4 @@
-"""What a model study found: errors beside diffusion and activation energy."""
+"""The table of a model study: errors beside diffusion and activation energy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.deepmd.repeats import ERRORS, mean_errors
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.transport.ensemble import Repeats, pool_repeats
 
 #: Two answers agree if they lie within so many standard deviations of their difference.
@@ -19,32 +20,34 @@ Row = dict[str, Any]
 
 
 @calcfunction
-def tabulate_model_study(planned: orm.Dict, report_card: orm.Dict, **found: orm.Dict) -> orm.Dict:
+def tabulate_model_study(runs: orm.Dict, report_card: orm.Dict, **found: dict[str, orm.Dict]) -> orm.Dict:
     """Return ``points``, ``summary`` and ``enough``.
 
-    A point is one potential: ``model``, ``data``, ``frames`` and ``repeat`` (the last three null of what was given),
-    the errors, ``diffusivities`` by temperature and ``activation_energy_eV``. The summary is that of all its repeats,
-    each number with its ``_error`` (one standard deviation) and, of more than one, what the potentials differ by
+    A point is one potential: ``label``, ``model``, ``data``, ``frames`` and ``repeat`` (the last three null of what was
+    given), the record of its training, the errors, ``diffusivities`` by temperature and ``activation_energy_eV``.
+    The summary is that of all its repeats, each number with its ``_error`` (one standard deviation) and, of more
+    than one, what the potentials differ by
     (``_spread``). ``enough`` is by model and data the fewest frames from which on all diffusivities and the activation
     energy agree with those of the most frames.
 
-    :param planned: the trainings of `plan_model_study`.
+    :param runs: of `plan_model_study`.
     :param report_card: of `dpasse.validate`, on one test set.
-    :param found: ``transport_<label>`` and ``arrhenius_<label>`` of `dpasse.conductivity`.
+    :param found: ``transport`` and ``arrhenius`` of `dpasse.conductivity`, by the label of the potential.
     """
     tests = {test['potential']: test for test in report_card['tests'] if test['admitted']}
-    trained = planned.get_dict()
+    trained = {run.label: run for run in Runs.from_dict(runs.get_dict()).select(what='train')}
     labels = [*trained, *sorted(set(tests) - set(trained))]
     points = [_point(label, trained.get(label), tests[label], found) for label in labels if label in tests]
     summary = [summarize(alike) for alike in _groups(points)]
     return orm.Dict({'points': points, 'summary': summary, 'enough': list(enough(summary))})
 
 
-def _point(label: str, of: Mapping[str, Any] | None, test: Mapping[str, Any], found: Mapping[str, Any]) -> Row:
-    planned = of or {'model': label, 'data': None, 'frames': None, 'repeat': None}
-    row: Row = {'label': label, **{name: planned[name] for name in ('model', 'data', 'frames', 'repeat')}}
+def _point(label: str, run: Run | None, test: Mapping[str, Any], found: Mapping[str, Any]) -> Row:
+    row: Row = {'label': label, 'model': label, 'data': None, 'frames': None, 'repeat': None}
+    if run is not None:
+        row |= {**run.to_dict(), 'frames': run.size, 'repeat': run.replica}
     row |= {name: test[name] for name in ERRORS}
-    transport, arrhenius = (found.get(f'{kind}_{label}') for kind in ('transport', 'arrhenius'))
+    transport, arrhenius = (found.get(kind, {}).get(label) for kind in ('transport', 'arrhenius'))
     names = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s', 'diffusive', 'verdict', 'reason')
     row['diffusivities'] = [
         {name: entry[name] for name in names} for entry in (transport['temperatures'] if transport else [])

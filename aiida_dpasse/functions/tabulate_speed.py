@@ -1,4 +1,4 @@
-"""The speed of potentials by the number of atoms."""
+"""The speed of potentials and calculators by the number of atoms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.functions.plan_speed import PORTS
 from aiida_dpasse.lammps.speed import (
     BUSY,
     MACHINE_FILE,
@@ -17,33 +18,36 @@ from aiida_dpasse.lammps.speed import (
     saturation,
     why_no_speed,
 )
+from aiida_dpasse.runs import Runs
 
 ERRORS_FILE = '_scheduler-stderr.txt'
 
 
 @calcfunction
-def tabulate_speed(table: orm.Dict, **nodes: orm.Data) -> orm.Dict:
+def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
     """Return ``rows``, one for each size that ran, ``failed`` and ``skipped``, each with a ``reason``, and ``fits``.
 
-    A row holds the potential, what is known of its file, the cell, LAMMPS' own loop time of the production with the
-    rates that follow, how busy its processors were (``disturbed`` if they waited) and the machine. A fit holds, of
-    each potential, the ``exponent`` of time a step ~ atoms^b and its error, and what `saturation` says.
+    A row holds the record of its run, what is known of the potential's file, the cell, the loop time of the production
+    with the rates that follow, how busy its processors were (``disturbed`` if they waited) and the machine. A fit
+    holds, of each potential, the ``exponent`` of time a step ~ atoms^b and its error, and what `saturation` says.
 
     :param table: of `plan_speed`.
-    :param nodes: ``potential_<label>``; by run ``results_<key>`` of `dpasse.md` and ``retrieved_<key>``. Of one
-        potential, what follows the first size without speed is taken for skipped.
+    :param runs: the record of each run, by its id.
+    :param inputs: ``potentials`` and ``calculators`` by label; by run ``results`` of `dpasse.md` or `dpasse.md.ase`,
+        and ``retrieved``. Of one potential, what follows the first size without speed is taken for skipped.
     """
     rows: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
-    for run in table['runs']:
-        key, label = run['key'], run['potential']
-        cell = {name: run[name] for name in ('potential', 'atoms', 'wanted_atoms', 'supercell')}
+    planned = Runs.from_dict(runs.get_dict())
+    for key, run in planned.items():
+        label = run.potential
+        cell = {**run.to_dict(), **table['sizes'][run.size]}
         before = next((row['atoms'] for row in failed if row['potential'] == label), None)
         if before is not None:
             skipped.append({**cell, 'reason': f'{before} atoms failed already'})
             continue
-        results, folder = nodes.get(f'results_{key}'), nodes.get(f'retrieved_{key}')
+        results, folder = (inputs.get(name, {}).get(key) for name in ('results', 'retrieved'))
         found = None if results is None else results.get_dict()
         loop = None if found is None else production_loop(found)
         if loop is None:
@@ -53,7 +57,7 @@ def tabulate_speed(table: orm.Dict, **nodes: orm.Data) -> orm.Dict:
         rows.append(
             {
                 **cell,
-                **_model(nodes[f'potential_{label}']),
+                **_model(inputs[PORTS[run.what]][str(label)]),
                 **{name: loop[name] for name in ('steps', 'seconds', 'processes', 'threads', 'cpu_percent')},
                 **rates(loop['atoms'], loop['steps'], loop['seconds'], table['timestep']),
                 # Beside a card a processor may wait with good reason.
@@ -61,7 +65,7 @@ def tabulate_speed(table: orm.Dict, **nodes: orm.Data) -> orm.Dict:
                 **machine,
             }
         )
-    labels = dict.fromkeys(run['potential'] for run in table['runs'])
+    labels = dict.fromkeys(str(run.potential) for run in planned.values())
     fits = [_fit(label, [row for row in rows if row['potential'] == label]) for label in labels]
     return orm.Dict({'rows': rows, 'failed': failed, 'skipped': skipped, 'fits': fits})
 
@@ -74,6 +78,8 @@ def _content(folder: orm.FolderData | None, name: str) -> str:
 
 
 def _model(potential: Any) -> dict[str, Any]:
+    if isinstance(potential, orm.Dict):
+        return {'backend': 'ASE', 'form': 'calculator', 'descriptor': potential['name']}
     return {'backend': potential.framework, 'form': potential.form, 'descriptor': potential.descriptor}
 
 

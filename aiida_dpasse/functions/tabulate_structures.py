@@ -1,4 +1,4 @@
-"""What potentials make of crystals: their lattices and whether they fall apart into each other."""
+"""Crystals as potentials relax them: their lattices, and whether they decompose into each other."""
 
 from __future__ import annotations
 
@@ -11,40 +11,45 @@ from aiida.engine import calcfunction
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.records import FAILED, REJECTED
 from aiida_dpasse.functions.tabulate_validation import NOTHING
+from aiida_dpasse.runs import Runs
 from aiida_dpasse.structures.stability import decomposition_energies, lattice_of
 
 
 @calcfunction
-def tabulate_structures(settings: orm.Dict, frames: FramesData, **nodes: orm.Data) -> orm.Dict:
+def tabulate_structures(
+    settings: orm.Dict, runs: orm.Dict, crystals: FramesData, **inputs: dict[str, orm.Data]
+) -> orm.Dict:
     """Return ``rows``, one for each potential and structure.
 
-    Each has ``potential``, ``structure``, ``formula``, ``relaxed`` and, if it is not, the ``reason``; else
+    Each has the ``potential`` and the rest of the record of its relaxation, ``structure``, ``formula``, ``relaxed``
+    and, if it is not, the ``reason``; else
     ``lengths_A``, ``angles_degree`` and ``volume_A3_atom``, those of the structure as it was given as ``given_...``,
     ``length_change_percent``, the change of each length, ``volume_change_percent``, ``energy_eV_atom``, and
     ``decomposition_meV_atom``, the energy above the best mixture of the other structures that this potential relaxed,
     with ``decomposes_to``, None if they cannot make it up, and ``given_decomposition_meV_atom`` where it was given.
 
-    :param settings: ``relaxations``, by key the potential's label; ``decomposition``, reference values by structure.
-    :param frames: the structures, whose sources are their labels.
-    :param nodes: by key ``frames_<key>`` and ``account_<key>`` of the labelling that relaxed them.
+    :param settings: ``decomposition``, reference values by structure.
+    :param runs: the record of each run, by its id.
+    :param crystals: the structures, whose sources are their labels.
+    :param inputs: by run ``frames`` and ``accounts`` of the labelling that relaxed them.
     """
     rows = []
-    for key, potential in sorted(settings['relaxations'].items()):
+    for run in Runs.from_dict(runs.get_dict()).select(what='relax'):
         relaxed: dict[str, tuple[Any, int]] = {}
-        node = nodes.get(f'frames_{key}')
+        node = inputs.get('frames', {}).get(run.id)
         for item in node.sets() if isinstance(node, FramesData) else []:
             relaxed |= {str(source): (item, frame) for frame, source in enumerate(item.sources)}
-        account = nodes.get(f'account_{key}')
+        account = inputs.get('accounts', {}).get(run.id)
         told = account.get_dict() if account is not None else {}
         reasons = {entry['id']: entry['reason'] for state in (REJECTED, FAILED) for entry in told.get(state, [])}
         stable = decomposition_energies(
             {name: item.symbols for name, (item, _) in relaxed.items()},
             {name: float(item.energies[frame]) for name, (item, frame) in relaxed.items()},
         )
-        for given in frames.sets():
+        for given in crystals.sets():
             for frame, source in enumerate(given.sources):
                 name = str(source)
-                row: dict[str, Any] = {'potential': potential, 'structure': name, 'formula': given.formula}
+                row: dict[str, Any] = {**run.to_dict(), 'structure': name, 'formula': given.formula}
                 if name in relaxed:
                     item, place = relaxed[name]
                     row |= {'relaxed': True, **_compare(given.cells[frame], item.cells[place], item.natoms)}

@@ -1,4 +1,4 @@
-"""The report card: what every potential made of every test set."""
+"""The report card: the errors of every potential on every test set."""
 
 from __future__ import annotations
 
@@ -15,37 +15,45 @@ from aiida_dpasse.deepmd.errors import Prediction
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.deepmd.report_card import Pairs, frame_temperatures, match, report_card
 from aiida_dpasse.drivers.records import FAILED, REJECTED
+from aiida_dpasse.runs import Runs
 from aiida_dpasse.seeds import derive_seed
 
 NOTHING = 'the job left nothing: see its exit code'
+#: Kind of what is tested, by the kind of the run.
+KINDS = {'evaluate': 'potential', 'label': 'calculator'}
 
 
 @calcfunction
-def tabulate_validation(settings: orm.Dict, **nodes: orm.Data) -> dict[str, orm.Data]:
+def tabulate_validation(settings: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
     """Return ``report_card`` and, if anything was predicted, ``parity``.
 
-    ``report_card`` holds ``tests``, a list: of each the ``key``, ``potential``, ``kind``, ``set``, what became of its
-    frames (``requested`` = ``admitted`` + ``rejected`` + ``failed``, the last two as lists of ``id`` and ``reason``),
-    and, if any was admitted, what `report_card` finds.
+    ``report_card`` holds ``tests``, a list: of each the record of its run, the ``key`` (its id), ``kind`` (`potential`
+    or `calculator`) and ``set``, the account of its frames (``requested`` = ``admitted`` + ``rejected`` + ``failed``,
+    the last two as lists of ``id`` and ``reason``), and, if any was admitted, what `report_card` finds.
     ``parity`` holds points to draw, drawn by the seed: by key ``<key>_energy`` (n, 2), eV/atom, and ``<key>_force``
     (n, 2), eV/A, reference and prediction.
 
-    :param settings: of `plan_validate`.
-    :param nodes: ``set_<label>``, the test sets; by key ``predictions_<key>`` of an evaluation, and ``labels_<key>``
-        and ``account_<key>`` of a calculator; those of jobs that failed are missing.
+    :param settings: ``table`` of `plan_validate`.
+    :param runs: the record of each run, by its id.
+    :param inputs: ``test_sets`` by name; by run ``predictions`` of an evaluation, and ``labels`` and ``accounts`` of a
+        calculator; those of jobs that failed are missing.
     """
     options = settings.get_dict()
+    predictions, labels, accounts = (inputs.get(name, {}) for name in ('predictions', 'labels', 'accounts'))
     tests, parity = [], orm.ArrayData()
-    for key, test in sorted(options['tests'].items()):
-        sets = nodes[f'set_{test["set"]}'].sets()
-        if f'predictions_{key}' in nodes:
-            pairs, mask = read_predictions(sets, nodes[f'predictions_{key}'], test['potential'])
+    for key, run in Runs.from_dict(runs.get_dict()).items():
+        if run.what not in KINDS:
+            continue
+        sets = inputs['test_sets'][str(run.data)].sets()
+        if key in predictions:
+            pairs, mask = read_predictions(sets, predictions[key], str(run.potential))
         else:
-            labels = nodes.get(f'labels_{key}')
-            pairs, mask = match(sets, labels.sets() if isinstance(labels, FramesData) else [])
-        row: dict[str, Any] = {'key': key, **test, **count(sets, mask, nodes.get(f'account_{key}'))}
+            node = labels.get(key)
+            pairs, mask = match(sets, node.sets() if isinstance(node, FramesData) else [])
+        who = {'key': key, **run.to_dict(), 'kind': KINDS[run.what], 'set': run.data}
+        row: dict[str, Any] = {**who, **count(sets, mask, accounts.get(key))}
         if pairs:
-            given = options['temperatures'].get(test['set'])
+            given = options['temperatures'].get(run.data)
             kelvin = None if given is None else frame_temperatures(sets, given)[mask]
             row |= report_card(pairs, kelvin, options['temperature_bin'])
             rng = np.random.default_rng(derive_seed(options['seed'], 'parity', key))
@@ -69,7 +77,7 @@ def read_predictions(sets: Sequence[FrameSet], node: orm.ArrayData, label: str) 
 
 
 def count(sets: Sequence[FrameSet], mask: np.ndarray, account: orm.Dict | None) -> dict[str, Any]:
-    """Return what became of the frames; one that a set holds twice counts twice, whatever its labeller made of it."""
+    """Return the account of the frames; one that a set holds twice counts twice, whatever its labeller did with it."""
     ids = np.concatenate([item.ids for item in sets])
     lost = Counter(str(identity) for identity in ids[~mask])
     told = account.get_dict() if account is not None else {}

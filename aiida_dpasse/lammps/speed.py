@@ -72,12 +72,12 @@ def why_no_speed(results: Mapping[str, Any] | None, errors: str) -> str:
     last = f': {lines[-1]}' if lines else ''
     if results is None:
         return f'the job left no results{last or ": see its exit code"}'
-    if results['error'] is not None:
+    if results.get('error') is not None:
         return f'LAMMPS stopped with an error ({results["error"]})'
     at = f'step {results["step"]} of {results["steps"]}'
     if results['reason'] is not None:
         return f'it {results["verdict"]} at {at} ({results["reason"]})'
-    if results['timed_out']:
+    if results.get('timed_out'):
         return f'its time was over at {at}: give more `max_wallclock_seconds`, or fewer `steps`'
     return f'it ended at {at}{last}'
 

@@ -50,6 +50,9 @@ class AseMDParser(Parser):
             name, step, value = result['stopped']
             end = {'verdict': stop.verdict, 'stopped_at': step, 'reason': what_was_found(name, value, parameters)}
         seconds, steps = result['loop_time_s'], result['step']
+        wall, processor = result.get('production_s', (0.0, 0.0))
+        loop = {'first_step': middle, 'steps': max(0, steps - middle), 'atoms': atoms, 'seconds': wall}
+        loop |= {'processes': 1, 'threads': None, 'cpu_percent': 100 * processor / wall if wall > 0 else None}
         self.out('thermo', array_data(thermo))
         moved = structure.clone()
         moved.reset_sites_positions((last['positions'] @ lammps_frame(structure.cell)[1].T).tolist())
@@ -66,6 +69,7 @@ class AseMDParser(Parser):
                     'mass_u': mass,
                     'timestep_fs': parameters['timestep'],
                     'loop_time_s': seconds,
+                    'loops': [loop],
                     'atom_steps': atoms * steps,
                     'katom_steps_per_s': katom_steps_per_s(atoms * steps, seconds),
                     **summarize_run(thermo, middle, atoms, mass, parameters['timestep']),

@@ -22,8 +22,9 @@ MARKERS = 'osD^vP'
 class Card:
     """What is drawn: ``potentials`` in their order; ``parity`` by potential and quantity, arrays (n, 2) of reference
     and prediction; MAE of the forces (meV/A) ``by_formula`` and ``by_element``, by potential; ``by_temperature``, the
-    rows of each potential and test set; the change of volume (%) ``by_crystal``, by potential; and ``plane``, the map
-    of descriptors as its node holds it.
+    rows of each potential and test set; the change of volume (%) ``by_crystal``, by potential; and of the map of
+    descriptors ``plane``, the points (n, 2) of each test set, ``learnt``, those of the training data, and
+    ``explained``, the part of the variance along its axes.
     """
 
     potentials: list[str]
@@ -33,6 +34,8 @@ class Card:
     by_temperature: dict[tuple[str, str], list[Mapping[str, Any]]] = field(default_factory=dict)
     by_crystal: dict[str, dict[str, float]] = field(default_factory=dict)
     plane: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    learnt: NDArray[np.float64] | None = None
+    explained: NDArray[np.float64] | None = None
 
     @property
     def colours(self) -> dict[str, str]:
@@ -173,13 +176,13 @@ def draw_heating_forces(axes: Axes, card: Card) -> None:
 
 def draw_plane(axes: Axes, card: Card) -> None:
     """Draw the map of descriptors; what was learnt from lies below in grey."""
-    explained = card.plane.get('explained_variance')
-    sets: Sequence[str] = sorted(label for label in card.plane if label.startswith('test_'))
-    if 'training_data' in card.plane:
-        axes.scatter(*card.plane['training_data'].T, s=14, color=GREY, alpha=0.5, lw=0, label='training')
+    explained = card.explained
+    sets: Sequence[str] = sorted(card.plane)
+    if card.learnt is not None:
+        axes.scatter(*card.learnt.T, s=14, color=GREY, alpha=0.5, lw=0, label='training')
     for index, label in enumerate(sets):
         style = {'color': PALETTE[(index + 2) % len(PALETTE)], 'marker': MARKERS[index % len(MARKERS)]}
-        axes.scatter(*card.plane[label].T, s=18, alpha=0.8, lw=0, label=label.removeprefix('test_'), **style)
+        axes.scatter(*card.plane[label].T, s=18, alpha=0.8, lw=0, label=label, **style)
     if explained is None:
         axes.set(xlabel='t-SNE 1', ylabel='t-SNE 2')
         axes.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""What the test sets hold: how far each run came, what became of its frames, and their labels by temperature."""
+"""Test sets: how far each run came, the account of its frames, and their labels by temperature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from aiida import orm
 from ase.units import kB
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.plan_test_sets import PARTS
+from aiida_dpasse.functions.gather_runs import source_of
+from aiida_dpasse.parameters.test_sets import PARTS
 from aiida_dpasse.reports.accounting import batches
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.style import GREY, note, palette, picture
@@ -52,7 +53,7 @@ def sets_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 def read_points(process: orm.ProcessNode) -> dict[tuple[str, str], Points]:
     """Return what is drawn, by structure and test set."""
     account = output_dict(process, 'account')
-    structures = {run['run']: (run['structure'], run['part']) for run in account.get('runs', [])}
+    structures = {source_of(run['run']): (run['structure'], run['part']) for run in account.get('runs', [])}
     kelvin = {row['id']: row['temperature_K'] for row in account.get('frames', [])}
     points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for part in PARTS:

@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 from pymatgen.core import Composition
 
+from aiida_dpasse.functions.sample_map import LEARNT, array_of
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.report_card import Card, plot_report_card
@@ -123,16 +124,16 @@ def formula_names(found: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
 def read_card(process: orm.ProcessNode) -> Card:
     """Return what is drawn of a validation."""
     tests = output_dict(process, 'report_card').get('tests', [])
-    arrays, plane = output(process, 'parity'), output(process, 'descriptor_map')
+    parity, plane = output(process, 'parity'), output(process, 'descriptor_map')
     names = sorted({test['potential'] for test in tests if test['admitted']})
     names_of = formula_names({(test['set'], formula) for test in tests for formula in test.get('per_formula', {})})
     card = Card(names)
     for test in tests:
-        if not test['admitted'] or not isinstance(arrays, orm.ArrayData):
+        if not test['admitted'] or not isinstance(parity, orm.ArrayData):
             continue
         name = test['potential']
         for quantity in ('energy', 'force'):
-            card.parity.setdefault((name, quantity), []).append(arrays.get_array(f'{test["key"]}_{quantity}'))
+            card.parity.setdefault((name, quantity), []).append(parity.get_array(f'{test["key"]}_{quantity}'))
         for formula, row in test['per_formula'].items():
             card.by_formula.setdefault(names_of[test['set'], formula], {})[name] = row['force_mae_meV_A']
         if rows := test.get('per_temperature'):
@@ -147,5 +148,7 @@ def read_card(process: orm.ProcessNode) -> Card:
         if row['relaxed'] and row['potential'] in names:
             card.by_crystal.setdefault(row['structure'], {})[row['potential']] = row['volume_change_percent']
     if isinstance(plane, orm.ArrayData):
-        card.plane.update({label: np.asarray(plane.get_array(label)) for label in plane.get_arraynames()})
+        arrays = {name: np.asarray(plane.get_array(name)) for name in plane.get_arraynames()}
+        card.plane.update({name: arrays[array_of(name)] for name in sorted({test['set'] for test in tests})})
+        card.learnt, card.explained = arrays.get(LEARNT), arrays.get('explained_variance')
     return card

@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, Process, while_
+from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.plugins import CalculationFactory
-from pydantic import Field, PositiveInt, model_validator
 
-from aiida_dpasse.calculations.evaluate import EvaluateCalculation
-from aiida_dpasse.calculations.train import TrainParameters
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.draw_frames import draw_frames
-from aiida_dpasse.functions.plan_finetune_study import ALIGNED, plan_finetune_study
+from aiida_dpasse.functions.plan_finetune_study import ALIGNED, ZERO_SHOT, plan_finetune_study
 from aiida_dpasse.functions.read_potential import read_potential
 from aiida_dpasse.functions.split_frames import part_size, split_frames
 from aiida_dpasse.functions.tabulate_finetune_study import tabulate_finetune_study
-from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.workflows.chain import ONE_PROCESS, DpasseWorkChain
+from aiida_dpasse.parameters.finetune_study import FinetuneStudyParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import ONE_PROCESS, Child, DpasseWorkChain
 from aiida_dpasse.workflows.finetune import validate_pretrained
+from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import validate_labelled
-
-
-class FinetuneStudyParameters(Parameters):
-    """How many frames, how often, and how each training goes."""
-
-    sizes: list[PositiveInt] = Field(min_length=1, description='Numbers of frames to tune on.')
-    repeats: int = Field(gt=0, description='Trainings of each size, with frames and weights drawn anew.')
-    test: float = Field(gt=0, description='Number, or fraction below 1, of `frames` that only the test sees.')
-    validation: float = Field(
-        default=0,
-        ge=0,
-        description='Number, or fraction below 1, of `frames` that is watched while training, for `early_stop`.',
-    )
-    choice: Literal['random', 'diverse'] = Field(
-        default='random', description='How frames are drawn: as in the paper, or the farthest from each other.'
-    )
-    align: bool = Field(
-        default=True, description="Whether `dp change-bias` alone, which shifts the elements' energies, is tested."
-    )
-    from_scratch: bool = Field(
-        default=True, description='Whether potentials are trained from scratch as well, on these sizes and on all.'
-    )
-    epochs: float | None = Field(
-        gt=0, description='How often a training sees each of its frames; null keeps `numb_steps` whatever the size.'
-    )
-    tune: TrainParameters = Field(description='Training from the pre-trained weights.')
-    scratch: TrainParameters = Field(description='Training from scratch.')
-    seed: int = Field(ge=0, description='Seed of every random choice.')
-
-    @model_validator(mode='after')
-    def _trainings(self) -> FinetuneStudyParameters:
-        if self.tune.finetune is None:
-            raise ValueError('`tune.finetune` is missing: give it')
-        if self.scratch.finetune is not None:
-            raise ValueError('`scratch.finetune` should be null: what is trained from scratch starts from nothing')
-        if (self.tune.early_stop or self.scratch.early_stop) and not self.validation:
-            raise ValueError('`validation` is 0, and `early_stop` watches these frames: raise it')
-        if len(set(self.sizes)) < len(self.sizes):
-            raise ValueError('`sizes` should name each number once')
-        return self
 
 
 def validate_finetune_study(inputs: Any, _: Any) -> str | None:
@@ -73,13 +32,13 @@ def validate_finetune_study(inputs: Any, _: Any) -> str | None:
         return message
     if 'frames' not in inputs or 'parameters' not in inputs:
         return None
-    settings = inputs['parameters'].get_dict()
+    settings = FinetuneStudyParameters.model_validate(inputs['parameters'].get_dict())
     total = inputs['frames'].frames
-    left = total - (0 if 'test_data' in inputs else part_size(settings['test'], total))
-    left -= part_size(settings.get('validation', 0), total)
-    if max(settings['sizes']) > left:
+    left = total - (0 if inputs.get('test_data') is not None else part_size(settings.test, total))
+    left -= part_size(settings.validation, total)
+    if max(settings.sizes) > left:
         return (
-            f'parameters: `sizes` asks for {max(settings["sizes"])} frames and {left} of {total} are left beside the '
+            f'parameters: `sizes` asks for {max(settings.sizes)} frames and {left} of {total} are left beside the '
             'test: lower it, or give more frames.'
         )
     return None
@@ -117,17 +76,19 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         spec.output('sample_efficiency', valid_type=orm.Dict, help='Errors of every potential, and their means.')
         spec.output('test_data', valid_type=FramesData, help='Frames that the errors are computed on.')
         spec.output_namespace(
-            'potentials', valid_type=DeepPotentialData, help='Frozen, tuned on the most frames, by repeat.'
+            'potentials',
+            valid_type=DeepPotentialData,
+            help='Frozen, tuned on the most frames, by the labels of the trainings.',
         )
         exit_code(
             spec,
             'ERROR_TRAINING_FAILED',
-            message='No fine-tuning succeeded: see the exit codes of the trainings, correct `parameters.tune`.',
+            message='No fine-tuning succeeded, the first because {reason} Correct `parameters.tune`.',
         )
         exit_code(
             spec,
             'ERROR_EVALUATION_FAILED',
-            message='The test of the potentials failed: see the exit code of `evaluate`; the potentials are attached.',
+            message='The test of the potentials, which are attached, failed: {reason}',
         )
 
     def draw(self) -> None:
@@ -142,37 +103,42 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         self.ctx.test = self.inputs.test_data if held_out else parts['test']
         self.ctx.watched = {'validation_data': parts['validation']} if 'validation' in parts else {}
         self.out('test_data', self.ctx.test)
-        self.ctx.drawn = {}
-        for key in sorted(name for name in self.ctx.plan if name.startswith('frames_')):
-            metadata = {'call_link_label': key}
-            self.ctx.drawn[key] = draw_frames(parts['training'], self.ctx.plan[key], metadata=metadata)
-        self.ctx.everything = parts['training']
-        if 'align_arguments' in self.ctx.plan:
-            self.enqueue('make_alignment', sorted(key.replace('frames', 'aligned', 1) for key in self.ctx.drawn))
-        self.enqueue('make_training', sorted(key for key in self.ctx.plan if key.startswith(('tuned_', 'scratch_'))))
+        self.ctx.everything, self.ctx.drawn = parts['training'], {}
+        for run in self.runs.select(what='draw'):
+            plan, metadata = self.ctx.plan['frames'][run.id], {'call_link_label': run.label}
+            self.ctx.drawn[run.id] = draw_frames(parts['training'], plan, metadata=metadata)
+        self.enqueue('make_alignment', self.runs.select(what='aligned'))
+        self.enqueue('make_training', [*self.runs.select(what='tuned'), *self.runs.select(what='scratch')])
 
-    def frames_for(self, key: str) -> FramesData:
-        """Return the frames of the point ``<kind>_<n>_<repeat>``: of each kind the same."""
-        return self.ctx.drawn.get(f'frames_{key.partition("_")[2]}', self.ctx.everything)
+    @property
+    def runs(self) -> Runs:
+        """Everything that is drawn, aligned and trained."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
-    def make_training(self, key: str) -> tuple[type[Process], dict[str, Any]]:
+    def frames_for(self, run: Run) -> FramesData:
+        """Return the frames of a run: of each kind the same."""
+        drawn = self.runs.select(what='draw', size=run.size, replica=run.replica)
+        frames: FramesData = self.ctx.drawn[drawn[0].id] if drawn else self.ctx.everything
+        return frames
+
+    def make_training(self, run: Run) -> Child:
         """Return one training."""
-        inputs: dict[str, Any] = {
-            'code': self.inputs.codes.dp,
-            'training_data': self.frames_for(key),
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('train')},
+        return self.job(
+            TrainBaseWorkChain,
+            'train',
+            run.label,
+            code=self.inputs.codes.dp,
+            training_data=self.frames_for(run),
+            parameters=self.ctx.plan['train'][run.id],
+            **({'pretrained': self.inputs.pretrained} if run.what == 'tuned' else {}),
             **self.ctx.watched,
-        }
-        if key.startswith('tuned_'):
-            inputs['pretrained'] = self.inputs.pretrained
-        return TrainBaseWorkChain, {'train': inputs, **self.restart(key)}
+        )
 
-    def make_alignment(self, key: str) -> tuple[type[Process], dict[str, Any]]:
+    def make_alignment(self, run: Run) -> Child:
         """Return the job that shifts the energies of the elements to those of the frames."""
         return CalculationFactory('core.shell'), {
             'code': self.inputs.codes.dp,
-            'nodes': {'pretrained': self.inputs.pretrained, 'frames': self.frames_for(key)},
+            'nodes': {'pretrained': self.inputs.pretrained, 'frames': self.frames_for(run)},
             'arguments': self.ctx.plan['align_arguments'],
             'outputs': self.ctx.plan['align_outputs'],
             'filenames': self.ctx.plan['align_filenames'],
@@ -180,37 +146,38 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         }
 
     def evaluate(self) -> ExitCode | None:
-        """Test every potential that came to be, in one job: they are compared on exactly the same terms."""
-        for key, node in self.unfinished().items():
-            self.report(f'{key}<{node.pk}> failed with exit code {node.exit_status}: {node.exit_message}')
-        tuned = self.finished('tuned_')
+        """Test every potential that was made, in one job: they are compared on exactly the same terms."""
+        for what in ('aligned', 'scratch'):
+            self.report_failures(what)
+        failed, tuned = self.report_failures('tuned'), self.succeeded('tuned')
         if not tuned:
-            return self.exit_codes.ERROR_TRAINING_FAILED
-        most = max(self.inputs.parameters['sizes'])
-        best = {key: node for key, node in tuned.items() if key.startswith(f'tuned_{most:05d}_')}
-        self.out('potentials', {key: node.outputs.frozen for key, node in best.items()})
-        potentials = {'zero_shot': self.inputs.pretrained}
-        potentials |= {key: node.outputs.checkpoint for key, node in {**tuned, **self.finished('scratch_')}.items()}
-        for key, node in self.finished('aligned_').items():
+            reason = next(iter(failed.values())).exit_message
+            return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=reason)
+        most = self.succeeded('tuned', size=max(self.settings.sizes))
+        self.out('potentials', {run.label: node.outputs.frozen for run, node in most.items()})
+        potentials = {ZERO_SHOT.id: self.inputs.pretrained}
+        trained = {**tuned, **self.succeeded('scratch')}
+        potentials |= {run.id: node.outputs.checkpoint for run, node in trained.items()}
+        for run, node in self.succeeded('aligned').items():
             file = node.outputs[ALIGNED.replace('.', '_')]
-            potentials[key] = read_potential(file, metadata={'call_link_label': f'read_{key}'})
-        inputs = {
-            'code': self.inputs.codes.python,
-            'potentials': potentials,
-            'frames': self.ctx.test,
-            'parameters': self.ctx.plan['evaluate'],
-            'metadata': {'options': self.options_for('evaluate')},
-        }
-        self.run_child('evaluate', EvaluateCalculation, inputs)
+            potentials[run.id] = read_potential(file, metadata={'call_link_label': f'read_{run.label}'})
+        process, inputs = self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            'evaluate',
+            code=self.inputs.codes.python,
+            potentials=potentials,
+            frames=self.ctx.test,
+            parameters=self.ctx.plan['evaluate'],
+        )
+        self.run_child('evaluate', process, inputs)
         return None
 
     def finish(self) -> ExitCode | None:
         """Attach the table."""
         node = self.ctx['evaluate']
         if not node.is_finished_ok:
-            return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED)
-        self.out(
-            'sample_efficiency',
-            tabulate_finetune_study(node.outputs.results, metadata={'call_link_label': 'tabulate'}),
-        )
+            return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED.format(reason=node.exit_message))
+        results, metadata = node.outputs.results, {'call_link_label': 'tabulate'}
+        self.out('sample_efficiency', tabulate_finetune_study(results, self.ctx.plan['runs'], metadata=metadata))
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, Process, while_
+from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.frames import FramesData
@@ -13,13 +13,31 @@ from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.gather_runs import gather_runs
 from aiida_dpasse.functions.make_supercell import make_supercell
-from aiida_dpasse.functions.plan_locality import plan_locality
+from aiida_dpasse.functions.plan_locality import plan_locality, spheres_of
 from aiida_dpasse.functions.tabulate_locality import tabulate_locality
-from aiida_dpasse.workflows.chain import DpasseWorkChain
+from aiida_dpasse.parameters.locality import LocalityParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.label import LabelWorkChain
-from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of
-from aiida_dpasse.workflows.locality_parameters import LocalityParameters, validate_locality
+from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.workflows.md import MDBaseWorkChain
+from aiida_dpasse.workflows.validators import check_dynamics_of, validate_structure
+
+
+def validate_locality(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if what drives, what labels, structure and spheres do not go together."""
+    structure, driver = inputs.get('structure'), inputs.get('driver')
+    if structure is None or driver is None or 'parameters' not in inputs:
+        return None  # their own ports say so
+    if message := validate_labeller({**inputs, 'structures': {'structure': structure}}, port):
+        return message.replace('structures.structure', 'structure')
+    if message := check_dynamics_of('driver', driver, structure, inputs.get('codes') or {}):
+        return message
+    try:
+        spheres_of(LocalityParameters.model_validate(inputs['parameters'].get_dict()), structure)
+    except ValueError as exception:
+        return f'parameters: {exception}.'
+    return None
 
 
 class LocalityWorkChain(DpasseWorkChain):
@@ -27,24 +45,35 @@ class LocalityWorkChain(DpasseWorkChain):
     reference method, still spreads."""
 
     CODES = ('lmp',)
-    OPTIONAL_CODES = LABEL_CODES
+    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
     PARAMETERS = LocalityParameters
     PROTOCOL = 'locality'
     CHILDREN = {'label': LabelWorkChain}
+    RUNS_IN_LAMMPS = ('driver',)
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('structure', valid_type=orm.StructureData, help='Ordered crystal; what is held stays where it is.')
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            validator=validate_structure,
+            help='Ordered crystal; what is held stays where it is.',
+        )
         spec.input(
             'driver',
             valid_type=DeepPotentialData,
-            help='Frozen or compressed potential that moves what lies beyond a sphere; what labels is the reference.',
+            help='Potential that moves what lies beyond a sphere, a checkpoint frozen first; what labels is the '
+            'reference.',
         )
         define_labeller(spec)
         spec.inputs.validator = validate_locality
         spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -55,11 +84,12 @@ class LocalityWorkChain(DpasseWorkChain):
         spec.output(
             'locality',
             valid_type=orm.Dict,
-            help='`rows`: spread of the force by distance, meV/A, with its standard error; `runs`: what became of each '
-            'frame; `r_cut_A`, the smallest cutoff whose bound is below the tolerance, and the `verdict`.',
+            help='`rows`: spread of the force by distance, meV/A, with its standard error; `runs`: the account of each '
+            'run; `r_cut_A`, the smallest cutoff whose bound is below the tolerance, and the `verdict`.',
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
-        spec.output('account', valid_type=orm.Dict, required=False, help='What became of every frame to label.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='The account of every frame to label.')
+        exit_code(spec, 'ERROR_NOT_FROZEN', message='The checkpoint `driver` could not be frozen: {reason}')
         exit_code(
             spec,
             'ERROR_NO_RUN_FINISHED',
@@ -77,34 +107,37 @@ class LocalityWorkChain(DpasseWorkChain):
             message='The labelling failed, with what the good labels tell attached: {reason}',
         )
 
-    def setup(self) -> None:
+    def setup(self) -> ExitCode | None:
         """Draw the centres, make the supercell and queue the run of each distance and centre."""
+        for node in self.report_failures('freeze').values():
+            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         structure = self.inputs.structure
         self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
         self.ctx.cell = make_supercell(structure, self.ctx.plan['supercell'], metadata={'call_link_label': 'supercell'})
-        self.enqueue('make_run', sorted(self.ctx.plan['spheres']['runs']))
+        self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
+        return None
 
-    def make_run(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return the dynamics ``md_<d>_<c>``."""
-        md = {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.cell,
-            'potentials': {'driver': self.inputs.driver},
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('md')},
-        }
-        return MDBaseWorkChain, {'md': md, **self.restart(key)}
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics around one centre."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cell,
+            potentials={'driver': self.runnable(self.inputs.driver)},
+            parameters=self.ctx.plan['md'][run.id],
+        )
 
     def label(self) -> ExitCode | None:
         """Label the frames of all runs that ended well, in one labelling."""
-        for key, node in self.unfinished('md_').items():
-            self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        runs = {key: node.outputs.frames for key, node in self.finished('md_').items()}
-        if not runs:
-            failed = self.unfinished('md_')
+        failed = self.report_failures('md')
+        samples = {run.id: node.outputs.frames for run, node in self.succeeded('md').items()}
+        if not samples:
             reason = next(iter(failed.values())).exit_message
             return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=reason)
-        self.ctx.samples = gather_runs(self.ctx.plan['spheres'], **runs, metadata={'call_link_label': 'gather'})
+        gather = {'call_link_label': 'gather'}
+        self.ctx.samples = gather_runs(self.ctx.plan['spheres'], samples=samples, metadata=gather)
         inputs = {'frames': self.ctx.samples, **labeller_of(self.inputs), 'parameters': self.ctx.plan['label']}
         self.run_child('labelling', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
         return None
@@ -116,9 +149,8 @@ class LocalityWorkChain(DpasseWorkChain):
             return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
         labelling = {name: node.outputs[name] for name in ('frames', 'account') if name in node.outputs}
         self.out_many(labelling)
-        table = tabulate_locality(
-            self.ctx.plan['spheres'], self.ctx.samples, **labelling, metadata={'call_link_label': 'tabulate'}
-        )
+        plan, metadata = self.ctx.plan, {'call_link_label': 'tabulate'}
+        table = tabulate_locality(plan['spheres'], plan['runs'], self.ctx.samples, **labelling, metadata=metadata)
         self.out('locality', table)
         self.report(table['verdict'])
         if not node.is_finished_ok:

@@ -2,82 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, Process, while_
+from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from pydantic import Field, PositiveInt, model_validator
 
-from aiida_dpasse.calculations.md import MDCalculation, validate_inputs, validate_structure
+from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.make_supercell import make_supercell
-from aiida_dpasse.functions.plan_speed import cells, dynamics, plan_speed
+from aiida_dpasse.functions.plan_speed import cells, plan_speed, size_key
 from aiida_dpasse.functions.tabulate_speed import tabulate_speed
 from aiida_dpasse.lammps.speed import MACHINE_COMMAND, MACHINE_FILE, production_loop
-from aiida_dpasse.parameters.base import Parameters, check_parameters
-from aiida_dpasse.parameters.md import MDParameters
-from aiida_dpasse.workflows.chain import DpasseWorkChain
-
-#: Outputs of a run that the table is made of.
-PARTS = ('results', 'retrieved')
-
-
-class SpeedParameters(Parameters):
-    """Cells, and the run in each."""
-
-    atoms: list[PositiveInt] | None = Field(
-        default=None,
-        min_length=1,
-        description='Wanted numbers of atoms: of each the compact repetition of the cell that is nearest to it.',
-    )
-    supercells: list[float | list[int] | list[list[int]]] | None = Field(
-        default=None,
-        min_length=1,
-        description='Cells instead of numbers of atoms, each three repetitions, a 3x3 matrix, or the smallest distance '
-        'between images in A.',
-    )
-    ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble.')
-    temperature: float = Field(gt=0, description='Temperature in K.')
-    timestep: float = Field(gt=0, description='Time step in fs.')
-    warm_up_steps: int = Field(
-        gt=0, description='Steps before the clock runs: the first ones load and compile what the others use.'
-    )
-    steps: int = Field(gt=0, description='Steps that are timed.')
-    seed: int = Field(ge=0, description='Seed of all velocities.')
-
-    @model_validator(mode='after')
-    def _runs(self) -> SpeedParameters:
-        if (self.atoms is None) == (self.supercells is None):
-            raise ValueError('`atoms`, `supercells`: give one of them, and set the other to null')
-        if message := check_parameters(MDParameters, dynamics(self.model_dump(), 1)):
-            raise ValueError(message)
-        return self
+from aiida_dpasse.parameters.speed import SpeedParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
+from aiida_dpasse.workflows.jobs import AseMDBaseWorkChain
+from aiida_dpasse.workflows.md import MDBaseWorkChain
+from aiida_dpasse.workflows.validators import check_dynamics_of, validate_structure
 
 
-def validate_speed(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if potentials, cell and sizes do not go together."""
+def validate_speed(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if potentials, calculators, codes, cell and sizes do not go together."""
     structure, parameters = inputs.get('structure'), inputs.get('parameters')
     if structure is None or parameters is None:
         return None
-    run = {'structure': structure, 'parameters': orm.Dict(), 'code': inputs.get('codes', {}).get('lmp')}
-    if message := validate_inputs({**run, 'potentials': inputs.get('potentials', {})}, None):
-        # That several are a committee is no matter here: each runs by itself.
-        return str(message).replace(', or several for the deviation of a committee', '')
+    settings, codes = SpeedParameters.model_validate(parameters.get_dict()), inputs.get('codes') or {}
+    potentials, calculators = (inputs.get(name) or {} for name in ('potentials', 'calculators'))
+    if not potentials and not calculators:
+        return 'potentials, calculators: there is none: give one at least.'
+    if twice := sorted(set(potentials) & set(calculators)):
+        return f'calculators: the name `{twice[0]}` is that of a potential too: choose another.'
+    if potentials and 'lmp' not in codes:
+        return 'codes.lmp: it is missing; LAMMPS runs the potentials.'
+    if calculators and 'python' not in codes:
+        return 'codes.python: it is missing; it runs the calculators.'
+    for label, potential in potentials.items():
+        if message := check_dynamics_of(f'potentials.{label}', potential, structure, codes):
+            return message
+    for label, calculator in calculators.items():
+        if message := validate_calculator(calculator, port):
+            return f'calculators.{label}: {message}'
+    if calculators and (message := check_dynamics(settings.dynamics(1))):
+        return f'parameters: {message}'
     try:
-        cells(structure, parameters.get_dict())
+        cells(structure, settings)
     except ValueError as exception:
         return f'parameters: {str(exception).removeprefix("supercell: ").rstrip(".")}.'
     return None
 
 
 class SpeedWorkChain(DpasseWorkChain):
-    """Run every potential in every cell, from the smallest on, one after the other, and time each."""
+    """Run every potential and calculator in every cell, from the smallest on, one after the other, and time each."""
 
-    CODES = ('lmp',)
+    OPTIONAL_CODES = ('lmp', 'python', 'dp')
     PARAMETERS = SpeedParameters
     PROTOCOL = 'speed'
+    RUNS_IN_LAMMPS = ('potentials',)
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -86,10 +69,24 @@ class SpeedWorkChain(DpasseWorkChain):
         spec.inputs['max_concurrent'].help = 'Has no effect: two runs at once would disturb the clock of each other.'
         spec.input('structure', valid_type=orm.StructureData, validator=validate_structure, help='Unit cell.')
         spec.input_namespace(
-            'potentials', valid_type=DeepPotentialData, dynamic=True, help='Frozen or compressed potentials by label.'
+            'potentials',
+            valid_type=DeepPotentialData,
+            required=False,
+            help='Potentials by label, which LAMMPS runs; a checkpoint is frozen first, by the code `dp`.',
+        )
+        spec.input_namespace(
+            'calculators',
+            valid_type=orm.Dict,
+            required=False,
+            help="ASE calculators by label, as universal potentials: `name` ('chgnet', a name of ASE's, or "
+            "'module:Class') and its arguments; the code `python` runs them.",
         )
         spec.inputs.validator = validate_speed
         spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
             cls.prepare,
             while_(cls.runs_left)(
                 cls.run_next,
@@ -104,7 +101,8 @@ class SpeedWorkChain(DpasseWorkChain):
             '`hours_million_steps` and the machine; `failed` and `skipped` with their reasons; `fits`, one for each '
             'potential.',
         )
-        exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='No run gave a speed, the first, `{key}`, because {reason}.')
+        exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint could not be frozen for LAMMPS: {reason}')
+        exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='No run gave a speed, the first, `{run}`, because {reason}.')
         exit_code(
             spec,
             'ERROR_RUNS_FAILED',
@@ -112,20 +110,30 @@ class SpeedWorkChain(DpasseWorkChain):
             '{reason}. The others are attached: ask for smaller cells, or leave that potential out.',
         )
 
-    def prepare(self) -> None:
+    def prepare(self) -> ExitCode | None:
         """Make the cells, and line the runs up."""
-        plan = {'call_link_label': 'plan'}
+        for node in self.report_failures('freeze').values():
+            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
+        structure = self.inputs.structure
         self.ctx.plan = plan_speed(
-            self.inputs.parameters, self.inputs.structure, **self.inputs.potentials, metadata=plan
+            self.inputs.parameters,
+            structure,
+            potentials=self.namespace('potentials'),
+            calculators=self.namespace('calculators'),
+            metadata={'call_link_label': 'plan'},
         )
         self.ctx.supercells = {
-            key.removeprefix('supercell_'): make_supercell(
-                self.inputs.structure, self.ctx.plan[key], metadata={'call_link_label': key}
-            )
-            for key in sorted(name for name in self.ctx.plan if name.startswith('supercell_'))
+            key: make_supercell(structure, size, metadata={'call_link_label': f'supercell_{key}'})
+            for key, size in sorted(self.ctx.plan['supercell'].items())
         }
-        self.ctx.waiting = [run['key'] for run in self.ctx.plan['table']['runs']]
+        self.ctx.waiting = list(self.runs)
         self.ctx.ran = []
+        return None
+
+    @property
+    def runs(self) -> Runs:
+        """All runs, in their order."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def runs_left(self) -> bool:
         """Whether runs wait for their turn."""
@@ -135,48 +143,66 @@ class SpeedWorkChain(DpasseWorkChain):
         """Submit the next run, and wait for it: no other one beside it."""
         key, *self.ctx.waiting = self.ctx.waiting
         self.ctx.ran = [*self.ctx.ran, key]
-        self.run_child(key, *self.make_run(key))
+        self.run_child(key, *self.make_run(self.runs[key]))
 
-    def make_run(self, key: str) -> tuple[type[Process], dict[str, Any]]:
-        """Return the dynamics ``run_<s>_<potential>``, one job: a run that is carried on in a second is no measure."""
-        _, size, label = key.split('_', 2)
-        options = self.options_for('md')
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one run."""
+        label, size = str(run.potential), size_key(run.size)
+        shared = {'structure': self.ctx.supercells[size], 'parameters': self.ctx.plan['md'][size]}
+        if run.what == 'md':
+            potential = self.runnable(self.inputs.potentials[label])
+            own = {'code': self.inputs.codes.lmp, 'potentials': {label: potential}}
+            process, inputs = self.job(MDBaseWorkChain, 'md', run.label, **shared, **own)
+        else:
+            own = {'code': self.inputs.codes.python, 'calculator': self.inputs.calculators[label]}
+            process, inputs = self.job(AseMDBaseWorkChain, 'md', run.label, **shared, **own)
+        metadata = inputs[process.NAMESPACE]['metadata']
+        options = metadata['options']
         options['prepend_text'] = '\n'.join([options.get('prepend_text', ''), MACHINE_COMMAND]).lstrip()
         options['additional_retrieve_list'] = [*options.get('additional_retrieve_list', []), MACHINE_FILE]
-        return MDCalculation, {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.supercells[size],
-            'potentials': {label: self.inputs.potentials[label]},
-            'parameters': self.ctx.plan[f'md_{size}'],
-            # The speed rests on the options, processes and cards, which the cache does not see.
-            'metadata': {'options': options, 'disable_cache': True},
-        }
+        # The speed rests on the options, processes and cards, which the cache does not see.
+        metadata['disable_cache'] = True
+        return process, inputs
+
+    def parts(self, key: str) -> dict[str, orm.Data]:
+        """Return what the last job of a run left: a base chain that gives up hands nothing on."""
+        jobs = [node for node in self.ctx[key].called if isinstance(node, orm.CalcJobNode)]
+        outputs = max(jobs, key=lambda node: int(node.pk)).outputs if jobs else {}
+        return {name: outputs[name] for name in ('results', 'retrieved') if name in outputs}
 
     def pass_over(self) -> None:
         """After a run that failed, take the larger cells with the same potential out."""
-        key = self.ctx.ran[-1]
-        node = self.ctx[key]
-        if 'results' in node.outputs and production_loop(node.outputs.results.get_dict()) is not None:
+        run = self.runs[self.ctx.ran[-1]]
+        node, parts = self.ctx[run.id], self.parts(run.id)
+        if 'results' in parts and production_loop(parts['results'].get_dict()) is not None:
             return
-        self.report(f'{key}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
-        label = key.split('_', 2)[2]
-        self.ctx.waiting = [other for other in self.ctx.waiting if other.split('_', 2)[2] != label]
+        self.report(f'{run.label}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+        same = {other.id for other in self.runs.select(what=run.what, potential=run.potential)}
+        self.ctx.waiting = [key for key in self.ctx.waiting if key not in same]
 
     def tabulate(self) -> ExitCode | None:
         """Attach the table, and say which runs failed."""
-        parts: dict[str, orm.Data] = {f'potential_{label}': node for label, node in self.inputs.potentials.items()}
-        for key in self.ctx.ran:
-            outputs = self.ctx[key].outputs
-            parts |= {f'{name}_{key}': outputs[name] for name in PARTS if name in outputs}
-        found = tabulate_speed(self.ctx.plan['table'], **parts, metadata={'call_link_label': 'tabulate'})
+        parts = {key: self.parts(key) for key in self.ctx.ran}
+        found = tabulate_speed(
+            self.ctx.plan['table'],
+            self.ctx.plan['runs'],
+            potentials={label: self.runnable(node) for label, node in self.namespace('potentials').items()},
+            calculators=self.namespace('calculators'),
+            **{
+                name: {key: outputs[name] for key, outputs in parts.items() if name in outputs}
+                for name in ('results', 'retrieved')
+            },
+            metadata={'call_link_label': 'tabulate'},
+        )
         self.out('speed', found)
         if not found['failed']:
             return None
         first = found['failed'][0]
         if not found['rows']:
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(key=self.ctx.ran[0], reason=first['reason'])
+            label = self.runs[self.ctx.ran[0]].label
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(run=label, reason=first['reason'])
         return self.exit_codes.ERROR_RUNS_FAILED.format(
             count=len(found['failed']) + len(found['skipped']),
-            total=len(self.ctx.plan['table']['runs']),
+            total=len(self.runs),
             **{name: first[name] for name in ('atoms', 'potential', 'reason')},
         )

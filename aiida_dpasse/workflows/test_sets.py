@@ -13,17 +13,30 @@ from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.account_test_sets import account_test_sets
 from aiida_dpasse.functions.make_supercell import make_supercell
-from aiida_dpasse.functions.plan_test_sets import PARTS, plan_test_sets
+from aiida_dpasse.functions.plan_test_sets import plan_test_sets
 from aiida_dpasse.functions.sample_runs import sample_runs
-from aiida_dpasse.workflows.chain import DpasseWorkChain
-from aiida_dpasse.workflows.label import LabelWorkChain, share_of
-from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of
+from aiida_dpasse.parameters.test_sets import PARTS, TestSetsParameters, runs_of
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
+from aiida_dpasse.workflows.label import LabelWorkChain
+from aiida_dpasse.workflows.label_sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.workflows.md import MDBaseWorkChain
-from aiida_dpasse.workflows.test_sets_parameters import TestSetsParameters, validate_test_sets
-from aiida_dpasse.workflows.validators import validate_structures
+from aiida_dpasse.workflows.validators import check_dynamics_of, validate_structures
 
 #: The potential that labels has a name of its own: another one drives the dynamics.
 TEACHER = 'teacher'
+
+
+def validate_test_sets(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if potential, structures, labeller and parameters do not go together."""
+    potential = inputs.get('potential')
+    if potential is not None and 'parameters' in inputs:
+        settings = TestSetsParameters.model_validate(inputs['parameters'].get_dict())
+        for structure in (inputs.get('structures') or {}).values():
+            for run in runs_of(settings.model_dump()).values():
+                if message := check_dynamics_of('potential', potential, structure, inputs.get('codes') or {}, run):
+                    return message
+    return validate_labeller(inputs, port, teacher=TEACHER)
 
 
 class TestSetsWorkChain(DpasseWorkChain):
@@ -32,10 +45,11 @@ class TestSetsWorkChain(DpasseWorkChain):
     #: No class of tests, whatever its name says to pytest.
     __test__ = False
     CODES = ('lmp',)
-    OPTIONAL_CODES = LABEL_CODES
+    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
     PARAMETERS = TestSetsParameters
     PROTOCOL = 'test_sets'
     CHILDREN = {'label': LabelWorkChain}
+    RUNS_IN_LAMMPS = ('potential',)
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -47,10 +61,18 @@ class TestSetsWorkChain(DpasseWorkChain):
             validator=validate_structures,
             help='Ordered crystals, by label, from which the runs start.',
         )
-        spec.input('potential', valid_type=DeepPotentialData, help='Frozen potential whose dynamics is sampled.')
+        spec.input(
+            'potential',
+            valid_type=DeepPotentialData,
+            help='Potential whose dynamics is sampled; a checkpoint is frozen first, by the code `dp`.',
+        )
         define_labeller(spec, TEACHER)
         spec.inputs.validator = validate_test_sets
         spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
             cls.prepare,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -79,6 +101,7 @@ class TestSetsWorkChain(DpasseWorkChain):
             help='`frames`, every planned one with its run, step, temperature and state; `requested`, `admitted`, '
             '`rejected`, `failed` with reasons, `objections`; `runs`, how far each came.',
         )
+        exit_code(spec, 'ERROR_NOT_FROZEN', message='The checkpoint `potential` could not be frozen: {reason}')
         exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
         exit_code(
             spec,
@@ -94,8 +117,12 @@ class TestSetsWorkChain(DpasseWorkChain):
 
     def prepare(self) -> ExitCode | None:
         """Plan the runs, make the supercells and queue the runs."""
-        structures = self.inputs.structures
-        self.ctx.plan = plan_test_sets(self.inputs.parameters, **structures, metadata={'call_link_label': 'plan'})
+        for node in self.report_failures('freeze').values():
+            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
+        structures = self.namespace('structures')
+        self.ctx.plan = plan_test_sets(
+            self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
+        )
         self.ctx.cells, self.ctx.samples = {}, {}
         for label, structure in structures.items():
             metadata = {'call_link_label': f'supercell_{label}'}
@@ -103,82 +130,78 @@ class TestSetsWorkChain(DpasseWorkChain):
                 self.ctx.cells[label] = make_supercell(structure, self.ctx.plan['supercell'], metadata=metadata)
             except ValueError as exception:
                 return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
-        self.enqueue('make_run', sorted(self.planned))
+        self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
         return None
-
-    @property
-    def planned(self) -> dict[str, dict[str, Any]]:
-        """Of every run its part, its structure and the steps of its frames."""
-        return dict(self.ctx.plan['sample']['runs'])
 
     @property
     def parts(self) -> list[str]:
         """The test sets that are asked for."""
         return [part for part in PARTS if part in self.ctx.plan['sample']['lines']]
 
-    def make_run(self, key: str) -> tuple[type[MDBaseWorkChain], dict[str, Any]]:
-        """Return run ``key``."""
-        md = {
-            'code': self.inputs.codes.lmp,
-            'structure': self.ctx.cells[self.planned[key]['structure']],
-            'potentials': {'potential': self.inputs.potential},
-            'parameters': self.ctx.plan[key],
-            'metadata': {'options': self.options_for('md')},
-        }
-        return MDBaseWorkChain, {'md': md, **self.restart(key)}
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one run."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cells[run.structure],
+            potentials={'potential': self.runnable(self.inputs.potential)},
+            parameters=self.ctx.plan['md'][run.id],
+        )
 
     def sample(self) -> None:
         """Take the frames of each part, those before an early end included, and queue their labelling."""
-        for key, node in self.unfinished().items():
+        for run, node in self.failed('md').items():
             done = node.outputs.results['step'] if 'results' in node.outputs else 'no step'
-            self.report(f'{key}<{node.pk}> ended at {done}, with exit code {node.exit_status}: {node.exit_message}')
+            self.report(
+                f'{run.label}<{node.pk}> ended at {done}, with exit code {node.exit_status}: {node.exit_message}'
+            )
+        plan = self.ctx.plan
         for part in self.parts:
-            runs = {key: run for key, run in self.planned.items() if run['part'] == part}
-            frames = {key: self.ctx.done[key].outputs.frames for key in runs if self.came_to_a_frame(key)}
-            if frames:
-                self.ctx.samples[part] = sample_runs(
-                    self.ctx.plan['sample'], **frames, metadata={'call_link_label': f'sample_{part}'}
-                )
-        self.enqueue('make_labels', [f'label_{part}' for part in self.ctx.samples])
+            ended = self.ended('md', data=part).items()
+            samples = {run.id: node.outputs.frames for run, node in ended if self.came_to_a_frame(run, node)}
+            if samples:
+                metadata = {'call_link_label': f'sample_{part}'}
+                self.ctx.samples[part] = sample_runs(plan['sample'], plan['runs'], samples=samples, metadata=metadata)
+        self.enqueue('make_labels', [Run('label', number, data=part) for number, part in enumerate(self.ctx.samples)])
 
-    def came_to_a_frame(self, key: str) -> bool:
-        """Whether run ``key`` came to the step of its first frame."""
-        outputs = self.ctx.done[key].outputs
-        return 'frames' in outputs and any(
-            int(item.steps.max()) >= self.planned[key]['steps'][0] for item in outputs.frames.sets()
-        )
+    def came_to_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
+        """Whether a run came to the step of its first frame."""
+        first = self.ctx.plan['sample']['steps'][run.id][0]
+        return 'frames' in node.outputs and any(int(item.steps.max()) >= first for item in node.outputs.frames.sets())
 
-    def make_labels(self, key: str) -> tuple[type[LabelWorkChain], dict[str, Any]]:
+    def make_labels(self, run: Run) -> Child:
         """Return the labelling of one part."""
         return LabelWorkChain, {
             **labeller_of(self.inputs, TEACHER),
-            'frames': self.ctx.samples[key.removeprefix('label_')],
+            'frames': self.ctx.samples[run.data],
             'parameters': self.ctx.plan['label'],
-            **self.shared(LabelWorkChain, key),
-            'max_concurrent': share_of(self.inputs.max_concurrent, len(self.ctx.samples)),
+            **self.shared(LabelWorkChain, run.label),
         }
 
     def results(self) -> ExitCode | None:
         """Attach the sets, their temperatures and the account of all frames; say what failed."""
-        parts: dict[str, orm.Data] = {f'samples_{part}': node for part, node in self.ctx.samples.items()}
-        for key in self.planned:
-            if 'results' in self.ctx.done[key].outputs:
-                parts[f'results_{key}'] = self.ctx.done[key].outputs.results
-        labels = {part: self.ctx.done[f'label_{part}'] for part in self.ctx.samples}
+        runs, labels = self.ended('md'), {str(run.data): node for run, node in self.ended('label').items()}
         for part, node in labels.items():
-            if 'account' in node.outputs:
-                parts[f'account_{part}'] = node.outputs.account
             if 'frames' in node.outputs:
                 self.out(part, node.outputs.frames)
-        self.out_many(account_test_sets(self.ctx.plan['sample'], **parts, metadata={'call_link_label': 'account'}))
+        found = account_test_sets(
+            self.ctx.plan['sample'],
+            self.ctx.plan['runs'],
+            samples=dict(self.ctx.samples),
+            results={run.id: node.outputs.results for run, node in runs.items() if 'results' in node.outputs},
+            accounts={part: node.outputs.account for part, node in labels.items() if 'account' in node.outputs},
+            metadata={'call_link_label': 'account'},
+        )
+        self.out_many(found)
         for part, node in labels.items():
             if not node.is_finished_ok:
-                return self.failure(
-                    node, self.exit_codes.ERROR_LABEL_FAILED.format(part=part, reason=node.exit_message)
-                )
+                code = self.exit_codes.ERROR_LABEL_FAILED.format(part=part, reason=node.exit_message)
+                return self.failure(node, code)
         for part in self.parts:
             if part not in labels:
-                first = next(self.ctx.done[key] for key in sorted(self.planned) if self.planned[key]['part'] == part)
+                first = next(iter(self.ended('md', data=part).values()))
                 code = self.exit_codes.ERROR_NO_FRAME_SAMPLED.format(part=part, reason=first.exit_message)
                 return self.failure(first, code)
         return None

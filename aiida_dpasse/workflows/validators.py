@@ -12,6 +12,7 @@ from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
 
+from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
@@ -213,3 +214,23 @@ def check_checkpoints(inputs: Mapping[str, Any], ports: Iterable[str]) -> str | 
 def best_form(outputs: Any) -> DeepPotentialData:
     """Return the compressed potential of a training if it made one, the frozen one otherwise."""
     return outputs.compressed if 'compressed' in outputs else outputs.frozen
+
+
+def check_dynamics_of(
+    port: str,
+    potential: DeepPotentialData,
+    structure: orm.StructureData,
+    codes: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> str | None:
+    """Return one sentence if LAMMPS cannot run the ``potential`` of ``port`` on ``structure``, a checkpoint frozen
+    first."""
+    if potential.form == 'checkpoint':
+        if codes.get('dp') is None:
+            return f'{port}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or a frozen one.'
+        elements = sorted(structure.get_symbols_set())
+        message = potential.check_elements(elements, f'the structure {structure.get_formula()}')
+        return message and f'{port}: {message}'
+    run = {'structure': structure, 'potentials': {'potential': potential}, 'parameters': orm.Dict(parameters or {})}
+    message = validate_dynamics({**run, 'code': codes.get('lmp')}, None)
+    return message and message.replace('potentials.potential', port)

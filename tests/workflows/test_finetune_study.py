@@ -8,9 +8,11 @@ from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
 from aiida_dpasse.deepmd.repeats import ERRORS
+from aiida_dpasse.functions.plan_finetune_study import ZERO_SHOT
 from aiida_dpasse.functions.tabulate_finetune_study import tabulate_finetune_study
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.finetune_study import FinetuneStudyWorkChain
 
 
@@ -57,14 +59,14 @@ def test_a_study(codes, alloy_frames, pretrained_metals, study, tmp_path):
     links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
     calls = {link.link_label: link.node for link in links}
     trained = {key: child.inputs.train for key, child in calls.items() if key.startswith(('tuned_', 'scratch_'))}
-    assert set(trained) == {'tuned_00005_00', 'scratch_00005_00', 'scratch_00010_00'}
+    assert set(trained) == {'tuned_0000_n5_r0', 'scratch_0000_n5_r0', 'scratch_0001_n10_r0'}
     # One frame of 16 atoms is half a batch of `auto`; here a batch is a frame, and each is seen four times.
     steps = {key: train.parameters['input']['training']['numb_steps'] for key, train in trained.items()}
-    assert steps == {'tuned_00005_00': 20, 'scratch_00005_00': 20, 'scratch_00010_00': 40}
-    assert trained['tuned_00005_00'].training_data.uuid == trained['scratch_00005_00'].training_data.uuid
+    assert steps == {'tuned_0000_n5_r0': 20, 'scratch_0000_n5_r0': 20, 'scratch_0001_n10_r0': 40}
+    assert trained['tuned_0000_n5_r0'].training_data.uuid == trained['scratch_0000_n5_r0'].training_data.uuid
     tested = set(node.outputs.test_data.ids())
-    assert not tested & set(trained['scratch_00010_00'].training_data.ids())
-    assert node.outputs.potentials['tuned_00005_00'].form == 'frozen'
+    assert not tested & set(trained['scratch_0001_n10_r0'].training_data.ids())
+    assert node.outputs.potentials['tuned_0000_n5_r0'].form == 'frozen'
 
     assert 'Sample efficiency' in report_text(node)
     assert tmp_path / 'sample_efficiency.png' in write_report(node, tmp_path)
@@ -72,15 +74,16 @@ def test_a_study(codes, alloy_frames, pretrained_metals, study, tmp_path):
 
 def test_the_table_by_hand(aiida_profile):
     errors = {
-        'zero_shot': 300.0,
-        'tuned_00020_00': 90.0,
-        'tuned_00020_01': 110.0,
-        'tuned_00060_00': 60.0,
-        'scratch_00020_00': 400.0,
-        'scratch_00760_00': 80.0,
+        ZERO_SHOT: 300.0,
+        Run('tuned', 0, size=20, replica=0): 90.0,
+        Run('tuned', 1, size=20, replica=1): 110.0,
+        Run('tuned', 2, size=60, replica=0): 60.0,
+        Run('scratch', 0, size=20, replica=0): 400.0,
+        Run('scratch', 1, size=760, replica=0): 80.0,
     }
-    results = {label: dict.fromkeys(ERRORS, value) for label, value in errors.items()}
-    found = tabulate_finetune_study(orm.Dict(results)).get_dict()
+    results = {run.id: dict.fromkeys(ERRORS, value) for run, value in errors.items()}
+    runs = Runs(run for run in errors if run != ZERO_SHOT)
+    found = tabulate_finetune_study(orm.Dict(results), orm.Dict(runs.to_dict())).get_dict()
     summary = {(row['kind'], row['frames']): row for row in found['summary']}
     assert summary['fine-tuned', 20]['force_mae_meV_A'] == 100.0
     assert summary['fine-tuned', 20]['force_mae_meV_A_error'] == pytest.approx(10.0)

@@ -23,6 +23,7 @@ from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.locality import LocalityWorkChain
 
 EXIT = LocalityWorkChain.exit_codes
@@ -109,8 +110,8 @@ def test_a_potential_reaches_twice_its_cutoff_and_no_farther(inputs, tmp_path):
     assert found['r_cut_A'] == pytest.approx(3.05)
     assert found['verdict'].startswith('A cutoff of 3.05 A is the smallest that can be enough for 1 meV/A')
     assert [(run['run'], run['requested'], run['labelled']) for run in found['runs']] == [
-        ('md_00_00', 4, 4),
-        ('md_01_00', 4, 4),
+        ('md_0000', 4, 4),
+        ('md_0001', 4, 4),
     ]
     assert sum(outputs['frames'].formulas.values()) == 8
     assert {origin.step for origin in trace_frames(outputs['frames'])} == {30, 40, 50, 60}
@@ -134,12 +135,12 @@ def test_the_plan_holds_what_lies_around_its_centres(alloy):
     plan = plan_locality(orm.Dict(settings), alloy)
     assert plan['supercell'].get_dict() == {'supercell': 10.0}
     runs = plan['spheres']['runs']
-    assert sorted(runs) == ['md_00_00', 'md_00_01', 'md_01_00', 'md_01_01']
+    assert sorted(runs) == ['md_0000', 'md_0001', 'md_0002', 'md_0003']
     crystal = alloy.get_pymatgen().make_supercell([2, 2, 2], in_place=False)
     frames = FramesData.from_structures([orm.StructureData(pymatgen=crystal)])
     [item] = frames.sets()
     for key, run in runs.items():
-        sites = plan[key]['fixed']
+        sites = plan['md'][key]['fixed']
         assert run['centre'] in sites
         assert crystal[run['centre']].specie.symbol == run['element'] == 'Li'
         around = atoms_within(crystal.lattice.matrix, crystal.cart_coords, run['centre'], run['distance'])
@@ -150,8 +151,8 @@ def test_the_plan_holds_what_lies_around_its_centres(alloy):
         assert item.symbols[run['atom']] == 'Li'
         assert (plan[key]['steps'], plan[key]['sample_interval']) == (40, 10)
     # Each distance has the same centres, and each run its own velocities.
-    assert runs['md_00_00']['centre'] == runs['md_01_00']['centre'] != runs['md_00_01']['centre']
-    assert len({plan[key]['seed'] for key in runs}) == 4
+    assert runs['md_0000']['centre'] == runs['md_0002']['centre'] != runs['md_0001']['centre']
+    assert len({plan['md'][key]['seed'] for key in runs}) == 4
     named = plan_locality(orm.Dict(settings | {'centre': 7, 'centres': 1}), alloy)['spheres']['runs']
     assert {run['centre'] // 8 for run in named.values()} == {7}
 
@@ -164,18 +165,17 @@ def samples(make_frames, seed, start=0):
 def test_every_frame_is_found_in_its_run(aiida_profile, make_frames):
     """Of three runs one ended badly; of the frames of another one is rejected, one failed and one is not named."""
     sphere = {'centre': 3, 'element': 'S', 'atom': 1, 'held': 1, 'mobile': 1}
-    places = {'md_00_00': 4.0, 'md_00_01': 4.0, 'md_01_00': 6.0}
+    places = {'md_0000': 4.0, 'md_0001': 4.0, 'md_0002': 6.0}
+    planned = orm.Dict(Runs(Run('md', n, size=n // 2, replica=n % 2) for n in range(3)).to_dict())
     spheres = orm.Dict(
         {
             'runs': {key: {**sphere, 'distance': distance} for key, distance in places.items()},
             **{'frames': 4, 'start': 10, 'force_tolerance': 50.0},
         }
     )
-    gathered = gather_runs(
-        spheres, md_00_00=samples(make_frames, 1, start=10), md_00_01=samples(make_frames, 2, start=10)
-    )
+    gathered = gather_runs(spheres, samples={f'md_000{n}': samples(make_frames, n + 1, start=10) for n in range(2)})
     [first, second] = gathered.sets()
-    assert set(first.sources) == {'md_00_00'}
+    assert set(first.sources) == {'samples__md_0000'}
     assert first.steps.tolist() == [11, 12, 13, 14]
     forces = np.zeros((4, 2, 3))
     # On the centre, the second atom: 0.1 and -0.1 in turn along x; the other atom's force is no matter.
@@ -189,7 +189,7 @@ def test_every_frame_is_found_in_its_run(aiida_profile, make_frames):
         'failed': [{'id': str(second.ids[1]), 'reason': 'not converged'}],
     }
     table = tabulate_locality(
-        spheres, gathered, frames=FramesData.from_sets([part, good]), account=orm.Dict(account)
+        spheres, planned, gathered, frames=FramesData.from_sets([part, good]), account=orm.Dict(account)
     ).get_dict()
     one, two, three = table['runs']
     assert (one['labelled'], one['rejected'], one['failed'], one['not_sampled'], one['reason']) == (4, [], [], 0, None)

@@ -10,11 +10,14 @@ from aiida.engine import run_get_node
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.repeats import ERRORS
 from aiida_dpasse.functions.draw_frames import draw_frames
+from aiida_dpasse.functions.plan_model_study import plan_model_study
 from aiida_dpasse.functions.tabulate_model_study import tabulate_model_study
+from aiida_dpasse.parameters.model_study import of_calculator
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.model_study import ModelStudyWorkChain
+from aiida_dpasse.workflows.model_study import ModelStudyWorkChain, validate_model_study
 from aiida_dpasse.workflows.validate import ValidateWorkChain
 
 EXIT = ModelStudyWorkChain.exit_codes
@@ -64,12 +67,12 @@ def test_a_study(inputs, tmp_path):
     _, node = run_get_node(ModelStudyWorkChain, **given)
     assert node.is_finished_ok, node.exit_message
     assert orphans(node) == []
-    assert set(node.outputs.potentials) == {'small_emt_00010_00', 'small_emt_00030_00'}
+    assert set(node.outputs.potentials) == {'train_0000_small_emt_n10_r0', 'train_0001_small_emt_n30_r0'}
     study = node.outputs.model_study.get_dict()
     points = {point['label']: point for point in study['points']}
     assert set(points) == {*node.outputs.potentials, 'emt'}
     assert points['emt']['force_rmse_meV_A'] == pytest.approx(0, abs=1e-6)
-    assert points['small_emt_00030_00']['force_rmse_meV_A'] > 1
+    assert points['train_0001_small_emt_n30_r0']['force_rmse_meV_A'] > 1
     assert [(row['model'], row['data'], row['frames']) for row in study['summary']] == [
         ('small', 'emt', 10),
         ('small', 'emt', 30),
@@ -82,11 +85,11 @@ def test_a_study(inputs, tmp_path):
     ]
     links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
     calls = {link.link_label: link.node for link in links}
-    trained = [calls[f'train_small_emt_{size:05d}_00'].inputs.train for size in (10, 30)]
+    trained = [calls[f'train_000{n}_small_emt_n{size}_r0'].inputs.train for n, size in ((0, 10), (1, 30))]
     assert [train.training_data.frames for train in trained] == [10, 30]
     assert trained[1].training_data.uuid == given['training_data']['emt'].uuid
     # All start from the same velocities.
-    assert len({calls[f'dynamics_{label}'].inputs.parameters['seed'] for label in points}) == 1
+    assert len({call.inputs.parameters['seed'] for label, call in calls.items() if 'dynamics' in label}) == 1
     assert 'Frames that are enough' in report_text(node)
     assert {tmp_path / 'models.png', tmp_path / 'arrhenius.png'} <= set(write_report(node, tmp_path))
 
@@ -100,7 +103,7 @@ def test_what_fails_is_named_and_the_others_are_told(inputs, tiny_training):
     given['max_iterations'] = 1
     _, node = run_get_node(ModelStudyWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_INCOMPLETE.status
-    assert 'the first, `train_wild_emt_00010_00`, because ' in node.exit_message
+    assert 'the first, `train_0001_wild_emt_n10_r0`, because ' in node.exit_message
     [row] = node.outputs.model_study['summary']
     assert (row['model'], row['diffusivities'], row['activation_energy_eV']) == ('small', [], None)
 
@@ -124,23 +127,23 @@ def transport(*rates: float | None) -> orm.Dict:
 def test_the_table_by_hand(aiida_profile):
     """Two trainings of each size; of the fewest one differs, of the middle size they agree with the most."""
     rates = {
-        ('00010', '00'): (9.0, 20.0, 30.0),
-        ('00010', '01'): (3.0, 20.0, None),
-        ('00020', '00'): (1.0, 2.0, 3.0),
-        ('00020', '01'): (1.1, 2.0, 3.0),
-        ('00040', '00'): (1.0, 2.1, 3.1),
-        ('00040', '01'): (1.2, 2.1, 3.1),
+        (10, 0): (9.0, 20.0, 30.0),
+        (10, 1): (3.0, 20.0, None),
+        (20, 0): (1.0, 2.0, 3.0),
+        (20, 1): (1.1, 2.0, 3.0),
+        (40, 0): (1.0, 2.1, 3.1),
+        (40, 1): (1.2, 2.1, 3.1),
     }
-    planned, tests, found = {}, [], {}
+    planned, tests, found = [], [], {'transport': {}, 'arrhenius': {}}
     for number, ((size, repeat), values) in enumerate(rates.items()):
-        label = f'a_x_{size}_{repeat}'
-        planned[label] = {'model': 'a', 'data': 'x', 'frames': int(size), 'repeat': int(repeat)}
-        tests.append({'potential': label, 'admitted': 5, **dict.fromkeys(ERRORS, float(number))})
-        found[f'transport_{label}'] = transport(*values)
+        run = Run('train', number, model='a', data='x', size=size, replica=repeat)
+        planned.append(run)
+        tests.append({'potential': run.label, 'admitted': 5, **dict.fromkeys(ERRORS, float(number))})
+        found['transport'][run.label] = transport(*values)
         energy = {'activation_energy_eV': 0.2 + 0.01 * number, 'activation_energy_error_eV': 0.02}
-        found[f'arrhenius_{label}'] = orm.Dict(energy)
+        found['arrhenius'][run.label] = orm.Dict(energy)
     tests.append({'potential': 'chgnet', 'admitted': 5, **dict.fromkeys(ERRORS, 9.0)})
-    study = tabulate_model_study(orm.Dict(planned), orm.Dict({'tests': tests}), **found).get_dict()
+    study = tabulate_model_study(orm.Dict(Runs(planned).to_dict()), orm.Dict({'tests': tests}), **found).get_dict()
     few, middle, most, other = study['summary']
     assert (few['frames'], few['repeats'], few['force_rmse_meV_A']) == (10, 2, 0.5)
     assert few['force_rmse_meV_A_error'] == pytest.approx(0.5)
@@ -199,3 +202,61 @@ def test_frames_that_are_trained_on_are_no_test(inputs, copper_frames):
 def test_protocols_are_complete(name):
     parameters = ModelStudyWorkChain.protocol_parameters(name)
     assert ModelStudyWorkChain.PARAMETERS.model_validate(parameters)
+
+
+def test_frames_of_each_set_come_from_it(copper_frames, alloy_frames, tiny_training):
+    """Names of which one begins as the other, and those of a calcfunction's own arguments."""
+    settings = {
+        **{'models': {'dpa': tiny_training, 'dpa_d3': tiny_training}, 'sizes': [3], 'repeats': 1, 'seed': 1},
+        'validation': ValidateWorkChain.protocol_parameters('demo', {'descriptors': None}),
+    }
+    data = {'pbe_sol': alloy_frames, 'pbe': copper_frames, 'd3_pbe': copper_frames}
+    data |= {'parameters': copper_frames, 'metadata': alloy_frames}
+    runs = Runs.from_dict(plan_model_study(orm.Dict(settings), training_data=data)['runs'].get_dict())
+    trainings = runs.select(what='train')
+    assert {(run.model, run.data) for run in trainings} == {
+        (model, name) for model in ('dpa', 'dpa_d3') for name in data
+    }
+    assert len({run.label for run in trainings}) == 10
+    assert sorted(str(run.data) for run in runs.select(what='draw')) == sorted(data)
+
+
+def test_each_set_is_drawn_from_itself_in_the_chain(inputs, halves, tiny_training):
+    """The frames that a training named `pbe_sol` sees are those of `pbe_sol`."""
+    [item] = halves[0].sets()
+    first, second = (FramesData.from_sets([item.take(part)]).store() for part in (slice(0, 15), slice(15, 30)))
+    given = inputs(sizes=['3'], repeats='1', conductivity=None)
+    del given['structures']
+    given['training_data'] = {'pbe_sol': second, 'pbe': first}
+    _, node = run_get_node(ModelStudyWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    seen = {
+        name: set(link.node.inputs.train.training_data.ids())
+        for link in links
+        for name, label in (('pbe', 'train_0000_small_pbe_n3_r0'), ('pbe_sol', 'train_0001_small_pbe_sol_n3_r0'))
+        if link.link_label == label
+    }
+    assert len(seen['pbe']) == len(seen['pbe_sol']) == 3
+    assert seen['pbe'] < set(first.ids())
+    assert seen['pbe_sol'] < set(second.ids())
+
+
+@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+def test_a_calculator_is_accepted_in_every_protocol(inputs, halves, name):
+    """Its dynamics is at constant volume and is not carried on, whatever that of the potentials is."""
+    ion = {'conductivity': {'transport': {'ion': 'Cu'}}, 'models': {'dpa2': None, 'se_e2_a': None}}
+    parameters = ModelStudyWorkChain.protocol_parameters(name, ion)
+    given = inputs() | {'calculators': {'emt': orm.Dict({'name': 'emt'})}, 'parameters': orm.Dict(parameters)}
+    del given['training_data']
+    assert validate_model_study(given) is None
+    own = of_calculator(ModelStudyWorkChain.PARAMETERS.model_validate(parameters).conductivity)
+    assert own['precision'] is None
+    assert own['md']['equilibration']['ensemble'] == 'nvt'
+
+
+def test_a_left_handed_crystal_is_refused(inputs):
+    cell = orm.StructureData(cell=[[0, 4, 0], [4, 0, 0], [0, 0, 4]])
+    cell.append_atom(position=(0, 0, 0), symbols='Cu')
+    with pytest.raises(ValueError, match=r'structures\.mirror: .*left'):
+        run_get_node(ModelStudyWorkChain, **{**inputs(), 'structures': {'mirror': cell}})

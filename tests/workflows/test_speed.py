@@ -13,6 +13,7 @@ from aiida_dpasse.functions.plan_speed import plan_speed
 from aiida_dpasse.functions.tabulate_speed import tabulate_speed
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.runs import Runs
 from aiida_dpasse.workflows.speed import SpeedWorkChain
 
 EXIT = SpeedWorkChain.exit_codes
@@ -72,7 +73,12 @@ def fragile_lmp(localhost, programs, tmp_path) -> orm.InstalledCode:
 
 @pytest.mark.slow
 def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_path):
-    given = {**inputs(), 'codes': {'lmp': fragile_lmp}, 'options': {'md': {'prepend_text': 'export SHOWN=1'}}}
+    given = {
+        **inputs(),
+        'codes': {'lmp': fragile_lmp},
+        'max_iterations': 1,
+        'options': {'md': {'prepend_text': 'export SHOWN=1'}},
+    }
     outputs, node = run_get_node(SpeedWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_RUNS_FAILED.status
     assert node.exit_message.startswith('3 of 6 runs gave no speed, the first, 24 atoms with `fragile`, because ')
@@ -86,13 +92,21 @@ def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_pa
     [skipped] = found['skipped']
     assert (skipped['potential'], skipped['atoms'], skipped['reason']) == ('fragile', 48, '24 atoms failed already')
 
-    runs = sorted((child for child in node.called if child.process_type.endswith('dpasse.md')), key=lambda run: run.pk)
-    names = [run.base.links.get_incoming(node_class=orm.WorkChainNode).one().link_label for run in runs]
-    assert names == ['run_00_fragile', 'run_00_sturdy', 'run_01_fragile', 'run_01_sturdy', 'run_02_sturdy']
+    runs = sorted(
+        (child for child in node.called_descendants if isinstance(child, orm.CalcJobNode)), key=lambda run: run.pk
+    )
+    names = [run.caller.base.links.get_incoming(node_class=orm.WorkChainNode).one().link_label for run in runs]
+    assert names == [
+        'md_0000_fragile_n0',
+        'md_0001_sturdy_n0',
+        'md_0002_fragile_n1',
+        'md_0003_sturdy_n1',
+        'md_0005_sturdy_n2',
+    ]
     # One after the other.
     assert all(after.ctime > before.mtime for before, after in pairwise(runs))
     by_label = dict(zip(names, runs, strict=True))
-    for row, label in zip(found['rows'], ['run_00_fragile', 'run_00_sturdy', 'run_01_sturdy'], strict=True):
+    for row, label in zip(found['rows'], ['md_0000_fragile_n0', 'md_0001_sturdy_n0', 'md_0003_sturdy_n1'], strict=True):
         warm_up, loop = by_label[label].outputs.results['loops']
         assert (warm_up['steps'], loop['steps'], row['steps'], row['processes']) == (2, 10, 10, 1)
         assert row['seconds'] == loop['seconds'] > 0
@@ -134,18 +148,19 @@ def row_of(speed, atoms, steps=100):
 
 
 def test_the_table_by_hand(crystal, potentials):
-    plan = plan_speed(orm.Dict(PARAMETERS | {'atoms': [12, 96, 1000, 13]}), crystal, **potentials)
-    runs = plan['table']['runs']
-    assert [run['key'] for run in runs][:3] == ['run_00_fragile', 'run_00_sturdy', 'run_01_fragile']
+    plan = plan_speed(orm.Dict(PARAMETERS | {'atoms': [12, 96, 1000, '13']}), crystal, potentials=potentials)
+    runs, sizes = Runs.from_dict(plan['runs'].get_dict()), plan['table']['sizes']
+    turns = [(run.potential, run.size) for run in runs.values()]
+    assert turns[:3] == [('fragile', 0), ('sturdy', 0), ('fragile', 1)]
     # 13 atoms are nearest to the cell of 12. 3 x 4 x 7 cells, 1008 atoms, would be nearer to 1000, and are long.
-    assert [(run['atoms'], run['wanted_atoms']) for run in runs[::2]] == [(12, [12, 13]), (96, [96]), (960, [1000])]
-    assert plan['md_00']['seed'] != plan['md_01']['seed']
-    parts = {f'potential_{label}': node for label, node in potentials.items()}
-    parts |= {f'results_{run["key"]}': row_of(10.0, run['atoms']) for run in runs if run['potential'] == 'sturdy'}
-    parts['results_run_00_fragile'] = row_of(5.0, 12)
+    assert [(size['atoms'], size['wanted_atoms']) for size in sizes] == [(12, [12, 13]), (96, [96]), (960, [1000])]
+    assert plan['md']['s00']['seed'] != plan['md']['s01']['seed']
+    sturdy_runs = runs.select(potential='sturdy')
+    results = {run.id: row_of(10.0, sizes[run.size]['atoms']) for run in sturdy_runs}
+    results['md_0000'] = row_of(5.0, 12)
     exploded = row_of(5.0, 96).get_dict() | {'verdict': 'exploded', 'step': 15, 'reason': 'Lost atoms'}
-    parts['results_run_01_fragile'] = orm.Dict(exploded)
-    found = tabulate_speed(plan['table'], **parts).get_dict()
+    results['md_0002'] = orm.Dict(exploded)
+    found = tabulate_speed(plan['table'], plan['runs'], potentials=potentials, results=results).get_dict()
     assert [row['katom_step_s'] for row in found['rows']] == pytest.approx([5.0, 10.0, 10.0, 10.0])
     assert found['rows'][1]['disturbed'] is False
     assert found['failed'][0]['reason'] == 'it exploded at step 15 of 110 (Lost atoms)'
@@ -175,10 +190,46 @@ def test_impossible_comparisons_are_refused(inputs, changes, message):
 def test_a_potential_that_does_not_know_the_cell_is_refused(inputs, copper):
     with pytest.raises(ValueError, match=r'potentials.fragile: The potential does not know Cu'):
         run_get_node(SpeedWorkChain, **{**inputs(), 'structure': copper})
-    with pytest.raises(ValueError, match='potentials: there is none: give one'):
+    with pytest.raises(ValueError, match='potentials, calculators: there is none: give one'):
         run_get_node(SpeedWorkChain, **{**inputs(), 'potentials': {}})
 
 
 @pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
 def test_protocols_are_complete(name):
     assert SpeedWorkChain.PARAMETERS.model_validate(SpeedWorkChain.protocol_parameters(name))
+
+
+@pytest.mark.slow
+def test_a_calculator_beside_a_potential(codes, copper, copper_committee, tmp_path):
+    """Both at the same sizes and steps, in one table."""
+    given = {
+        'codes': {name: codes[name] for name in ('lmp', 'python')},
+        'structure': copper,
+        'potentials': {'tiny': copper_committee.outputs.potentials['member_00']},
+        'calculators': {'emt': orm.Dict({'name': 'emt'})},
+        'parameters': orm.Dict(PARAMETERS | {'atoms': [32, 64]}),
+    }
+    outputs, node = run_get_node(SpeedWorkChain, **given)
+    assert node.is_finished_ok, node.exit_message
+    assert orphans(node) == []
+    rows = {(row['potential'], row['atoms']): row for row in outputs['speed']['rows']}
+    assert set(rows) == {(label, atoms) for label in ('tiny', 'emt') for atoms in (32, 64)}
+    for (_, atoms), row in rows.items():
+        assert row['steps'] == 10
+        assert row['katom_step_s'] == pytest.approx(atoms * 10 / row['seconds'] / 1000)
+    assert (rows['emt', 32]['backend'], rows['emt', 32]['descriptor'], rows['emt', 32]['host'] is None) == (
+        'ASE',
+        'emt',
+        False,
+    )
+    assert [fit['potential'] for fit in outputs['speed']['fits']] == ['tiny', 'emt']
+    assert tmp_path / 'speed.png' in write_report(node, tmp_path)
+
+
+def test_a_calculator_that_cannot_be_timed_is_refused(inputs, codes):
+    given = {**inputs(ensemble='npt'), 'calculators': {'emt': orm.Dict({'name': 'emt'})}}
+    with pytest.raises(ValueError, match=r'codes\.python: it is missing'):
+        run_get_node(SpeedWorkChain, **given)
+    given['codes'] = {name: codes[name] for name in ('lmp', 'python')}
+    with pytest.raises(ValueError, match='a calculator runs at constant volume'):
+        run_get_node(SpeedWorkChain, **given)

@@ -13,6 +13,7 @@ from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.runs import Run
 from aiida_dpasse.workflows.test_sets import TestSetsWorkChain
 from aiida_dpasse.workflows.validate import ValidateWorkChain
 
@@ -26,6 +27,11 @@ PARAMETERS = {
     'label': {},
     'seed': 1,
 }
+
+
+def size_of(item) -> str:
+    """Return the label of the crystal of a set of frames."""
+    return 'large' if item.natoms == 32 else 'small'
 
 
 @pytest.fixture
@@ -54,12 +60,17 @@ def test_both_sets_and_a_report_card_on_them(inputs, codes, tmp_path):
     assert account['requested'] == account['admitted'] == 2 * 5 + 2 * 8
     assert account['rejected'] == account['failed'] == []
     steps = {'near_equilibrium': range(2, 11, 2), 'heating': range(25, 201, 25)}
+    labels = {
+        run['run']: Run('md', run['number'], data=run['part'], structure=run['structure']).label
+        for run in account['runs']
+    }
     for part, wanted in steps.items():
         frames, crystals = outputs[part], outputs[part].to_ase()
         assert frames.formulas == {'Cu32': len(wanted), 'Cu8': len(wanted)}
         for item in frames.sets():
             assert list(item.steps) == list(wanted)
-            assert set(item.sources) == {f'{part}_large' if item.natoms == 32 else f'{part}_small'}
+            [run] = {run['run'] for run in account['runs'] if (run['part'], run['structure']) == (part, size_of(item))}
+            assert set(item.sources) == {f'samples__{run}'}
             assert item.labels == ('energy', 'force', 'virial')
             # The labels are the reference's, not those of the potential that ran.
             atoms = crystals[-1 if item.natoms == 8 else len(wanted) - 1]
@@ -67,14 +78,15 @@ def test_both_sets_and_a_report_card_on_them(inputs, codes, tmp_path):
             assert item.energies[-1] == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
         # Every frame is found again in the run that its source names, at its step.
         runs = {link.link_label: link.node for link in node.base.links.get_outgoing().all()}
+        made = {f'samples__{run}': runs[label] for run, label in labels.items()}
         for origin in trace_frames(frames):
             assert origin.md is not None
             job, step = origin.md
-            assert job in [child.pk for child in runs[origin.source].called]
+            assert job in [child.pk for child in made[origin.source].called]
             assert step in wanted
     # The crystal is hotter at the end of its heating than it was at the start, and than near equilibrium.
-    thermo = runs['heating_large'].outputs.thermo.get_array('temperature_K')
-    cold = runs['near_equilibrium_large'].outputs.thermo.get_array('temperature_K')
+    thermo = runs['md_0002_large_heating'].outputs.thermo.get_array('temperature_K')
+    cold = runs['md_0000_large_near_equilibrium'].outputs.thermo.get_array('temperature_K')
     assert cold[1:].mean() < 60 < thermo[20:60].mean() < 600 < 700 < thermo[-40:].mean() < 1400
 
     # What comes out goes straight into the report card.
@@ -131,10 +143,10 @@ def test_a_run_that_stops_early_gives_its_frames_up_to_there(inputs, copper_comm
     assert list(item.steps) == [25 * (index + 1) for index in range(count)]
     assert run['last_step'] >= item.steps[-1]
     failed = outputs['account']['failed']
-    assert [entry['id'] for entry in failed] == [f'heating_small:{25 * index}' for index in range(count + 1, 17)]
+    assert [entry['id'] for entry in failed] == [f'md_0000:{25 * index}' for index in range(count + 1, 17)]
     assert all('exploded: a force became' in entry['reason'] for entry in failed)
     told = [log.message for log in orm.Log.collection.get_logs_for(node)]
-    assert any('heating_small' in line and 'ended at' in line for line in told)
+    assert any('md_0000_small_heating' in line and 'ended at' in line for line in told)
     text = report_text(node)
     assert 'exploded' in text
     assert 'Frames without a label' in text
@@ -147,7 +159,7 @@ def test_a_run_without_any_frame_ends_with_its_sentence(inputs):
     outputs, node = run_get_node(TestSetsWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_NO_FRAME_SAMPLED.status
     assert 'No run of `heating` came to a frame' in node.exit_message
-    assert outputs['account']['failed'][0]['id'] == 'heating_small:200'
+    assert outputs['account']['failed'][0]['id'] == 'md_0000:200'
     assert outputs['temperatures'].get_dict() == {}
 
 
@@ -159,9 +171,7 @@ def test_a_labelling_that_fails_is_passed_on_with_its_account(inputs):
     assert 'The labelling of `near_equilibrium` failed' in node.exit_message
     assert 'near_equilibrium' not in outputs
     failed = outputs['account']['failed']
-    assert [(entry['run'], entry['step']) for entry in failed] == [
-        ('near_equilibrium_small', s) for s in range(2, 11, 2)
-    ]
+    assert [(entry['run'], entry['step']) for entry in failed] == [('md_0000', s) for s in range(2, 11, 2)]
     assert all('the labeller did not start' in entry['reason'] for entry in failed)
 
 

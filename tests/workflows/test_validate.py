@@ -72,7 +72,7 @@ def test_a_potential_beside_a_calculator(inputs, copper_frames, tmp_path):
     assert [row['temperature_K'] for row in along] == pytest.approx([250, 650, 1000])
 
     parity = node.outputs.parity
-    points = parity.get_array('test_01_tiny_strained_force')
+    points = parity.get_array('evaluate_0001_force')
     assert points.shape == (50, 2)
     [item] = copper_frames.sets()
     assert np.isin(points[:, 0], item.forces).all()
@@ -96,7 +96,7 @@ def test_what_fails_is_said_and_the_rest_is_there(inputs, tmp_path):
     del given['test_sets']['strained']
     _, node = run_get_node(ValidateWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_TESTS_FAILED.status
-    assert '1 of 2 tests failed, the first, `test_01_none_heated`' in node.exit_message
+    assert '1 of 2 tests failed, the first, `label_0001_none_heated`' in node.exit_message
     rows = rows_of(node)
     assert rows['tiny', 'heated']['admitted'] == 10
     lost = rows['none', 'heated']

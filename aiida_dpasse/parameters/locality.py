@@ -1,18 +1,14 @@
-"""Settings of a locality test, and what is refused before anything runs."""
+"""Settings of a locality test."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aiida import orm
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
-from aiida_dpasse.calculations.md import validate_inputs, validate_structure
-from aiida_dpasse.functions.plan_locality import spheres_of
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
-from aiida_dpasse.workflows.label import LabelParameters
-from aiida_dpasse.workflows.label_sources import validate_labeller
 
 #: What the test sets for each run.
 TAKEN = ('fixed', 'sample_interval', 'seed', 'steps', 'temperature')
@@ -60,23 +56,3 @@ class LocalityParameters(Parameters):
             if getattr(self.label, name) is not None:
                 raise ValueError(f'`label.{name}` should be null: frames are labelled as they are')
         return self
-
-
-def validate_locality(inputs: Any, port: Any) -> str | None:
-    """Return one sentence if what drives, what labels, structure and spheres do not go together."""
-    if 'structure' not in inputs or 'parameters' not in inputs or 'driver' not in inputs:
-        return None  # their own ports say so
-    structure, parameters = inputs['structure'], inputs['parameters'].get_dict()
-    if message := validate_structure(structure, port):
-        return message
-    message = validate_labeller({**inputs, 'structures': {'structure': structure}}, port)
-    if message is None:
-        run = {'structure': structure, 'potentials': {'driver': inputs['driver']}, 'parameters': orm.Dict({})}
-        message = validate_inputs({**run, 'code': inputs['codes'].get('lmp')}, port)
-    if message is not None:
-        return message.replace('potentials.driver', 'driver').replace('structures.structure', 'structure')
-    try:
-        spheres_of(parameters, structure)
-    except ValueError as exception:
-        return f'parameters: {exception}.'
-    return None

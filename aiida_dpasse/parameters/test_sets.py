@@ -1,22 +1,48 @@
-"""Settings of the test sets, and what they and their inputs have to agree on."""
+"""Settings of the test sets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from aiida import orm
 from pydantic import Field, model_validator
 
-from aiida_dpasse.calculations.md import validate_inputs as validate_md
-from aiida_dpasse.calculations.md import validate_structure
-from aiida_dpasse.functions.plan_test_sets import PARTS, runs_of
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
-from aiida_dpasse.workflows.label import LabelParameters
-from aiida_dpasse.workflows.label_sources import validate_labeller
 
+#: The test sets, in the order in which they are made.
+PARTS = ('near_equilibrium', 'heating')
 #: What every run is given by its part, or may not have.
 TAKEN = ('temperature', 'final_temperature', 'steps', 'sample_interval', 'seed')
+
+
+def line_of(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the temperatures of a part as a linear heating, which near equilibrium stays where it is.
+
+    >>> line_of({'temperature': 50.0, 'steps': 10, 'frames': 5})
+    {'first': 50.0, 'last': 50.0, 'steps': 10}
+    """
+    first = part.get('first', part.get('temperature'))
+    return {'first': first, 'last': part.get('last', first), 'steps': part['steps']}
+
+
+def runs_of(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return by part the parameters of `dpasse.md`, without seed; a part that is null has none."""
+    runs = {}
+    for name in PARTS:
+        if (part := settings.get(name)) is None:
+            continue
+        line = line_of(part)
+        runs[name] = {
+            **settings['md'],
+            'temperature': line['first'],
+            'steps': part['steps'],
+            'sample_interval': part['steps'] // part['frames'],
+        }
+        if line['last'] != line['first']:
+            runs[name]['final_temperature'] = line['last']
+    return runs
 
 
 class SamplingParameters(Parameters):
@@ -78,7 +104,7 @@ class TestSetsParameters(Parameters):
             raise ValueError('`near_equilibrium` and `heating` are both null: there is nothing to make')
         refuse_what_is_set(self.md, TAKEN)
         if self.md.get('equilibration') is not None:
-            raise ValueError('`md.equilibration` should be null: the steps of the frames tell their temperatures')
+            raise ValueError('`md.equilibration` should be null: the steps of the frames give their temperatures')
         for part, run in runs_of(self.model_dump()).items():
             if message := check_parameters(MDParameters, {**run, 'seed': 1}):
                 raise ValueError(f'the run of `{part}` is not possible: {message}')
@@ -88,19 +114,3 @@ class TestSetsParameters(Parameters):
             if getattr(self.label, name) is not None:
                 raise ValueError(f'`label.{name}` should be null: the frames are labelled as the runs left them')
         return self
-
-
-def validate_test_sets(inputs: Any, port: Any) -> str | None:
-    """Return one sentence if potential, structures, labeller and parameters do not go together."""
-    potential, code = inputs.get('potential'), inputs.get('codes', {}).get('lmp')
-    runs = runs_of(inputs['parameters'].get_dict()) if 'parameters' in inputs else {}
-    for label, structure in inputs.get('structures', {}).items():
-        if message := validate_structure(structure, port):
-            return f'structures.{label}: {message.removeprefix("structure: ")}'
-        for part in PARTS:
-            if potential is None or part not in runs:
-                continue
-            run = {'structure': structure, 'potentials': {'potential': potential}, 'parameters': orm.Dict(runs[part])}
-            if message := validate_md(run | ({} if code is None else {'code': code}), port):
-                return message.removeprefix('potentials.')
-    return validate_labeller(inputs, port, teacher='teacher')

@@ -1,0 +1,56 @@
+"""Settings of a comparison of speeds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.md import MDParameters
+
+
+class SpeedParameters(Parameters):
+    """Cells, and the run in each."""
+
+    atoms: list[PositiveInt] | None = Field(
+        default=None,
+        min_length=1,
+        description='Wanted numbers of atoms: of each the compact repetition of the cell that is nearest to it.',
+    )
+    supercells: list[float | list[int] | list[list[int]]] | None = Field(
+        default=None,
+        min_length=1,
+        description='Cells instead of numbers of atoms, each three repetitions, a 3x3 matrix, or the smallest distance '
+        'between images in A.',
+    )
+    ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble.')
+    temperature: float = Field(gt=0, description='Temperature in K.')
+    timestep: float = Field(gt=0, description='Time step in fs.')
+    warm_up_steps: int = Field(
+        gt=0, description='Steps before the clock runs: the first ones load and compile what the others use.'
+    )
+    steps: int = Field(gt=0, description='Steps that are timed.')
+    seed: int = Field(ge=0, description='Seed of all velocities.')
+
+    @model_validator(mode='after')
+    def _runs(self) -> SpeedParameters:
+        if (self.atoms is None) == (self.supercells is None):
+            raise ValueError('`atoms`, `supercells`: give one of them, and set the other to null')
+        if message := check_parameters(MDParameters, self.dynamics(1)):
+            raise ValueError(message)
+        return self
+
+    def dynamics(self, seed: int) -> dict[str, Any]:
+        """Return the parameters of `dpasse.md` of one size: nothing is written while the clock runs."""
+        total = self.warm_up_steps + self.steps
+        return {
+            'ensemble': self.ensemble,
+            'temperature': self.temperature,
+            'timestep': self.timestep,
+            'steps': self.steps,
+            'equilibration': {'ensemble': 'npt' if self.ensemble == 'npt' else 'nvt', 'steps': self.warm_up_steps},
+            'thermo_interval': total,
+            'restart_interval': 2 * total,
+            'seed': seed,
+        }

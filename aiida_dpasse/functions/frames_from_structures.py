@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida import orm
 from aiida.engine import calcfunction
 
@@ -17,12 +14,9 @@ def frames_from_structures(**inputs: dict[str, orm.StructureData]) -> FramesData
     """Return one frame for each structure, whose source is the structure's label.
 
     :param inputs: the ``structures`` by label.
-
     :raises ValueError: for partial occupancies.
     """
-    given: Any = inputs.get('structures')
-    # Chains that are not converted yet give the bare labels.
-    structures: Any = given if isinstance(given, Mapping) else inputs
+    structures = inputs['structures']
     sets = [
         item.with_origin(sources=label)
         for label in sorted(structures)

@@ -133,9 +133,12 @@ def _transport(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
     for run in found.runs.select(what='transport', potential='student'):
         label = str(run.structure)
         mine, other = found.pair('transport', 'transport', label)
-        if mine is None or other is None:
-            who = 'student' if mine is None else 'teacher'
-            yield unknown(f'diffusion_{label}', f'No dynamics of {label} with the {who} ended well.')
+        if mine is None:
+            says = f'No dynamics of {label} with the student ended well, where its transport was asked for.'
+            yield Check(f'diffusion_{label}', None, None, False, says)
+            continue
+        if other is None:
+            yield unknown(f'diffusion_{label}', f'No dynamics of {label} with the teacher ended well.')
             continue
         if given['diffusion_deviation'] is not None:
             limit = given['diffusion_deviation']

@@ -32,7 +32,7 @@ class JobParser(Parser):
         if scheduler is not None:
             return scheduler
         if code is not None and code.status and self.disk_full():
-            return ExitCode(STATUSES['ERROR_DISK_FULL'], DISK_FULL)
+            return self.full_disk()
         return code
 
     def read(self, **kwargs: Any) -> ExitCode | None:
@@ -43,6 +43,11 @@ class JobParser(Parser):
         """Return the exit code that the scheduler's parser has set, None if it set none."""
         status = self.node.exit_status
         return ExitCode(status, self.node.exit_message) if status in SCHEDULER else None
+
+    @staticmethod
+    def full_disk() -> ExitCode:
+        """Return the exit code of a job that could not write."""
+        return ExitCode(STATUSES['ERROR_DISK_FULL'], DISK_FULL)
 
     def disk_full(self) -> bool:
         """Whether the job says that it could not write."""

@@ -10,7 +10,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
 from aiida_dpasse.drivers.evaluate import DESCRIPTORS, DEVIATION, PREDICTIONS
 from aiida_dpasse.parsers.base import JobParser
 
@@ -26,6 +26,8 @@ class EvaluateParser(JobParser):
             error = result['error']
             if error is not None:
                 return self.exit_codes.ERROR_POTENTIAL.format(**error)
+            if damage := check_manifest(self.retrieved):
+                return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
             self.out('predictions', self._arrays(PREDICTIONS))
             self.out('results', orm.Dict(result['results']))
             for name, file in (('deviation', DEVIATION), ('descriptors', DESCRIPTORS)):

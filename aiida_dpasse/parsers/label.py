@@ -9,7 +9,6 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT, check_manifest
 from aiida_dpasse.data.frames import FramesData
@@ -25,17 +24,11 @@ from aiida_dpasse.drivers.records import (
     requested_ids,
     without_cut_run,
 )
+from aiida_dpasse.parsers.base import JobParser
 
 
-class LabelParser(Parser):
+class LabelParser(JobParser):
     """Parser of `LabelCalculation`."""
-
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the job left; the scheduler's exit code, if it has one, stays: it is the cause of what is
-        missing."""
-        code = self.read(**kwargs)
-        status = self.node.exit_status
-        return code if status is None or not 100 <= status < 200 else ExitCode(status, self.node.exit_message)
 
     def read(self, **kwargs: Any) -> ExitCode | None:
         """Attach the frames and the account; a job that was killed is read from its journal."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 from numpy.typing import NDArray
 
 from aiida_dpasse.calculations.md import COUNT_FILE, symbols_of
@@ -24,29 +23,30 @@ from aiida_dpasse.lammps.script import DEVIATION_FILE, LAST_FILE, SAMPLES_FILE, 
 from aiida_dpasse.lammps.summary import summarize_run
 from aiida_dpasse.lammps.watch import KEPT
 from aiida_dpasse.parameters.md import MDParameters
+from aiida_dpasse.parsers.base import JobParser
 
 Array = NDArray[np.float64]
+
+
 #: Out of memory, out of walltime, node failure: what the scheduler says of a job, by AiiDA's numbers.
-BY_SCHEDULER = (110, 120, 140)
-
-
-def ended_by_scheduler(node: orm.CalcJobNode) -> bool:
-    """Whether the scheduler says why the job ended: a parser without a whole result keeps that exit code."""
-    return node.exit_status in BY_SCHEDULER
-
-
-class MDParser(Parser):
+class MDParser(JobParser):
     """Parser of `MDCalculation`."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the segment left, and say how it ended."""
+        """Attach what the segment left, and say how it ended; one that came to its end in time is whole, whatever the
+        scheduler did to its job."""
+        code = self.read(**kwargs)
+        return self.full_disk() if code is not None and code.status and self.disk_full() else code
+
+    def read(self, **kwargs: Any) -> ExitCode | None:
+        """Attach what the segment left, and return how it ended."""
         self.folder = Path(kwargs['retrieved_temporary_folder'])
         self.parameters = MDParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
         self.structure: orm.StructureData = self.node.inputs.structure
         _, self.rotation = lammps_frame(self.structure.cell)
         log = self._log()
         if log is None or (log.first_step is None and log.error is None):
-            return None if ended_by_scheduler(self.node) else self.exit_codes.ERROR_OUTFILE_MISSING
+            return self.scheduler_exit_code() or self.exit_codes.ERROR_OUTFILE_MISSING
         if len(log.thermo.get('step', ())):
             self.out('thermo', array_data(log.thermo))
         deviation = self._deviation()
@@ -64,8 +64,8 @@ class MDParser(Parser):
         results = self._results(log, step, middle, total, frames, dropped)
         self.out('results', orm.Dict(results | self._verdict(stop, log, step, total)))
         whole = step >= total and last is not None
-        if stop is None and not whole and ended_by_scheduler(self.node):
-            return None
+        if stop is None and not whole and (ended := self.scheduler_exit_code()) is not None:
+            return ended
         if (damage := self._missing(log, middle, frames, dropped - unreadable, deviation)) is not None:
             what, found, due = damage
             return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(what=what, found=found, due=due)
@@ -74,7 +74,6 @@ class MDParser(Parser):
             return getattr(self.exit_codes, kind.label).format(step=at, reason=reason)
         if log.error is not None:
             return self.exit_codes.ERROR_LAMMPS_FAILED.format(reason=self._reason(log))
-        # One that came to its end in time is whole, whatever the scheduler did to its job.
         return ExitCode() if whole else self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=total)
 
     def _missing(

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 from numpy.typing import NDArray
 
-from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
 from aiida_dpasse.calculations.md_stops import STOPS, what_was_found
 from aiida_dpasse.drivers.trajectory import LAST, THERMO
 from aiida_dpasse.lammps.datafile import lammps_frame
@@ -22,22 +21,23 @@ from aiida_dpasse.lammps.speed import katom_steps_per_s
 from aiida_dpasse.lammps.summary import summarize_run
 from aiida_dpasse.lammps.watch import KEPT
 from aiida_dpasse.parameters.md import MDParameters
-from aiida_dpasse.parsers.md import array_data, ended_by_scheduler
+from aiida_dpasse.parsers.base import JobParser
+from aiida_dpasse.parsers.md import array_data
 
 
-class AseMDParser(Parser):
+class AseMDParser(JobParser):
     """Parser of `AseMDCalculation`."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
+    def read(self, **kwargs: Any) -> ExitCode | None:
         """Attach the table, the last configuration and the results, and say which limit was crossed."""
         try:
             result = json.loads(self.retrieved.base.repository.get_object_content(RESULT))
             if result['error'] is not None:
                 return self.exit_codes.ERROR_CALCULATOR.format(reason=result['error'])
+            if damage := check_manifest(self.retrieved):
+                return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
             thermo, last = self._arrays(THERMO), self._arrays(LAST)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as exception:
-            if ended_by_scheduler(self.node):
-                return None
             return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         structure = self.node.inputs.structure
         parameters = MDParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()

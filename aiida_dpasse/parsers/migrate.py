@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.drivers.migrate import MIGRATED
 from aiida_dpasse.parsers.base import JobParser
@@ -24,6 +24,8 @@ class MigrateParser(JobParser):
             result = json.loads(repository.get_object_content(RESULT))
             if result['error'] is not None:
                 return self.exit_codes.ERROR_NOT_MIGRATED.format(reason=result['error'])
+            if damage := check_manifest(self.retrieved):
+                return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
             with repository.as_path(f'{OUTPUT}/{MIGRATED}') as path:
                 self.out('potential', DeepPotentialData.from_file(path, result['deepmd_version']))
             self.out('results', orm.Dict({name: result[name] for name in ('added', 'deepmd_version')}))

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
-from aiida_dpasse.calculations.driver import OUTPUT, RESULT
+from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
 from aiida_dpasse.drivers.transport import STATISTICS
-from aiida_dpasse.parsers.md import ended_by_scheduler
+from aiida_dpasse.parsers.base import JobParser
 
 
-class TransportParser(Parser):
+class TransportParser(JobParser):
     """Parser of `TransportCalculation`."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the arrays and the numbers that belong to them; the scheduler's exit code is kept where they lack."""
+    def read(self, **kwargs: Any) -> ExitCode | None:
+        """Attach the arrays and the numbers that belong to them."""
         repository = self.retrieved.base.repository
         try:
             result = json.loads(repository.get_object_content(RESULT))
@@ -30,10 +29,10 @@ class TransportParser(Parser):
                 return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=reason)
             if reason is not None:
                 return self.exit_codes.ERROR_TRAJECTORY.format(reason=reason)
+            if damage := check_manifest(self.retrieved):
+                return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
             arrays = dict(np.load(io.BytesIO(repository.get_object_content(f'{OUTPUT}/{STATISTICS}', mode='rb'))))
         except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as exception:
-            if ended_by_scheduler(self.node):
-                return None
             return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         self.out('results', orm.Dict(result))
         self.out('statistics', orm.ArrayData(arrays))

@@ -171,6 +171,11 @@ class AcceptanceWorkChain(DpasseWorkChain):
 
     def judge(self) -> ExitCode | None:
         """Bring together what was found, and judge."""
+        # A chain that determines too little ends otherwise than well, too, but with its transport.
+        silent = {r: node for r, node in self.report_failures('transport').items() if 'transport' not in node.outputs}
+        for run, node in silent.items():
+            if run.potential == 'teacher':
+                return self.exit_codes.ERROR_TEACHER_FAILED.format(key=run.label, reason=reason_of(node))
         kinds: dict[str, dict[str, orm.Data]] = {}
         for run in Runs.from_dict(self.ctx.plan['runs']).values():
             if run.id in self.ctx.done:
@@ -183,7 +188,8 @@ class AcceptanceWorkChain(DpasseWorkChain):
         )
         self.out('verdict', found)
         if not found['accepted']:
-            return self.exit_codes.ERROR_REFUSED.format(reason=found['reason'])
+            causes = [found['reason'], *(reason_of(node) for node in silent.values())]
+            return self.exit_codes.ERROR_REFUSED.format(reason=' '.join(causes))
         return None
 
 

@@ -16,11 +16,17 @@ from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, parameters_validator
 from aiida_dpasse.runs import Run
-from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain, JobBaseWorkChain
+from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
-from aiida_dpasse.workflows.validators import check_checkpoints, check_labels, check_program, validate_options
+from aiida_dpasse.workflows.validators import (
+    check_checkpoints,
+    check_labels,
+    check_processes,
+    check_program,
+    validate_options,
+)
 
 CODE_HELP = {
     'dp': "DeePMD-kit's `dp`.",
@@ -56,6 +62,12 @@ def validate_code(code: orm.AbstractCode | None, port: Any) -> str | None:
     except Exception as exception:  # transports raise whatever they like; every one of them means it cannot be used
         return f'The code `{code.full_label}` cannot be used ({exception}): correct it, or run `aiida-dpasse setup`.'
     return None
+
+
+def check_processes_of(inputs: Any) -> str | None:
+    """Return one sentence if a training among the parameters takes several processes without `torchrun`."""
+    parameters = inputs.get('parameters')
+    return None if parameters is None else check_processes(parameters.get_dict(), inputs.get('codes', {}))
 
 
 def validate_positive(value: int | orm.Int, _: Any) -> str | None:
@@ -144,7 +156,11 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             own = spec.inputs.validator
 
             def validate(inputs: Any, port: Any) -> str | None:
-                message = check_labels(inputs, namespaces) or check_checkpoints(inputs, cls.RUNS_IN_LAMMPS)
+                message = (
+                    check_labels(inputs, namespaces)
+                    or check_checkpoints(inputs, cls.RUNS_IN_LAMMPS)
+                    or check_processes_of(inputs)
+                )
                 return message or (own(inputs, port) if own is not None else None)
 
             spec.inputs.validator = validate
@@ -189,20 +205,16 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     # -- many children, few at once ---------------------------------------------------------------------------------
 
-    def enqueue(self, maker: str, runs: Iterable[Run | str]) -> None:
+    def enqueue(self, maker: str, runs: Iterable[Run]) -> None:
         """Queue one child for each run; the method named ``maker`` turns the run into (process class, inputs).
 
         Records only are kept, since the context must survive a restart of the daemon.
         """
         self.ctx.setdefault('done', AttributeDict())
         self.ctx.setdefault('records', {})
-        queue = []
-        for run in runs:
-            key = run if isinstance(run, str) else run.id
-            if not isinstance(run, str):
-                self.ctx.records[key] = run.to_dict()
-            queue.append([maker, key])
-        self.ctx.queue = [*self.ctx.get('queue', []), *queue]
+        queued = list(runs)
+        self.ctx.records |= {run.id: run.to_dict() for run in queued}
+        self.ctx.queue = [*self.ctx.get('queue', []), *([maker, run.id] for run in queued)]
 
     def queue_left(self) -> bool:
         """Whether children wait to be submitted."""
@@ -227,7 +239,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
                 waiting = 1 + len(self.ctx.queue)
                 self.ctx.slots[key] = min(free, max(1, -(-free // waiting)))
                 inputs['max_concurrent'] = self.ctx.slots[key]
-            inputs.setdefault('metadata', {}).setdefault('call_link_label', run if isinstance(run, str) else run.label)
+            inputs.setdefault('metadata', {}).setdefault('call_link_label', run.label)
             self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
 
     def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
@@ -243,10 +255,9 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
                 self.runner.call_on_process_finish(new.pk, follow)
         super()._on_awaitable_finished(awaitable)
 
-    def record(self, key: str) -> Any:
+    def record(self, key: str) -> Run:
         """Return the run whose id is ``key``."""
-        record = self.ctx.records.get(key)
-        return key if record is None else Run(**record)
+        return Run(**self.ctx.records[key])
 
     def ended(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
         """Return the children that ended, by run, in the order in which they were queued.
@@ -296,16 +307,6 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         return self.ctx.done[Run('freeze', numbers[0]).id].outputs.frozen if numbers else potential
 
     # -- one child after the other ----------------------------------------------------------------------------------
-
-    def finished(self, prefix: str = '') -> dict[str, orm.ProcessNode]:
-        """Return the children that ended well, by key, those whose key starts with ``prefix``."""
-        children = self.ctx.get('done', {})
-        return {key: node for key, node in children.items() if key.startswith(prefix) and node.is_finished_ok}
-
-    def unfinished(self, prefix: str = '') -> dict[str, orm.ProcessNode]:
-        """Return the children that did not end well, by key."""
-        children = self.ctx.get('done', {})
-        return {key: node for key, node in children.items() if key.startswith(prefix) and not node.is_finished_ok}
 
     def job(self, process: type[JobBaseWorkChain], program: str, label: str, **inputs: Any) -> Child:
         """Return the restarting chain of one of our jobs with its inputs.

@@ -17,7 +17,6 @@ from aiida_dpasse.parameters.committee import CommitteeParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.reasons import first_reason
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import best_form, validate_labelled
 
 
@@ -94,10 +93,7 @@ class CommitteeWorkChain(DpasseWorkChain):
         """Return the training of one member."""
         names = ('training_data', 'validation_data')
         given = {name: self.inputs[name] for name in names if name in self.inputs}
-        if 'torchrun' in self.inputs.codes:
-            given['torchrun'] = self.inputs.codes.torchrun
-        train = self.ctx.plan['train'][run.id]
-        return self.job(TrainBaseWorkChain, 'train', run.label, code=self.inputs.codes.dp, parameters=train, **given)
+        return self.training(run.label, parameters=self.ctx.plan['train'][run.id], **given)
 
     def results(self) -> ExitCode | None:
         """Attach the best form of each member, and say which trainings failed."""

@@ -31,7 +31,6 @@ from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.workflows.label import LabelWorkChain
 from aiida_dpasse.workflows.md import MDBaseWorkChain
 from aiida_dpasse.workflows.reasons import first_reason, reason_of
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import best_form, validate_labelled, validate_structures
 
 
@@ -66,6 +65,7 @@ class DistillWorkChain(DpasseWorkChain):
     correct it, compare, accept."""
 
     CODES = ('dp', 'lmp', 'python')
+    OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = DistillParameters
     PROTOCOL = 'distill'
     CHILDREN = {'label': LabelWorkChain, 'acceptance': AcceptanceWorkChain}
@@ -300,9 +300,7 @@ class DistillWorkChain(DpasseWorkChain):
         inputs = {'training_data': frames, 'parameters': self.ctx.plan['train']}
         if 'validation' in self.ctx.parts:
             inputs['validation_data'] = self.ctx.parts['validation']
-        self.run_child(
-            'training', *self.job(TrainBaseWorkChain, 'train', self.key('train'), code=self.inputs.codes.dp, **inputs)
-        )
+        self.run_child('training', *self.training(self.key('train'), **inputs))
 
     def take_student(self) -> ExitCode | None:
         """Take the student, or give up."""

@@ -22,7 +22,6 @@ from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.chain import ONE_PROCESS, Child, DpasseWorkChain
 from aiida_dpasse.workflows.finetune import validate_pretrained
 from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import validate_labelled
 
 
@@ -48,6 +47,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
     """Tune on few frames and on more, align only, train from scratch; test all on the same frames."""
 
     CODES = ('dp', 'python')
+    OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = FinetuneStudyParameters
     PROTOCOL = 'finetune_study'
 
@@ -123,11 +123,8 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
 
     def make_training(self, run: Run) -> Child:
         """Return one training."""
-        return self.job(
-            TrainBaseWorkChain,
-            'train',
+        return self.training(
             run.label,
-            code=self.inputs.codes.dp,
             training_data=self.frames_for(run),
             parameters=self.ctx.plan['train'][run.id],
             **({'pretrained': self.inputs.pretrained} if run.what == 'tuned' else {}),

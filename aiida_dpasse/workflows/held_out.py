@@ -17,7 +17,6 @@ from aiida_dpasse.parameters.held_out import HeldOutParameters
 from aiida_dpasse.parameters.sizes import part_size
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import check_processes, validate_labelled
 
 #: Input that may be handed in for a part of the frames.
@@ -145,17 +144,13 @@ class HeldOutWorkChain(DpasseWorkChain):
     def train(self) -> None:
         """Train on what is left."""
         inputs: dict[str, Any] = {
-            'code': self.inputs.codes.dp,
             'training_data': self.ctx.parts['training'],
             'parameters': self.ctx.plan['train'],
-            'metadata': {'options': self.options_for('train')},
             **self.finetuned(),
         }
-        if 'torchrun' in self.inputs.codes:
-            inputs['torchrun'] = self.inputs.codes.torchrun
         if 'validation' in self.ctx.parts:
             inputs['validation_data'] = self.ctx.parts['validation']
-        self.run_child('train', TrainBaseWorkChain, {'train': inputs, **self.restart('train')})
+        self.run_child('train', *self.training('train', **inputs))
 
     def evaluate(self) -> ExitCode | None:
         """Compare with the labels of the test data."""

@@ -28,15 +28,6 @@ from aiida_dpasse.workflows.label_sources import (
 )
 
 
-def share_of(limit: int, chains: int) -> int:
-    """Return how many jobs each of ``chains`` may have at once, where as many of them run as ``limit`` allows.
-
-    >>> share_of(20, 1), share_of(20, 3), share_of(2, 5)
-    (20, 6, 1)
-    """
-    return max(1, limit // min(limit, chains))
-
-
 def brought(account: orm.Dict | None) -> bool:
     """Whether a job labelled a frame, or rejected one for good."""
     return account is not None and bool(account['admitted'] or account['rejected'])

@@ -23,7 +23,6 @@ from aiida_dpasse.parameters.model_study import ModelStudyParameters, of_calcula
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.workflows.chain import Child, DpasseWorkChain
 from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validate import ValidateWorkChain, validate_validation
 from aiida_dpasse.workflows.validators import best_form, check_dynamics_of, check_structure, validate_labelled
 
@@ -107,7 +106,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
     """Train every model on every set of frames at every size, test all on the same frames, run dynamics with all."""
 
     CODES = ('dp', 'python')
-    OPTIONAL_CODES = ('lmp',)
+    OPTIONAL_CODES = ('lmp', 'torchrun')
     PARAMETERS = ModelStudyParameters
     PROTOCOL = 'model_study'
     RUNS_IN_LAMMPS = ('potentials',)
@@ -212,11 +211,8 @@ class ModelStudyWorkChain(DpasseWorkChain):
     def make_training(self, run: Run) -> Child:
         """Return one training; all models of a set, a size and a repeat see the same frames."""
         drawn = self.runs.select(what='draw', data=run.data, size=run.size, replica=run.replica)
-        return self.job(
-            TrainBaseWorkChain,
-            'train',
+        return self.training(
             run.label,
-            code=self.inputs.codes.dp,
             training_data=self.ctx.drawn[drawn[0].id] if drawn else self.inputs.training_data[run.data],
             parameters=self.ctx.plan['train'][run.id],
         )

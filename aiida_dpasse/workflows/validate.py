@@ -212,9 +212,7 @@ class ValidateWorkChain(DpasseWorkChain):
         self.enqueue('make_test', [*runs.select(what='evaluate'), *runs.select(what='label')])
         if 'relax' in self.ctx.plan:
             metadata = {'call_link_label': 'crystals'}
-            self.ctx.crystals = frames_from_structures(
-                structures=namespaces['structures'], metadata=metadata
-            )
+            self.ctx.crystals = frames_from_structures(structures=namespaces['structures'], metadata=metadata)
             self.enqueue('make_relaxation', runs.select(what='relax'))
         if 'map' in self.ctx.plan:
             learnt = {LEARNT: self.inputs.training_data} if 'training_data' in self.inputs else {}

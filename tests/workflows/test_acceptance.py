@@ -196,3 +196,13 @@ def test_the_ion_of_the_transport_is_asked_for_at_the_top(inputs):
 
 def test_the_paper_asks_for_two_orders_of_magnitude():
     assert AcceptanceWorkChain.protocol_parameters('dpa-sse')['limits']['speedup'] == 100.0
+
+
+@pytest.mark.slow
+def test_a_teacher_without_transport_says_why(inputs):
+    """The cause that LAMMPS met in the conductivity reaches the exit message of the acceptance."""
+    conductivity = {**TRANSPORT, 'md': {**TRANSPORT['md'], 'stop_force': 1e-3}}
+    _, node = run_get_node(AcceptanceWorkChain, **inputs(drift=None, conductivity=conductivity))
+    assert node.exit_status == EXIT.ERROR_TEACHER_FAILED.status
+    assert 'transport_0001_copper_teacher' in node.exit_message
+    assert 'None of the 2 runs ended well, the first because' in node.exit_message

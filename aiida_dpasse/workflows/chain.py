@@ -16,7 +16,7 @@ from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, parameters_validator
 from aiida_dpasse.runs import Run
-from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain
+from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 from aiida_dpasse.workflows.train import TrainBaseWorkChain

@@ -23,13 +23,14 @@ FILES = ('aiida-pos-1.xyz', 'aiida-frc-1.xyz', 'aiida-1.cell', 'aiida.out')
 
 @calcfunction
 def read_cp2k_labels(
-    frames: FramesData, parameters: orm.Dict, **inputs: dict[str, orm.FolderData]
+    frames: FramesData, parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.FolderData]
 ) -> dict[str, orm.Data]:
     """Return ``account`` and, if any frame is admitted, ``frames``.
 
     A frame whose electrons did not converge, by CP2K's own statement, has failed; so have the frames that a job did not
     come to, while those before them are kept.
 
+    :param runs: the record of each job, which says what frames it is of.
     :param inputs: by the ids of :func:`cp2k_jobs`, what each job left, ``retrieved``.
     """
     sets, retrieved = frames.sets(), inputs.get('retrieved', {})

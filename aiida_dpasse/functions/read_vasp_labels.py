@@ -18,12 +18,15 @@ OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
 
 
 @calcfunction
-def read_vasp_labels(frames: FramesData, parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
+def read_vasp_labels(
+    frames: FramesData, parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]
+) -> dict[str, orm.Data]:
     """Return ``account`` and, if any frame is admitted, ``frames``.
 
     A frame whose electrons did not converge, by VASP's own statement, has failed; so have the steps that dynamics did
     not come to.
 
+    :param runs: the record of each job, which says what frames it is of.
     :param inputs: by the ids of `vasp_jobs`, what the last calculation of each job left, ``retrieved``; and
         ``started``, the directories of all calculations, whose number the account gives as ``calculations``: aiida-vasp
         starts several for one job.

@@ -42,12 +42,13 @@ def linked(nodes: Mapping[str, T], name: str) -> T | None:
 
 class Maker(NamedTuple):
     """A process that made frames: its pk, its entry point, the frames it was given by link label, and, if it read what
-    other jobs left, those jobs' pk and entry point by link label."""
+    other jobs left, those jobs' pk and entry point by link label, with the id of each of these by what it is of."""
 
     pk: int
     name: str
     given: dict[str, FramesData]
     jobs: dict[str, tuple[int, str]]
+    ids: dict[str, str]
 
     def job(self, frame_id: str, record: Record) -> tuple[int, str] | None:
         """Return the job that made or labelled a frame, itself or one whose answer it read: named by the frame, by
@@ -55,7 +56,8 @@ class Maker(NamedTuple):
         if self.name in (MD, LABEL):
             return self.pk, self.name
         named = (f'frame_{frame_id}', record.source, f'frames_{record.formula}')
-        found = [job for name in named if (job := linked(self.jobs, name)) is not None]
+        links = (self.ids.get(name, name) for name in named)
+        found = [job for name in links if (job := linked(self.jobs, name)) is not None]
         return next(iter(found or (self.jobs.values() if len(self.jobs) == 1 else ())), None)
 
 
@@ -109,7 +111,7 @@ class Tracer:
         if frames.pk not in self._makers:
             creator = frames.creator
             given = dict(inputs(creator, FramesData)) if creator else {}
-            made = creator and Maker(creator.pk, entry_point(creator), given, _jobs(creator))
+            made = creator and Maker(creator.pk, entry_point(creator), given, _jobs(creator), _ids(creator))
             self._makers[frames.pk] = made
         return self._makers[frames.pk]
 
@@ -167,6 +169,18 @@ def _jobs(process: orm.ProcessNode) -> dict[str, tuple[int, str]]:
         return {}
     answers = [(label, data.creator) for label, data in inputs(process, orm.Data) if not isinstance(data, FramesData)]
     return {label: (job.pk, entry_point(job)) for label, job in answers if isinstance(job, orm.CalcJobNode)}
+
+
+def _ids(process: orm.ProcessNode) -> dict[str, str]:
+    """The id of each job whose answer a calcfunction read, by the frame or the formula of the frames that it is of."""
+    runs = dict(inputs(process, orm.Dict)).get('runs')
+    records = {} if runs is None else runs.get_dict()
+    return {
+        f'{word}_{record["data"]}': key
+        for key, record in records.items()
+        for word in ('frame', 'frames')
+        if isinstance(record, dict) and 'data' in record
+    }
 
 
 def trace_frame(frames: FramesData, frame_id: str) -> FrameOrigin:

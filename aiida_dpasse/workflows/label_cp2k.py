@@ -69,6 +69,7 @@ class Cp2kLabelWorkChain(BatchLabelWorkChain):
             read_cp2k_labels(
                 self.inputs.frames,
                 self.inputs.parameters,
+                self.ctx.plan['runs'],
                 retrieved=retrieved,
                 metadata={'call_link_label': 'collect'},
             )

@@ -73,6 +73,7 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
             read_vasp_labels(
                 self.inputs.frames,
                 self.inputs.parameters,
+                self.ctx.plan['runs'],
                 retrieved=retrieved,
                 started=started,
                 metadata={'call_link_label': 'collect'},

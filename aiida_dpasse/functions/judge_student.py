@@ -140,6 +140,7 @@ def _transport(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
         if other is None:
             yield unknown(f'diffusion_{label}', f'No dynamics of {label} with the teacher ended well.')
             continue
+        yield from _kept_limits(label, mine['temperatures'], other['temperatures'])
         if given['diffusion_deviation'] is not None:
             limit = given['diffusion_deviation']
             yield from compare_diffusion(mine['temperatures'], other['temperatures'], limit, f'_{label}')
@@ -147,6 +148,17 @@ def _transport(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
         if given['activation_deviation'] is not None and all(line is not None for line in lines):
             tables = [line.get_dict() for line in lines]
             yield compare_activation(tables[0], tables[1], given['activation_deviation'], f'_{label}')
+
+
+def _kept_limits(label: str, mine: list[dict[str, Any]], others: list[dict[str, Any]]) -> Iterator[Check]:
+    """A student whose run exceeds its limits where its teacher's keeps them is refused; where both exceed them,
+    nothing is known."""
+    for row, other in zip(mine, others, strict=True):
+        if row.get('stopped'):
+            kelvin = f'{row["temperature_K"]:g}'
+            says = f'In the transport of {label} at {kelvin} K the student exceeded a limit: {row["reason"]}'
+            name = f'survives_transport_{label}_{kelvin}K'
+            yield unknown(name, says) if other.get('stopped') else Check(name, None, None, False, says)
 
 
 def _speed(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:

@@ -124,7 +124,7 @@ def test_unreadable_potential(python_code, potentials, frames, programs):
     node = run_get_node(
         CalculationFactory('dpasse.evaluate'), code=broken, potentials={'one': potentials['pytorch']}, frames=frames
     )[1]
-    assert node.exit_status == 420
+    assert node.exit_status == 421
     assert 'potential `one` could not be evaluated (ImportError: 1)' in node.exit_message
 
 

@@ -199,10 +199,11 @@ def test_the_paper_asks_for_two_orders_of_magnitude():
 
 
 @pytest.mark.slow
-def test_a_teacher_without_transport_says_why(inputs):
-    """The cause that LAMMPS met in the conductivity reaches the exit message of the acceptance."""
+def test_transport_that_neither_keeps_is_unknown(inputs):
+    """Runs that exceed a limit determine nothing where the teacher exceeds it as well."""
     conductivity = {**TRANSPORT, 'md': {**TRANSPORT['md'], 'stop_force': 1e-3}}
-    _, node = run_get_node(AcceptanceWorkChain, **inputs(drift=None, conductivity=conductivity))
-    assert node.exit_status == EXIT.ERROR_TEACHER_FAILED.status
-    assert 'transport_0001_copper_teacher' in node.exit_message
-    assert 'None of the 2 runs ended well, the first because' in node.exit_message
+    outputs, node = run_get_node(AcceptanceWorkChain, **inputs(drift=None, conductivity=conductivity))
+    assert node.is_finished_ok, node.exit_message
+    checks = {check['name']: check['passed'] for check in outputs['verdict']['checks']}
+    kept = [passed for name, passed in checks.items() if name.startswith('survives_transport_copper')]
+    assert kept == [None] * len(TRANSPORT['temperatures'])

@@ -32,7 +32,7 @@ mypy || status=1
 pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 -m 'not protocols' "$@" || status=$?
 # Every protocol of every chain, with the real programs: minutes, and nothing else between them.
 if [ "$#" = 0 ]; then
-    pytest -n 2 --dist worksteal --durations=40 tests/protocols || status=$?
+    pytest -n 2 --dist loadgroup --durations=40 tests/protocols || status=$?
 fi
 [ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
 exit "$status"

@@ -87,7 +87,7 @@ def nodes(tiny_potentials, tiny_torch_model) -> dict[str, orm.Data]:
         test: ('TEST', 'HEATING', 'UNSEEN'),
         crystal: ('STRUCTURE', 'CRYSTAL', 'LGPS', 'LPSCL'),
         first: ('POTENTIAL', 'STUDENT'),
-        second: ('TEACHER',),
+        second: ('TEACHER', 'SECOND_POTENTIAL'),
         checkpoint: ('CHECKPOINT', 'PUBLISHED', 'PRETRAINED'),
     }
     return {name: node for node, names in kinds.items() for name in names}

@@ -56,7 +56,7 @@ def checkpoints(programs, tmp_path_factory, pair_frames, tiny_input) -> Path:
     systems = [str(path) for path in write_dataset(pair_frames, folder / 'data')]
     content = complete_input(tiny_input('dpa2', 4), training_systems=systems, seed=1)
     (folder / 'input.json').write_text(json.dumps(content))
-    done = dp(programs, folder, 'train', 'input.json', '--skip-neighbor-stat')
+    done = dp(programs, folder, 'train', 'input.json')
     assert done.returncode == 0, done.stderr[-2000:]
     command = [programs['python'].path, '-c', STRIP, *SINCE_3_1]
     subprocess.run(command, cwd=folder, check=True)

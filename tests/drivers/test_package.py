@@ -42,6 +42,11 @@ def test_result_is_whole_and_without_nan(tmp_path, monkeypatch):
     """The result is written in one move; what JSON cannot hold becomes null."""
     monkeypatch.chdir(tmp_path)
     write_result({'a': np.float64('nan'), 'b': np.array([1.0, np.inf]), 3: (np.int64(2), 'x')})
-    assert json.loads((tmp_path / 'output.json').read_text()) == {'a': None, 'b': [1.0, None], '3': [2, 'x']}
+    assert json.loads((tmp_path / 'output.json').read_text()) == {
+        'a': None,
+        'b': [1.0, None],
+        '3': [2, 'x'],
+        'files': {},
+    }
     assert read_job([str(tmp_path / 'output.json')])['a'] is None
     assert [path.name for path in tmp_path.iterdir()] == ['output.json']

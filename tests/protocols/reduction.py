@@ -26,6 +26,11 @@ def shrunk(value: Any) -> Any:
     return round(value * 2 / 3, 3) if isinstance(value, int | float) else value
 
 
+def thinned(value: Any) -> Any:
+    """A number of neighbours becomes a third of itself: one has to stay above another."""
+    return max(value // 3, 6) if isinstance(value, int) else value
+
+
 def first(count: int) -> Callable[[Any], Any]:
     """Return the reduction of a list to its first ``count`` entries."""
     return lambda value: value[:count] if isinstance(value, list) else value
@@ -86,10 +91,10 @@ SIZES: dict[str, Callable[[Any], Any]] = {
     'neuron': lambda value: [8] * len(value) if len(set(value)) == 1 else [4, 8, 16][: len(value)],
     'axis_neuron': most(2),
     'nlayers': most(1),
-    'nsel': most(40),
-    'three_body_sel': most(20),
-    'e_sel': most(40),
-    'a_sel': most(10),
+    'nsel': thinned,
+    'three_body_sel': thinned,
+    'e_sel': thinned,
+    'a_sel': thinned,
     'rcut': shrunk,
     'rcut_smth': shrunk,
     'three_body_rcut': shrunk,

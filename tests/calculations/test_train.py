@@ -151,7 +151,7 @@ def test_interrupted(inputs, tmp_path):
     script = tmp_path / 'dp'
     script.write_text(f"""#!/bin/bash
 "{dp.get_executable()}" "$@" &
-until [ -e model.ckpt-20.meta ]; do sleep 0.2; done
+until [ -e model.ckpt-20.meta ] || ! kill -0 $!; do sleep 0.05; done
 kill -9 $!
 """)
     script.chmod(0o755)

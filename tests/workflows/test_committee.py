@@ -47,7 +47,7 @@ def test_a_wrong_training_is_refused(codes, copper_frames, tiny_training):
         ({'minimum_members': 3}, 'should not exceed `members`'),
         ({'train': {'freeze': False}}, '`train.freeze` should be true'),
         ({'train': {'input': {'model': {'type_map': ['U']}}}}, 'training_data: Cu is not in the type map U'),
-        ({'train': {'backend': 'pytorch', 'processes': 2}}, 'torchrun: several `processes` are started by it'),
+        ({'train': {'backend': 'pytorch', 'processes': 2}}, r'codes\.torchrun: `parameters\.train\.processes` is 2'),
     ],
 )
 def test_impossible_committees_are_refused(codes, copper_frames, tiny_training, changes, message):

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # All checks: ruff, mypy, and the tests. Needs Python 3.11 or later, and apt with root for what is missing.
 #   bash tests/run.sh [pytest arguments]     e.g. --cov --cov-report=term, which makes them half as long again
+# Every protocol of every chain, with small sizes and the real programs, takes longer and is asked for by itself:
+#   bash tests/run.sh -m protocols --dist loadgroup tests/protocols
 set -uo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -30,9 +32,5 @@ ruff check aiida_dpasse tests examples docs || status=1
 mypy || status=1
 # The last line of the output is pytest's own; what failed before it is told by the exit status.
 pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 -m 'not protocols' "$@" || status=$?
-# Every protocol of every chain, with the real programs: minutes, and nothing else between them.
-if [ "$#" = 0 ]; then
-    pytest -n 2 --dist loadgroup --durations=40 tests/protocols || status=$?
-fi
 [ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
 exit "$status"

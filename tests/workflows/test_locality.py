@@ -149,7 +149,7 @@ def test_the_plan_holds_what_lies_around_its_centres(alloy):
         # The same atom, where atoms are sorted by element.
         np.testing.assert_allclose(item.positions[0, run['atom']], crystal[run['centre']].coords)
         assert item.symbols[run['atom']] == 'Li'
-        assert (plan[key]['steps'], plan[key]['sample_interval']) == (40, 10)
+        assert (plan['md'][key]['steps'], plan['md'][key]['sample_interval']) == (40, 10)
     # Each distance has the same centres, and each run its own velocities.
     assert runs['md_0000']['centre'] == runs['md_0002']['centre'] != runs['md_0001']['centre']
     assert len({plan['md'][key]['seed'] for key in runs}) == 4

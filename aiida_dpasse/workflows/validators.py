@@ -191,8 +191,9 @@ def check_checkpoints(inputs: Mapping[str, Any], ports: Iterable[str]) -> str | 
     code = (inputs.get('codes') or {}).get('dp')
     version = code.base.extras.get(VERSION_EXTRA, None) if code is not None else None
     for port in ports:
-        value = inputs.get(port) or {}
-        named = {port: value} if isinstance(value, DeepPotentialData) else {f'{port}.{k}': v for k, v in value.items()}
+        value: Any = inputs.get(port) or {}
+        several = isinstance(value, Mapping)
+        named: dict[str, Any] = {f'{port}.{label}': node for label, node in value.items()} if several else {port: value}
         for name, potential in named.items():
             if potential is None or potential.form != 'checkpoint':
                 continue

@@ -224,7 +224,7 @@ def test_frames_of_each_set_come_from_it(copper_frames, alloy_frames, tiny_train
 def test_each_set_is_drawn_from_itself_in_the_chain(inputs, halves, tiny_training):
     """The frames that a training named `pbe_sol` sees are those of `pbe_sol`."""
     [item] = halves[0].sets()
-    first, second = (FramesData.from_sets([item.take(part)]).store() for part in (slice(0, 15), slice(15, 30)))
+    first, second = (FramesData.from_sets([item.take(part)]).store() for part in (range(15), range(15, 30)))
     given = inputs(sizes=['3'], repeats='1', conductivity=None)
     del given['structures']
     given['training_data'] = {'pbe_sol': second, 'pbe': first}

@@ -12,6 +12,7 @@ from aiida.plugins.entry_point import get_entry_point_names
 #: What a work chain is meant to define anew.
 MEANT = {
     'define',
+    'spec',
     'setup',
     'results',
     'inspect_process',

@@ -11,6 +11,7 @@ from aiida.engine import run_get_node, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.runs import Run
 from aiida_dpasse.workflows.chain import DpasseWorkChain
 
 
@@ -33,11 +34,11 @@ class Sleepers(DpasseWorkChain):
 
     def setup(self) -> None:
         """Queue all."""
-        self.enqueue('make_sleeper', self.SECONDS)
+        self.enqueue('make_sleeper', [Run(what) for what in self.SECONDS])
 
-    def make_sleeper(self, key: str) -> tuple[type[ArithmeticAddCalculation], dict[str, Any]]:
+    def make_sleeper(self, run: Run) -> tuple[type[ArithmeticAddCalculation], dict[str, Any]]:
         """Return a job that sleeps."""
-        options = {'sleep': self.SECONDS[key], 'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}}
+        options = {'sleep': self.SECONDS[run.what], 'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}}
         return ArithmeticAddCalculation, {
             'code': self.inputs.codes.shell,
             'x': orm.Int(1),
@@ -47,7 +48,7 @@ class Sleepers(DpasseWorkChain):
 
     def check(self) -> None:
         """See that the step after the queue comes when all have ended."""
-        assert set(self.finished()) == set(self.SECONDS)
+        assert all(len(self.succeeded(what)) == 1 for what in self.SECONDS)
 
 
 @pytest.mark.slow
@@ -56,8 +57,8 @@ def test_short_jobs_follow_each_other_beside_a_long_one(localhost):
     _, node = run_get_node(Sleepers, codes={'shell': code}, parameters=orm.Dict({}), max_concurrent=2)
     assert node.is_finished_ok, node.exception
     jobs = {link.link_label: link.node for link in node.base.links.get_outgoing(link_label_filter='%').all()}
-    assert set(jobs) == set(Sleepers.SECONDS)
-    spans = {key: (job.ctime, job.mtime) for key, job in jobs.items()}
+    assert set(jobs) == {Run(what).label for what in Sleepers.SECONDS}
+    spans = {what: (jobs[Run(what).label].ctime, jobs[Run(what).label].mtime) for what in Sleepers.SECONDS}
     # A wave of two would have held the second and the third back until the long one ended.
     assert spans['second'][0] < spans['long'][1]
     assert spans['third'][0] < spans['long'][1]

@@ -79,6 +79,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.prepare,
             while_(cls.queue_left)(
                 cls.submit_queue,

@@ -13,11 +13,13 @@ from aiida.engine.processes.workchains.awaitable import Awaitable
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, parameters_validator
 from aiida_dpasse.runs import Run
 from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.workflows.protocols.loader import expand_presets, machine, protocol
+from aiida_dpasse.workflows.reasons import first_reason
 from aiida_dpasse.workflows.submit_once import SubmitOnce
 from aiida_dpasse.workflows.train import TrainBaseWorkChain
 from aiida_dpasse.workflows.validators import (
@@ -143,6 +145,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             default=lambda: orm.Bool(False),
             help='Whether the base chains remove their working directories when they are done.',
         )
+        if cls.RUNS_IN_LAMMPS:
+            exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint could not be frozen for LAMMPS: {reason}')
 
     @classmethod
     def spec(cls) -> WorkChainSpec:
@@ -300,6 +304,12 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         """Return the freezing of one checkpoint."""
         potential = self.ctx.to_freeze[run.number]
         return self.job(FreezeBaseWorkChain, 'freeze', run.label, code=self.inputs.codes.dp, potential=potential)
+
+    def check_frozen(self) -> ExitCode | None:
+        """Stop if a checkpoint could not be frozen."""
+        if failed := self.report_failures('freeze'):
+            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=first_reason(failed))
+        return None
 
     def runnable(self, potential: DeepPotentialData) -> DeepPotentialData:
         """Return the form of ``potential`` that LAMMPS runs: itself, or what `freeze_checkpoints` made of it."""

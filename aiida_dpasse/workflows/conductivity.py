@@ -133,6 +133,7 @@ class ConductivityWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -179,7 +180,6 @@ class ConductivityWorkChain(DpasseWorkChain):
             help="Frames of all runs beyond the committee's trust, to be labelled; absent if none.",
         )
         spec.output('trust', valid_type=orm.Dict, required=False, help='Deviation of the committee in each run.')
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint could not be frozen for LAMMPS: {reason}')
         exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
         exit_code(
             spec,
@@ -211,8 +211,6 @@ class ConductivityWorkChain(DpasseWorkChain):
 
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the coldest first: their ions move least."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         self.ctx.plan = plan_conductivity(
             self.inputs.parameters,
             structures=self.namespace('structures'),

@@ -61,6 +61,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -76,7 +77,6 @@ class ConvergenceWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             help='`points`: diffusion by size and length, with its spread; `recommended`, and the `reason`.',
         )
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='The checkpoint could not be frozen for LAMMPS: {reason}')
         exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
         exit_code(
             spec,
@@ -92,8 +92,6 @@ class ConvergenceWorkChain(DpasseWorkChain):
 
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the largest first: they take longest."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         self.ctx.plan = plan_convergence(self.inputs.parameters, metadata={'call_link_label': 'plan'})
         self.ctx.cells = {}
         for key, size in sorted(self.ctx.plan['supercells'].items()):

@@ -99,6 +99,7 @@ class DistillWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.perturb,
             while_(cls.queue_left)(
                 cls.submit_queue,

@@ -367,7 +367,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         for phase, process in cls.PHASES.items():
             spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
         spec.output('summary', valid_type=orm.Dict, required=False, help='The numbers of the study at a glance.')
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='The checkpoint `student` could not be frozen: {reason}')
         exit_code(
             spec,
             'ERROR_PHASE_FAILED',
@@ -388,12 +387,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.ctx.remarks = {}
         self.freeze_checkpoints()
         self.report(f'phases: {", ".join(self.ctx.waiting)}')
-
-    def check_frozen(self) -> ExitCode | None:
-        """Stop if the potential to simulate with could not be frozen."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
-        return None
 
     # -- the phases -------------------------------------------------------------------------------------------------
 

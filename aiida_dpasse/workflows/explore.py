@@ -82,6 +82,7 @@ class ExploreWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -100,7 +101,6 @@ class ExploreWorkChain(DpasseWorkChain):
             help='Frames sampled, accurate, candidate, failed and chosen, also by run, and the trust levels.',
         )
         exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint of the committee could not be frozen: {reason}')
         exit_code(
             spec,
             'ERROR_NO_RUN_FINISHED',
@@ -115,8 +115,6 @@ class ExploreWorkChain(DpasseWorkChain):
 
     def setup(self) -> ExitCode | None:
         """Draw the runs and queue them; make the supercells of the structures that they start from."""
-        if unfrozen := self.report_failures('freeze'):
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=first_reason(unfrozen))
         self.ctx.plan = plan_explore(
             self.inputs.parameters, structures=self.namespace('structures'), metadata={'call_link_label': 'plan'}
         )

@@ -74,6 +74,7 @@ class LocalityWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.setup,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -89,7 +90,6 @@ class LocalityWorkChain(DpasseWorkChain):
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
         spec.output('account', valid_type=orm.Dict, required=False, help='The account of every frame to label.')
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='The checkpoint `driver` could not be frozen: {reason}')
         exit_code(
             spec,
             'ERROR_NO_RUN_FINISHED',
@@ -109,8 +109,6 @@ class LocalityWorkChain(DpasseWorkChain):
 
     def setup(self) -> ExitCode | None:
         """Draw the centres, make the supercell and queue the run of each distance and centre."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         structure = self.inputs.structure
         self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
         self.ctx.cell = make_supercell(structure, self.ctx.plan['supercell'], metadata={'call_link_label': 'supercell'})

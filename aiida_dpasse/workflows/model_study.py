@@ -141,6 +141,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.prepare,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -163,7 +164,6 @@ class ModelStudyWorkChain(DpasseWorkChain):
             valid_type=DeepPotentialData,
             help='Frozen, or compressed if their training says so, by the labels of the trainings.',
         )
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint could not be frozen for LAMMPS: {reason}')
         exit_code(
             spec,
             'ERROR_TRAINING_FAILED',
@@ -188,8 +188,6 @@ class ModelStudyWorkChain(DpasseWorkChain):
 
     def prepare(self) -> ExitCode | None:
         """Draw the frames of every training and queue it."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         data = self.namespace('training_data')
         self.ctx.plan = plan_model_study(
             self.inputs.parameters, training_data=data, metadata={'call_link_label': 'plan'}

@@ -87,6 +87,7 @@ class SpeedWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.prepare,
             while_(cls.runs_left)(
                 cls.run_next,
@@ -101,7 +102,6 @@ class SpeedWorkChain(DpasseWorkChain):
             '`hours_million_steps` and the machine; `failed` and `skipped` with their reasons; `fits`, one for each '
             'potential.',
         )
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint could not be frozen for LAMMPS: {reason}')
         exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='No run gave a speed, the first, `{run}`, because {reason}.')
         exit_code(
             spec,
@@ -112,8 +112,6 @@ class SpeedWorkChain(DpasseWorkChain):
 
     def prepare(self) -> ExitCode | None:
         """Make the cells, and line the runs up."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         structure = self.inputs.structure
         self.ctx.plan = plan_speed(
             self.inputs.parameters,

@@ -73,6 +73,7 @@ class TestSetsWorkChain(DpasseWorkChain):
             while_(cls.queue_left)(
                 cls.submit_queue,
             ),
+            cls.check_frozen,
             cls.prepare,
             while_(cls.queue_left)(
                 cls.submit_queue,
@@ -101,7 +102,6 @@ class TestSetsWorkChain(DpasseWorkChain):
             help='`frames`, every planned one with its run, step, temperature and state; `requested`, `admitted`, '
             '`rejected`, `failed` with reasons, `objections`; `runs`, how far each came.',
         )
-        exit_code(spec, 'ERROR_NOT_FROZEN', message='The checkpoint `potential` could not be frozen: {reason}')
         exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
         exit_code(
             spec,
@@ -117,8 +117,6 @@ class TestSetsWorkChain(DpasseWorkChain):
 
     def prepare(self) -> ExitCode | None:
         """Plan the runs, make the supercells and queue the runs."""
-        for node in self.report_failures('freeze').values():
-            return self.exit_codes.ERROR_NOT_FROZEN.format(reason=node.exit_message)
         structures = self.namespace('structures')
         self.ctx.plan = plan_test_sets(
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}

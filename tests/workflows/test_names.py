@@ -33,3 +33,11 @@ def test_no_name_of_the_engine_is_taken(name: str) -> None:
     # Functions only: once it has run, the engine leaves values of its own on every class (its table of states, say).
     names = {key for cls in ours for key, value in vars(cls).items() if isinstance(value, BY_DEF) and key[:2] != '__'}
     assert sorted(key for key in names - MEANT if hasattr(BaseRestartWorkChain, key)) == []
+
+
+@pytest.mark.parametrize('name', [name for name in NAMES if getattr(WorkflowFactory(name), 'RUNS_IN_LAMMPS', ())])
+def test_what_cannot_be_frozen_ends_every_chain_that_freezes(name: str) -> None:
+    """The step that looks at the freezing follows it, and has its exit code."""
+    spec = WorkflowFactory(name).spec()
+    assert 'check_frozen' in str(spec.get_outline().get_description())
+    assert 'ERROR_NOT_FROZEN' in spec.exit_codes

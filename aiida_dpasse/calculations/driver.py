@@ -12,6 +12,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_dpasse.calculations.options import run_as_one_process
 from aiida_dpasse.drivers.job import FRAMES, JOB, MANIFEST, OUTPUT, RESULT
 from aiida_dpasse.drivers.package import driver_version, pack_driver
 from aiida_dpasse.exit_codes import exit_code, job_exit_codes
@@ -60,10 +61,7 @@ class DriverCalculation(CalcJob):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define what all drivers share."""
         super().define(spec)
-        options = spec.inputs['metadata']['options']
-        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-        options['resources'].required = False
-        options['withmpi'].default = False
+        run_as_one_process(spec)
         spec.inputs['code'].help = 'Python of the compute machine, with DeePMD-kit and the ASE calculators in use.'
         job_exit_codes(spec)
         exit_code(

@@ -10,6 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from pydantic import Field
 
+from aiida_dpasse.calculations.options import run_as_one_process
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.multitask import single_model
 from aiida_dpasse.deepmd.training_input import check_compressible
@@ -69,10 +70,7 @@ class FreezeCalculation(CalcJob):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        options = spec.inputs['metadata']['options']
-        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-        options['resources'].required = False
-        options['withmpi'].default = False
+        options = run_as_one_process(spec)
         options['parser_name'].default = 'dpasse.freeze'
         options['output_filename'].default = cls.STDOUT
         spec.inputs['code'].help = "DeePMD-kit's `dp`."

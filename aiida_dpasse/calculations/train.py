@@ -12,6 +12,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_dpasse.calculations.options import run_as_one_process
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
 from aiida_dpasse.calculations.train_inputs import validate_inputs
 from aiida_dpasse.data.frames import FramesData
@@ -52,10 +53,7 @@ class TrainCalculation(CalcJob):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        options = spec.inputs['metadata']['options']
-        options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-        options['resources'].required = False
-        options['withmpi'].default = False
+        options = run_as_one_process(spec)
         options['parser_name'].default = 'dpasse.train'
         options['input_filename'].default = cls.INPUT
         options['output_filename'].default = cls.STDOUT

@@ -40,7 +40,7 @@ class TeacherDynamicsParameters(Parameters):
 class RoundsParameters(Parameters):
     """Rounds in which the student explores by itself and learns what its teacher says of it."""
 
-    maximum: int = Field(gt=0, description='At most so many rounds.')
+    maximum: int = Field(gt=0, description='Largest number of rounds.')
     force_mae: float = Field(
         gt=0,
         description='The student is settled if its runs come to their end and the MAE of its forces on the frames that '

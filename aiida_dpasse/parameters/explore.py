@@ -55,13 +55,15 @@ class ExploreParameters(Parameters):
         description='Parameters of `dpasse.md` for each run, without `temperature`, `pressure` and `seed`.'
     )
     trust: TrustParameters = Field(description='Trust levels.')
-    max_candidates: int = Field(gt=0, description='At most so many frames are chosen.')
+    max_candidates: int = Field(gt=0, description='Largest number of frames that are chosen.')
     choice: Literal['random', 'diverse'] = Field(
         default='random',
         description='How they are chosen among the candidates: at random, or those that differ most from each other by '
         'their radial distributions.',
     )
-    max_per_structure: int | None = Field(gt=0, description='At most so many of one structure; null sets no limit.')
+    max_per_structure: int | None = Field(
+        gt=0, description='Largest number of frames of one structure; null sets no limit.'
+    )
     seed: int = Field(
         ge=0,
         description='Seed of runs and choice; a calling chain replaces it by one derived from its own.',

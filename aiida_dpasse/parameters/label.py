@@ -26,7 +26,7 @@ class DynamicsParameters(Parameters):
         default=None, gt=0, description='Temperature at the end, in K, reached evenly; by default it stays.'
     )
     steps: int = Field(gt=0, description='Number of steps from each frame.')
-    interval: int = Field(gt=0, description='A sample is taken at the start and every so many steps.')
+    interval: int = Field(gt=0, description='Steps between samples; the first is taken at the start.')
     timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
     friction: float = Field(
         default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'

@@ -36,7 +36,7 @@ class DeviationLimit(Parameters):
         description='The run is stopped when so many evaluations of the committee in a row are above the limit.',
     )
     high: float = Field(default=10.0, gt=0, description='Frames that deviate by more are too far out to be labelled.')
-    max_candidates: int = Field(default=100, gt=0, description='At most so many frames are chosen.')
+    max_candidates: int = Field(default=100, gt=0, description='Largest number of frames that are chosen.')
 
     @model_validator(mode='after')
     def _order(self) -> DeviationLimit:

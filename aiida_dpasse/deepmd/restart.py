@@ -80,10 +80,18 @@ def restart_argument(backend: str) -> str:
     return f'{CHOSEN}.pt' if backend == 'pytorch' else CHOSEN
 
 
-def latest_step(text: str) -> int:
-    """Return the step of the checkpoint that DeePMD-kit's file ``checkpoint`` names, 0 if it names none."""
-    match = re.search(rf'{re.escape(PREFIX)}-(\d+)', text)
-    return int(match.group(1)) if match else 0
+def latest_step(pointer: str, log: str = '') -> int:
+    """Return the step of the newest checkpoint, 0 if there is none.
+
+    DeePMD-kit empties its pointer before it writes the next name there, so that a run killed in between leaves none.
+    Its log names every checkpoint once it is on the disk.
+
+    :param pointer: text of DeePMD-kit's file ``checkpoint``.
+    :param log: what ``dp train`` printed.
+    """
+    named = re.findall(rf'{re.escape(PREFIX)}-(\d+)', pointer)
+    saved = re.findall(rf'Saved model to \S*{re.escape(PREFIX)}-(\d+)', log)
+    return max((int(step) for step in (*named[:1], *saved[-1:])), default=0)
 
 
 def restarted_from(text: str) -> int:

@@ -32,7 +32,7 @@ class TrainParser(JobParser):
         results: dict[str, Any] = {
             'backend': self.parameters['backend'],
             'numb_steps': steps,
-            'checkpoint_step': latest_step(self._text(LATEST)),
+            'checkpoint_step': self._checkpoint_step(),
             'restarted_from': restarted_from(self._text(REPORT)),
             'finished': self.log.finished,
             'stopped_early': None if self.log.finished else flat_step(self._text(FLAT)),
@@ -105,9 +105,14 @@ class TrainParser(JobParser):
         try:
             self.out('checkpoint', DeepPotentialData.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:
-            step = latest_step(self._text(LATEST))
+            step = self._checkpoint_step()
             return self.exit_codes.ERROR_BROKEN_CHECKPOINT.format(step=step, reason=str(exception).rstrip('.'))
         return None
+
+    def _checkpoint_step(self) -> int:
+        # The checkpoint that a run went on from lies in its folder too.
+        step = latest_step(self._text(LATEST), self._text(TrainCalculation.STDOUT))
+        return max(step, restarted_from(self._text(REPORT)))
 
     def _curve(self) -> tuple[LearningCurve | None, str]:
         if TrainCalculation.CURVE not in self.retrieved.base.repository.list_object_names():

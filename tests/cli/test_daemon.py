@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -69,6 +71,19 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.2)
 
 
+def _wait_for_job_id(directory: Path) -> None:
+    """Return once AiiDA has stored the number of the job: a worker killed before that submits it again."""
+    [database] = directory.rglob('database.sqlite')
+    query = "SELECT count(*) FROM db_dbnode WHERE attributes LIKE '%job_id%'"
+    deadline = time.monotonic() + 60
+    while True:
+        with closing(sqlite3.connect(f'file:{database}?mode=ro', uri=True)) as connection:
+            if connection.execute(query).fetchone()[0]:
+                return
+        assert time.monotonic() < deadline, 'no job was submitted'
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'victims',
@@ -79,6 +94,7 @@ def test_killed_study_goes_on(directory: Path, victims: tuple[str, ...]) -> None
     """The same process ends, its job has run once, and nothing is left running."""
     first = _study(directory, 15.0)
     _wait_for(directory / 'ran.log')
+    _wait_for_job_id(directory)
     uuid = (directory / 'process_uuid').read_text()
     first.kill()
     first.wait()

@@ -62,3 +62,10 @@ def test_tensorflow(tmp_path):
 def test_nothing_said():
     """No file, no step."""
     assert (latest_step(''), restarted_from('')) == (0, 0)
+
+
+def test_a_pointer_that_was_emptied_loses_no_checkpoint():
+    log = 'Saved model to model.ckpt-40.pt\nSaved model to model.ckpt-50.pt\n'
+    assert latest_step('', log) == 50
+    assert latest_step('model.ckpt-40.pt', log) == 50
+    assert latest_step('model.ckpt-60.pt', log) == 60

@@ -21,6 +21,11 @@ def most(limit: float) -> Callable[[Any], Any]:
     return reduce
 
 
+def least(limit: float) -> Callable[[Any], Any]:
+    """Return the reduction to at least ``limit``, of what is dense where it is small."""
+    return lambda value: max(value, limit) if isinstance(value, int | float) else value
+
+
 def shrunk(value: Any) -> Any:
     """A cutoff becomes two thirds of itself: one has to stay above another."""
     return round(value * 2 / 3, 3) if isinstance(value, int | float) else value
@@ -76,6 +81,10 @@ SIZES: dict[str, Callable[[Any], Any]] = {
     'parity_points': most(50),
     'test': count_of_frames,
     'sizes': replaced_by(4, 8),
+    # grids of plane waves and k-points
+    'cutoff': most(150),
+    'rel_cutoff': most(30),
+    'spacing': least(2.0),
     # trainings
     'numb_steps': most(100),
     'save_freq': most(50),

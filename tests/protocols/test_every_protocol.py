@@ -70,6 +70,7 @@ def given(codes, localhost, tmp_path_factory) -> dict[str, Any]:
     """Inputs by the names of their ports, and all codes."""
     frames = FramesData.from_ase([*labelled(('Li', 'Cl'), 24, 1), *labelled(('Li', 'Br'), 24, 2)]).store()
     other = FramesData.from_ase(labelled(('Li', 'Cl'), 12, 3)).store()
+    few = FramesData.from_ase(labelled(('Li', 'Cl'), 3, 4)).store()
     structure = orm.StructureData(ase=crystal()).store()
     bromide = orm.StructureData(ase=crystal(('Li', 'Br'))).store()
     potentials = {}
@@ -106,6 +107,7 @@ def given(codes, localhost, tmp_path_factory) -> dict[str, Any]:
         'program': str(program),
         'frames': frames,
         'other': other,
+        'few': few,
         'structure': structure,
         'bromide': bromide,
         'potentials': potentials,
@@ -155,6 +157,8 @@ def inputs_for(name: str, given: dict[str, Any]) -> dict[str, Any]:
         'potentials': given['potentials'],
         'calculators': {'pairs': given['calculator']},
     }
+    if name.startswith('dpasse.label'):
+        single['frames'] = given['few']
     found: dict[str, Any] = {}
     for port in ports:
         source = spaces if isinstance(ports[port], PortNamespace) else single

@@ -2,7 +2,7 @@
 # All checks: ruff, mypy, and the tests. Needs Python 3.11 or later, and apt with root for what is missing.
 #   bash tests/run.sh [pytest arguments]     e.g. --cov --cov-report=term, which makes them half as long again
 # Every protocol of every chain, with small sizes and the real programs, takes longer and is asked for by itself:
-#   bash tests/run.sh -m protocols --dist loadgroup tests/protocols
+#   bash tests/run.sh -m protocols --dist loadscope tests/protocols
 set -uo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)

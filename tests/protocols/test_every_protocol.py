@@ -39,7 +39,6 @@ CHAINS = {
 STUDY = 'dpasse.electrolyte'
 #: The study first: the chains that it calls run by the same protocol, and do not have to run once more by themselves.
 ORDER = sorted(CHAINS, key=lambda name: (name != STUDY, name))
-CASES = [(name, known) for known in PROTOCOLS for name in ORDER]
 #: Chains that a study called, by protocol.
 RAN: dict[str, set[str]] = {}
 #: What only the user knows.
@@ -204,6 +203,11 @@ def builder_of(name: str, known: str, given: dict[str, Any]) -> Any:
     return builder
 
 
+def is_answer(node: orm.ProcessNode) -> bool:
+    """Whether a process ended with 0 or a verdict."""
+    return bool(node.is_finished and (node.exit_status == 0 or node.exit_status >= 600))
+
+
 def test_every_protocol_is_a_case():
     """The YAML of every chain holds all the protocols."""
     for chain in CHAINS.values():
@@ -211,31 +215,38 @@ def test_every_protocol_is_a_case():
             assert protocol(chain.PROTOCOL, known)
 
 
-@pytest.mark.parametrize(('name', 'known'), CASES)
-def test_nothing_but_sizes_becomes_small(name, known):
-    """The reduction leaves every entry where it is, and changes those that are sizes by their name."""
-    whole = CHAINS[name].protocol_parameters(known)
-    small = reduce_sizes(whole)
-    entries = {path: value for path, value in walk(whole)}
-    for path, value in walk(small):
-        assert value == entries.pop(path) or path[-1] in SIZES
-    assert not entries
+class EveryChain:
+    """Every chain by one protocol, on one worker: `--dist loadscope`."""
+
+    known: str
+
+    @pytest.mark.parametrize('name', ORDER)
+    def test_nothing_but_sizes_becomes_small(self, name):
+        """The reduction leaves every entry where it is, and changes those that are sizes by their name."""
+        whole = CHAINS[name].protocol_parameters(self.known)
+        small = reduce_sizes(whole)
+        entries = {path: value for path, value in walk(whole)}
+        for path, value in walk(small):
+            assert value == entries.pop(path) or path[-1] in SIZES
+        assert not entries
+
+    @pytest.mark.parametrize('name', ORDER)
+    def test_it_ends_with_its_answer_or_a_verdict(self, name, given):
+        """No process is excepted, and the chain ends with 0 or with a verdict (6xx)."""
+        if name == 'dpasse.label.cp2k' and 'cp2k' not in given['codes']:
+            pytest.skip('CP2K is not installed: apt-get install cp2k')
+        if name in RAN.get(self.known, ()):
+            return
+        with enable_caching():
+            _, node = run_get_node(builder_of(name, self.known, given))
+        if name == STUDY:
+            RAN[self.known] = {entry_point(child) for child in node.called_descendants if is_answer(child)}
+        ended = {child.pk: child.process_state.value for child in node.called_descendants}
+        assert set(ended.values()) <= {'finished'}, ended
+        assert node.is_finished, node.exception
+        assert is_answer(node), node.exit_message
 
 
-@pytest.mark.parametrize(
-    ('name', 'known'), [pytest.param(*case, marks=pytest.mark.xdist_group(case[1])) for case in CASES]
-)
-def test_it_ends_with_its_answer_or_a_verdict(name, known, given):
-    """No process is excepted, and the chain ends with 0 or with a verdict (6xx)."""
-    if name == 'dpasse.label.cp2k' and 'cp2k' not in given['codes']:
-        pytest.skip('CP2K is not installed: apt-get install cp2k')
-    if name in RAN.get(known, ()):
-        return
-    with enable_caching():
-        _, node = run_get_node(builder_of(name, known, given))
-    if name == STUDY:
-        RAN[known] = {entry_point(child) for child in node.called_descendants if child.is_finished}
-    ended = {child.pk: child.process_state.value for child in node.called_descendants}
-    assert set(ended.values()) <= {'finished'}, ended
-    assert node.is_finished, node.exception
-    assert node.exit_status == 0 or node.exit_status >= 600, node.exit_message
+for _known in PROTOCOLS:
+    _class = f'Test{_known.title().replace("-", "")}'
+    globals()[_class] = type(_class, (EveryChain,), {'known': _known})

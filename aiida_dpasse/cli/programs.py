@@ -132,6 +132,15 @@ def find_cp2k(shell: Shell = local_shell) -> Program | None:
     return Program('cp2k', path, release[1], {'cp2k': release[1]}, {'CP2K_DATA_DIR': data})
 
 
+def find_torchrun(prefix: str, shell: Shell = local_shell) -> Program | None:
+    """Return PyTorch's ``torchrun`` of the environment at `prefix` if it is there: it starts several ``dp`` at once."""
+    path = PurePosixPath(prefix) / 'bin' / 'torchrun'
+    _, versions, _ = _ask(shell, str(path.parent / 'python'), _VERSIONS)
+    if not isinstance(versions, dict) or 'torch' not in versions or shell(f'test -x {shlex.quote(str(path))}')[0]:
+        return None
+    return Program('torchrun', str(path), versions['torch'], versions, WITHOUT_KERAS)
+
+
 def prepend_text(program: Program, threads: int = 1) -> str:
     """Return the lines of shell that a job runs before the program: its threads and its variables."""
     lines = [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]

@@ -20,6 +20,7 @@ from aiida_dpasse.cli.programs import (
     Shell,
     find_cp2k,
     find_programs,
+    find_torchrun,
     local_shell,
     prepend_text,
 )
@@ -36,7 +37,7 @@ LOCAL_POLL_INTERVAL = 1.0
 @click.option('--prefix', help='Environment with the programs, on that computer.  [default: the running environment]')
 @with_profile
 def setup(label: str, threads: int, prefix: str | None) -> None:
-    """Find dp, lmp and python on a computer, and CP2K if it is there, see that they start, and register them."""
+    """Find dp, lmp and python on a computer, torchrun and CP2K if they are there, and register them."""
     computer, created = local_computer(label)
     if computer.transport_type == 'core.local':
         found = _find(prefix or sys.prefix, local_shell)
@@ -62,9 +63,9 @@ def setup(label: str, threads: int, prefix: str | None) -> None:
 
 
 def _find(prefix: str, shell: Shell) -> list[Program | Missing]:
-    """Return the programs of an environment, and CP2K where there is one."""
-    cp2k = find_cp2k(shell)
-    return [*find_programs(prefix, shell), *([cp2k] if cp2k else [])]
+    """Return the programs of an environment, and torchrun and CP2K where they are."""
+    optional = (find_torchrun(prefix, shell), find_cp2k(shell))
+    return [*find_programs(prefix, shell), *(program for program in optional if program)]
 
 
 def local_computer(label: str) -> tuple[Computer, bool]:

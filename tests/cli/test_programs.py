@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from aiida_dpasse.cli.programs import (
     Shell,
     find_cp2k,
     find_programs,
+    find_torchrun,
     local_shell,
     prepend_text,
 )
@@ -52,6 +54,15 @@ def test_prepend_text_sets_threads_and_keeps_what_is_there(programs: dict[str, P
         script = f'export LD_LIBRARY_PATH={before}\nunset LD_PRELOAD\n{text}\nunset LD_PRELOAD\n{show}'
         output = subprocess.run(['bash', '-c', script], capture_output=True, text=True, check=True).stdout
         assert output.split() == ['2', '1', ours + after]
+
+
+def test_torchrun_is_found_where_torch_is(tmp_path: Path) -> None:
+    """Beside the running Python; nowhere else."""
+    torchrun = find_torchrun(sys.prefix)
+    assert torchrun is not None
+    assert torchrun.version == metadata.version('torch')
+    assert Path(torchrun.path).is_file()
+    assert find_torchrun(str(tmp_path)) is None
 
 
 @pytest.mark.skipif(find_cp2k() is None, reason='CP2K is not installed: apt-get install cp2k')

@@ -16,9 +16,10 @@ from aiida_dpasse.cli.programs import Program
 
 
 @pytest.fixture(autouse=True)
-def no_cp2k(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same result with and without CP2K on this machine, unless a test has one."""
+def no_more_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same result with and without CP2K and torchrun on this machine, unless a test has one."""
     monkeypatch.setattr(command, 'find_cp2k', lambda *_: None)
+    monkeypatch.setattr(command, 'find_torchrun', lambda *_: None)
 
 
 @pytest.fixture
@@ -57,6 +58,15 @@ def test_setup_registers_and_is_idempotent(found: dict[str, Program]) -> None:
     assert 'OMP_NUM_THREADS=2' in orm.load_code('lmp@here').prepend_text
     assert orm.load_code(code.pk).is_hidden
     assert orm.load_code(code.pk).label == f'lmp-{code.pk}'
+
+
+@pytest.mark.usefixtures('aiida_profile', 'found')
+def test_setup_registers_torchrun_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torchrun = Program('torchrun', '/opt/bin/torchrun', '2.11.0', {'torch': '2.11.0'})
+    monkeypatch.setattr(command, 'find_torchrun', lambda *_: torchrun)
+    result = CliRunner().invoke(cli, ['setup', '--computer', 'gpus'], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert orm.load_code('torchrun@gpus').get_executable().as_posix() == '/opt/bin/torchrun'
 
 
 @pytest.mark.usefixtures('aiida_profile', 'found')

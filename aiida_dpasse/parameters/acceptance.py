@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.conductivity import ConductivityParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class LimitParameters(Parameters):
@@ -41,7 +42,7 @@ class LimitParameters(Parameters):
 class AcceptanceParameters(Parameters):
     """The runs, and the limits."""
 
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     hot: dict[str, Any] = Field(

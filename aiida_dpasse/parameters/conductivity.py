@@ -8,6 +8,7 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.parameters.md import DeviationLimit, check_transport_run, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 from aiida_dpasse.parameters.transport import DiffusionParameters
 
 
@@ -31,7 +32,7 @@ class TrustParameters(DeviationLimit):
 class FiniteSizeParameters(Parameters):
     """A larger cell at one temperature, whose diffusion should be the same."""
 
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='The larger cell: three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     temperature: float = Field(gt=0, description='One of `temperatures`.')
@@ -43,7 +44,7 @@ class FiniteSizeParameters(Parameters):
 class ConductivityParameters(DiffusionParameters):
     """Temperatures, replicas, dynamics and analysis."""
 
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     temperatures: list[PositiveFloat] = Field(min_length=1, description='Temperatures in K.')

@@ -7,13 +7,14 @@ from typing import Any
 from pydantic import Field, PositiveInt, model_validator
 
 from aiida_dpasse.parameters.md import check_transport_run, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 from aiida_dpasse.parameters.transport import DiffusionParameters
 
 
 class ConvergenceParameters(DiffusionParameters):
     """Cells, lengths and replicas."""
 
-    supercells: list[float | list[int] | list[list[int]]] = Field(
+    supercells: list[SupercellSize] = Field(
         min_length=1,
         description='Sizes of the cell, each three repetitions, a 3x3 matrix, or the smallest distance between images '
         'in A.',

@@ -11,6 +11,7 @@ from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.initial_data import PerturbationParameters
 from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 from aiida_dpasse.parameters.split import SplitParameters
 from aiida_dpasse.parameters.train import TrainParameters
 
@@ -51,7 +52,7 @@ class RoundsParameters(Parameters):
 class DistillParameters(Parameters):
     """The recipe, number by number."""
 
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     scales: list[PositiveFloat] = Field(min_length=1, description='Linear scales of the cells.')

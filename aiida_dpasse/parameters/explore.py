@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class TrustParameters(Parameters):
@@ -42,7 +43,7 @@ class TrustParameters(Parameters):
 class ExploreParameters(Parameters):
     """Which runs are made and which of their frames are chosen."""
 
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.parameters.label import DynamicsParameters, LabelParameters, RelaxationParameters
+from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class PerturbationParameters(Parameters):
@@ -20,7 +21,7 @@ class PerturbationParameters(Parameters):
 class InitialDataParameters(Parameters):
     """From crystals to the first labelled frames."""
 
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     relax: RelaxationParameters | None = Field(

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 
 #: What the test sets for each run.
 TAKEN = ('fixed', 'sample_interval', 'seed', 'steps', 'temperature')
@@ -17,7 +18,7 @@ TAKEN = ('fixed', 'sample_interval', 'seed', 'steps', 'temperature')
 class LocalityParameters(Parameters):
     """Spheres, the runs around them, and their labels."""
 
-    supercell: float | list[int] | list[list[int]] | None = Field(
+    supercell: SupercellSize | None = Field(
         default=None,
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A; null takes the '
         'smallest cell whose spheres do not reach their own images, twice the largest of `distances`.',

@@ -1,10 +1,12 @@
-"""How a part of some frames is asked for: by number, or by fraction."""
+"""Sizes: of a part of some frames, by number or fraction, and of a supercell."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+
+from aiida_dpasse.structures.supercell import check_size
 
 
 def _whole_or_fraction(size: float) -> float:
@@ -15,6 +17,18 @@ def _whole_or_fraction(size: float) -> float:
 
 #: A whole number of frames, or a fraction below 1.
 PartSize = Annotated[float, Field(ge=0), AfterValidator(_whole_or_fraction)]
+
+
+def _possible(size: float | list[int] | list[list[int]]) -> float | list[int] | list[list[int]]:
+    try:
+        check_size(size)
+    except ValueError as exception:
+        raise ValueError(str(exception).removeprefix('supercell: ')) from exception
+    return size
+
+
+#: Three repetitions, a 3x3 matrix, or the smallest distance between images in A.
+SupercellSize = Annotated[float | list[int] | list[list[int]], AfterValidator(_possible)]
 
 
 def part_size(size: float, total: int) -> int:

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters
+from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class SpeedParameters(Parameters):
@@ -18,7 +19,7 @@ class SpeedParameters(Parameters):
         min_length=1,
         description='Wanted numbers of atoms: of each the compact repetition of the cell that is nearest to it.',
     )
-    supercells: list[float | list[int] | list[list[int]]] | None = Field(
+    supercells: list[SupercellSize] | None = Field(
         default=None,
         min_length=1,
         description='Cells instead of numbers of atoms, each three repetitions, a 3x3 matrix, or the smallest distance '

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
 
 #: The test sets, in the order in which they are made.
 PARTS = ('near_equilibrium', 'heating')
@@ -86,7 +87,7 @@ class TestSetsParameters(Parameters):
         description='The test set near equilibrium; null makes none.'
     )
     heating: HeatingRunParameters | None = Field(description='The test set along a heating; null makes none.')
-    supercell: float | list[int] | list[list[int]] = Field(
+    supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     md: dict[str, Any] = Field(

@@ -27,11 +27,22 @@ def supercell_matrix(structure: Structure, size: Size) -> NDArray[np.int64]:
     For a minimum image distance it is the diagonal matrix of the smallest volume whose shortest lattice
     vector is long enough.
 
+    :raises ValueError: as :func:`check_size`, and if no supercell keeps the distance.
+    """
+    matrix = check_size(size)
+    return _matrix_for_distance(structure, float(size)) if matrix is None else matrix  # type: ignore[arg-type]
+
+
+def check_size(size: Size) -> NDArray[np.int64] | None:
+    """Return the integer matrix (3, 3) that a size stands for whatever the crystal is, None for a distance.
+
     :raises ValueError: for anything but whole numbers, a determinant that is not positive, or a distance that
-        is not positive.
+        is not between 0 and 1000 A.
     """
     if isinstance(size, int | float) and not isinstance(size, bool):
-        return _matrix_for_distance(structure, float(size))
+        if not 0 < size < 1000:
+            raise ValueError(f'supercell: the minimum image distance should be between 0 and 1000 A, got {size}.')
+        return None
     try:
         given = np.asarray(size, dtype=float)
     except (TypeError, ValueError):
@@ -92,8 +103,6 @@ def nearest_repetition(structure: Structure, atoms: int) -> list[int]:
 
 def _matrix_for_distance(structure: Structure, distance: float) -> NDArray[np.int64]:
     """Diagonal matrix of the smallest volume whose shortest lattice vector is at least `distance` A."""
-    if not 0 < distance < 1000:
-        raise ValueError(f'supercell: the minimum image distance should be between 0 and 1000 A, got {distance}.')
     cell = np.asarray(structure.lattice.matrix)
     # Heights as long as the distance always suffice, so they bound the search from above.
     bounds = np.ceil(distance / cell_heights(cell) - 1e-9).astype(int)

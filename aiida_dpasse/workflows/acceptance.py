@@ -12,7 +12,6 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.judge_student import judge_student
-from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_acceptance import POTENTIALS, plan_acceptance
 from aiida_dpasse.parameters.acceptance import AcceptanceParameters
 from aiida_dpasse.runs import Run, Runs
@@ -95,6 +94,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             help='`accepted`, the `reason`, and `checks`: of each the value found, its limit and a sentence.',
         )
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
         exit_code(
             spec,
             'ERROR_TEACHER_FAILED',
@@ -103,22 +103,18 @@ class AcceptanceWorkChain(DpasseWorkChain):
         exit_code(spec, 'ERROR_EVALUATION_FAILED', message='Nothing was judged, since `{key}` failed: {reason}')
         exit_code(spec, 'ERROR_REFUSED', message='The student is refused. {reason}')
 
-    def prepare(self) -> None:
-        """Make the supercells and queue tests and runs."""
+    def prepare(self) -> ExitCode | None:
+        """Queue tests and runs, and make the supercells."""
         structures = self.namespace('structures')
         self.ctx.plan = plan_acceptance(
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
         )
-        self.ctx.cells = {
-            label: make_supercell(
-                structure, self.ctx.plan['supercell'], metadata={'call_link_label': f'supercell_{label}'}
-            )
-            for label, structure in structures.items()
-        }
         runs = Runs.from_dict(self.ctx.plan['runs'])
         self.enqueue('make_run', [*runs.select(what='hot'), *runs.select(what='drift')])
         for what, port in {'against_teacher': 'frames', 'against_reference': 'test_data'}.items():
             self.enqueue('make_test', runs.select(what=what) if port in self.inputs else [])
+        size = self.ctx.plan['supercell']
+        return self.make_cells({label: (structure, size) for label, structure in structures.items()})
 
     def make_run(self, run: Run) -> Child:
         """Return the dynamics of one run."""

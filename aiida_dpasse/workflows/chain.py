@@ -14,6 +14,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, parameters_validator
 from aiida_dpasse.runs import Run
@@ -178,6 +179,22 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     def namespace(self, name: str) -> dict[str, Any]:
         """Return the inputs of a dynamic namespace by label, empty if it was not given."""
         return dict(self.inputs.get(name, {}))
+
+    def make_cells(
+        self, wanted: Mapping[str, tuple[orm.StructureData, orm.Dict]], link: str = 'supercell_{}'
+    ) -> ExitCode | None:
+        """Put supercells into `ctx.cells`, each a structure by a size; one that cannot be made ends the chain.
+
+        :param link: link label of a call, with the key for ``{}``.
+        """
+        self.ctx.cells = {}
+        for key, (structure, size) in wanted.items():
+            try:
+                cell = make_supercell(structure, size, metadata={'call_link_label': link.format(key)})
+            except ValueError as exception:
+                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+            self.ctx.cells[key] = cell
+        return None
 
     # -- handing down -----------------------------------------------------------------------------------------------
 

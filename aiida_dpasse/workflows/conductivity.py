@@ -219,13 +219,13 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
         # The parameters of the runs that became longer, and of their analyses, by the id of the run.
         self.ctx.longer, self.ctx.round = {}, 0
-        if (code := self.make_cells()) is not None:
+        if (code := self.make_supercells()) is not None:
             return code
         coldest_first: list[Run] = sorted(self.runs, key=lambda run: (run.temperature or 0.0, run.number))
         self.enqueue('make_run', coldest_first)
         return None
 
-    def make_cells(self) -> ExitCode | None:
+    def make_supercells(self) -> ExitCode | None:
         """Make the supercell of each structure, and the larger one that it is compared with."""
         self.ctx.cells = {}
         sizes = {None: 'supercell'} | ({LARGE: 'supercell_large'} if 'supercell_large' in self.ctx.plan else {})

@@ -11,7 +11,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_convergence import plan_convergence
 from aiida_dpasse.functions.tabulate_convergence import tabulate_convergence
 from aiida_dpasse.parameters.convergence import ConvergenceParameters
@@ -93,13 +92,9 @@ class ConvergenceWorkChain(DpasseWorkChain):
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the largest first: they take longest."""
         self.ctx.plan = plan_convergence(self.inputs.parameters, metadata={'call_link_label': 'plan'})
-        self.ctx.cells = {}
-        for key, size in sorted(self.ctx.plan['supercells'].items()):
-            try:
-                cell = make_supercell(self.inputs.structure, size, metadata={'call_link_label': key})
-            except ValueError as exception:
-                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
-            self.ctx.cells[key] = cell
+        sizes = sorted(self.ctx.plan['supercells'].items())
+        if code := self.make_cells({key: (self.inputs.structure, size) for key, size in sizes}, link='{}'):
+            return code
         runs = self.runs.select(what='md')
         largest_first: list[Run] = sorted(runs, key=lambda run: (-len(self.cell_of(run).sites), run.number))
         self.enqueue('make_run', largest_first)

@@ -11,7 +11,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_explore import plan_explore
 from aiida_dpasse.functions.select_candidates import select_candidates
 from aiida_dpasse.parameters.explore import ExploreParameters
@@ -119,15 +118,9 @@ class ExploreWorkChain(DpasseWorkChain):
             self.inputs.parameters, structures=self.namespace('structures'), metadata={'call_link_label': 'plan'}
         )
         runs = Runs.from_dict(self.ctx.plan['runs'])
-        self.ctx.cells = {}
-        for label in sorted({str(run.structure) for run in runs.values()}):
-            structure, metadata = self.inputs.structures[label], {'call_link_label': f'supercell_{label}'}
-            try:
-                self.ctx.cells[label] = make_supercell(structure, self.ctx.plan['supercell'], metadata=metadata)
-            except ValueError as exception:
-                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
         self.enqueue('make_run', runs.values())
-        return None
+        drawn, size = sorted({str(run.structure) for run in runs.values()}), self.ctx.plan['supercell']
+        return self.make_cells({label: (self.inputs.structures[label], size) for label in drawn})
 
     def make_run(self, run: Run) -> Child:
         """Return the dynamics of one run."""

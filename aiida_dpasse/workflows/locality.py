@@ -12,7 +12,6 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.gather_runs import gather_runs
-from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_locality import plan_locality, spheres_of
 from aiida_dpasse.functions.tabulate_locality import tabulate_locality
 from aiida_dpasse.parameters.locality import LocalityParameters
@@ -90,6 +89,7 @@ class LocalityWorkChain(DpasseWorkChain):
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
         spec.output('account', valid_type=orm.Dict, required=False, help='The account of every frame to label.')
+        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
         exit_code(
             spec,
             'ERROR_NO_RUN_FINISHED',
@@ -111,9 +111,8 @@ class LocalityWorkChain(DpasseWorkChain):
         """Draw the centres, make the supercell and queue the run of each distance and centre."""
         structure = self.inputs.structure
         self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
-        self.ctx.cell = make_supercell(structure, self.ctx.plan['supercell'], metadata={'call_link_label': 'supercell'})
         self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
-        return None
+        return self.make_cells({'crystal': (structure, self.ctx.plan['supercell'])}, link='supercell')
 
     def make_run(self, run: Run) -> Child:
         """Return the dynamics around one centre."""
@@ -122,7 +121,7 @@ class LocalityWorkChain(DpasseWorkChain):
             'md',
             run.label,
             code=self.inputs.codes.lmp,
-            structure=self.ctx.cell,
+            structure=self.ctx.cells['crystal'],
             potentials={'driver': self.runnable(self.inputs.driver)},
             parameters=self.ctx.plan['md'][run.id],
         )

@@ -12,7 +12,6 @@ from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_speed import cells, plan_speed, size_key
 from aiida_dpasse.functions.tabulate_speed import tabulate_speed
 from aiida_dpasse.lammps.speed import MACHINE_COMMAND, MACHINE_FILE, production_loop
@@ -102,6 +101,7 @@ class SpeedWorkChain(DpasseWorkChain):
             '`hours_million_steps` and the machine; `failed` and `skipped` with their reasons; `fits`, one for each '
             'potential.',
         )
+        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
         exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='No run gave a speed, the first, `{run}`, because {reason}.')
         exit_code(
             spec,
@@ -120,13 +120,9 @@ class SpeedWorkChain(DpasseWorkChain):
             calculators=self.namespace('calculators'),
             metadata={'call_link_label': 'plan'},
         )
-        self.ctx.supercells = {
-            key: make_supercell(structure, size, metadata={'call_link_label': f'supercell_{key}'})
-            for key, size in sorted(self.ctx.plan['supercell'].items())
-        }
         self.ctx.waiting = list(self.runs)
         self.ctx.ran = []
-        return None
+        return self.make_cells({key: (structure, size) for key, size in sorted(self.ctx.plan['supercell'].items())})
 
     @property
     def runs(self) -> Runs:
@@ -146,7 +142,7 @@ class SpeedWorkChain(DpasseWorkChain):
     def make_run(self, run: Run) -> Child:
         """Return the dynamics of one run."""
         label, size = str(run.potential), size_key(run.size)
-        shared = {'structure': self.ctx.supercells[size], 'parameters': self.ctx.plan['md'][size]}
+        shared = {'structure': self.ctx.cells[size], 'parameters': self.ctx.plan['md'][size]}
         if run.what == 'md':
             potential = self.runnable(self.inputs.potentials[label])
             own = {'code': self.inputs.codes.lmp, 'potentials': {label: potential}}

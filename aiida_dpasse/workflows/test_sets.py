@@ -12,7 +12,6 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.functions.account_test_sets import account_test_sets
-from aiida_dpasse.functions.make_supercell import make_supercell
 from aiida_dpasse.functions.plan_test_sets import plan_test_sets
 from aiida_dpasse.functions.sample_runs import sample_runs
 from aiida_dpasse.parameters.test_sets import PARTS, TestSetsParameters, runs_of
@@ -121,15 +120,10 @@ class TestSetsWorkChain(DpasseWorkChain):
         self.ctx.plan = plan_test_sets(
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
         )
-        self.ctx.cells, self.ctx.samples = {}, {}
-        for label, structure in structures.items():
-            metadata = {'call_link_label': f'supercell_{label}'}
-            try:
-                self.ctx.cells[label] = make_supercell(structure, self.ctx.plan['supercell'], metadata=metadata)
-            except ValueError as exception:
-                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        self.ctx.samples = {}
         self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
-        return None
+        size = self.ctx.plan['supercell']
+        return self.make_cells({label: (structure, size) for label, structure in structures.items()})
 
     @property
     def parts(self) -> list[str]:

@@ -273,7 +273,7 @@ def test_configurations_of_different_size_are_refused(inputs, copper):
 
 
 def test_a_cell_that_cannot_be_repeated(inputs):
-    _, node = run_get_node(ConductivityWorkChain, **inputs(supercell=[0, 1, 1]))
+    _, node = run_get_node(ConductivityWorkChain, **inputs(supercell=[60, 60, 60]))
     assert node.exit_status == EXIT.ERROR_STRUCTURES.status
 
 

@@ -101,7 +101,7 @@ def test_impossible_studies_are_refused(inputs, changes, message):
 
 
 def test_a_cell_that_cannot_be_repeated(inputs):
-    _, node = run_get_node(ConvergenceWorkChain, **inputs(supercells=[[0, 1, 1]]))
+    _, node = run_get_node(ConvergenceWorkChain, **inputs(supercells=[[60, 60, 60]]))
     assert node.exit_status == EXIT.ERROR_STRUCTURES.status
 
 

@@ -123,7 +123,7 @@ def test_checkpoints_are_frozen_first(inputs, codes, pretrained_metals):
 
 
 def test_a_cell_that_cannot_be_repeated(inputs):
-    _, node = run_get_node(ExploreWorkChain, **inputs(supercell=[0, 1, 1]))
+    _, node = run_get_node(ExploreWorkChain, **inputs(supercell=[60, 60, 60]))
     assert node.exit_status == EXIT.ERROR_STRUCTURES.status
 
 

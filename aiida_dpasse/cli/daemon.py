@@ -23,6 +23,7 @@ from aiida.engine.processes.control import get_active_processes, get_process_tas
 from aiida.manage import get_manager
 from aiida.manage.configuration import get_config_option
 from aiida.orm import CalcJobNode, ProcessNode, WorkChainNode
+from sqlalchemy import text
 
 #: Seconds that a worker may take to subscribe; it needs about 5 s on an idle machine, and its broker reports every 5 s.
 PATIENCE = 45.0
@@ -162,6 +163,8 @@ class Standstill:
     untaken: list[int] = field(default_factory=list)
     #: Work chains that have not noticed that all their children have ended.
     deaf: list[int] = field(default_factory=list)
+    #: Process ids of workers that are older than the database server, and may not be able to use it any more.
+    cut_off: list[int] = field(default_factory=list)
 
     def sentences(self, pk: int | None) -> list[str]:
         """Return one sentence for each cause, with the command that mends it.
@@ -184,6 +187,12 @@ class Standstill:
             found.append(
                 f'All that {_listed(self.deaf)} waited for has ended, and it was not noticed: run `{repair}` or '
                 '`verdi daemon restart`.'
+            )
+        if self.cut_off:
+            found.append(
+                f'PostgreSQL was restarted after the worker{"s" if len(self.cut_off) > 1 else ""} '
+                f'{", ".join(map(str, self.cut_off))} of the daemon, which may not reach it any more: run `{repair}` '
+                'or `verdi daemon restart`.'
             )
         return found
 
@@ -211,6 +220,7 @@ def standstill(pks: Iterable[int] | None = None) -> Standstill:
         lost=[node for node in second.lost if node.pk in lost],
         untaken=[] if busy else sorted({*first.untaken} & {*second.untaken}),
         deaf=sorted({*first.deaf} & {*second.deaf}),
+        cut_off=sorted({*first.cut_off} & {*second.cut_off}),
     )
 
 
@@ -230,6 +240,9 @@ def repair(pks: Iterable[int] | None = None) -> list[str]:
     elif found.untaken or found.deaf:
         client.restart_daemon(wait=True, timeout=60)
         done.append(f'The daemon has been restarted, for {_listed([*found.untaken, *found.deaf])}.')
+    elif found.cut_off:
+        client.restart_daemon(wait=True, timeout=60)
+        done.append('The daemon has been restarted: PostgreSQL was restarted after its workers.')
     if done:
         found = standstill(chosen)
     controller = get_manager().get_process_controller()
@@ -266,7 +279,24 @@ def _look(pks: set[int] | None) -> Standstill:
         lost=[node for node in active if not others.get(node.pk, True)],
         untaken=[node.pk for node in active if node.pk in ready],
         deaf=[node.pk for node in active if others.get(node.pk, False) and _deaf(node)],
+        cut_off=_cut_off(),
     )
+
+
+def _cut_off() -> list[int]:
+    """Return the workers that are older than the PostgreSQL server.
+
+    A worker that was writing when the server stopped keeps a broken session for the rest of its life: AiiDA never rolls
+    it back. What it holds looks alive from outside.
+    """
+    session = get_manager().get_profile_storage().get_session()  # type: ignore[attr-defined]
+    if session.get_bind().dialect.name != 'postgresql':
+        return []
+    # By the server's own clock, which may differ from ours.
+    uptime = session.execute(text('SELECT extract(epoch FROM now() - pg_postmaster_start_time())')).scalar()
+    started = time.time() - float(uptime)
+    workers = get_daemon_client().get_worker_info().get('info', {})
+    return sorted(int(pid) for pid, info in workers.items() if info['create_time'] < started)
 
 
 def _tasks(broker: Broker) -> tuple[set[int], Callable[[int], bool]]:

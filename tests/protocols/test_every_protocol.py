@@ -76,6 +76,8 @@ def given(codes, localhost, tmp_path_factory) -> dict[str, Any]:
     for seed, name in enumerate(('member_00', 'member_01')):
         parameters = reduce_sizes(TrainBaseWorkChain.protocol_parameters('fast', {'preset': 'member-fast'}))
         builder = TrainBaseWorkChain.get_builder_from_protocol(codes['dp'], frames)
+        # As good as these sizes allow: dynamics with it should keep its temperature.
+        parameters['input']['training']['numb_steps'] = 2000
         builder.train.parameters = orm.Dict({**parameters, 'seed': seed})
         _, node = run_get_node(builder)
         assert node.is_finished_ok, node.exit_message
@@ -145,6 +147,7 @@ def inputs_for(name: str, given: dict[str, Any]) -> dict[str, Any]:
         'potential': first,
         'student': first,
         'teacher': second,
+        'driver': first,
         'pretrained': given['large'].checkpoint,
     }
     spaces = {

@@ -289,7 +289,7 @@ def _cut_off() -> list[int]:
     A worker that was writing when the server stopped keeps a broken session for the rest of its life: AiiDA never rolls
     it back. What it holds looks alive from outside.
     """
-    session = get_manager().get_profile_storage().get_session()  # type: ignore[attr-defined]
+    session = get_manager().get_profile_storage().get_session()
     if session.get_bind().dialect.name != 'postgresql':
         return []
     # By the server's own clock, which may differ from ours.

@@ -44,6 +44,8 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
 
     #: Name of the namespace of the job's inputs.
     NAMESPACE: ClassVar[str] = 'job'
+    #: Whether the chain above asks again for what a job at its limit did not come to.
+    ASKED_AGAIN: ClassVar[bool] = False
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -67,6 +69,8 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         super().setup()
         self.ctx.inputs = AttributeDict(given(self.exposed_inputs(self._process_class, self.NAMESPACE)))
         self.ctx.fruitless = 0
+        #: Exit statuses of the limits that a run of this chain has met.
+        self.ctx.limits_met = []
         #: Exit status and message with which the last handler ended the chain.
         self.ctx.given_up = None
 
@@ -89,8 +93,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
             code = ExitCode(*self.ctx.given_up)
         if code is None or not code.status:
             return code
-        if node.is_failed:
-            self.attach_outputs(node)
+        self.attach_outputs(node)
         if code == self.exit_codes.ERROR_UNHANDLED_FAILURE:
             return ExitCode(node.exit_status, node.exit_message)
         if node.is_excepted:
@@ -127,6 +130,23 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
             return self.give_up(ExitCode(node.exit_status, f'{node.exit_message} {runs} without getting further.'))
         self.report(f'{node.process_label}<{node.pk}> {message}.')
         return ProcessHandlerReport(do_break=True)
+
+    def once_more(
+        self, node: orm.CalcJobNode, limit: str, code: ExitCode, in_vain: bool = True
+    ) -> ProcessHandlerReport:
+        """Run a job that met a limit again the first time, and end with ``code`` the second time.
+
+        A node that hangs, or whose memory others take, looks like a job that is too large.
+
+        :param limit: what the job met, as a verb with its object.
+        :param code: what to change is its message.
+        :param in_vain: whether ``node`` got no further than the runs before it.
+        """
+        last = in_vain and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value
+        if self.ASKED_AGAIN or last or node.exit_status in self.ctx.limits_met:
+            return self.give_up(code)
+        self.ctx.limits_met = [*self.ctx.limits_met, node.exit_status]
+        return self.again(node, f'{limit}: it is run again, once', in_vain=in_vain)
 
     def give_up(self, code: ExitCode) -> ProcessHandlerReport:
         """End the chain with ``code``."""
@@ -168,17 +188,19 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
 
     @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME)
     def ask_for_time(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Run again what can go on, else end with what to change."""
+        """Run again what can go on, and once what begins anew, else end with what to change."""
+        limit = 'reached its time limit'
         if self.go_on_from(node):
-            return self.again(node, 'reached its time limit: it goes on from there')
+            return self.again(node, f'{limit}: it goes on from there')
         advice = 'ask for more `max_wallclock_seconds` in `options`, or for less work in one job.'
-        return self.give_up(ExitCode(node.exit_status, f'The job reached its time limit: {advice}'))
+        return self.once_more(node, limit, ExitCode(node.exit_status, f'The job {limit}: {advice}'))
 
     @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY)
     def ask_for_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """End with what to change: the same job needs the same memory again."""
+        """Run it once more, then end with what to change."""
+        limit = 'ran out of memory'
         advice = 'ask for more in `options` (`max_memory_kb` or `custom_scheduler_commands`), or take a larger machine.'
-        return self.give_up(ExitCode(node.exit_status, f'The job ran out of memory: {advice}'))
+        return self.once_more(node, limit, ExitCode(node.exit_status, f'The job {limit}: {advice}'))
 
 
 class EvaluateBaseWorkChain(JobBaseWorkChain):
@@ -197,6 +219,7 @@ class LabelJobWorkChain(JobBaseWorkChain):
     """Labels by our driver."""
 
     _process_class = LabelCalculation
+    ASKED_AGAIN = True
 
 
 class AseMDBaseWorkChain(JobBaseWorkChain):

@@ -71,36 +71,20 @@ class MDBaseWorkChain(JobBaseWorkChain):
     def setup(self) -> None:
         """Begin to count, and have the run watched."""
         super().setup()
-        self.ctx.reached, self.ctx.fruitless = 0, 0
+        self.ctx.reached = 0
         self.ctx.watch = None
         if (self.ctx.inputs.parameters.get_dict().get('watch') or {}).get('deviation'):
             self.ctx.watch = plan_watch(self.ctx.inputs.parameters, metadata={'call_link_label': 'plan_watch'})
             self.ctx.inputs.monitors = {'untrusted': self.ctx.watch['monitor'], **self.ctx.inputs.get('monitors', {})}
 
-    def inspect_process(self) -> ExitCode | None:
-        """Let the handlers judge; whatever ends the chain, what the segments left is attached.
-
-        AiiDA counts every segment, here only those that got no further count.
-        """
-        self.ctx.given_up = None
-        code = super().inspect_process()
-        if code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED:
-            code = None if self.ctx.given_up is None else ExitCode(*self.ctx.given_up)
-        if code is not None and code.status:
-            self.attach()
-        return code
-
     def attach_outputs(self, node: orm.ProcessNode) -> None:
-        """Wait with the outputs until the chain ends: all segments are joined then."""
-
-    def _judge(self, code: ExitCode) -> ProcessHandlerReport:
-        self.ctx.given_up = [code.status, code.message] if code.status else None
-        return ProcessHandlerReport(do_break=True, exit_code=code)
+        """Attach what all segments left, joined."""
+        self.attach()
 
     @process_handler(priority=710, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])
     def stop(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
         """Give up: the same start crosses the same limit again, and what came before it is what is asked for."""
-        return self._judge(ExitCode(node.exit_status, node.exit_message))
+        return self.give_up(ExitCode(node.exit_status, node.exit_message))
 
     @process_handler(
         priority=700,
@@ -114,29 +98,21 @@ class MDBaseWorkChain(JobBaseWorkChain):
         ],
     )
     def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the latest restart file; a segment that got no further, or whose frames are damaged, runs again.
-
-        One that runs out of memory at its start would do so again.
-        """
+        """Go on from the latest restart file; a segment that got no further, or with damaged frames, runs again."""
         damaged = node.exit_status == MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
         step = node.outputs.results['step'] if 'results' in node.outputs and not damaged else 0
         if step > self.ctx.reached:
-            self.ctx.reached, self.ctx.fruitless = step, 0
+            self.ctx.reached = step
             self.ctx.inputs.restart_folder = node.outputs.remote_folder
-            self.report(f'{node.process_label}<{node.pk}> was interrupted: it goes on near step {step}.')
-            return self._judge(ExitCode())
-        self.ctx.fruitless += 1
+            return self.again(node, f'was interrupted: it goes on near step {step}', in_vain=False)
         if node.exit_status == MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
-            return self._judge(ExitCode(node.exit_status, node.exit_message))
-        if self.ctx.fruitless >= self.inputs.max_iterations.value:
-            if damaged:
-                return self._judge(ExitCode(node.exit_status, node.exit_message))
+            return self.ask_for_memory(node)
+        if not damaged and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value:
             given_up = self.exit_codes.ERROR_NO_PROGRESS.format(
-                count=self.ctx.fruitless, step=self.ctx.reached, reason=node.exit_message
+                count=self.ctx.fruitless + 1, step=self.ctx.reached, reason=node.exit_message
             )
-            return self._judge(given_up)
-        self.report(f'{node.process_label}<{node.pk}> got no further ({node.exit_message}): it runs again.')
-        return self._judge(ExitCode())
+            return self.give_up(given_up)
+        return self.again(node, f'got no further ({node.exit_message}): it runs again')
 
     def results(self) -> ExitCode | None:
         """Attach the outputs of the whole run."""

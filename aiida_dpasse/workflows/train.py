@@ -222,13 +222,16 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         ],
     )
     def use_less_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on with half the batch. Halving comes to its end by itself, so it is not counted."""
-        if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
-            reason = 'it is out of memory with the smallest batch; use a larger machine or a smaller model.'
-            return self.give_up(self.exit_codes.ERROR_CANNOT_BE_HELPED.format(reason=reason))
-        if self.take_progress(node):
-            self.ctx.fruitless = 0
+        """Go on with half the batch, which is not counted: halving has an end. The smallest batch is run once more."""
+        further = self.take_progress(node)
         self.go_on_from(node)
+        if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
+            limit = 'is out of memory with the smallest batch'
+            reason = f'it {limit}; use a larger machine or a smaller model.'
+            code = self.exit_codes.ERROR_CANNOT_BE_HELPED.format(reason=reason)
+            return self.once_more(node, limit, code, in_vain=not further)
+        if further:
+            self.ctx.fruitless = 0
         self.ctx.inputs.parameters = reduce_batch(
             self.ctx.inputs.parameters, metadata={'call_link_label': f'reduce_batch_{self.ctx.iteration:02d}'}
         )

@@ -56,6 +56,7 @@ def use_box() -> None:
         'SLURM_CONF': str(BOX / 'etc' / 'slurm.conf'),
         'PYTHONPATH': os.pathsep.join(dict.fromkeys(path)),
     }
+    sys.path.insert(0, str(REPOSITORY))
     (BOX / 'aiida').mkdir(exist_ok=True)
 
 
@@ -205,6 +206,18 @@ def persist(ask: Callable[[], Any], patience: float = 120.0) -> Any:
                 continue
 
 
+def load_anew() -> None:
+    """Load the profile anew: a session that outlived its database has lost its nodes and its user."""
+    from aiida import load_profile
+    from aiida.manage import get_manager
+
+    get_manager().unload_profile()
+    load_profile(PROFILE)
+    # Each connection that a restart of RabbitMQ cuts leaves a traceback otherwise.
+    for name in ('aio_pika', 'aiormq'):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 @contextmanager
 def cluster() -> Iterator[Callable[[], dict[str, Any]]]:
     """Yield what gives the codes of the running box, with a daemon at work that is stopped at the end.
@@ -212,15 +225,11 @@ def cluster() -> Iterator[Callable[[], dict[str, Any]]]:
     :raises RuntimeError: if another script uses the box.
     """
     use_box()
-    from aiida import load_profile
-
     from aiida_dpasse.cli.study import sole_watcher
 
     with sole_watcher(BOX):
         make_profile()
-        load_profile(PROFILE)
-        # Each connection that a restart of RabbitMQ cuts leaves a traceback otherwise.
-        logging.getLogger('aio_pika').setLevel(logging.CRITICAL)
+        load_anew()
         make_codes()
         clear_hooks()
         start_daemon()

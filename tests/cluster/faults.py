@@ -25,7 +25,20 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from cluster import BOX, HOOKS, REPOSITORY, box, clear_hooks, cluster, hook, persist, served, shell, start_daemon
+from cluster import (
+    BOX,
+    HOOKS,
+    REPOSITORY,
+    box,
+    clear_hooks,
+    cluster,
+    hook,
+    load_anew,
+    persist,
+    served,
+    shell,
+    start_daemon,
+)
 
 #: Seconds that a run may take, and after which one in which nothing moves is asked for its status.
 LIMIT, STILL = 3000.0, 75.0
@@ -401,6 +414,7 @@ def campaign(chain: str, seed: int, kills: int, kinds: list[str]) -> dict[str, A
         draw = random.Random(seed)
         results, left = [], drawn(draw, kinds, kills)
         while left:
+            load_anew()
             asked, kept = left[: len(kinds)], left[len(kinds) :]
             run = Run(studies.CHAINS[chain](codes()), draw, asked)
             result = run.to_end()

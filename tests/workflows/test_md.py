@@ -154,27 +154,31 @@ HALF = 'rm last.lammpstrj; sed -n "/^ *20 /q;p" lammps.out > part; mv part lammp
 NOTHING = 'rm last.lammpstrj; : > lammps.out'
 
 
-@pytest.mark.parametrize(
-    ('status', 'lost', 'segments'),
-    [(110, HALF, 2), (120, HALF, 2), (140, HALF, 2), (140, NOTHING, 2), (110, NOTHING, 1)],
-)
-def test_the_exit_code_of_the_scheduler_is_kept(inputs, meddling, monkeypatch, status, lost, segments):
-    """The scheduler says why the first segment lost its output; one without memory at its start is not tried again."""
+@pytest.mark.parametrize(('status', 'lost'), [(110, HALF), (120, HALF), (140, HALF), (140, NOTHING), (110, NOTHING)])
+def test_the_exit_code_of_the_scheduler_is_kept(inputs, meddling, monkeypatch, status, lost):
+    """The scheduler says why the first segment lost its output, and the second brings the run to its end."""
     codes = {code.status: code for code in calculation.MDCalculation.exit_codes.values()}
     found = iter([codes[status], None])
     monkeypatch.setattr(calculation.MDCalculation, 'parse_scheduler_output', lambda self, retrieved: next(found))
     given = inputs(steps=40)
     given['md']['code'] = meddling(lost)
     _, node = run_get_node(MDBaseWorkChain, **given)
-    jobs = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
-    first = jobs[0]
-    assert first.exit_status == status
+    first, second = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
+    assert (first.exit_status, second.exit_status) == (status, 0)
     if lost == HALF:
         assert first.outputs.results['step'] == 10
-    assert len(jobs) == segments
-    assert node.exit_status == (0 if segments == 2 else status), node.exit_message
-    if segments == 1:
-        assert node.exit_message == first.exit_message
+    assert node.is_finished_ok, node.exit_message
+
+
+def test_memory_that_is_too_small_twice_ends_with_what_to_change(inputs, meddling, monkeypatch):
+    memory = calculation.MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY
+    monkeypatch.setattr(calculation.MDCalculation, 'parse_scheduler_output', lambda self, retrieved: memory)
+    given = inputs(steps=40)
+    given['md']['code'] = meddling(NOTHING, always=True)
+    _, node = run_get_node(MDBaseWorkChain, **given)
+    assert [child.exit_status for child in node.called if isinstance(child, orm.CalcJobNode)] == [110, 110]
+    assert node.exit_status == memory.status
+    assert 'take a larger machine' in node.exit_message
 
 
 def test_a_whole_run_is_one_whatever_the_scheduler_says(inputs, monkeypatch):

@@ -197,7 +197,7 @@ def builder_of(name: str, known: str, given: dict[str, Any]) -> Any:
     own = {key: code for key, code in codes.items() if key in wanted}
     overrides = dict(USERS.get(name, {}))
     if name == 'dpasse.label.shell':
-        overrides = {'shell': {'arguments': [given['program'], '{frames}', 'labelled.extxyz']}}
+        overrides = {'shell': {'arguments': [given['program'], '{frames}', 'labels.xyz']}}
     small = reduce_sizes(merge(chain.protocol_parameters(known), overrides))
     builder = chain.get_builder_from_protocol(
         own, protocol=known, overrides=overrides, max_concurrent=2, **inputs_for(name, given)

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # All checks: ruff, mypy, and the tests. Needs Python 3.11 or later, and apt with root for what is missing.
-#   bash tests/run.sh [pytest arguments]     e.g. --cov --cov-report=term, which makes them half as long again
-# Every protocol of every chain, with small sizes and the real programs, takes longer and is asked for by itself:
-#   bash tests/run.sh -m protocols --dist loadscope tests/protocols
+#   bash tests/run.sh                        the suite, then every protocol of every chain with small sizes
+#   bash tests/run.sh [pytest arguments]     what they select, e.g. tests/transport, or -m protocols tests/protocols
 set -uo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -30,7 +29,12 @@ export DP_INTRA_OP_PARALLELISM_THREADS=1 DP_INTER_OP_PARALLELISM_THREADS=1
 status=0
 ruff check aiida_dpasse tests examples docs || status=1
 mypy || status=1
-# The last line of the output is pytest's own; what failed before it is told by the exit status.
-pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 -m 'not protocols' "$@" || status=$?
+if [ $# -gt 0 ]; then
+    pytest -n 2 --dist loadscope "$@" || status=$?
+else
+    pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 -m 'not protocols' || status=$?
+    # A class for each protocol, and each on one worker.
+    pytest -n 2 --dist loadscope --durations=20 -m protocols tests/protocols || status=$?
+fi
 [ "$status" = 0 ] || echo "FAILED: see ruff, mypy or pytest above (exit $status)" >&2
 exit "$status"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ase
 import numpy as np
 from aiida import orm
 from aiida.common.exceptions import ValidationError
+from numpy.typing import NDArray
 
 from aiida_dpasse.data import conversion
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset, write_mixed
 from aiida_dpasse.deepmd.frameset import FrameSet
 
 if TYPE_CHECKING:
-    import ase
     import dpdata
     from pymatgen.core import Structure
 
@@ -204,8 +206,15 @@ class FramesData(orm.FolderData):
         return {'energy', 'force'} <= set(self.labels)
 
     def ids(self) -> list[str]:
-        """Return the identity of every frame."""
-        return [str(identity) for item in self.sets() for identity in item.ids]
+        """Return the identity of every frame, without reading anything else."""
+        return [str(identity) for path in self._set_paths() for identity in self._array(f'{path}/id.npy')]
+
+    def _set_paths(self) -> list[str]:
+        return [f'{formula}/{name}' for formula, names in self.set_names().items() for name in names]
+
+    def _array(self, path: str) -> NDArray[Any]:
+        content = self.base.repository.get_object_content(path, mode='rb')
+        return np.load(io.BytesIO(content), allow_pickle=False)
 
     # -- conversion -------------------------------------------------------------------------------------------------
 
@@ -233,8 +242,29 @@ class FramesData(orm.FolderData):
         return conversion.sets_to_dpdata(self.sets())
 
     def get_structure(self, index: int) -> orm.StructureData:
-        """Return frame ``index`` as an unstored AiiDA structure."""
-        return orm.StructureData(ase=conversion.sets_to_ase(self.sets())[index])
+        """Return frame ``index`` as an unstored AiiDA structure; only the cells and positions of its set are read.
+
+        :param index: number of the frame; negative numbers count from the end.
+        :raises IndexError: if there is no such frame.
+        """
+        place = range(self.frames)[index]
+        for path in self._set_paths():
+            cells = self._array(f'{path}/box.npy')
+            if place < len(cells):
+                break
+            place -= len(cells)
+        formula = path.partition('/')[0]
+        types, elements = (
+            self.base.repository.get_object_content(f'{formula}/{name}').split()
+            for name in ('type.raw', 'type_map.raw')
+        )
+        atoms = ase.Atoms(
+            [elements[int(number)] for number in types],
+            positions=self._array(f'{path}/coord.npy')[place].reshape(-1, 3),
+            cell=cells[place].reshape(3, 3),
+            pbc=True,
+        )
+        return orm.StructureData(ase=atoms)
 
     def get_trajectory(self) -> orm.TrajectoryData:
         """Return the frames as an unstored AiiDA trajectory.

@@ -105,6 +105,26 @@ def test_pymatgen_and_structure_round_trip(make_frames):
     assert same(FramesData.from_structures(node.get_structure(index) for index in range(3)).sets(), sets)
 
 
+def test_one_frame_and_the_ids_are_read_without_the_other_arrays(monkeypatch, make_frames):
+    node = FramesData.from_sets([make_frames('Li Br'), make_frames('Li Li S'), make_frames('Li Li S')]).store()
+    expected = [identity for item in node.sets() for identity in item.ids]
+    positions = [frame for item in node.sets() for frame in item.positions]
+    read, files = node.base.repository.get_object_content, []
+
+    def count(path, **kwargs):
+        files.append(path.rpartition('/')[2])
+        return read(path, **kwargs)
+
+    monkeypatch.setattr(node.base.repository, 'get_object_content', count)
+    assert node.ids() == expected
+    assert set(files) == {'id.npy'}
+    for index in (0, len(positions) - 1, -1):
+        assert np.allclose(node.get_structure(index).get_ase().positions, positions[index])
+    assert set(files) == {'id.npy', 'box.npy', 'coord.npy', 'type.raw', 'type_map.raw'}
+    with pytest.raises(IndexError):
+        node.get_structure(len(positions))
+
+
 def test_dpdata_and_file_round_trip(make_frames, tmp_path):
     """Labels survive the way through dpdata, and through a file that dpdata reads."""
     sets = [make_frames('Li Br'), make_frames('Li Li S')]

@@ -29,13 +29,16 @@ class TrainParser(JobParser):
         steps = int(self.parameters['input']['training']['numb_steps'])
         curve, problem = self._curve()
         broken = self._attach_checkpoint()
+        checkpoint = self._checkpoint_step()
+        # The last checkpoint ends a training, whether its program came to say so or not.
+        finished = self.log.finished or checkpoint >= steps
         results: dict[str, Any] = {
             'backend': self.parameters['backend'],
             'numb_steps': steps,
-            'checkpoint_step': self._checkpoint_step(),
+            'checkpoint_step': checkpoint,
             'restarted_from': restarted_from(self._text(REPORT)),
-            'finished': self.log.finished,
-            'stopped_early': None if self.log.finished else flat_step(self._text(FLAT)),
+            'finished': finished,
+            'stopped_early': None if finished else flat_step(self._text(FLAT)),
             'deepmd_version': self.log.version,
             'seconds_per_step': self.log.seconds_per_step,
             'training_seconds': self.log.seconds,
@@ -58,17 +61,15 @@ class TrainParser(JobParser):
             return self.exit_codes.ERROR_DIVERGED.format(step=results.get('step', 0) if step is None else step)
         if self.log.out_of_memory:
             return self.exit_codes.ERROR_OUT_OF_MEMORY
-        if (self.log.finished or results['stopped_early']) and curve is not None:
+        if (results['finished'] or results['stopped_early']) and curve is not None:
             return None
         if self.log.error is not None:
             return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.log.error)
-        # The banner alone is enough: a queue can kill a job while it imports torch.
-        if self.log.started or self.log.version is not None:
+        # The banner alone is enough: a queue can kill a job while it imports torch. A killed program may leave no log.
+        if self.log.started or self.log.version is not None or curve is not None:
             step = max(results.get('step', 0), results['checkpoint_step'])
             return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=results['numb_steps'])
-        if curve is None:
-            return self.exit_codes.ERROR_NO_LEARNING_CURVE.format(reason=problem)
-        return None
+        return self.exit_codes.ERROR_NO_LEARNING_CURVE.format(reason=problem)
 
     def _attach_products(self) -> ExitCode | None:
         backend = self.parameters['backend']

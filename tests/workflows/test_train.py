@@ -100,6 +100,32 @@ def test_killed_three_times(wrapped, dp_code, frames, other_pair_frames, tiny_in
     assert min(others) - spread <= killed <= max(others) + spread, (killed, others)
 
 
+def test_killed_after_its_last_checkpoint(wrapped, frames, tiny_input):
+    """A training that has its last checkpoint is one, also if its program was killed with all that it had to print."""
+    code = wrapped('case "$*" in *train*) "$dp" "$@" >/dev/null 2>&1; kill -9 $$;; *) exec "$dp" "$@";; esac')
+    node = run(code, frames, tiny_input('se_e2_a', 8), freeze=True)
+    assert node.is_finished_ok, node.exit_message
+    [job] = jobs_of(node)
+    assert job.outputs.results['finished']
+    assert job.outputs.results['checkpoint_step'] == 8
+    assert node.outputs.frozen.form == 'frozen'
+
+
+def test_killed_without_a_word_before_its_end(wrapped, frames, tiny_input, tmp_path):
+    """What `dp freeze` makes of an earlier checkpoint is no result."""
+    code = wrapped(
+        f'case "$*" in *train*) [ -e {tmp_path}/killed ] && exec "$dp" "$@";; *) exec "$dp" "$@";; esac\n'
+        '"$dp" "$@" >/dev/null 2>&1 &\n'
+        'until [ -e model.ckpt-200.meta ] || ! kill -0 $!; do sleep 0.02; done\n'
+        f'kill -9 $!; touch {tmp_path}/killed'
+    )
+    content = tiny_input('se_e2_a', 800)
+    content['training'] |= {'save_freq': 100, 'disp_freq': 50}
+    node = run(code, frames, content)
+    assert node.is_finished_ok, node.exit_message
+    assert [job.exit_status for job in jobs_of(node)] == [CODES.ERROR_INTERRUPTED.status, 0]
+
+
 def test_carried_on_in_tensorflow(wrapped, frames, tiny_input, tmp_path):
     """The same in TensorFlow, once; what is left on the computer is kept where it was asked for."""
     code = wrapped(

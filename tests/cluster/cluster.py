@@ -167,8 +167,9 @@ def served(kind: str = 'daemon') -> Iterator[psutil.Process]:
         try:
             command = process.cmdline()
             # AiiDA sets it to the folder below.
-            mine = PROFILE in command and process.environ().get('AIIDA_PATH', '').startswith(os.environ['AIIDA_PATH'])
-            if mine and 'daemon' in command and kind in command:
+            mine = process.environ().get('AIIDA_PATH', '').startswith(os.environ['AIIDA_PATH'])
+            statistics = kind == 'daemon' and any('circus' in part for part in command)
+            if mine and (statistics or (PROFILE in command and 'daemon' in command and kind in command)):
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

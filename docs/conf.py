@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import rooms
+
 from aiida_dpasse import __version__
 
 project = 'aiida-dpasse'
@@ -21,3 +23,5 @@ exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = 'aiida-dpasse'
 html_static_path: list[str] = []
+
+rooms.draw(Path(__file__).with_name('rooms.svg'))

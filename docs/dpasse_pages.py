@@ -11,7 +11,6 @@ import json
 import types
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -23,9 +22,9 @@ from aiida.plugins.entry_point import get_entry_point_names
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
+from aiida_dpasse.base.protocols import PROTOCOLS, protocol_file
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
 
 PREFIX = 'dpasse.'
 #: Ports that every AiiDA process has; AiiDA's documentation describes them.
@@ -92,8 +91,8 @@ def page(name: str, process: type[Process]) -> str:
     rows = [[str(status), f'`{label}`', message] for status, label, message in codes if status >= OWN_STATUS]
     parts += ['## Exit codes', _table(['status', 'name', 'message'], rows)]
     if hasattr(process, 'PROTOCOL'):
-        protocols = files('aiida_dpasse.workflows.protocols') / f'{process.PROTOCOL}.yaml'
-        parts += ['## Protocols', f'```yaml\n{protocols.read_text().strip()}\n```']
+        content = protocol_file(process.PROTOCOL).read_text().strip()
+        parts += ['## Protocols', f'```yaml\n{content}\n```']
     return '\n\n'.join(part for part in parts if part) + '\n'
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
-from aiida_dpasse.functions.exchange_sites import exchange_sites
+from aiida_dpasse.frames.exchange_sites import exchange_sites
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.lammps.script import TRAJECTORY_FILE
 from aiida_dpasse.reports.msd import plot_msd

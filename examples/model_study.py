@@ -10,7 +10,7 @@ on two cores; the plots: AIIDA_PATH=out aiida-dpasse report PK -d page
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
-from aiida_dpasse.functions.select_compounds import compounds_of, select_compounds
+from aiida_dpasse.distill.select_compounds import compounds_of, select_compounds
 
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)

@@ -19,7 +19,7 @@ from aiida_dpasse.reports.report import write_report
 from aiida_dpasse.reports.timing import clock, phase_times
 from aiida_dpasse.structures.disorder import exchange_sites
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 
 PROCESS_TYPE = 'aiida.workflows:dpasse.electrolyte'
 PROGRAMS = ('dp', 'lmp', 'python')

@@ -8,8 +8,8 @@ from aiida.engine import run_get_node
 from ase.build import bulk
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.reports.accounting import batches, unaccounted
-from aiida_dpasse.workflows.label import LabelWorkChain
 
 
 @pytest.fixture(scope='module')

@@ -25,11 +25,11 @@ from aiida.plugins import WorkflowFactory
 from fixtures_models import lennard_jones_frames
 from vasp_family import upload_family
 
+from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.workflows.label import LabelWorkChain
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
+from aiida_dpasse.label.label import LabelWorkChain
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path for path in (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))}

@@ -9,7 +9,20 @@ import pytest
 
 import aiida_dpasse
 
-ROOMS = ('workflows', 'functions', 'calculations', 'parsers', 'reports')
+ROOMS = (
+    'base',
+    'frames',
+    'label',
+    'train',
+    'dynamics',
+    'explore',
+    'distill',
+    'assess',
+    'study',
+    'calculations',
+    'parsers',
+    'reports',
+)
 #: Splitting at underscores, which is what labels are made of, and prefixes that end in one.
 TAKEN_APART = re.compile(r"""\.(?:r?split|r?partition)\(\s*f?['"]_|(?:startswith|removeprefix)\(\s*f?['"]\w+_['"]""")
 

@@ -8,10 +8,10 @@ from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from ase.build import bulk
 
+from aiida_dpasse.label.initial_data import InitialDataWorkChain
 from aiida_dpasse.reports.graph import call_tree, entry_point
 from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.provenance import orphans
-from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
 
 SMALL = {
     'supercell': [1, 1, 1],

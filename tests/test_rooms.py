@@ -18,17 +18,41 @@ from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.drivers.package import pack_driver
 
 PACKAGE = Path(aiida_dpasse.__file__).parent
-SCIENCE = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'dpgen', 'transport', 'landscape', 'drivers')
-#: Ground floor first; rooms of one entry may use each other.
-FLOORS = (
-    *((room,) for room in SCIENCE),
-    ('parameters',),
-    ('data',),
-    ('functions',),
-    ('calculations', 'parsers'),
-    ('workflows',),
-)
-ORDER = {room: level for level, floor in enumerate((*FLOORS, ('reports',), ('cli',))) for room in floor}
+#: What each room imports from, beside the modules above all rooms (`runs`, `seeds`, ...), and nothing else.
+IMPORTS = {
+    # the science, which knows nothing of AiiDA
+    'structures': '',
+    'deepmd': '',
+    'assessment': 'deepmd',
+    'learning': '',
+    'labels': 'deepmd structures',
+    'lammps': 'assessment',
+    'transport': '',
+    'landscape': 'structures',
+    'cp2k': 'structures',
+    'vasp': 'structures',
+    'dpgen': 'cp2k deepmd vasp',
+    'drivers': 'assessment deepmd labels lammps transport',
+    # AiiDA
+    'parameters': 'cp2k deepmd labels lammps structures vasp',
+    'data': 'deepmd',
+    'calculations': 'data deepmd drivers labels lammps parameters',
+    'parsers': 'calculations data deepmd drivers labels lammps parameters',
+    'frames': 'data deepmd learning parameters structures',
+    'base': 'calculations data frames lammps parameters structures',
+    'label': 'base calculations cp2k data deepmd frames labels parameters structures vasp',
+    'train': 'assessment base calculations data deepmd frames parameters',
+    'dynamics': 'base calculations data frames lammps parameters train transport',
+    'explore': 'assessment base calculations data deepmd dpgen dynamics frames label learning parameters structures '
+    'train',
+    'distill': 'assessment base data deepmd dynamics frames label parameters structures train',
+    'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
+    'structures train transport',
+    'study': 'base data deepmd distill dynamics explore label parameters train',
+    'reports': 'assess base data deepmd frames',
+    'cli': 'base data deepmd dpgen explore lammps reports transport',
+}
+SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 
 
 def imported(path: Path) -> set[str]:
@@ -42,17 +66,21 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize('room', ORDER)
-def test_rooms_import_from_above_only(room):
-    """No room imports from one below it, and no science from AiiDA."""
-    files = list((PACKAGE / room).rglob('*.py'))
-    assert files
-    for path in files:
-        for name in imported(path):
-            if name.startswith('aiida_dpasse.') and (other := name.split('.')[1]) in ORDER:
-                assert ORDER[other] <= ORDER[room], f'{path.name} imports {name}'
-            if room in SCIENCE:
-                assert name.split('.')[0] != 'aiida', f'{path.name} imports {name}'
+def test_every_room_is_in_the_table():
+    """And each imports from rooms above it only."""
+    assert set(IMPORTS) == {path.parent.name for path in PACKAGE.glob('*/__init__.py')}
+    for index, allowed in enumerate(IMPORTS.values()):
+        assert set(allowed.split()) <= set(tuple(IMPORTS)[:index])
+
+
+@pytest.mark.parametrize('room', IMPORTS)
+def test_a_room_imports_what_the_table_says(room):
+    """Nothing more and nothing less; and no science imports AiiDA."""
+    names = set().union(*(imported(path) for path in (PACKAGE / room).rglob('*.py')))
+    ours = {name.split('.')[1] for name in names if name.startswith('aiida_dpasse.')}
+    assert {name for name in ours if name in IMPORTS} - {room} == set(IMPORTS[room].split())
+    if room in SCIENCE:
+        assert 'aiida' not in {name.split('.')[0] for name in names}
 
 
 def test_science_is_importable_without_aiida():

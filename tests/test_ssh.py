@@ -28,7 +28,7 @@ from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.cli.programs import Program, prepend_text
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
+from aiida_dpasse.label.initial_data import InitialDataWorkChain
 
 SSHD = shutil.which('sshd') or '/usr/sbin/sshd'
 

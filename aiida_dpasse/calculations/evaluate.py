@@ -63,7 +63,7 @@ class EvaluateCalculation(DriverCalculation):
     """Predicts with every potential, and compares with the frames' labels where they have some."""
 
     DRIVER = 'evaluate'
-    MODULES = ('deepmd.dataset', 'deepmd.errors', 'deepmd.frameset')
+    MODULES = ('deepmd.dataset', 'assessment.errors', 'deepmd.frameset')
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:

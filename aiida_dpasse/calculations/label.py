@@ -13,10 +13,10 @@ from ase.calculators.calculator import names as ase_names
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.drivers.admission import limits_of
 from aiida_dpasse.drivers.labellers import KNOWN
-from aiida_dpasse.drivers.records import JOURNAL
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.labels.admission import limits_of
+from aiida_dpasse.labels.records import JOURNAL
 from aiida_dpasse.parameters.base import given, parameters_validator
 from aiida_dpasse.parameters.label import LabelJobParameters, RelaxationParameters
 
@@ -86,10 +86,10 @@ class LabelCalculation(DriverCalculation):
     MODULES = (
         'deepmd.dataset',
         'deepmd.frameset',
-        'drivers.admission',
+        'labels.admission',
         'drivers.dynamics',
         'drivers.labellers',
-        'drivers.records',
+        'labels.records',
         'drivers.relaxation',
         'seeds',
         'structures.distances',

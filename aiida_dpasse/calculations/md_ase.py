@@ -48,7 +48,7 @@ class AseMDCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'trajectory'
     MODULES: ClassVar[tuple[str, ...]] = (
         'deepmd.frameset',
-        'drivers.admission',
+        'labels.admission',
         'drivers.labellers',
         'lammps.watch',
         'structures.distances',

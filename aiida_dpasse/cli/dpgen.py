@@ -32,7 +32,7 @@ def convert(param: Path, machine: Path | None, output: Path | None, protocol: st
     """
     from aiida_dpasse.dpgen.param import describe, read_dpgen
     from aiida_dpasse.dpgen.script import script
-    from aiida_dpasse.workflows.dpgen import objection
+    from aiida_dpasse.explore.from_dpgen import objection
 
     try:
         conversion = read_dpgen(param, machine)

@@ -69,7 +69,7 @@ def migrate(pk: int, code: str) -> None:
     PK is that of a DPA-2 checkpoint of DeePMD-kit 3.0, which later versions can neither freeze nor fine-tune. Empty
     tensors are added and nothing is changed: the energies are the same to the last digit.
     """
-    from aiida_dpasse.workflows.jobs import MigrateBaseWorkChain
+    from aiida_dpasse.base.jobs import MigrateBaseWorkChain
 
     results = run_job(MigrateBaseWorkChain, pk, code)
     migrated = results['potential']
@@ -90,7 +90,7 @@ def freeze(pk: int, head: str | None, compress: bool, code: str) -> None:
     """
     from aiida import orm
 
-    from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain
+    from aiida_dpasse.base.jobs import FreezeBaseWorkChain
 
     parameters = orm.Dict({'head': head, 'compress': compress})
     results = run_job(FreezeBaseWorkChain, pk, code, parameters=parameters)

@@ -13,7 +13,7 @@ from aiida.engine import submit
 from aiida.plugins import WorkflowFactory
 
 from aiida_dpasse.dpgen.param import replace_sections
-from aiida_dpasse.workflows.dpgen import read_frames, read_structures
+from aiida_dpasse.explore.from_dpgen import read_frames, read_structures
 
 # Edit: the labels of your codes, as `verdi code list` has them.
 '''

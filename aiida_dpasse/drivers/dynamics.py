@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.admission import Labels
 from aiida_dpasse.drivers.labellers import CalculatorLabeller, to_atoms
+from aiida_dpasse.labels.admission import Labels
 from aiida_dpasse.seeds import derive_seed
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.assessment.errors import Prediction, committee_deviation, error_table
 from aiida_dpasse.deepmd.dataset import read_dataset
-from aiida_dpasse.deepmd.errors import Prediction, committee_deviation, error_table
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.admission import objection_to_geometry
 from aiida_dpasse.drivers.dynamics import sample_dynamics
 from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
 from aiida_dpasse.drivers.labellers import CalculatorLabeller, PotentialLabeller, make_calculator
-from aiida_dpasse.drivers.records import (
+from aiida_dpasse.drivers.relaxation import relax
+from aiida_dpasse.labels.admission import objection_to_geometry
+from aiida_dpasse.labels.records import (
     AUDIT,
     FAILED,
     JOURNAL,
@@ -28,7 +29,6 @@ from aiida_dpasse.drivers.records import (
     sound_frames,
     without_cut_run,
 )
-from aiida_dpasse.drivers.relaxation import relax
 
 #: When the driver began, in seconds.
 BEGUN = time.monotonic()

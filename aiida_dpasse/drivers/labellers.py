@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.admission import Labels
+from aiida_dpasse.labels.admission import Labels
 
 if TYPE_CHECKING:
     from ase import Atoms

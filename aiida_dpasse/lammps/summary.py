@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_dpasse.deepmd.acceptance import energy_drift
+from aiida_dpasse.assessment.acceptance import energy_drift
 from aiida_dpasse.lammps.log import production_means
 
 Array = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from aiida_dpasse.drivers.admission import DYNAMICS, LIMITS, RELAXATION
+from aiida_dpasse.labels.admission import DYNAMICS, LIMITS, RELAXATION
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.parameters.cp2k import Cp2kParameters

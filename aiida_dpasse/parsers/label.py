@@ -14,8 +14,8 @@ from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT, check_manif
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.admission import limits_of
-from aiida_dpasse.drivers.records import (
+from aiida_dpasse.labels.admission import limits_of
+from aiida_dpasse.labels.records import (
     FAILED,
     JOURNAL,
     REJECTED,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from aiida import orm
 
+from aiida_dpasse.base.jobs import LabelJobWorkChain
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
-from aiida_dpasse.workflows.jobs import LabelJobWorkChain
 
 #: The label job, the chain of the same name, and those of the programs, `dpasse.label.<program>`.
 LABEL = 'dpasse.label'

@@ -10,7 +10,7 @@ import numpy as np
 from aiida import orm
 from pymatgen.core import Composition
 
-from aiida_dpasse.functions.sample_map import LEARNT, array_of
+from aiida_dpasse.assess.sample_map import LEARNT, array_of
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.report_card import Card, plot_report_card

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from aiida_dpasse.transport.diffusion import Fit
+    from aiida_dpasse.transport.fit import Fit
 
 #: Independent hops below which a coefficient is a coincidence.
 FEWEST_HOPS = 10.0

@@ -25,8 +25,8 @@ from aiida.engine.daemon.client import get_daemon_client
 from ase.io import read, write
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.explore.from_dpgen import builder_from_dpgen, read_frames
 from aiida_dpasse.structures.prototypes import argyrodite
-from aiida_dpasse.workflows.dpgen import builder_from_dpgen, read_frames
 
 ELEMENTS = ['Li', 'P', 'S', 'Cl']
 #: Codes that `aiida-dpasse setup` registered, by the name of their wrapper.

@@ -8,8 +8,8 @@ from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
 
+from aiida_dpasse.assessment.errors import Prediction, committee_deviation, error_table
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.errors import Prediction, committee_deviation, error_table
 
 
 @pytest.fixture(scope='module')

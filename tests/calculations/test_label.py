@@ -15,7 +15,7 @@ from aiida_dpasse.calculations.driver import check_manifest
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.records import without_cut_run
+from aiida_dpasse.labels.records import without_cut_run
 from aiida_dpasse.structures.perturb import perturb
 from aiida_dpasse.structures.prototypes import argyrodite
 

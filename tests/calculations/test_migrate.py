@@ -12,6 +12,8 @@ from aiida import orm
 from aiida.engine import run_get_node
 from click.testing import CliRunner, Result
 
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain, FreezeBaseWorkChain
+from aiida_dpasse.base.validators import check_checkpoints, check_runs_in_lammps
 from aiida_dpasse.calculations.freeze import validate_inputs as validate_freezing
 from aiida_dpasse.calculations.migrate import MigrateCalculation
 from aiida_dpasse.cli.potential import potential as commands
@@ -19,8 +21,6 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.dataset import write_dataset
 from aiida_dpasse.deepmd.training_input import complete_input
-from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain, FreezeBaseWorkChain
-from aiida_dpasse.workflows.validators import check_checkpoints, check_runs_in_lammps
 
 #: What 3.0 did not write, by FACTS of deepmd-kit 3.2.
 SINCE_3_1 = ('type_embd_data', 'compress_info.0', 'compress_data.0')

@@ -9,9 +9,9 @@ from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
 
+from aiida_dpasse.base.jobs import FreezeBaseWorkChain
+from aiida_dpasse.base.validators import check_checkpoints
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.workflows.jobs import FreezeBaseWorkChain
-from aiida_dpasse.workflows.validators import check_checkpoints
 
 
 @pytest.fixture(scope='module')

@@ -16,8 +16,8 @@ from vasp_family import FAMILY, upload_family
 from aiida_dpasse.cli.dpgen import collect, convert
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.workflows.dpgen import builder_from_dpgen, read_frames, read_structures
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.explore.from_dpgen import builder_from_dpgen, read_frames, read_structures
 
 FIXTURES = Path(__file__).parents[1] / 'dpgen' / 'fixtures'
 PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'

@@ -15,8 +15,8 @@ from ase.calculators.emt import EMT
 from cluster import OPTIONS
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 
 PREFACTORS = {'start_pref_e': 0.02, 'limit_pref_e': 1, 'start_pref_f': 1000, 'limit_pref_f': 1}
 #: A restarted training sees its frames in another order than an undisturbed one, and gives other weights. So no

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.acceptance import (
+from aiida_dpasse.assessment.acceptance import (
     at_most,
     compare_activation,
     compare_diffusion,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.errors import Prediction
-from aiida_dpasse.deepmd.report_card import error_of_mean, frame_temperatures, match, report_card
+from aiida_dpasse.assessment.errors import Prediction
+from aiida_dpasse.assessment.report_card import error_of_mean, frame_temperatures, match, report_card
 
 
 def soft(item, energy: float, factor: float) -> Prediction:

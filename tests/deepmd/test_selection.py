@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.deepmd.convergence import judge, next_stage, pending, settled
-from aiida_dpasse.deepmd.selection import (
+from aiida_dpasse.learning.convergence import judge, next_stage, pending, settled
+from aiida_dpasse.learning.selection import (
     choose,
     classify,
     count_classes,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.dpgen.cp2k import functional, kinds_of, settings
 from aiida_dpasse.dpgen.keys import Keys, Ledger
 from aiida_dpasse.dpgen.labels import OF_VASP, electrons, old_incar, parse_incar
 from aiida_dpasse.dpgen.param import read_dpgen
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.label.vasp import _objection_to_tags
 from aiida_dpasse.parameters.base import check_parameters
-from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.workflows.label_vasp import _objection_to_tags
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
 
 FIXTURES = Path(__file__).parent / 'fixtures'
 PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.dpgen.counterparts import KEYS as COUNTERPARTS
 from aiida_dpasse.dpgen.exploration import JOB_KEYS, expanded
 from aiida_dpasse.dpgen.labels import OF_PROGRAMS
 from aiida_dpasse.dpgen.param import describe, read_dpgen, replace_sections
 from aiida_dpasse.dpgen.script import literal
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.parameters.base import check_parameters
-from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
 
 FIXTURES = Path(__file__).parent / 'fixtures'
 PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'

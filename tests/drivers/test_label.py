@@ -14,7 +14,7 @@ from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers import label
 from aiida_dpasse.drivers.dynamics import temperatures
-from aiida_dpasse.drivers.records import collect, read_journal, requested_ids
+from aiida_dpasse.labels.records import collect, read_journal, requested_ids
 
 LIMITS = {'max_force': 20.0, 'minimum_distance': 0.8, 'dynamics': None}
 DYNAMICS = {

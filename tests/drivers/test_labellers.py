@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.labellers import CalculatorLabeller, make_calculator
-from aiida_dpasse.drivers.records import one_line
+from aiida_dpasse.labels.records import one_line
 from aiida_dpasse.structures.perturb import perturb
 from aiida_dpasse.structures.prototypes import argyrodite
 

@@ -8,13 +8,13 @@ from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.functions.compare_to_labels import compare_to_labels
-from aiida_dpasse.functions.plan_active_learning import plan_active_learning
-from aiida_dpasse.functions.plan_committee import plan_committee
-from aiida_dpasse.functions.plan_explore import plan_explore
-from aiida_dpasse.functions.select_candidates import select_candidates
-from aiida_dpasse.functions.stage_exploration import stage_exploration
-from aiida_dpasse.functions.tabulate_iterations import tabulate_iterations
+from aiida_dpasse.explore.compare_to_labels import compare_to_labels
+from aiida_dpasse.explore.plan_active_learning import plan_active_learning
+from aiida_dpasse.explore.plan_committee import plan_committee
+from aiida_dpasse.explore.plan_explore import plan_explore
+from aiida_dpasse.explore.stage_exploration import stage_exploration
+from aiida_dpasse.explore.tabulate_iterations import tabulate_iterations
+from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.merging import merge
 from aiida_dpasse.runs import Run, Runs
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_dpasse.functions.adjust_training import last_good_step, lower_learning_rate, reduce_batch, smaller_batch
+from aiida_dpasse.train.adjust_training import last_good_step, lower_learning_rate, reduce_batch, smaller_batch
 
 
 def parameters(**training_data) -> orm.Dict:

@@ -8,14 +8,14 @@ from ase.build import bulk
 from fixtures_models import training_input
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.account_distillation import account_distillation
-from aiida_dpasse.functions.collect_samples import collect_samples
-from aiida_dpasse.functions.compare_errors import compare_errors
-from aiida_dpasse.functions.compare_speed import compare_speed
-from aiida_dpasse.functions.perturb_structures import perturb_structures
-from aiida_dpasse.functions.plan_distill import plan_distill
-from aiida_dpasse.functions.select_compounds import compounds_of, frames_of, reduced_formula, select_compounds
-from aiida_dpasse.functions.tabulate_rounds import tabulate_rounds
+from aiida_dpasse.distill.account_distillation import account_distillation
+from aiida_dpasse.distill.collect_samples import collect_samples
+from aiida_dpasse.distill.compare_errors import compare_errors
+from aiida_dpasse.distill.compare_speed import compare_speed
+from aiida_dpasse.distill.plan_distill import plan_distill
+from aiida_dpasse.distill.select_compounds import compounds_of, frames_of, reduced_formula, select_compounds
+from aiida_dpasse.distill.tabulate_rounds import tabulate_rounds
+from aiida_dpasse.frames.perturb_structures import perturb_structures
 from aiida_dpasse.runs import Run, Runs
 
 RECIPE = {

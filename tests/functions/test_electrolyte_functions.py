@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
+from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.plan_electrolyte import PHASES, plan_electrolyte
-from aiida_dpasse.functions.plan_finetune import plan_finetune
-from aiida_dpasse.functions.plan_pretrain import plan_pretrain
-from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import check_parameters
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
-from aiida_dpasse.workflows.finetune import FinetuneWorkChain
-from aiida_dpasse.workflows.pretrain import PretrainWorkChain
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.plan_electrolyte import PHASES, plan_electrolyte
+from aiida_dpasse.study.summarize_electrolyte import summarize_electrolyte
+from aiida_dpasse.train.finetune import FinetuneWorkChain
+from aiida_dpasse.train.plan_finetune import plan_finetune
+from aiida_dpasse.train.plan_pretrain import plan_pretrain
+from aiida_dpasse.train.pretrain import PretrainWorkChain
 
 SETTINGS = PretrainWorkChain.protocol_parameters('demo', {'split': {'validation': 5, 'test': 0.2}, 'seed': 9})
 TUNING = FinetuneWorkChain.protocol_parameters('demo', {'seed': 9})

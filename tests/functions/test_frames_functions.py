@@ -6,10 +6,10 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.collect_samples import collect_samples
-from aiida_dpasse.functions.select_frames import select_frames
-from aiida_dpasse.functions.split_frames import split_frames
-from aiida_dpasse.functions.union_frames import union_frames
+from aiida_dpasse.distill.collect_samples import collect_samples
+from aiida_dpasse.frames.select_frames import select_frames
+from aiida_dpasse.frames.split_frames import split_frames
+from aiida_dpasse.frames.union_frames import union_frames
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.merge_accounts import merge_accounts
-from aiida_dpasse.functions.plan_initial_data import plan_initial_data
-from aiida_dpasse.functions.plan_label import plan_label
-from aiida_dpasse.functions.select_failed import failed_ids, select_failed
+from aiida_dpasse.label.merge_accounts import merge_accounts
+from aiida_dpasse.label.plan_initial_data import plan_initial_data
+from aiida_dpasse.label.plan_label import plan_label
+from aiida_dpasse.label.select_failed import failed_ids, select_failed
 from aiida_dpasse.runs import Run, Runs
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')

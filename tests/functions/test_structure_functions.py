@@ -8,13 +8,13 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.exchange_sites import exchange_sites
-from aiida_dpasse.functions.frames_from_structures import frames_from_structures
-from aiida_dpasse.functions.make_supercell import make_supercell
-from aiida_dpasse.functions.perturb_frames import perturb_frames
-from aiida_dpasse.functions.perturb_structures import perturb_structures
-from aiida_dpasse.functions.structures_from_frames import structures_from_frames
-from aiida_dpasse.functions.substitute_sites import substitute_sites
+from aiida_dpasse.frames.exchange_sites import exchange_sites
+from aiida_dpasse.frames.frames_from_structures import frames_from_structures
+from aiida_dpasse.frames.make_supercell import make_supercell
+from aiida_dpasse.frames.perturb_frames import perturb_frames
+from aiida_dpasse.frames.perturb_structures import perturb_structures
+from aiida_dpasse.frames.structures_from_frames import structures_from_frames
+from aiida_dpasse.frames.substitute_sites import substitute_sites
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')

@@ -6,10 +6,10 @@ import pytest
 from aiida import orm
 from ase.build import bulk
 
+from aiida_dpasse.assess.account_test_sets import account_test_sets
+from aiida_dpasse.assess.plan_test_sets import plan_test_sets
+from aiida_dpasse.assess.sample_runs import sample_runs
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.account_test_sets import account_test_sets
-from aiida_dpasse.functions.plan_test_sets import plan_test_sets
-from aiida_dpasse.functions.sample_runs import sample_runs
 
 SETTINGS = {
     'near_equilibrium': {'temperature': 50.0, 'steps': 10, 'frames': 5},

@@ -9,8 +9,8 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.cli.arrhenius import describe
-from aiida_dpasse.functions.determine_transport import determine_transport, extrapolate
-from aiida_dpasse.functions.plan_conductivity import plan_conductivity
+from aiida_dpasse.dynamics.determine_transport import determine_transport, extrapolate
+from aiida_dpasse.dynamics.plan_conductivity import plan_conductivity
 from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed

@@ -20,12 +20,12 @@ from ase.calculators.lj import LennardJones
 from reduction import SIZES, reduce_sizes, walk
 from vasp_family import FAMILY, upload_family, vasp_code
 
+from aiida_dpasse.base.protocols import PROTOCOLS, protocol
 from aiida_dpasse.cli.programs import find_cp2k, prepend_text
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.merging import merge
 from aiida_dpasse.reports.graph import entry_point
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, protocol
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.train.train import TrainBaseWorkChain
 
 pytestmark = [pytest.mark.slow, pytest.mark.protocols]
 

@@ -16,7 +16,7 @@ from plumpy.process_states import ProcessState
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.functions.determine_transport import extrapolate
+from aiida_dpasse.dynamics.determine_transport import extrapolate
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
 
 #: Temperature in K of the runs, hottest first, and the activation energy in eV that the numbers are made with.

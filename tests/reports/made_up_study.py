@@ -23,8 +23,8 @@ from made_up_nodes import (
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.functions.summarize_electrolyte import summarize_electrolyte
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.summarize_electrolyte import summarize_electrolyte
 
 
 def labelled(item: FrameSet, seed: int = 0) -> FrameSet:

@@ -11,8 +11,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.workflows.committee import CommitteeWorkChain
-from aiida_dpasse.workflows.pretrain import PretrainWorkChain
+from aiida_dpasse.explore.committee import CommitteeWorkChain
+from aiida_dpasse.train.pretrain import PretrainWorkChain
 
 
 @pytest.fixture(autouse=True)

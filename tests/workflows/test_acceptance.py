@@ -8,9 +8,9 @@ from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.manage.caching import disable_caching, enable_caching
 
+from aiida_dpasse.distill.acceptance import AcceptanceWorkChain
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text
-from aiida_dpasse.workflows.acceptance import AcceptanceWorkChain
 
 EXIT = AcceptanceWorkChain.exit_codes
 HOT = {'ensemble': 'nvt', 'temperature': 300, 'timestep': 1.0, 'steps': 40, 'sample_interval': 2, 'thermo_interval': 10}

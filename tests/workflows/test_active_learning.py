@@ -11,10 +11,10 @@ from ase.calculators.emt import EMT
 from vasp_family import FAMILY, runs, upload_family, vasp_code
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text
-from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
 
 EXIT = ActiveLearningWorkChain.exit_codes
 EXPLORE = {

@@ -7,8 +7,8 @@ from aiida.engine import run_get_node
 from aiida.orm import Dict, InstalledCode
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.explore.committee import CommitteeWorkChain
 from aiida_dpasse.merging import merge
-from aiida_dpasse.workflows.committee import CommitteeWorkChain
 
 
 def inputs(codes, frames, training, **changes):

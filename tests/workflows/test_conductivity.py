@@ -14,11 +14,11 @@ from aiida.engine import run_get_node
 from ase.build import bulk
 
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.lammps.dump import DumpReader
-from aiida_dpasse.parameters.conductivity import ConductivityParameters
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text
-from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
 
 CALLS = (LinkType.CALL_CALC, LinkType.CALL_WORK)
 EXIT = ConductivityWorkChain.exit_codes

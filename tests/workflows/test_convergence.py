@@ -6,10 +6,10 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
-from aiida_dpasse.functions.tabulate_convergence import recommend
+from aiida_dpasse.dynamics.convergence import ConvergenceWorkChain
+from aiida_dpasse.dynamics.tabulate_convergence import recommend
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
-from aiida_dpasse.workflows.convergence import ConvergenceWorkChain
 
 EXIT = ConvergenceWorkChain.exit_codes
 MD = {'ensemble': 'nvt', 'timestep': 1.0, 'trajectory_interval': 2, 'thermo_interval': 20}

@@ -9,9 +9,9 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
+from aiida_dpasse.distill.distill import DistillWorkChain
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.provenance import orphans
-from aiida_dpasse.workflows.distill import DistillWorkChain
 
 
 @pytest.fixture(scope='session')

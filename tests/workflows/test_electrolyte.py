@@ -11,9 +11,9 @@ from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.plan_electrolyte import PHASES
-from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.plan_electrolyte import PHASES
 
 UNDETERMINED = ElectrolyteWorkChain.exit_codes.ERROR_UNDETERMINED.status
 

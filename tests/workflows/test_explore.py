@@ -7,7 +7,7 @@ from aiida.engine import run_get_node
 from aiida.orm import Dict, InstalledCode, StructureData
 
 from aiida_dpasse.deepmd.frameset import concatenate
-from aiida_dpasse.workflows.explore import ExploreWorkChain
+from aiida_dpasse.explore.explore import ExploreWorkChain
 
 EXIT = ExploreWorkChain.exit_codes
 MD = {'ensemble': 'npt', 'timestep': 1.0, 'steps': 20, 'sample_interval': 2, 'thermo_interval': 10}

@@ -11,7 +11,7 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.workflows.finetune import FinetuneWorkChain
+from aiida_dpasse.train.finetune import FinetuneWorkChain
 
 #: Writes a checkpoint without the empty tensors that DeePMD-kit 3.0 did not write.
 STRIP = """import sys, torch

@@ -7,13 +7,13 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
-from aiida_dpasse.deepmd.repeats import ERRORS
-from aiida_dpasse.functions.plan_finetune_study import ZERO_SHOT
-from aiida_dpasse.functions.tabulate_finetune_study import tabulate_finetune_study
+from aiida_dpasse.assessment.repeats import ERRORS
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Run, Runs
-from aiida_dpasse.workflows.finetune_study import FinetuneStudyWorkChain
+from aiida_dpasse.train.finetune_study import FinetuneStudyWorkChain
+from aiida_dpasse.train.plan_finetune_study import ZERO_SHOT
+from aiida_dpasse.train.tabulate_finetune_study import tabulate_finetune_study
 
 
 @pytest.fixture(scope='session')

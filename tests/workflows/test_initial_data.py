@@ -9,10 +9,10 @@ from aiida.engine import run_get_node
 from ase.build import bulk
 from pymatgen.core import Lattice, Structure
 
+from aiida_dpasse.label.initial_data import InitialDataWorkChain
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
-from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
 
 SMALL = {
     'supercell': [1, 1, 1],

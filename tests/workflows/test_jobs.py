@@ -14,10 +14,10 @@ from aiida.manage import get_manager
 from aiida.manage.caching import disable_caching
 from aiida.schedulers.plugins.direct import DirectScheduler
 
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.parsers.evaluate import EvaluateParser
-from aiida_dpasse.workflows.jobs import EvaluateBaseWorkChain
 
 CODES = EvaluateCalculation.exit_codes
 

@@ -10,11 +10,11 @@ from aiida.engine import run_get_node
 from aiida_dpasse.cli.programs import find_cp2k, prepend_text
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.label.initial_data import InitialDataWorkChain
+from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.provenance import orphans
-from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
-from aiida_dpasse.workflows.label import LabelWorkChain
 
 CP2K = find_cp2k()
 pytestmark = pytest.mark.skipif(CP2K is None, reason='CP2K is not installed: apt-get install cp2k')

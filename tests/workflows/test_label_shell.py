@@ -13,8 +13,8 @@ from ase.calculators.emt import EMT
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.reports.provenance import orphans
-from aiida_dpasse.workflows.label import LabelWorkChain
 
 #: What a group writes to bring its own code: here EMT, which turns the atoms round, skips one and fails on another.
 PROGRAM = """#!{python}

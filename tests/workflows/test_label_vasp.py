@@ -20,12 +20,12 @@ from vasp_family import FAMILY, SECRET, runs, upload_family, vasp_code
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.label.initial_data import InitialDataWorkChain
+from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.provenance import orphans
-from aiida_dpasse.workflows.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.workflows.initial_data import InitialDataWorkChain
-from aiida_dpasse.workflows.label import LabelWorkChain
 
 MAPPING = {'Al': 'Al', 'Cu': 'Cu_pv'}
 VASP = {'potential_family': FAMILY, 'potential_mapping': MAPPING, 'kpoints': {'spacing': 1.0}, 'retry': None}

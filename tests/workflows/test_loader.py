@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
+from aiida_dpasse.base.protocols import PROTOCOLS, expand_presets, machine, protocol
 from aiida_dpasse.merging import merge
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, expand_presets, machine, protocol
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 
 
 def test_merge():

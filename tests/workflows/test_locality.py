@@ -12,11 +12,12 @@ from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from ase.build import bulk
 
+from aiida_dpasse.assess.locality import LocalityWorkChain
+from aiida_dpasse.assess.plan_locality import plan_locality
+from aiida_dpasse.assess.tabulate_locality import NOT_RUN, UNNAMED, tabulate_locality
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.functions.gather_runs import gather_runs
-from aiida_dpasse.functions.plan_locality import plan_locality
-from aiida_dpasse.functions.tabulate_locality import NOT_RUN, UNNAMED, tabulate_locality
+from aiida_dpasse.frames.gather_runs import gather_runs
 from aiida_dpasse.landscape.locality import atoms_within
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames
@@ -24,7 +25,6 @@ from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Run, Runs
-from aiida_dpasse.workflows.locality import LocalityWorkChain
 
 EXIT = LocalityWorkChain.exit_codes
 #: Copper's neighbours are at 2.55, 3.61, 4.42, 5.11, 5.71 and 6.25 A: twice the cutoff holds five shells.

@@ -9,12 +9,12 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.calculations import md as calculation
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.merge_segments import merge_segments
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.merge_segments import merge_segments
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import write_report
-from aiida_dpasse.workflows.md import MDBaseWorkChain
 
 EXIT = MDBaseWorkChain.exit_codes
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 20, 'thermo_interval': 10, 'sample_interval': 10, 'seed': 7}

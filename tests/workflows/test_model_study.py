@@ -7,18 +7,18 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
+from aiida_dpasse.assess.model_study import ModelStudyWorkChain, validate_model_study
+from aiida_dpasse.assess.model_study_parameters import of_calculator
+from aiida_dpasse.assess.plan_model_study import plan_model_study
+from aiida_dpasse.assess.tabulate_model_study import tabulate_model_study
+from aiida_dpasse.assess.validate import ValidateWorkChain
+from aiida_dpasse.assessment.repeats import ERRORS
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.repeats import ERRORS
-from aiida_dpasse.functions.draw_frames import draw_frames
-from aiida_dpasse.functions.plan_model_study import plan_model_study
-from aiida_dpasse.functions.tabulate_model_study import tabulate_model_study
-from aiida_dpasse.parameters.model_study import of_calculator
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Run, Runs
-from aiida_dpasse.workflows.conductivity import ConductivityWorkChain
-from aiida_dpasse.workflows.model_study import ModelStudyWorkChain, validate_model_study
-from aiida_dpasse.workflows.validate import ValidateWorkChain
 
 EXIT = ModelStudyWorkChain.exit_codes
 MD = {'ensemble': 'nvt', 'timestep': 1.0, 'steps': 40, 'trajectory_interval': 2, 'thermo_interval': 20}

@@ -10,7 +10,7 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.merging import merge
-from aiida_dpasse.workflows.pretrain import PretrainWorkChain
+from aiida_dpasse.train.pretrain import PretrainWorkChain
 
 PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
 

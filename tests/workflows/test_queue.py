@@ -10,9 +10,9 @@ from aiida.calculations.arithmetic.add import ArithmeticAddCalculation
 from aiida.engine import run_get_node, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.runs import Run
-from aiida_dpasse.workflows.chain import DpasseWorkChain
 
 
 class NoParameters(Parameters):

@@ -8,9 +8,9 @@ from aiida.engine import run_get_node
 from aiida.orm import ArrayData, Dict
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.functions.select_informative import select_informative
+from aiida_dpasse.explore.select_informative import select_informative
+from aiida_dpasse.explore.simplify import SimplifyWorkChain
 from aiida_dpasse.reports.provenance import orphans
-from aiida_dpasse.workflows.simplify import SimplifyWorkChain
 
 EXIT = SimplifyWorkChain.exit_codes
 CHOICE = {'low': 0.1, 'high': None, 'max_candidates': 3, 'choice': 'random', 'seed': 1}

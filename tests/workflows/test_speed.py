@@ -8,13 +8,13 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_dpasse.assess.plan_speed import plan_speed
+from aiida_dpasse.assess.speed import SpeedWorkChain
+from aiida_dpasse.assess.tabulate_speed import tabulate_speed
 from aiida_dpasse.cli.programs import prepend_text
-from aiida_dpasse.functions.plan_speed import plan_speed
-from aiida_dpasse.functions.tabulate_speed import tabulate_speed
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Runs
-from aiida_dpasse.workflows.speed import SpeedWorkChain
 
 EXIT = SpeedWorkChain.exit_codes
 PARAMETERS = {

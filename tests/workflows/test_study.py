@@ -11,13 +11,13 @@ from plumpy.utils import AttributesFrozendict
 
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import check_parameters
-from aiida_dpasse.parameters.electrolyte import ElectrolyteParameters
-from aiida_dpasse.workflows.electrolyte import (
+from aiida_dpasse.study.electrolyte import (
     ElectrolyteWorkChain,
     _unusable_potentials,
     phases_of,
     validate_electrolyte,
 )
+from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 
 WHOLE = (
     'initial_data',

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ToContext, WorkChain, append_, run_get_node
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.workflows.submit_once import SubmitOnce
+from aiida_dpasse.base.submit_once import SubmitOnce
 
 
 class Child(WorkChain):

@@ -15,7 +15,7 @@ from aiida.schedulers.plugins.direct import DirectScheduler
 from aiida_dpasse.calculations.train import TrainCalculation
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.lcurve import LearningCurve
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.train.train import TrainBaseWorkChain
 
 CODES = TrainCalculation.exit_codes
 

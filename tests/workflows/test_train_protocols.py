@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from aiida_dpasse.assess.speed import SpeedWorkChain
+from aiida_dpasse.base.protocols import PROTOCOLS, _protocols, expand_presets
 from aiida_dpasse.deepmd.training_input import check_input
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.parameters.train import TrainParameters
-from aiida_dpasse.workflows.electrolyte import ElectrolyteWorkChain
-from aiida_dpasse.workflows.protocols.loader import PROTOCOLS, _read, expand_presets
-from aiida_dpasse.workflows.speed import SpeedWorkChain
-from aiida_dpasse.workflows.train import TrainBaseWorkChain
+from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.train.train import TrainBaseWorkChain
 
 WHOLE = ('dpa2-', 'finetune-', 'member-', 'student-')
 
 
 def presets(*prefixes: str) -> list[str]:
     """Return the names of presets with one of these prefixes."""
-    return [name for name in _read('protocols', 'train')['presets'] if name.startswith(prefixes)]
+    return [name for name in _protocols('train')['presets'] if name.startswith(prefixes)]
 
 
 @pytest.mark.parametrize('name', presets(*WHOLE))

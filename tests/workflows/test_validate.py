@@ -7,10 +7,10 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_dpasse.assess.validate import ValidateWorkChain
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
-from aiida_dpasse.workflows.validate import ValidateWorkChain
 
 EXIT = ValidateWorkChain.exit_codes
 PARAMETERS = {'seed': 1, 'temperature_bin': 100, 'batch_size': 100, 'parity_points': 50}

@@ -1,0 +1,106 @@
+"""The account of every planned frame of the test sets, and the temperatures at which they were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.labels.records import ADMITTED, FAILED, REJECTED
+from aiida_dpasse.runs import Run, Runs
+
+NOTHING = 'the run left nothing: see its exit code'
+NO_ACCOUNT = 'the labelling left no account: see its exit code'
+Row = dict[str, Any]
+
+
+@calcfunction
+def account_test_sets(sample: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Dict]:
+    """Return ``account`` and ``temperatures``.
+
+    ``account`` holds ``requested`` = ``admitted`` + the numbers of ``rejected`` and of ``failed``, these by name with a
+    reason, and ``objections`` to admitted frames; ``frames``, every one by ``id``, ``run``, ``step``, ``temperature_K``
+    and ``state``; and ``runs``, how far each came, with its record. A frame that its run never came to is called
+    ``<run>:<step>``. ``temperatures`` are those of `dpasse.validate` for the sets that have frames.
+
+    :param sample: of `plan_test_sets`.
+    :param runs: the record of each run, by its id.
+    :param inputs: by run ``results``; by test set ``samples``, the frames that were to be labelled, and ``accounts``,
+        of their labelling. What was not made is missing.
+    """
+    planned, lines = Runs.from_dict(runs.get_dict()), sample['lines']
+    results, samples, accounts = (inputs.get(name, {}) for name in ('results', 'samples', 'accounts'))
+    keys = {source_of(key): key for key in planned}
+    rows = [row for part in lines if part in samples for row in _labelled(samples[part], accounts.get(part), keys)]
+    sampled = {(row['run'], row['step']) for row in rows}
+    for key in planned:
+        reason = _ending(results.get(key))
+        for step in sample['steps'][key]:
+            if (key, step) not in sampled:
+                rows.append({'id': f'{key}:{step}', 'run': key, 'step': step, 'state': FAILED, 'reason': reason})
+    for row in rows:
+        line = lines[planned[row['run']].data]
+        row['temperature_K'] = line['first'] + (line['last'] - line['first']) * row['step'] / line['steps']
+    rows.sort(key=lambda row: (row['run'], row['step']))
+    account: Row = {'requested': len(rows), 'admitted': sum(row['state'] == ADMITTED for row in rows)}
+    for state in (REJECTED, FAILED):
+        chosen = [row for row in rows if row['state'] == state]
+        account[state] = [{name: row[name] for name in ('id', 'run', 'step', 'reason')} for row in chosen]
+    found = [accounts[part].get_dict() for part in lines if part in accounts]
+    account['objections'] = [entry for told in found for entry in told.get('objections', [])]
+    account['frames'] = [{name: value for name, value in row.items() if name != 'reason'} for row in rows]
+    account['runs'] = [
+        {
+            **_run(run, sample['steps'][key], results.get(key), [row for row in rows if row['run'] == key]),
+            'sampled': sum(where == key for where, _ in sampled),
+        }
+        for key, run in planned.items()
+    ]
+    there = {planned[row['run']].data for row in rows if row['state'] == ADMITTED}
+    temperatures = {part: line for part, line in lines.items() if part in there}
+    return {'account': orm.Dict(account), 'temperatures': orm.Dict(temperatures)}
+
+
+def _labelled(samples: Any, account: orm.Dict | None, keys: Mapping[str, str]) -> list[Row]:
+    """Return the frames of a test set that were to be labelled, with what the account of their labelling says."""
+    rows: list[Row] = [
+        {'id': str(identity), 'run': keys[str(source)], 'step': int(step), 'state': ADMITTED, 'reason': ''}
+        for item in samples.sets()
+        for identity, source, step in zip(item.ids, item.sources, item.steps, strict=True)
+    ]
+    if account is None:
+        return [{**row, 'state': FAILED, 'reason': NO_ACCOUNT} for row in rows]
+    told: dict[str, list[tuple[str, str]]] = {}
+    for state in (REJECTED, FAILED):
+        for entry in account[state]:
+            told.setdefault(entry['id'], []).append((state, entry['reason']))
+    # Of a frame that is there twice the first one has the label.
+    for row in reversed(rows):
+        if told.get(row['id']):
+            row['state'], row['reason'] = told[row['id']].pop()
+    return rows
+
+
+def _ending(results: orm.Dict | None) -> str:
+    """Return why a run gave no further frames."""
+    if results is None:
+        return NOTHING
+    why = ': '.join(str(results[name]) for name in ('verdict', 'reason') if results.get_dict().get(name))
+    return f'the run ended at step {results["step"]} of {results["steps"]} ({why})'
+
+
+def _run(run: Run, steps: list[int], results: orm.Dict | None, rows: list[Row]) -> Row:
+    found = {} if results is None else results.get_dict()
+    return {
+        'run': run.id,
+        **run.to_dict(),
+        'part': run.data,
+        'requested': len(steps),
+        'admitted': sum(row['state'] == ADMITTED for row in rows),
+        'last_step': found.get('step'),
+        'steps': steps[-1],
+        'verdict': found.get('verdict', NOTHING),
+    }

@@ -1,0 +1,156 @@
+"""`LocalityWorkChain`: how far a force reaches, the bound on what a potential with a cutoff can learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.assess.locality_parameters import LocalityParameters
+from aiida_dpasse.assess.plan_locality import plan_locality, spheres_of
+from aiida_dpasse.assess.tabulate_locality import tabulate_locality
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.validators import check_dynamics_of, validate_structure
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.gather_runs import gather_runs
+from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.runs import Run, Runs
+
+
+def validate_locality(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if what drives, what labels, structure and spheres do not go together."""
+    structure, driver = inputs.get('structure'), inputs.get('driver')
+    if structure is None or driver is None or 'parameters' not in inputs:
+        return None  # their own ports say so
+    if message := validate_labeller({**inputs, 'structures': {'structure': structure}}, port):
+        return message.replace('structures.structure', 'structure')
+    if message := check_dynamics_of('driver', driver, structure, inputs.get('codes') or {}):
+        return message
+    try:
+        spheres_of(LocalityParameters.model_validate(inputs['parameters'].get_dict()), structure)
+    except ValueError as exception:
+        return f'parameters: {exception}.'
+    return None
+
+
+class LocalityWorkChain(DpasseWorkChain):
+    """Hold all atoms within a distance of a centre, run the others, and see how far the force on the centre, by the
+    reference method, still spreads."""
+
+    CODES = ('lmp',)
+    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
+    PARAMETERS = LocalityParameters
+    PROTOCOL = 'locality'
+    CHILDREN = {'label': LabelWorkChain}
+    RUNS_IN_LAMMPS = ('driver',)
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            validator=validate_structure,
+            help='Ordered crystal; what is held stays where it is.',
+        )
+        spec.input(
+            'driver',
+            valid_type=DeepPotentialData,
+            help='Potential that moves what lies beyond a sphere, a checkpoint frozen first; what labels is the '
+            'reference.',
+        )
+        define_labeller(spec)
+        spec.inputs.validator = validate_locality
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.setup,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.label,
+            cls.tabulate,
+        )
+        spec.output(
+            'locality',
+            valid_type=orm.Dict,
+            help='`rows`: spread of the force by distance, meV/A, with its standard error; `runs`: the account of each '
+            'run; `r_cut_A`, the smallest cutoff whose bound is below the tolerance, and the `verdict`.',
+        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='The account of every frame to label.')
+        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
+        exit_code(
+            spec,
+            'ERROR_NO_RUN_FINISHED',
+            message='None of the {count} runs ended well, the first because: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_INCOMPLETE',
+            message='No spread is known at {distances} A: see `runs` of the output `locality`, correct what failed '
+            'there; the other distances are attached.',
+        )
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
+            message='The labelling failed, with what the good labels tell attached: {reason}',
+        )
+
+    def setup(self) -> ExitCode | None:
+        """Draw the centres, make the supercell and queue the run of each distance and centre."""
+        structure = self.inputs.structure
+        self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
+        self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
+        return self.make_cells({'crystal': (structure, self.ctx.plan['supercell'])}, link='supercell')
+
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics around one centre."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cells['crystal'],
+            potentials={'driver': self.runnable(self.inputs.driver)},
+            parameters=self.ctx.plan['md'][run.id],
+        )
+
+    def label(self) -> ExitCode | None:
+        """Label the frames of all runs that ended well, in one labelling."""
+        failed = self.report_failures('md')
+        samples = {run.id: node.outputs.frames for run, node in self.succeeded('md').items()}
+        if not samples:
+            reason = next(iter(failed.values())).exit_message
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=reason)
+        gather = {'call_link_label': 'gather'}
+        self.ctx.samples = gather_runs(self.ctx.plan['spheres'], samples=samples, metadata=gather)
+        inputs = {'frames': self.ctx.samples, **labeller_of(self.inputs), 'parameters': self.ctx.plan['label']}
+        self.run_child('labelling', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
+        return None
+
+    def tabulate(self) -> ExitCode | None:
+        """Attach the table and the labels, also of a labelling that failed, and say what is missing."""
+        node = self.ctx.labelling
+        if 'account' not in node.outputs:
+            return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
+        labelling = {name: node.outputs[name] for name in ('frames', 'account') if name in node.outputs}
+        self.out_many(labelling)
+        plan, metadata = self.ctx.plan, {'call_link_label': 'tabulate'}
+        table = tabulate_locality(plan['spheres'], plan['runs'], self.ctx.samples, **labelling, metadata=metadata)
+        self.out('locality', table)
+        self.report(table['verdict'])
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
+        unknown = [f'{row["distance_A"]:g}' for row in table['rows'] if row['force_spread_meV_A'] is None]
+        return self.exit_codes.ERROR_INCOMPLETE.format(distances=', '.join(unknown)) if unknown else None

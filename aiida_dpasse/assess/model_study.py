@@ -1,0 +1,280 @@
+"""`ModelStudyWorkChain`: which model, how many frames, which labels: by errors and by the dynamics of the ions.
+
+The sweeps of the perspective of Yan, Tang and Zhu (figures 1 to 3): force errors do not determine the diffusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.assess.model_study_parameters import ModelStudyParameters, of_calculator
+from aiida_dpasse.assess.plan_model_study import plan_model_study, study_runs
+from aiida_dpasse.assess.tabulate_model_study import tabulate_model_study
+from aiida_dpasse.assess.validate import ValidateWorkChain, validate_validation
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_structure, validate_labelled
+from aiida_dpasse.calculations.md_ase import check_dynamics
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.draw_frames import draw_frames
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.train.train import training
+
+
+def validate_model_study(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if there is nothing to compare, or data, structures and potentials do not go together."""
+    if 'parameters' not in inputs or inputs.get('test_data') is None:
+        return None
+    settings = ModelStudyParameters.model_validate(inputs['parameters'].get_dict())
+    models = [name for name, training in settings.models.items() if training is not None]
+    data, test = inputs.get('training_data') or {}, inputs['test_data']
+    given = {**(inputs.get('potentials') or {}), **(inputs.get('calculators') or {})}
+    if models and not data:
+        return 'training_data: there is none for the `models`: give labelled frames by name.'
+    if not models and not given:
+        return 'parameters: `models` holds none, and no potential or calculator is given: there is nothing to compare.'
+    for name, frames in data.items():
+        if models and (message := _check_data(name, frames, test, settings)):
+            return message
+    runs = study_runs(settings, {name: frames.frames for name, frames in data.items()})
+    if taken := {run.label for run in runs.select(what='train')} & set(given):
+        return f'potentials, calculators: `{min(taken)}` is the name of a training: choose another.'
+    return _check_given(inputs, settings, port) or _check_dynamics(inputs, settings, port)
+
+
+def _check_data(name: str, frames: FramesData, test: FramesData, settings: ModelStudyParameters) -> str | None:
+    if not frames.labelled:
+        return f'training_data.{name}: the frames have no energies and forces: label them with `dpasse.label` first.'
+    if max(settings.sizes or [0]) > frames.frames:
+        return (
+            f'parameters: `sizes` asks for {max(settings.sizes or [0])} frames and `training_data.{name}` has '
+            f'{frames.frames}: lower it, or give more.'
+        )
+    if both := set(frames.ids()) & set(test.ids()):
+        return (
+            f'test_data: {len(both)} of its frames are in `training_data.{name}` too: test on frames that no training '
+            'sees.'
+        )
+    if missing := sorted(set(test.elements) - set(frames.elements)):
+        return f'test_data: it holds {missing[0]}, which `training_data.{name}` lacks: nothing can be learnt of it.'
+    return None
+
+
+def _check_given(inputs: Any, settings: ModelStudyParameters, port: Any) -> str | None:
+    """Return what the test would object to in potentials and calculators that were handed in."""
+    given = {name: inputs[name] for name in ('codes', 'potentials', 'calculators') if inputs.get(name)}
+    if len(given) == ('codes' in given):
+        return None
+    parameters = orm.Dict(settings.validation.model_dump())
+    return validate_validation({**given, 'test_sets': {'test': inputs['test_data']}, 'parameters': parameters}, port)
+
+
+def _check_dynamics(inputs: Any, settings: ModelStudyParameters, port: Any) -> str | None:
+    structures, codes = inputs.get('structures') or {}, inputs.get('codes') or {}
+    if settings.conductivity is None:
+        return 'structures: `conductivity` is null: set it, or leave them out.' if structures else None
+    if not structures:
+        return 'structures: there is none for `conductivity`: give one, or set it to null.'
+    if 'lmp' not in codes:
+        return 'codes.lmp: `conductivity` asks for dynamics: give LAMMPS, or set it to null.'
+    ion = settings.conductivity.transport.ion
+    for label, structure in structures.items():
+        if message := check_structure(structure):
+            return f'structures.{label}: {message}'
+        if ion not in structure.get_symbols_set():
+            return f'structures.{label}: it holds no {ion}: correct `conductivity.transport.ion` in the parameters.'
+        for name, frames in (inputs.get('training_data') or {}).items():
+            if missing := sorted(structure.get_symbols_set() - set(frames.elements)):
+                return f'structures.{label}: it holds {missing[0]}, which `training_data.{name}` lacks: leave one out.'
+        for name, potential in (inputs.get('potentials') or {}).items():
+            if message := check_dynamics_of(f'potentials.{name}', potential, structure, codes):
+                return message
+    own: Mapping[str, Any] = of_calculator(settings.conductivity)
+    for label in inputs.get('calculators') or {}:
+        if message := check_dynamics({**own['md'], 'temperature': 1.0, 'seed': 1}):
+            return f'calculators.{label}: parameters: `conductivity.md`: {message}'
+    return None
+
+
+class ModelStudyWorkChain(DpasseWorkChain):
+    """Train every model on every set of frames at every size, test all on the same frames, run dynamics with all."""
+
+    CODES = ('dp', 'python')
+    OPTIONAL_CODES = ('lmp', 'torchrun')
+    PARAMETERS = ModelStudyParameters
+    PROTOCOL = 'model_study'
+    RUNS_IN_LAMMPS = ('potentials',)
+    CHILDREN = {'validation': ValidateWorkChain, 'conductivity': ConductivityWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'training_data',
+            valid_type=FramesData,
+            required=False,
+            help='Labelled frames to train on, by name; several, to compare labels.',
+        )
+        spec.input('test_data', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to test on.')
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            required=False,
+            help='Of the dynamics: one structure, or several configurations of its disorder.',
+        )
+        spec.input_namespace(
+            'potentials', valid_type=DeepPotentialData, required=False, help='Potentials to compare with.'
+        )
+        spec.input_namespace(
+            'calculators', valid_type=orm.Dict, required=False, help='ASE calculators to compare with.'
+        )
+        spec.inputs.validator = validate_model_study
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.prepare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.test_potentials,
+            cls.simulate,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.tabulate,
+        )
+        spec.output(
+            'model_study',
+            valid_type=orm.Dict,
+            help='`points`: errors, diffusion and activation energy of every potential; `summary`: over the repeats; '
+            '`enough`: the fewest frames that give the same as the most.',
+        )
+        spec.output_namespace(
+            'potentials',
+            valid_type=DeepPotentialData,
+            help='Frozen, or compressed if their training says so, by the labels of the trainings.',
+        )
+        exit_code(
+            spec,
+            'ERROR_TRAINING_FAILED',
+            message='No training succeeded, the first because {reason} Correct `parameters.models`.',
+        )
+        exit_code(
+            spec,
+            'ERROR_VALIDATION_FAILED',
+            message='The potentials could not be tested, because {reason} They are attached.',
+        )
+        exit_code(
+            spec,
+            'ERROR_INCOMPLETE',
+            message='{count} of the trainings, tests and dynamics failed, the first, `{key}`, because {reason} What '
+            'the others give is attached.',
+        )
+
+    def freeze_checkpoints(self) -> None:
+        """Queue the freezing of the checkpoints, if there are dynamics: the test reads them as they are."""
+        if self.settings.conductivity is not None:
+            super().freeze_checkpoints()
+
+    def prepare(self) -> ExitCode | None:
+        """Draw the frames of every training and queue it."""
+        data = self.namespace('training_data')
+        self.ctx.plan = plan_model_study(
+            self.inputs.parameters, training_data=data, metadata={'call_link_label': 'plan'}
+        )
+        self.ctx.drawn = {}
+        for run in self.runs.select(what='draw'):
+            metadata = {'call_link_label': run.label}
+            self.ctx.drawn[run.id] = draw_frames(
+                data[str(run.data)], self.ctx.plan['frames'][run.id], metadata=metadata
+            )
+        self.enqueue('make_training', self.runs.select(what='train'))
+        return None
+
+    @property
+    def runs(self) -> Runs:
+        """Trainings and draws of the plan."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
+
+    def make_training(self, run: Run) -> Child:
+        """Return one training; all models of a set, a size and a repeat see the same frames."""
+        drawn = self.runs.select(what='draw', data=run.data, size=run.size, replica=run.replica)
+        return training(
+            self,
+            run.label,
+            training_data=self.ctx.drawn[drawn[0].id] if drawn else self.inputs.training_data[run.data],
+            parameters=self.ctx.plan['train'][run.id],
+        )
+
+    def test_potentials(self) -> ExitCode | None:
+        """Test every potential that was trained, and what it is compared with, on the same frames."""
+        failed = self.report_failures('train')
+        trained = {run.label: best_form(node.outputs) for run, node in self.succeeded('train').items()}
+        self.out('potentials', trained)
+        self.ctx.potentials = {**trained, **self.namespace('potentials')}
+        calculators = self.namespace('calculators')
+        if not self.ctx.potentials and not calculators:
+            reason = next(iter(failed.values())).exit_message
+            return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=reason)
+        inputs = {
+            **self.shared(ValidateWorkChain, 'validation'),
+            'parameters': self.ctx.plan['validation'],
+            'test_sets': {'test': self.inputs.test_data},
+            'potentials': self.ctx.potentials,
+            'calculators': calculators,
+        }
+        self.run_child('validation', ValidateWorkChain, inputs)
+        return None
+
+    def simulate(self) -> ExitCode | None:
+        """Queue the dynamics with every potential and calculator."""
+        node = self.ctx.validation
+        if 'report_card' not in node.outputs:
+            return self.failure(node, self.exit_codes.ERROR_VALIDATION_FAILED.format(reason=node.exit_message))
+        if 'conductivity' in self.ctx.plan:
+            repeats = {run.label: run.replica for run in self.runs.select(what='train')}
+            labels = [*sorted(self.ctx.potentials), *sorted(self.namespace('calculators'))]
+            runs = [Run('dynamics', n, potential=label, replica=repeats.get(label)) for n, label in enumerate(labels)]
+            self.enqueue('make_dynamics', runs)
+        return None
+
+    def make_dynamics(self, run: Run) -> Child:
+        """Return the conductivity with one potential or calculator."""
+        inputs = {**self.shared(ConductivityWorkChain, run.label), 'structures': self.namespace('structures')}
+        label = str(run.potential)
+        if label in self.ctx.potentials:
+            inputs['potential'] = self.runnable(self.ctx.potentials[label])
+            inputs['parameters'] = self.ctx.plan['conductivity'][f'repeat_{run.replica or 0}']
+        else:
+            inputs['calculator'] = self.inputs.calculators[label]
+            inputs['parameters'] = self.ctx.plan['calculator']
+        return ConductivityWorkChain, inputs
+
+    def tabulate(self) -> ExitCode | None:
+        """Attach the table, and say what is missing from it."""
+        dynamics, validation = self.ended('dynamics'), self.ctx.validation
+        found = {
+            name: {str(run.potential): node.outputs[name] for run, node in dynamics.items() if name in node.outputs}
+            for name in ('transport', 'arrhenius')
+        }
+        card, metadata = validation.outputs.report_card, {'call_link_label': 'tabulate'}
+        self.out('model_study', tabulate_model_study(self.ctx.plan['runs'], card, **found, metadata=metadata))
+        # An undetermined conductivity is an answer; none at all is not.
+        lost = {run.label: node for run, node in self.failed('train').items()}
+        lost |= {} if validation.is_finished_ok else {'validation': validation}
+        lost |= {run.label: node for run, node in dynamics.items() if 'transport' not in node.outputs}
+        if not lost:
+            return None
+        key, node = next(iter(lost.items()))
+        return self.exit_codes.ERROR_INCOMPLETE.format(count=len(lost), key=key, reason=node.exit_message)

@@ -1,0 +1,62 @@
+"""Settings of a model study."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from aiida_dpasse.assess.validate_parameters import ValidateParameters
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.train import TrainParameters
+
+
+class ModelStudyParameters(Parameters):
+    """Every model is trained on every set of data at every size, so many times."""
+
+    models: dict[str, TrainParameters | None] = Field(
+        description='Trainings from scratch by name, for example one for each architecture; null leaves one out.'
+    )
+    sizes: list[PositiveInt] | None = Field(
+        default=None, min_length=1, description='Numbers of frames to train on; null takes all that there are.'
+    )
+    repeats: int = Field(gt=0, description='Trainings of each kind, with frames and weights drawn anew.')
+    choice: Literal['random', 'diverse'] = Field(
+        default='random', description='How frames are drawn: at random, or the farthest from each other.'
+    )
+    epochs: float | None = Field(
+        default=None,
+        gt=0,
+        description='How often a training sees each of its frames; null keeps `numb_steps` whatever the size.',
+    )
+    validation: ValidateParameters = Field(description='The test of all potentials.')
+    conductivity: ConductivityParameters | None = Field(
+        default=None, description='Dynamics of `structures` with every potential; null compares errors only.'
+    )
+    seed: int = Field(ge=0, description='Seed of every random choice.')
+
+    @model_validator(mode='after')
+    def _possible(self) -> ModelStudyParameters:
+        for name, training in self.models.items():
+            if training is not None and training.finetune is not None:
+                raise ValueError(f'`models.{name}.finetune` should be null: what is compared starts from nothing')
+            if training is not None and training.early_stop is not None:
+                raise ValueError(f'`models.{name}.early_stop` should be null: every training is as long as it is told')
+        if self.sizes is not None and len(set(self.sizes)) < len(self.sizes):
+            raise ValueError('`sizes` should name each number once')
+        return self
+
+
+def of_calculator(settings: ConductivityParameters) -> dict[str, Any]:
+    """Return the settings of the dynamics with an ASE calculator, which runs at constant volume, samples nothing and
+    cannot be carried on."""
+    given = settings.model_dump()
+    md = {**given['md']}
+    for name in ('sample_interval', 'deviation_interval'):
+        md.pop(name, None)
+    if md.get('ensemble') == 'npt':
+        md['ensemble'] = 'nvt'
+    if (md.get('equilibration') or {}).get('ensemble') == 'npt':
+        md['equilibration'] = {**md['equilibration'], 'ensemble': 'nvt'}
+    return {**given, 'md': md, 'precision': None, 'trust': None}

@@ -1,0 +1,106 @@
+"""Turn the parameters of a locality test into the atoms that are held, the runs and the labelling."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.assess.locality_parameters import LocalityParameters
+from aiida_dpasse.frames.make_supercell import supercell_of
+from aiida_dpasse.landscape.locality import held_atoms, smallest_image_distance
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_locality(parameters: orm.Dict, structure: orm.StructureData) -> dict[str, Any]:
+    """Return ``runs``, one for each distance (``size``, its number) and centre (``replica``); by their ids the
+    parameters of each, ``md``; ``supercell``; ``label``; and ``spheres``.
+
+    ``spheres`` holds under ``runs``, by the id of each run, the ``distance`` in A, the ``centre`` (its site in the
+    supercell), the ``atom`` that it is in frames, whose atoms are sorted by element, and the numbers of atoms that are
+    ``held`` and ``mobile``; how many ``frames`` are asked of each run, all after ``start``; the ``force_tolerance``.
+
+    :raises ValueError: as :func:`spheres_of`.
+    """
+    settings = LocalityParameters.model_validate(parameters.get_dict())
+    spheres = spheres_of(settings, structure)
+    common = {
+        **settings.md,
+        'temperature': settings.temperature,
+        'steps': settings.steps,
+        'sample_interval': settings.steps // settings.frames,
+    }
+    dynamics = {
+        run.id: {**common, 'fixed': sphere.pop('sites'), 'seed': derive_seed(settings.seed, 'md', run.number)}
+        for run, sphere in spheres.items()
+    }
+    found = {
+        'runs': {run.id: sphere for run, sphere in spheres.items()},
+        'frames': settings.frames,
+        'start': (settings.md.get('equilibration') or {}).get('steps', 0),
+        'force_tolerance': settings.force_tolerance,
+    }
+    return {
+        'runs': orm.Dict(Runs(spheres).to_dict()),
+        'md': {key: orm.Dict(value) for key, value in dynamics.items()},
+        'supercell': orm.Dict({'supercell': cell_size(settings)}),
+        'label': orm.Dict(settings.label.model_dump()),
+        'spheres': orm.Dict(found),
+    }
+
+
+def cell_size(settings: LocalityParameters) -> Any:
+    """Return the supercell that is asked for, by default the smallest that holds the largest sphere."""
+    return smallest_image_distance(settings.distances) if settings.supercell is None else settings.supercell
+
+
+def spheres_of(settings: LocalityParameters, structure: orm.StructureData) -> dict[Run, dict[str, Any]]:
+    """Return the spheres, by their run, with the ``sites`` that each holds.
+
+    :raises ValueError: if the centres are not there, a sphere reaches its own image, or it leaves nothing to move.
+    """
+    sites = draw_centres(structure, settings.centre, settings.centres, settings.seed)
+    crystal = supercell_of(structure, cell_size(settings))
+    # A supercell groups the copies of each site together, and they are all alike: the first stands for them.
+    copies = len(crystal) // len(structure.sites)
+    order = np.argsort([site.specie.symbol for site in crystal], kind='stable')
+    found = {}
+    pairs = product(enumerate(sorted(settings.distances)), enumerate(sites))
+    for number, ((d, distance), (c, site)) in enumerate(pairs):
+        centre = site * copies
+        held = held_atoms(crystal.lattice.matrix, crystal.cart_coords, centre, distance)
+        found[Run('md', number, size=d, replica=c)] = {
+            'distance': distance,
+            'centre': centre,
+            'element': crystal[centre].specie.symbol,
+            'atom': int(np.flatnonzero(order == centre)[0]),
+            'held': len(held),
+            'mobile': len(crystal) - len(held),
+            'sites': held.tolist(),
+        }
+    return found
+
+
+def draw_centres(structure: orm.StructureData, centre: str | int, number: int, seed: int) -> list[int]:
+    """Return the sites of ``structure`` that are centres: ``number`` of those of an element, drawn, or the one named.
+
+    :raises ValueError: if there are not so many.
+    """
+    symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
+    if isinstance(centre, int):
+        if centre >= len(symbols):
+            raise ValueError(f'`centre` names site {centre}, and the last of the structure is {len(symbols) - 1}')
+        return [centre]
+    sites = [index for index, symbol in enumerate(symbols) if symbol == centre]
+    if len(sites) < number:
+        raise ValueError(
+            f'`centres` asks for {number} sites of {centre} and the structure has {len(sites)}: lower it, or correct '
+            '`centre`'
+        )
+    rng = np.random.default_rng(derive_seed(seed, 'centres'))
+    return sorted(int(site) for site in rng.choice(sites, size=number, replace=False))

@@ -1,0 +1,118 @@
+"""Tabulate the spread of the force on the centres by distance, and account for every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+from numpy.typing import NDArray
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.landscape.locality import MILLI, Spread, force_spread, judge, pool
+from aiida_dpasse.runs import Runs
+
+#: State of a frame that no labelling names.
+UNNAMED = 'the labelling does not name it'
+NOT_RUN = 'the molecular dynamics ended with an error, see the process called by this label'
+
+
+@calcfunction
+def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **labelling: orm.Data) -> orm.Dict:
+    """Return ``rows`` by distance, ``runs`` by distance and centre, with their records,
+    ``force_tolerance_meV_A``, the smallest cutoff ``r_cut_A`` whose bound is below it (null if there is none), and the
+    ``verdict``.
+
+    Of each run ``requested`` = ``labelled`` + the numbers of ``rejected`` and ``failed`` + ``not_sampled``.
+
+    :param spheres: see `plan_locality`.
+    :param runs: the record of each run, by its id.
+    :param samples: the frames of the runs that ended well, see `gather_runs`.
+    :param labelling: ``frames``, those with labels, if there are any, and the ``account`` of all.
+    """
+    plan = spheres.get_dict()
+    found = labelling.get('frames')
+    forces = _forces(found) if isinstance(found, FramesData) else {}
+    account = labelling['account'].get_dict()
+    told = {entry['id']: (state, entry['reason']) for state in ('rejected', 'failed') for entry in account[state]}
+    rows_of_runs: list[dict[str, Any]] = []
+    spreads = {}
+    sampled = _sampled(samples)
+    for key, record in Runs.from_dict(runs.get_dict()).items():
+        sphere, ids = plan['runs'][key], sampled.get(source_of(key), [])
+        labelled = [forces[identity][sphere['atom']] for identity in ids if identity in forces]
+        states = {identity: told.get(identity, ('failed', UNNAMED)) for identity in ids if identity not in forces}
+        missing = plan['frames'] - len(ids)
+        run: dict[str, Any] = {
+            'run': key,
+            **record.to_dict(),
+            'distance_A': sphere['distance'],
+            **{name: sphere[name] for name in ('centre', 'element')},
+            **{f'{name}_atoms': sphere[name] for name in ('held', 'mobile')},
+            'requested': plan['frames'],
+            'labelled': len(labelled),
+            'not_sampled': missing,
+            'reason': None if ids else NOT_RUN,
+        }
+        for state in ('rejected', 'failed'):
+            run[state] = [{'id': name, 'reason': reason} for name, (kind, reason) in states.items() if kind == state]
+        if len(labelled) > 1:
+            spreads[key] = force_spread(labelled)
+        rows_of_runs.append({**run, **_numbers(spreads.get(key))})
+    distances = sorted({run['distance_A'] for run in rows_of_runs})
+    rows = [_row(distance, rows_of_runs, spreads) for distance in distances]
+    radius, verdict = judge(rows, plan['force_tolerance'])
+    if lost := sum(run['requested'] - run['labelled'] for run in rows_of_runs):
+        verdict += f' Of {sum(run["requested"] for run in rows_of_runs)} frames {lost} have no label, see `runs`.'
+    content = {'force_tolerance_meV_A': plan['force_tolerance'], 'r_cut_A': radius, 'verdict': verdict}
+    return orm.Dict({'rows': rows, 'runs': rows_of_runs, **content})
+
+
+def _forces(frames: FramesData) -> dict[str, NDArray[np.float64]]:
+    """Return the forces (atoms, 3) of each frame by its id."""
+    return {
+        str(identity): values
+        for item in frames.sets()
+        if item.forces is not None
+        for identity, values in zip(item.ids, item.forces, strict=True)
+    }
+
+
+def _sampled(samples: FramesData) -> dict[str, list[str]]:
+    """Return by their source the ids of the frames of each run, in the order of time."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for item in samples.sets():
+        for source, step, identity in zip(item.sources, item.steps, item.ids, strict=True):
+            found.setdefault(str(source), []).append((int(step), str(identity)))
+    return {key: [identity for _, identity in sorted(frames)] for key, frames in found.items()}
+
+
+def _numbers(spread: Spread | None) -> dict[str, Any]:
+    if spread is None:
+        names = ('force_spread_meV_A', 'force_spread_error_meV_A', 'component_spread_meV_A', 'independent_frames')
+        return dict.fromkeys(names)
+    return {
+        'force_spread_meV_A': MILLI * spread.rms,
+        'force_spread_error_meV_A': MILLI * spread.rms_error,
+        'component_spread_meV_A': [MILLI * float(value) for value in np.sqrt(spread.variance)],
+        'independent_frames': spread.independent,
+    }
+
+
+def _row(distance: float, runs: list[dict[str, Any]], spreads: Mapping[str, Spread]) -> dict[str, Any]:
+    """Return the row of one distance: all its centres together, those with one labelled frame or none left out."""
+    of_distance = [run for run in runs if run['distance_A'] == distance]
+    known = [spreads[run['run']] for run in of_distance if run['run'] in spreads]
+    return {
+        'distance_A': distance,
+        'r_cut_A': distance / 2,
+        **_numbers(pool(known) if known else None),
+        'frames': sum(spread.frames for spread in known),
+        'centres': len(known),
+        # Centres differ in their surroundings: the fewest.
+        'mobile_atoms': min(run['mobile_atoms'] for run in of_distance),
+        'held_atoms': max(run['held_atoms'] for run in of_distance),
+    }

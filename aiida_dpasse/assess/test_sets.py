@@ -1,0 +1,199 @@
+"""`TestSetsWorkChain`: labelled frames near equilibrium and along a heating, to test potentials on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.assess.account_test_sets import account_test_sets
+from aiida_dpasse.assess.plan_test_sets import plan_test_sets
+from aiida_dpasse.assess.sample_runs import sample_runs
+from aiida_dpasse.assess.test_sets_parameters import PARTS, TestSetsParameters, runs_of
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.validators import check_dynamics_of, validate_structures
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.runs import Run, Runs
+
+#: The potential that labels has a name of its own: another one drives the dynamics.
+TEACHER = 'teacher'
+
+
+def validate_test_sets(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if potential, structures, labeller and parameters do not go together."""
+    potential = inputs.get('potential')
+    if potential is not None and 'parameters' in inputs:
+        settings = TestSetsParameters.model_validate(inputs['parameters'].get_dict())
+        for structure in (inputs.get('structures') or {}).values():
+            for run in runs_of(settings.model_dump()).values():
+                if message := check_dynamics_of('potential', potential, structure, inputs.get('codes') or {}, run):
+                    return message
+    return validate_labeller(inputs, port, teacher=TEACHER)
+
+
+class TestSetsWorkChain(DpasseWorkChain):
+    """Run the potential from each crystal, cold for a moment and heated linearly; label what it came by."""
+
+    #: No class of tests, whatever its name says to pytest.
+    __test__ = False
+    CODES = ('lmp',)
+    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
+    PARAMETERS = TestSetsParameters
+    PROTOCOL = 'test_sets'
+    CHILDREN = {'label': LabelWorkChain}
+    RUNS_IN_LAMMPS = ('potential',)
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help='Ordered crystals, by label, from which the runs start.',
+        )
+        spec.input(
+            'potential',
+            valid_type=DeepPotentialData,
+            help='Potential whose dynamics is sampled; a checkpoint is frozen first, by the code `dp`.',
+        )
+        define_labeller(spec, TEACHER)
+        spec.inputs.validator = validate_test_sets
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.prepare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.sample,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.results,
+        )
+        spec.output(
+            'near_equilibrium',
+            valid_type=FramesData,
+            required=False,
+            help='Labelled frames of the cold runs, with their steps; the source of a frame names its run.',
+        )
+        spec.output('heating', valid_type=FramesData, required=False, help='The same of the heated runs.')
+        spec.output(
+            'temperatures',
+            valid_type=orm.Dict,
+            help='At what temperatures the frames of each set were taken: the parameter of `dpasse.validate`.',
+        )
+        spec.output(
+            'account',
+            valid_type=orm.Dict,
+            help='`frames`, every planned one with its run, step, temperature and state; `requested`, `admitted`, '
+            '`rejected`, `failed` with reasons, `objections`; `runs`, how far each came.',
+        )
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        exit_code(
+            spec,
+            'ERROR_NO_FRAME_SAMPLED',
+            message='No run of `{part}` came to a frame, the first because {reason} Shorten `md.timestep`, or give a '
+            'potential that was trained further; what there is of the other set is attached.',
+        )
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
+            message='The labelling of `{part}` failed, with the good labels attached: {reason}',
+        )
+
+    def prepare(self) -> ExitCode | None:
+        """Plan the runs, make the supercells and queue the runs."""
+        structures = self.namespace('structures')
+        self.ctx.plan = plan_test_sets(
+            self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
+        )
+        self.ctx.samples = {}
+        self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
+        size = self.ctx.plan['supercell']
+        return self.make_cells({label: (structure, size) for label, structure in structures.items()})
+
+    @property
+    def parts(self) -> list[str]:
+        """The test sets that are asked for."""
+        return [part for part in PARTS if part in self.ctx.plan['sample']['lines']]
+
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one run."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cells[run.structure],
+            potentials={'potential': self.runnable(self.inputs.potential)},
+            parameters=self.ctx.plan['md'][run.id],
+        )
+
+    def sample(self) -> None:
+        """Take the frames of each part, those before an early end included, and queue their labelling."""
+        for run, node in self.failed('md').items():
+            done = node.outputs.results['step'] if 'results' in node.outputs else 'no step'
+            self.report(
+                f'{run.label}<{node.pk}> ended at {done}, with exit code {node.exit_status}: {node.exit_message}'
+            )
+        plan = self.ctx.plan
+        for part in self.parts:
+            ended = self.ended('md', data=part).items()
+            samples = {run.id: node.outputs.frames for run, node in ended if self.came_to_a_frame(run, node)}
+            if samples:
+                metadata = {'call_link_label': f'sample_{part}'}
+                self.ctx.samples[part] = sample_runs(plan['sample'], plan['runs'], samples=samples, metadata=metadata)
+        self.enqueue('make_labels', [Run('label', number, data=part) for number, part in enumerate(self.ctx.samples)])
+
+    def came_to_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
+        """Whether a run came to the step of its first frame."""
+        first = self.ctx.plan['sample']['steps'][run.id][0]
+        return 'frames' in node.outputs and any(int(item.steps.max()) >= first for item in node.outputs.frames.sets())
+
+    def make_labels(self, run: Run) -> Child:
+        """Return the labelling of one part."""
+        return LabelWorkChain, {
+            **labeller_of(self.inputs, TEACHER),
+            'frames': self.ctx.samples[run.data],
+            'parameters': self.ctx.plan['label'],
+            **self.shared(LabelWorkChain, run.label),
+        }
+
+    def results(self) -> ExitCode | None:
+        """Attach the sets, their temperatures and the account of all frames; say what failed."""
+        runs, labels = self.ended('md'), {str(run.data): node for run, node in self.ended('label').items()}
+        for part, node in labels.items():
+            if 'frames' in node.outputs:
+                self.out(part, node.outputs.frames)
+        found = account_test_sets(
+            self.ctx.plan['sample'],
+            self.ctx.plan['runs'],
+            samples=dict(self.ctx.samples),
+            results={run.id: node.outputs.results for run, node in runs.items() if 'results' in node.outputs},
+            accounts={part: node.outputs.account for part, node in labels.items() if 'account' in node.outputs},
+            metadata={'call_link_label': 'account'},
+        )
+        self.out_many(found)
+        for part, node in labels.items():
+            if not node.is_finished_ok:
+                code = self.exit_codes.ERROR_LABEL_FAILED.format(part=part, reason=node.exit_message)
+                return self.failure(node, code)
+        for part in self.parts:
+            if part not in labels:
+                first = next(iter(self.ended('md', data=part).values()))
+                code = self.exit_codes.ERROR_NO_FRAME_SAMPLED.format(part=part, reason=first.exit_message)
+                return self.failure(first, code)
+        return None

@@ -1,0 +1,318 @@
+"""`ValidateWorkChain`: the report card of one or several potentials, universal ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.assess.map_descriptors import map_descriptors
+from aiida_dpasse.assess.plan_validate import plan_validate
+from aiida_dpasse.assess.sample_map import LEARNT, sample_map
+from aiida_dpasse.assess.tabulate_structures import tabulate_structures
+from aiida_dpasse.assess.tabulate_validation import tabulate_validation
+from aiida_dpasse.assess.validate_parameters import HeatingParameters, ValidateParameters
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.validators import check_structure
+from aiida_dpasse.calculations.evaluate import validate_inputs
+from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.frames_from_structures import frames_from_structures
+from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.runs import Run, Runs
+
+
+def validate_validation(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if potentials, test sets and parameters do not go together."""
+    if 'parameters' not in inputs:
+        return None
+    potentials, calculators = inputs.get('potentials') or {}, inputs.get('calculators') or {}
+    sets, settings = inputs.get('test_sets') or {}, ValidateParameters.model_validate(inputs['parameters'].get_dict())
+    if not potentials and not calculators:
+        return 'potentials, calculators: there is none: give one at least.'
+    if twice := sorted(set(potentials) & set(calculators)):
+        return f'calculators: the name `{twice[0]}` is that of a potential too: choose another.'
+    if not sets:
+        return 'test_sets: there is none: give labelled frames by name.'
+    for label, calculator in calculators.items():
+        if message := validate_calculator(calculator, port):
+            return f'calculators.{label}: {message}'
+    for name, frames in sets.items():
+        if not frames.labelled:
+            return f'test_sets.{name}: the frames have no energies and forces: label them with `dpasse.label` first.'
+    if unknown := sorted(set(settings.heads) - set(potentials)):
+        return f'parameters: `heads` names `{unknown[0]}`, which is no potential that was given.'
+    by = None if settings.descriptors is None else settings.descriptors.potential
+    learnt = inputs.get('training_data')
+    if by is not None and by not in potentials:
+        return f'parameters: `descriptors.potential` names `{by}`, which is no potential that was given.'
+    if learnt is not None and settings.descriptors is None:
+        return 'training_data: it is for the map of descriptors: set `descriptors`, or leave it out.'
+    for name, node in sets.items():
+        for label, potential in potentials.items():
+            if message := _objection(inputs, label, potential, node, settings.heads):
+                return f'{message} (test_sets.{name})'
+    both = by is not None and learnt is not None
+    if both and (message := _objection(inputs, str(by), potentials[by], learnt, settings.heads)):
+        return f'{message} (training_data)'
+    structures = inputs.get('structures') or {}
+    return _check_structures(settings, structures, potentials) or _check_temperatures(settings, sets)
+
+
+def _objection(inputs: Any, label: str, potential: Any, frames: Any, heads: Mapping[str, str]) -> str | None:
+    """Return what `dpasse.evaluate` would object to, before anything is submitted."""
+    own = {'heads': {label: heads[label]}} if label in heads else {}
+    given = {'frames': frames, 'potentials': {label: potential}, 'parameters': orm.Dict(own)}
+    if 'python' in (inputs.get('codes') or {}):
+        given['code'] = inputs['codes']['python']
+    return validate_inputs(given, None)
+
+
+def _check_structures(
+    settings: ValidateParameters, structures: Mapping[str, Any], potentials: Mapping[str, Any]
+) -> str | None:
+    if unknown := sorted(set(settings.decomposition) - set(structures)):
+        return f'parameters: `decomposition` names `{unknown[0]}`, which is no structure that was given.'
+    for name, structure in structures.items():
+        if message := check_structure(structure):
+            return f'structures.{name}: {message}'
+    for label, potential in potentials.items() if structures else ():
+        if potential.heads:
+            return f'structures: nothing can be relaxed with `{label}`, which has several heads: freeze one of them.'
+        for name, structure in structures.items():
+            message = potential.check_elements(sorted(structure.get_symbols_set()), f'the structure `{name}`')
+            if message:
+                return f'potentials.{label}: {message}'
+    return None
+
+
+def _check_temperatures(settings: ValidateParameters, sets: Mapping[str, FramesData]) -> str | None:
+    for name, given in settings.temperatures.items():
+        if name not in sets:
+            return f'parameters: `temperatures` names `{name}`, which is no test set that was given.'
+        if not isinstance(given, HeatingParameters):
+            if len(given) != sets[name].frames:
+                return (
+                    f'parameters: `temperatures.{name}` holds {len(given)} numbers for {sets[name].frames} frames: '
+                    'give one for each.'
+                )
+        elif min(int(np.min(item.steps)) for item in sets[name].sets()) < 0:
+            return (
+                f'parameters: `temperatures.{name}` is a heating, and frames of that set have no MD step: give one '
+                'temperature for each frame.'
+            )
+    return None
+
+
+class ValidateWorkChain(DpasseWorkChain):
+    """Test every potential and every calculator on every test set; tabulate the errors, and map the frames."""
+
+    CODES = ('python',)
+    PARAMETERS = ValidateParameters
+    PROTOCOL = 'validate'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'potentials',
+            valid_type=DeepPotentialData,
+            dynamic=True,
+            required=False,
+            help='Potentials by label: frozen, compressed or checkpoints.',
+        )
+        spec.input_namespace(
+            'calculators',
+            valid_type=orm.Dict,
+            dynamic=True,
+            required=False,
+            help="ASE calculators by label: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+        )
+        spec.input_namespace(
+            'test_sets', valid_type=FramesData, dynamic=True, help='Labelled frames by name, that no potential saw.'
+        )
+        spec.input(
+            'training_data',
+            valid_type=FramesData,
+            required=False,
+            help='What the potentials learnt from, shown in the map of descriptors beside the test sets.',
+        )
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            dynamic=True,
+            required=False,
+            help='Crystals as the reference has them: every potential relaxes them and is compared.',
+        )
+        spec.inputs.validator = validate_validation
+        spec.outline(
+            cls.prepare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.tabulate,
+            cls.compare_structures,
+            cls.draw_map,
+            cls.judge,
+        )
+        spec.output(
+            'report_card',
+            valid_type=orm.Dict,
+            help='`tests`, one for each potential and test set: errors overall, `per_formula`, `per_element` and '
+            '`per_temperature`, and the account of every frame.',
+        )
+        spec.output(
+            'parity',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='Points to draw: reference and prediction, by test.',
+        )
+        spec.output(
+            'structures',
+            valid_type=orm.Dict,
+            required=False,
+            help='`rows`, one for each potential and structure: lattice, volume, energy and energy of decomposition.',
+        )
+        spec.output(
+            'descriptor_map',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='The frames in a plane: `test_<set>` and `training_data` (n, 2); for `pca`, `explained_variance`.',
+        )
+        exit_code(
+            spec, 'ERROR_NO_TEST_FINISHED', message='No test gave a prediction, the first, `{key}`, because {reason}'
+        )
+        exit_code(
+            spec,
+            'ERROR_TESTS_FAILED',
+            message='{count} of {total} tests failed, the first, `{key}`, because {reason} The others are attached: '
+            'correct the inputs, or leave that potential out.',
+        )
+        exit_code(
+            spec,
+            'ERROR_NO_MAP',
+            message='The descriptors could not be found: {reason} The errors are attached: set `descriptors.potential` '
+            'to null to describe the frames without a potential.',
+        )
+
+    def prepare(self) -> None:
+        """Plan the tests and queue them."""
+        given = ('potentials', 'calculators', 'test_sets', 'structures')
+        namespaces = {name: self.namespace(name) for name in given}
+        self.ctx.plan = plan_validate(self.inputs.parameters, **namespaces, metadata={'call_link_label': 'plan'})
+        runs = self.runs
+        self.enqueue('make_test', [*runs.select(what='evaluate'), *runs.select(what='label')])
+        if 'relax' in self.ctx.plan:
+            metadata = {'call_link_label': 'crystals'}
+            self.ctx.crystals = frames_from_structures(structures=namespaces['structures'], metadata=metadata)
+            self.enqueue('make_relaxation', runs.select(what='relax'))
+        if 'map' in self.ctx.plan:
+            learnt = {LEARNT: self.inputs.training_data} if 'training_data' in self.inputs else {}
+            sets, metadata = namespaces['test_sets'], {'call_link_label': 'sample_map'}
+            self.ctx.shown = sample_map(self.ctx.plan['map'], test_sets=sets, learnt=learnt, metadata=metadata)
+        self.enqueue('make_description', runs.select(what='describe'))
+
+    @property
+    def runs(self) -> Runs:
+        """All children of the plan."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
+
+    def make_test(self, run: Run) -> Child:
+        """Return the evaluation of a potential, or the labelling by a calculator."""
+        frames = self.inputs.test_sets[run.data]
+        if run.what == 'evaluate':
+            return self.evaluation(run, frames, self.ctx.plan['evaluate'][run.id])
+        return self.labelling(run, frames, self.ctx.plan['label'])
+
+    def make_relaxation(self, run: Run) -> Child:
+        """Return the relaxation of all structures with one potential or calculator."""
+        return self.labelling(run, self.ctx.crystals, self.ctx.plan['relax'])
+
+    def make_description(self, run: Run) -> Child:
+        """Return the evaluation of the frames of the map, with descriptors."""
+        return self.evaluation(run, self.ctx.shown, self.ctx.plan['describe'])
+
+    def evaluation(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
+        """Return the evaluation of a potential over ``frames``."""
+        return self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            run.label,
+            code=self.inputs.codes.python,
+            potentials={run.potential: self.inputs.potentials[run.potential]},
+            frames=frames,
+            parameters=parameters,
+        )
+
+    def labelling(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
+        """Return the labelling of ``frames`` by a potential or calculator."""
+        potentials = self.namespace('potentials')
+        if run.potential in potentials:
+            labeller = {'potential': potentials[run.potential]}
+        else:
+            labeller = {'calculator': self.inputs.calculators[run.potential]}
+        shared = {**self.shared(LabelWorkChain, run.label), 'codes': {'python': self.inputs.codes.python}}
+        return LabelWorkChain, {**labeller, 'frames': frames, 'parameters': parameters, **shared}
+
+    def outputs_of(self, what: str, name: str) -> dict[str, orm.Data]:
+        """Return an output of all children of a kind that have it, by their ids."""
+        return {run.id: node.outputs[name] for run, node in self.ended(what).items() if name in node.outputs}
+
+    def tabulate(self) -> None:
+        """Bring predictions and labels together."""
+        self.ctx.found = tabulate_validation(
+            self.ctx.plan['table'],
+            self.ctx.plan['runs'],
+            test_sets=self.namespace('test_sets'),
+            predictions=self.outputs_of('evaluate', 'predictions'),
+            labels=self.outputs_of('label', 'frames'),
+            accounts=self.outputs_of('label', 'account'),
+            metadata={'call_link_label': 'tabulate'},
+        )
+        self.out_many(self.ctx.found)
+
+    def compare_structures(self) -> None:
+        """Compare the relaxed crystals with those given; one that did not relax is named with its reason."""
+        if 'structures' not in self.ctx.plan:
+            return
+        found = tabulate_structures(
+            self.ctx.plan['structures'],
+            self.ctx.plan['runs'],
+            self.ctx.crystals,
+            frames=self.outputs_of('relax', 'frames'),
+            accounts=self.outputs_of('relax', 'account'),
+            metadata={'call_link_label': 'compare'},
+        )
+        self.out('structures', found)
+
+    def draw_map(self) -> None:
+        """Lay the frames out in a plane, unless their descriptors are missing."""
+        if 'map' not in self.ctx.plan or self.failed('describe'):
+            return
+        nodes = list(self.succeeded('describe').values())
+        described = {'descriptors': nodes[0].outputs.descriptors} if nodes else {}
+        node = map_descriptors(self.ctx.plan['map'], self.ctx.shown, **described, metadata={'call_link_label': 'map'})
+        self.out('descriptor_map', node)
+
+    def judge(self) -> ExitCode | None:
+        """Say which tests failed."""
+        found, tests = self.ctx.found, self.ctx.found['report_card']['tests']
+        lost = [self.runs[test['key']] for test in tests if not test['admitted']]
+        if lost:
+            node = self.ctx.done[lost[0].id]
+            told = {'key': lost[0].label, 'reason': node.exit_message}
+            if 'parity' not in found:
+                return self.failure(node, self.exit_codes.ERROR_NO_TEST_FINISHED.format(**told))
+            counts = {'count': len(lost), 'total': len(tests)}
+            return self.failure(node, self.exit_codes.ERROR_TESTS_FAILED.format(**told, **counts))
+        for node in self.failed('describe').values():
+            return self.failure(node, self.exit_codes.ERROR_NO_MAP.format(reason=node.exit_message))
+        return None

@@ -1,0 +1,1 @@
+"""Errors, report cards, criteria of acceptance and speed."""

@@ -1,0 +1,1 @@
+"""What all chains share: submission, restarts, protocols and checks of inputs."""

@@ -1,0 +1,78 @@
+"""Reading protocols: the physics of a work chain as YAML, merged with its children's and the user's overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import yaml
+
+from aiida_dpasse.merging import merge
+
+PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
+DEFAULT_PROTOCOL = 'moderate'
+
+
+#: Scheduler options for kinds of computers, a file each.
+MACHINES = files('aiida_dpasse.base') / 'machines'
+
+
+def protocol_file(chain: str) -> Traversable:
+    """Return the YAML of a chain, which lies beside it: ``distill/acceptance.yaml``."""
+    rooms = [room for room in files('aiida_dpasse').iterdir() if room.is_dir()]
+    [path] = [path for room in rooms if (path := room / f'{chain}.yaml').is_file()]
+    return path
+
+
+@lru_cache
+def _protocols(chain: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(protocol_file(chain).read_text()))
+
+
+def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
+    """Return the protocol ``name`` of ``chain``.
+
+    :raises ValueError: if there is no such protocol.
+    """
+    name = name or DEFAULT_PROTOCOL
+    content = _protocols(chain)
+    if name not in content['protocols']:
+        raise ValueError(f'There is no protocol `{name}`: choose one of {", ".join(content["protocols"])}.')
+    return deepcopy(merge(content.get('default', {}), content['protocols'][name]))
+
+
+def expand_presets(tree: Any) -> Any:
+    """Replace every mapping with a ``preset`` by that training preset of ``train.yaml``, the rest laid over it.
+
+    :raises ValueError: if there is no such preset.
+    """
+    if not isinstance(tree, Mapping):
+        return tree
+    if 'preset' in tree:
+        presets = _protocols('train')['presets']
+        name = tree['preset']
+        if name not in presets:
+            raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')
+        rest = {key: value for key, value in tree.items() if key != 'preset'}
+        # Merged first, so that an override can name another preset for a part of this one.
+        return expand_presets(merge(presets[name], rest))
+    return {key: expand_presets(value) for key, value in tree.items()}
+
+
+def machine(preset: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return scheduler options by program from a preset's name, or the mapping given.
+
+    :raises ValueError: if there is no such preset.
+    """
+    if preset is None:
+        return {}
+    if isinstance(preset, Mapping):
+        return dict(preset)
+    known = sorted(path.name.removesuffix('.yaml') for path in MACHINES.iterdir())
+    if preset not in known:
+        raise ValueError(f'There is no machine preset `{preset}`: choose one of {", ".join(known)} or give a mapping.')
+    return dict(yaml.safe_load((MACHINES / f'{preset}.yaml').read_text()))

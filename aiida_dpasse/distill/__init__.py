@@ -1,0 +1,1 @@
+"""Distillation and the acceptance of a student."""

@@ -1,0 +1,201 @@
+"""`AcceptanceWorkChain`: may a fast potential replace the slow one that taught it?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.reasons import reason_of
+from aiida_dpasse.base.validators import check_ion, check_same_computer, validate_labelled, validate_structures
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
+from aiida_dpasse.distill.judge_student import judge_student
+from aiida_dpasse.distill.plan_acceptance import POTENTIALS, plan_acceptance
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.runs import Run, Runs
+
+
+def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if potentials and structures do not go together, or a limit has nothing to be tested on."""
+    structures = inputs.get('structures', {})
+    for name in POTENTIALS:
+        if name not in inputs:
+            continue
+        for label, structure in structures.items():
+            symbols = sorted(structure.get_symbols_set())
+            if message := inputs[name].check_elements(symbols, f'the structure `{label}`'):
+                return f'{name}: {message}'
+    if 'parameters' not in inputs:
+        return None
+    settings = AcceptanceParameters.model_validate(inputs['parameters'].get_dict())
+    asked = [key for key in ('force_mae', 'energy_mae') if getattr(settings.limits, key) is not None]
+    if asked and 'frames' not in inputs:
+        return f'frames: `limits.{asked[0]}` asks for frames with labels of the teacher: give some, or set it to null.'
+    if settings.conductivity is not None:
+        ion = settings.conductivity.transport.ion
+        return check_same_computer(inputs) or check_ion(structures, ion)
+    return None
+
+
+class AcceptanceWorkChain(DpasseWorkChain):
+    """Test, run long and hot, run at constant energy, compare transport and speed; then judge."""
+
+    CODES = ('lmp', 'python')
+    OPTIONAL_CODES = ('dp',)
+    RUNS_IN_LAMMPS = POTENTIALS
+    PARAMETERS = AcceptanceParameters
+    PROTOCOL = 'acceptance'
+    CHILDREN = {'conductivity': ConductivityWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        for name in POTENTIALS:
+            spec.input(name, valid_type=DeepPotentialData, help=f'The {name}, frozen or compressed.')
+        spec.input_namespace(
+            'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
+        )
+        for name, whose in (('frames', "the teacher's"), ('test_data', 'reference')):
+            spec.input(
+                name,
+                valid_type=FramesData,
+                required=False,
+                validator=validate_labelled,
+                help=f'Frames with {whose} labels that the student never saw.',
+            )
+        spec.inputs.validator = validate_acceptance
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.prepare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.compare_transport,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.judge,
+        )
+        spec.output(
+            'verdict',
+            valid_type=orm.Dict,
+            help='`accepted`, the `reason`, and `checks`: of each the value found, its limit and a sentence.',
+        )
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        exit_code(
+            spec,
+            'ERROR_TEACHER_FAILED',
+            message='The teacher itself failed in `{key}`: {reason} Choose milder conditions, or another teacher.',
+        )
+        exit_code(spec, 'ERROR_EVALUATION_FAILED', message='Nothing was judged, since `{key}` failed: {reason}')
+        exit_code(spec, 'ERROR_REFUSED', message='The student is refused. {reason}')
+
+    def prepare(self) -> ExitCode | None:
+        """Queue tests and runs, and make the supercells."""
+        structures = self.namespace('structures')
+        self.ctx.plan = plan_acceptance(
+            self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
+        )
+        runs = Runs.from_dict(self.ctx.plan['runs'])
+        self.enqueue('make_run', [*runs.select(what='hot'), *runs.select(what='drift')])
+        for what, port in {'against_teacher': 'frames', 'against_reference': 'test_data'}.items():
+            self.enqueue('make_test', runs.select(what=what) if port in self.inputs else [])
+        size = self.ctx.plan['supercell']
+        return self.make_cells({label: (structure, size) for label, structure in structures.items()})
+
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one run."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.cells[run.structure],
+            potentials={run.potential: self.runnable(self.inputs[run.potential])},
+            parameters=self.ctx.plan['md'][run.id],
+        )
+
+    def make_test(self, run: Run) -> Child:
+        """Return the test of the student against its teacher, or of both against reference labels."""
+        names = ('student',) if run.what == 'against_teacher' else POTENTIALS
+        return self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            run.label,
+            code=self.inputs.codes.python,
+            potentials={name: self.inputs[name] for name in names},
+            frames=self.inputs.frames if run.what == 'against_teacher' else self.inputs.test_data,
+            parameters=self.ctx.plan['evaluate'],
+        )
+
+    def compare_transport(self) -> ExitCode | None:
+        """Queue the transport with both, unless the student fell apart already."""
+        for what in ('against_teacher', 'against_reference'):
+            for run, node in self.report_failures(what).items():
+                return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
+        for run, node in self.report_failures('hot', potential='teacher').items():
+            return self.exit_codes.ERROR_TEACHER_FAILED.format(key=run.label, reason=reason_of(node))
+        fell = {**self.report_failures('hot'), **self.report_failures('drift')}
+        for run, node in fell.items():
+            # Without results it did not fall apart: it did not run.
+            if 'results' not in node.outputs:
+                return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
+        if not fell:
+            self.enqueue('make_transport', Runs.from_dict(self.ctx.plan['runs']).select(what='transport'))
+        return None
+
+    def make_transport(self, run: Run) -> Child:
+        """Return the conductivity of one structure with one of the potentials."""
+        return ConductivityWorkChain, {
+            'structures': {run.structure: self.inputs.structures[run.structure]},
+            'potential': self.runnable(self.inputs[run.potential]),
+            'parameters': self.ctx.plan['conductivity'],
+            **self.shared(ConductivityWorkChain, run.label),
+        }
+
+    def judge(self) -> ExitCode | None:
+        """Bring together what was found, and judge."""
+        # A chain that determines too little ends otherwise than well, too, but with its transport.
+        silent = {r: node for r, node in self.report_failures('transport').items() if 'transport' not in node.outputs}
+        for run, node in silent.items():
+            if run.potential == 'teacher':
+                return self.exit_codes.ERROR_TEACHER_FAILED.format(key=run.label, reason=reason_of(node))
+        kinds: dict[str, dict[str, orm.Data]] = {}
+        for run in Runs.from_dict(self.ctx.plan['runs']).values():
+            if run.id in self.ctx.done:
+                node = self.ctx.done[run.id]
+                for kind, name in outputs_of(run, node.is_finished_ok).items():
+                    if name in node.outputs:
+                        kinds.setdefault(kind, {})[run.id] = node.outputs[name]
+        found = judge_student(
+            self.ctx.plan['limits'], self.ctx.plan['runs'], **kinds, metadata={'call_link_label': 'judge'}
+        )
+        self.out('verdict', found)
+        if not found['accepted']:
+            causes = [found['reason'], *(reason_of(node) for node in silent.values())]
+            return self.exit_codes.ERROR_REFUSED.format(reason=' '.join(causes))
+        return None
+
+
+def outputs_of(run: Run, ended_well: bool) -> dict[str, str]:
+    """Return which outputs of a run are judged, by the kind that `judge_student` takes them as."""
+    if run.what in ('against_teacher', 'against_reference'):
+        return {'evaluations': 'results'}
+    if run.what == 'transport':
+        return {'transport': 'transport', 'arrhenius': 'arrhenius'}
+    if not ended_well:
+        return {'failed': 'results'}
+    return {'results': 'results', **({'thermo': 'thermo'} if run.what == 'drift' else {'frames': 'frames'})}

@@ -1,0 +1,486 @@
+"""`DistillWorkChain`: a large potential teaches a small, fast one (the recipe of DPA-SSE's section 3.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, if_, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.reasons import first_reason, reason_of
+from aiida_dpasse.base.validators import best_form, validate_labelled, validate_structures
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.distill.acceptance import AcceptanceWorkChain, validate_acceptance
+from aiida_dpasse.distill.account_distillation import account_distillation
+from aiida_dpasse.distill.collect_samples import collect_samples
+from aiida_dpasse.distill.compare_errors import compare_errors
+from aiida_dpasse.distill.compare_speed import compare_speed
+from aiida_dpasse.distill.distill_parameters import DistillParameters
+from aiida_dpasse.distill.plan_distill import plan_distill
+from aiida_dpasse.distill.select_compounds import frames_of, select_compounds
+from aiida_dpasse.distill.tabulate_rounds import tabulate_rounds
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.perturb_frames import perturb_frames
+from aiida_dpasse.frames.perturb_structures import perturb_structures
+from aiida_dpasse.frames.split_frames import split_frames
+from aiida_dpasse.frames.structures_from_frames import structures_from_frames
+from aiida_dpasse.frames.union_frames import union_frames
+from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.train.train import training
+
+
+def validate_distill(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if the teacher cannot run the structures, or there are too few starts to draw from."""
+    structures = inputs.get('structures', {})
+    if 'teacher' in inputs:
+        for label, structure in structures.items():
+            if missing := inputs['teacher'].missing_elements(sorted(structure.get_symbols_set())):
+                return (
+                    f'structures.{label}: the type map of the teacher lacks {", ".join(missing)}; take another teacher.'
+                )
+    if 'parameters' not in inputs:
+        return None
+    recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())
+    perturbed = len(structures) * len(recipe.scales) * recipe.perturbations.number
+    if recipe.dynamics.starts > perturbed:
+        return (
+            f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the {perturbed} perturbed '
+            'structures: raise `perturbations.number`.'
+        )
+    if recipe.acceptance is not None:
+        # Its student comes later, and its frames are those that the teacher labels.
+        known = {'codes': inputs.get('codes', {}), 'structures': structures, 'frames': None}
+        message = validate_acceptance({**known, 'parameters': orm.Dict(recipe.acceptance.model_dump())})
+        return message and f'{message} (`acceptance` in the parameters)'
+    return None
+
+
+class DistillWorkChain(DpasseWorkChain):
+    """Perturb, run the teacher, perturb again, label with the teacher, train the student, let it explore by itself and
+    correct it, compare, accept."""
+
+    CODES = ('dp', 'lmp', 'python')
+    OPTIONAL_CODES = ('torchrun',)
+    PARAMETERS = DistillParameters
+    PROTOCOL = 'distill'
+    CHILDREN = {'label': LabelWorkChain, 'acceptance': AcceptanceWorkChain}
+    RUNS_IN_LAMMPS = ('teacher',)
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input('teacher', valid_type=DeepPotentialData, help='Potential that labels: frozen, or a checkpoint.')
+        spec.input_namespace(
+            'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
+        )
+        spec.input(
+            'test_data',
+            valid_type=FramesData,
+            required=False,
+            validator=validate_labelled,
+            help="Frames with reference labels; student and teacher are tested on those of the structures' compounds.",
+        )
+        spec.input(
+            'frames',
+            valid_type=FramesData,
+            required=False,
+            help="More frames for the teacher to label: those of the structures' compounds are taken. What an active "
+            'learning collected shows the student where potentials of its kind went astray.',
+        )
+        spec.inputs.validator = validate_distill
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.perturb,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.label,
+            cls.hold_out,
+            cls.train,
+            cls.take_student,
+            while_(cls.explores)(
+                cls.explore,
+                while_(cls.queue_left)(
+                    cls.submit_queue,
+                ),
+                cls.relabel,
+                cls.examine,
+                cls.settle,
+                if_(cls.learns_more)(
+                    cls.train,
+                    cls.take_student,
+                ),
+            ),
+            cls.compare,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.finish,
+            if_(cls.accepts)(
+                cls.accept,
+                cls.take_verdict,
+            ),
+        )
+        spec.output('student', valid_type=DeepPotentialData, help='Compressed if that was asked for, else frozen.')
+        spec.output('frames', valid_type=FramesData, help='All frames that the teacher labelled.')
+        spec.output('test_data', valid_type=FramesData, help='Those of them that the student never saw.')
+        spec.output(
+            'rounds',
+            valid_type=orm.Dict,
+            required=False,
+            help='What the student met by itself in each round, its errors there, and whether it is `settled`.',
+        )
+        spec.output('account', valid_type=orm.Dict, help='What became of every frame and of every run.')
+        spec.output('learning_curve', valid_type=orm.ArrayData, help='Losses against the step.')
+        spec.output(
+            'errors',
+            valid_type=orm.Dict,
+            help='`against_teacher`: of `student` on held-out frames; `against_reference`: of `student` and `teacher` '
+            'on `test_data`, null without.',
+        )
+        spec.output('speed', valid_type=orm.Dict, required=False, help='katom-step/s of both, and their `ratio`.')
+        spec.output(
+            'verdict', valid_type=orm.Dict, required=False, help='Whether the student is accepted, and every check.'
+        )
+        exit_code(
+            spec,
+            'ERROR_DYNAMICS_FAILED',
+            message='Only {count} of {starts} runs of the teacher ended well: shorten `dynamics.md.timestep`, lower '
+            'its temperature, or train the teacher on more frames. The first that failed: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
+            message='The teacher did not label: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_TRAINING_FAILED',
+            message='The student was not trained: {reason} Correct `parameters.train`.',
+        )
+        exit_code(
+            spec,
+            'ERROR_EVALUATION_FAILED',
+            message='The test of the student failed, the student is attached: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_STUDENT_UNSTABLE',
+            message='The student does not survive the runs of its teacher: {reason} Train it longer or on more frames.',
+        )
+        exit_code(
+            spec,
+            'ERROR_ACCEPTANCE_FAILED',
+            message='Nothing was judged, the student is attached: {reason}',
+        )
+        exit_code(spec, 'ERROR_REFUSED', message='The student is refused, and attached. {reason}')
+
+    # -- frames -----------------------------------------------------------------------------------------------------
+
+    def perturb(self) -> None:
+        """Perturb the structures, draw the starts and queue the teacher's runs."""
+        self.ctx.teacher = self.runnable(self.inputs.teacher)
+        structures = self.namespace('structures')
+        self.ctx.plan = plan_distill(
+            self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
+        )
+        self.ctx.perturbed = perturb_structures(
+            self.ctx.plan['perturb'], structures=structures, metadata={'call_link_label': 'perturb'}
+        )
+        self.ctx.starts = structures_from_frames(
+            self.ctx.perturbed, self.ctx.plan['starts'], metadata={'call_link_label': 'starts'}
+        )
+        # The round of the student, 0 before the first; frames taught in each; what is attached in the end.
+        self.ctx.round, self.ctx.settled, self.ctx.taught, self.ctx.results = 0, False, {}, {}
+        self.ctx.errors, self.ctx.accounts = {}, {}
+        self.enqueue('make_run', self.planned('md'))
+
+    def planned(self, what: str, **fields: Any) -> list[Run]:
+        """Return the planned runs of a kind."""
+        return Runs.from_dict(self.ctx.plan['runs']).select(what=what, **fields)
+
+    def make_run(self, run: Run) -> Child:
+        """Return one of the teacher's runs."""
+        return self.dynamics(run, 'teacher', self.ctx.teacher)
+
+    def dynamics(self, run: Run, name: str, potential: DeepPotentialData) -> Child:
+        """Return the dynamics from the start of ``run`` with its settings, driven by ``potential``."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.ctx.starts[f'frame_{run.number:04d}'],
+            potentials={name: potential},
+            parameters=self.ctx.plan['md'][Run('md', run.number).id],
+        )
+
+    def label(self) -> ExitCode | None:
+        """Perturb what the runs sampled, and have the teacher label it all."""
+        failed, runs = self.report_failures('md'), self.succeeded('md')
+        dynamics = self.settings.dynamics
+        if not runs or len(runs) < dynamics.minimum_success * dynamics.starts:
+            return self.exit_codes.ERROR_DYNAMICS_FAILED.format(
+                count=len(runs), starts=dynamics.starts, reason=first_reason(failed)
+            )
+        self.ctx.reference = next(iter(runs)).id
+        samples = collect_samples(
+            frames={run.id: node.outputs.frames for run, node in runs.items()}, metadata={'call_link_label': 'samples'}
+        )
+        again = perturb_frames(
+            samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}
+        )
+        parts = {'perturbed': self.ctx.perturbed, 'samples': samples, 'samples_perturbed': again}
+        if (chosen := self.of_compounds('frames')) is not None:
+            parts['further'] = chosen
+        self.label_by_teacher('labels', union_frames(frames=parts, metadata={'call_link_label': 'union'}), 'label')
+        return None
+
+    def label_by_teacher(self, key: str, frames: FramesData, label: str) -> None:
+        """Have the teacher label ``frames``; the labelling comes to lie in `ctx.<key>`."""
+        inputs = {'frames': frames, 'potential': self.ctx.teacher, 'parameters': self.ctx.plan['label']}
+        self.run_child(key, LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, label)})
+
+    def of_compounds(self, port: str) -> FramesData | None:
+        """Return the frames at ``port`` that are of the structures' compounds; None, and a report, if there are
+        none."""
+        if port not in self.inputs:
+            return None
+        frames, wanted = self.inputs[port], self.ctx.plan['compounds']
+        known = frames_of(frames.formulas, wanted['compounds'])
+        if known == frames.frames:
+            return frames
+        if not known:
+            self.report(f"no frame of `{port}` is of the structures' compounds: they are left out")
+            return None
+        return select_compounds(frames, wanted, metadata={'call_link_label': f'select_{port}'})
+
+    def hold_out(self) -> ExitCode | None:
+        """Account for runs and labels, and hold frames out of the training."""
+        labels = self.ctx.labels
+        if 'account' in labels.outputs:
+            account = account_distillation(
+                self.ctx.plan['runs'],
+                labels.outputs.account,
+                results={run.id: node.outputs.results for run, node in self.succeeded('md').items()},
+                metadata={'call_link_label': 'account'},
+            )
+            self.out('account', account)
+        if not labels.is_finished_ok:
+            return self.give_up(labels, 'ERROR_LABEL_FAILED')
+        self.ctx.results['frames'] = labels.outputs.frames
+        self.ctx.parts = split_frames(
+            labels.outputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'}
+        )
+        self.out('test_data', self.ctx.parts['test'])
+        return None
+
+    # -- the student ------------------------------------------------------------------------------------------------
+
+    def key(self, step: str) -> str:
+        """Return the link label of ``step`` in this round; the first training belongs to none."""
+        return f'{step}_{self.ctx.round:02d}' if self.ctx.round else step
+
+    def train(self) -> None:
+        """Train a student on all that it was taught so far."""
+        frames = self.ctx.parts['training']
+        if self.ctx.taught:
+            frames = union_frames(
+                frames={'initial': frames, **self.ctx.taught}, metadata={'call_link_label': self.key('union')}
+            )
+        inputs = {'training_data': frames, 'parameters': self.ctx.plan['train']}
+        if 'validation' in self.ctx.parts:
+            inputs['validation_data'] = self.ctx.parts['validation']
+        self.run_child('training', *training(self, self.key('train'), **inputs))
+
+    def take_student(self) -> ExitCode | None:
+        """Take the student, or give up."""
+        training = self.ctx.training
+        if not training.is_finished_ok:
+            return self.give_up(training, 'ERROR_TRAINING_FAILED')
+        self.ctx.student = best_form(training.outputs)
+        self.ctx.results |= {'student': self.ctx.student, 'learning_curve': training.outputs.learning_curve}
+        return None
+
+    # -- its rounds -------------------------------------------------------------------------------------------------
+
+    def explores(self) -> bool:
+        """Whether there is another round: the student meets configurations that its teacher never visits, and
+        extrapolates there."""
+        return not self.ctx.settled and bool(self.planned('round', iteration=self.ctx.round + 1))
+
+    def explore(self) -> None:
+        """Queue the student's runs from where its teacher's began."""
+        self.ctx.round += 1
+        self.enqueue('make_exploration', self.planned('explore', iteration=self.ctx.round))
+
+    def make_exploration(self, run: Run) -> Child:
+        """Return one of the student's runs."""
+        return self.dynamics(run, 'student', self.ctx.student)
+
+    def relabel(self) -> ExitCode | None:
+        """Have the teacher label what the student sampled, also in runs that ended badly: these teach most."""
+        failed = self.report_failures('explore', iteration=self.ctx.round)
+        sampled = {
+            run.id: node.outputs.frames
+            for run, node in self.ended('explore', iteration=self.ctx.round).items()
+            # A run that exploded at once sampled nothing but its start.
+            if 'frames' in node.outputs and node.outputs.frames.frames > 1
+        }
+        if not sampled:
+            self.attach()
+            return self.exit_codes.ERROR_STUDENT_UNSTABLE.format(reason=first_reason(failed))
+        samples = collect_samples(frames=sampled, metadata={'call_link_label': self.key('samples')})
+        self.label_by_teacher('relabelled', samples, self.key('relabel'))
+        return None
+
+    def examine(self) -> ExitCode | None:
+        """Compare the student with its teacher where it went by itself."""
+        labels = self.ctx.relabelled
+        none_admitted = LabelWorkChain.get_exit_statuses(['ERROR_NO_FRAME_ADMITTED'])
+        if labels.exit_status in none_admitted:
+            # It went where no label is trusted: worse cannot be taught.
+            return self.give_up(labels, 'ERROR_STUDENT_UNSTABLE')
+        if not labels.is_finished_ok:
+            return self.give_up(labels, 'ERROR_LABEL_FAILED')
+        self.run_child('examination', *self.evaluation(self.key('examine'), ['student'], labels.outputs.frames))
+        return None
+
+    def evaluation(self, label: str, names: list[str], frames: FramesData) -> Child:
+        """Return the test of the potentials ``names`` on ``frames``."""
+        potentials = {'student': self.ctx.student, 'teacher': self.ctx.teacher}
+        return self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            label,
+            code=self.inputs.codes.python,
+            potentials={name: potentials[name] for name in names},
+            frames=frames,
+            parameters=self.ctx.plan['evaluate'],
+        )
+
+    def settle(self) -> ExitCode | None:
+        """Write the table, and say whether the student knows what it meets; if not, these frames are learned, too."""
+        node, labels = self.ctx.examination, self.ctx.relabelled
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_EVALUATION_FAILED')
+        [turn] = self.planned('round', iteration=self.ctx.round)
+        self.ctx.errors[turn.id] = node.outputs.results
+        self.ctx.accounts[turn.id] = labels.outputs.account
+        rounds = tabulate_rounds(
+            self.ctx.plan['rounds'],
+            self.ctx.plan['runs'],
+            results={
+                run.id: child.outputs.results
+                for run, child in self.ended('explore').items()
+                if 'results' in child.outputs
+            },
+            errors=self.ctx.errors,
+            accounts=self.ctx.accounts,
+            metadata={'call_link_label': self.key('table')},
+        )
+        self.ctx.settled = rounds['settled']
+        self.report(f'round {self.ctx.round}: {rounds["verdict"]}')
+        self.ctx.taught[turn.id] = labels.outputs.frames
+        self.ctx.results['rounds'] = rounds
+        self.ctx.results['frames'] = union_frames(
+            frames={'initial': self.ctx.labels.outputs.frames, **self.ctx.taught},
+            metadata={'call_link_label': self.key('collect')},
+        )
+        return None
+
+    def learns_more(self) -> bool:
+        """Whether the student has to learn from what it met."""
+        return not self.ctx.settled
+
+    # -- beside its teacher -----------------------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        """Attach the student, and queue its tests and its run beside the teacher's."""
+        self.attach()
+        # The student runs beside a test, as the teacher's runs ran beside each other: the speeds are comparable.
+        self.enqueue('make_student_run', [self.record(self.ctx.reference).follow('student')])
+        self.ctx.reference_frames = self.of_compounds('test_data')
+        tests = [Run('against_teacher')]
+        tests += [] if self.ctx.reference_frames is None else [Run('against_reference')]
+        self.enqueue('make_test', tests)
+
+    def make_student_run(self, run: Run) -> Child:
+        """Return the student's repetition of the teacher's first finished run."""
+        return self.dynamics(run, 'student', self.ctx.student)
+
+    def make_test(self, run: Run) -> Child:
+        """Return the test on the frames held out, or the test of both on reference labels."""
+        if run.what == 'against_teacher':
+            return self.evaluation(run.label, ['student'], self.ctx.parts['test'])
+        return self.evaluation(run.label, ['student', 'teacher'], self.ctx.reference_frames)
+
+    def finish(self) -> ExitCode | None:
+        """Attach errors and speed, and say whether the student survived."""
+        tables = {}
+        for what in ('against_teacher', 'against_reference'):
+            for node in self.report_failures(what).values():
+                return self.give_up(node, 'ERROR_EVALUATION_FAILED')
+            for node in self.succeeded(what).values():
+                tables[what] = node.outputs.results
+        self.out('errors', compare_errors(**tables, metadata={'call_link_label': 'compare_errors'}))
+        [student] = self.ended('student').values()
+        if not student.is_finished_ok:
+            return self.give_up(student, 'ERROR_STUDENT_UNSTABLE')
+        speed = compare_speed(
+            student.outputs.results,
+            self.ctx.done[self.ctx.reference].outputs.results,
+            metadata={'call_link_label': 'compare_speed'},
+        )
+        self.out('speed', speed)
+        return None
+
+    def accepts(self) -> bool:
+        """Whether the student has to show that it may replace its teacher."""
+        return 'acceptance' in self.ctx.plan
+
+    def accept(self) -> None:
+        """Let it show that."""
+        inputs = {
+            'student': self.ctx.student,
+            'teacher': self.ctx.teacher,
+            'structures': self.namespace('structures'),
+            'frames': self.ctx.parts['test'],
+            'parameters': self.ctx.plan['acceptance'],
+            **self.shared(AcceptanceWorkChain, 'accept'),
+        }
+        if self.ctx.reference_frames is not None:
+            inputs['test_data'] = self.ctx.reference_frames
+        self.run_child('accept', AcceptanceWorkChain, inputs)
+
+    def take_verdict(self) -> ExitCode | None:
+        """Attach the verdict, and stop at a student that is refused."""
+        node = self.ctx['accept']
+        if 'verdict' not in node.outputs:
+            return self.give_up(node, 'ERROR_ACCEPTANCE_FAILED')
+        self.out('verdict', node.outputs.verdict)
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_REFUSED.format(reason=node.outputs.verdict['reason'])
+        return None
+
+    # -- what there is ----------------------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Attach the last student and what it learned from."""
+        self.out_many(self.ctx.results)
+
+    def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
+        """Attach what there is, and return the exit code ``name`` with the reason of ``node``."""
+        self.attach()
+        return getattr(self.exit_codes, name).format(reason=reason_of(node))

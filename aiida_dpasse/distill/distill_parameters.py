@@ -1,0 +1,78 @@
+"""Settings of the distillation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
+from aiida_dpasse.label.initial_data_parameters import PerturbationParameters
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.label import LabelParameters
+from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.sizes import SupercellSize
+from aiida_dpasse.parameters.split import SplitParameters
+from aiida_dpasse.parameters.train import TrainParameters
+
+
+class TeacherDynamicsParameters(Parameters):
+    """The teacher's molecular dynamics from perturbed structures."""
+
+    starts: int = Field(gt=0, description='Perturbed structures, drawn at random, from which a run starts.')
+    frames: int = Field(gt=0, description='Frames sampled from each run, evenly.')
+    minimum_success: float = Field(
+        default=0.6, gt=0, le=1, description='Fraction of the runs that has to end well; with fewer it stops.'
+    )
+    md: dict[str, Any] = Field(
+        description='Parameters of `dpasse.md` for each run, without `sample_interval` and `seed`.'
+    )
+
+    @model_validator(mode='after')
+    def _run(self) -> TeacherDynamicsParameters:
+        refuse_what_is_set(self.md, ('sample_interval', 'seed'))
+        if message := check_parameters(MDParameters, {**self.md, 'sample_interval': 1, 'seed': 1}):
+            raise ValueError(f'`md`: {message}')
+        if self.frames > self.md['steps']:
+            raise ValueError(f'`frames` ({self.frames}) should not exceed `md.steps` ({self.md["steps"]})')
+        return self
+
+
+class RoundsParameters(Parameters):
+    """Rounds in which the student explores by itself and learns what its teacher says of it."""
+
+    maximum: int = Field(gt=0, description='Largest number of rounds.')
+    force_mae: float = Field(
+        gt=0,
+        description='The student is settled if its runs come to their end and the MAE of its forces on the frames that '
+        'it samples there is at most this, meV/A.',
+    )
+
+
+class DistillParameters(Parameters):
+    """The recipe, number by number."""
+
+    supercell: SupercellSize = Field(
+        description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
+    )
+    scales: list[PositiveFloat] = Field(min_length=1, description='Linear scales of the cells.')
+    perturbations: PerturbationParameters = Field(
+        description='Perturbation of each structure at each scale; the starts of the dynamics are drawn from these.'
+    )
+    dynamics: TeacherDynamicsParameters = Field(description="The teacher's dynamics.")
+    sample_perturbations: PerturbationParameters = Field(
+        description='Perturbation of each frame that the dynamics sampled.'
+    )
+    label: LabelParameters = Field(description='What of the labels is admitted: `max_force` among others.')
+    split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
+    train: TrainParameters = Field(description='Training of the student.')
+    rounds: RoundsParameters | None = Field(
+        default=None, description="Rounds of the student's own dynamics, from the teacher's starts; null trains once."
+    )
+    acceptance: AcceptanceParameters | None = Field(
+        default=None, description='What the student has to show before it is used; null asks for nothing.'
+    )
+    seed: int = Field(
+        ge=0,
+        description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',
+    )

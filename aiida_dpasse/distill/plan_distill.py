@@ -1,0 +1,63 @@
+"""Turn the recipe of a distillation into the parameters of its steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.distill.distill_parameters import DistillParameters
+from aiida_dpasse.distill.select_compounds import compounds_of
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
+    """Return ``runs``: the teacher's dynamics (``md``), those of the student in each round from the same starts
+    (``explore``), and the rounds (``round``); by id the parameters of each of the first, ``md``; and the parameters of
+    each step by its name.
+
+    Steps: ``perturb``, ``starts`` (drawn from the perturbed frames, in the order of the runs), ``perturb_samples``,
+    ``label``, ``split``, ``train``, ``evaluate``, ``compounds`` and, if they are asked for, ``rounds`` and
+    ``acceptance``. The runs differ in their seeds only.
+
+    :param inputs: the ``structures`` by label.
+    """
+    settings = DistillParameters.model_validate(parameters.get_dict())
+    seed, dynamics, structures = settings.seed, settings.dynamics, inputs['structures']
+    perturbed = len(structures) * len(settings.scales) * settings.perturbations.number
+    generator = np.random.default_rng(derive_seed(seed, 'starts'))
+    starts = generator.choice(perturbed, size=dynamics.starts, replace=False)
+    steps: dict[str, dict[str, Any]] = {
+        'perturb': {
+            **settings.model_dump(include={'supercell', 'scales', 'perturbations'}),
+            'seed': derive_seed(seed, 'perturb'),
+        },
+        'starts': {'indices': [int(index) for index in starts]},
+        'perturb_samples': {
+            **settings.sample_perturbations.model_dump(),
+            'seed': derive_seed(seed, 'perturb_samples'),
+        },
+        'label': settings.label.model_dump(),
+        'split': {**settings.split.model_dump(), 'seed': derive_seed(seed, 'split')},
+        'train': {**settings.train.model_dump(), 'seed': derive_seed(seed, 'train')},
+        'evaluate': {},
+        'compounds': {'compounds': compounds_of(structures.values())},
+    }
+    if settings.rounds is not None:
+        steps['rounds'] = settings.rounds.model_dump()
+    if settings.acceptance is not None:
+        steps['acceptance'] = {**settings.acceptance.model_dump(), 'seed': derive_seed(seed, 'acceptance')}
+    run = {**dynamics.md, 'sample_interval': dynamics.md['steps'] // dynamics.frames}
+    md = [Run('md', number, temperature=dynamics.md['temperature']) for number in range(dynamics.starts)]
+    rounds = range(1, 1 + (settings.rounds.maximum if settings.rounds is not None else 0))
+    explored = [item.follow('explore', iteration=turn) for turn in rounds for item in md]
+    turns = [Run('round', iteration=turn) for turn in rounds]
+    return {
+        'runs': orm.Dict(Runs([*md, *explored, *turns]).to_dict()),
+        'md': {item.id: orm.Dict({**run, 'seed': derive_seed(seed, 'md', item.number)}) for item in md},
+        **{key: orm.Dict(value) for key, value in steps.items()},
+    }

@@ -1,0 +1,1 @@
+"""Molecular dynamics and what it gives: diffusion, conductivity, convergence."""

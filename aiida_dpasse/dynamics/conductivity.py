@@ -1,0 +1,477 @@
+"""`ConductivityWorkChain`: molecular dynamics at several temperatures, and the conductivity that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.engine import ExitCode, ProcessBuilder, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import AseMDBaseWorkChain, TransportBaseWorkChain
+from aiida_dpasse.base.validators import check_same_computer, validate_structures
+from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.calculations.md_ase import check_dynamics
+from aiida_dpasse.calculations.md_stops import BY_LABEL
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
+from aiida_dpasse.dynamics.determine_transport import determine_transport
+from aiida_dpasse.dynamics.lengthen_run import lengthen_run
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.plan_conductivity import LARGE, plan_conductivity
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.make_supercell import make_supercell
+from aiida_dpasse.frames.select_candidates import select_candidates
+from aiida_dpasse.frames.union_frames import union_frames
+from aiida_dpasse.merging import merge
+from aiida_dpasse.runs import Run, Runs
+
+#: Exit codes of a dynamics that crossed one of its limits.
+STOPPED = tuple(stop.status for stop in BY_LABEL.values())
+#: What differs in a protocol where a calculator runs the dynamics: at constant volume, and never made longer.
+WITH_CALCULATOR = {'precision': None, 'md': {'ensemble': 'nvt', 'equilibration': {'ensemble': 'nvt'}}}
+
+
+def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping[str, Any]) -> str | None:
+    """Return one sentence if LAMMPS cannot run the ``potential`` of ``port`` on the structures of ``inputs``."""
+    if potential is None:
+        return None
+    for label, structure in inputs.get('structures', {}).items():
+        symbols = sorted(structure.get_symbols_set())
+        if message := potential.check_elements(symbols, f'the structure `{label}`'):
+            return f'{port}: {message}'
+    if potential.form == 'checkpoint' and 'dp' not in inputs.get('codes', {}):
+        return f'{port}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or the frozen potential.'
+    return None
+
+
+def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
+    """Return one sentence if the inputs of a conductivity do not go together, whose potential may come later: with
+    neither potential nor calculator a calling chain checks what it knows."""
+    if 'parameters' not in inputs:
+        return None
+    settings = ConductivityParameters.model_validate(inputs['parameters'].get_dict())
+    for label, structure in inputs.get('structures', {}).items():
+        if settings.transport.ion not in structure.get_symbols_set():
+            return (
+                f'structures.{label}: it holds no {settings.transport.ion}: correct `transport.ion` in the parameters.'
+            )
+    if message := check_same_computer(inputs) or check_driver('potential', inputs.get('potential'), inputs):
+        return message
+    committee = inputs.get('committee') or {}
+    if committee and settings.trust is None:
+        return 'committee: `trust` in the parameters is null: say when a run has left its trust, or give no committee.'
+    for label, potential in committee.items():
+        if message := check_driver(f'committee.{label}', potential, inputs):
+            return message
+    if inputs.get('calculator') is None:
+        return None
+    if committee:
+        return 'committee: it follows the runs of a potential, and a calculator is given: leave it out.'
+    if settings.precision is not None:
+        return 'parameters: `precision` makes runs longer, and those of a calculator cannot go on: set it to null.'
+    message = check_dynamics({**settings.md, 'temperature': 1.0, 'seed': 1})
+    return f'parameters: `md`: {message}' if message else None
+
+
+def validate_conductivity(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if potential or calculator, structures, ion and codes do not go together."""
+    given = [name for name in ('calculator', 'potential') if inputs.get(name) is not None]
+    if len(given) != 1:
+        found = 'both are' if given else 'neither is'
+        return f'calculator, potential: give one of them to run with; {found} given.'
+    return check_conductivity(inputs)
+
+
+class ConductivityWorkChain(DpasseWorkChain):
+    """Run every structure at every temperature, take statistics where the trajectories lie, fit what they give."""
+
+    CODES = ('lmp', 'python')
+    OPTIONAL_CODES = ('dp',)
+    PARAMETERS = ConductivityParameters
+    PROTOCOL = 'conductivity'
+    RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ('potential', 'committee')
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help='One structure, or several configurations of its disorder, which are pooled.',
+        )
+        spec.input(
+            'potential',
+            valid_type=DeepPotentialData,
+            required=False,
+            help='The potential; a checkpoint is frozen first.',
+        )
+        spec.input(
+            'calculator',
+            valid_type=orm.Dict,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=validate_calculator,
+            help='ASE calculator in place of a potential, to compare with: slow, at constant volume, and never made '
+            'longer.',
+        )
+        spec.input_namespace(
+            'committee',
+            valid_type=DeepPotentialData,
+            required=False,
+            help='Further potentials, trained on the same frames: they follow the runs of `potential`, and their '
+            'deviation says where it is not to be trusted.',
+        )
+        spec.inputs.validator = validate_conductivity
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.setup,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.analyse_trajectories,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.determine,
+            while_(cls.goes_on)(
+                cls.lengthen,
+                while_(cls.queue_left)(
+                    cls.submit_queue,
+                ),
+                cls.analyse_trajectories,
+                while_(cls.queue_left)(
+                    cls.submit_queue,
+                ),
+                cls.determine,
+            ),
+            cls.finish,
+        )
+        spec.output(
+            'transport',
+            valid_type=orm.Dict,
+            required=False,
+            help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, density, '
+            '`verdict` and its `reason`; `finite_size`: whether a larger cell gives the same.',
+        )
+        spec.output(
+            'arrhenius',
+            valid_type=orm.Dict,
+            required=False,
+            help='Activation energy, and the conductivity at `extrapolate_to` with its 16 % and 84 % quantiles; the '
+            'same without each temperature (`leave_one_out`), and whether the line is `bent`.',
+        )
+        spec.output(
+            'curves', valid_type=orm.ArrayData, required=False, help='MSD, its error and van Hove maps by temperature.'
+        )
+        spec.output(
+            'candidates',
+            valid_type=FramesData,
+            required=False,
+            help="Frames of all runs beyond the committee's trust, to be labelled; absent if none.",
+        )
+        spec.output('trust', valid_type=orm.Dict, required=False, help='Deviation of the committee in each run.')
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
+        exit_code(
+            spec,
+            'ERROR_NO_RUN_FINISHED',
+            message='None of the {count} runs ended well, the first because: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_UNDETERMINED',
+            message='The conductivity is undetermined: {reason} Run longer, hotter, or in a larger cell.',
+        )
+        exit_code(
+            spec,
+            'ERROR_IMPRECISE',
+            message='The diffusion is not known to {wanted:.0%} at {temperatures} within {steps} steps: accept the '
+            'outputs, raise `precision.maximum_steps`, or simulate a larger cell.',
+        )
+        exit_code(
+            spec,
+            'ERROR_ALL_STOPPED',
+            message='At no temperature did all runs keep their limits. {reason} Simulate colder, or train the '
+            'potential on the candidates.',
+        )
+
+    @property
+    def runs(self) -> list[Run]:
+        """The planned runs."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict()).select(what='md')
+
+    def setup(self) -> ExitCode | None:
+        """Make the supercells and queue all runs, the coldest first: their ions move least."""
+        self.ctx.plan = plan_conductivity(
+            self.inputs.parameters,
+            structures=self.namespace('structures'),
+            committee=self.namespace('committee'),
+            metadata={'call_link_label': 'plan'},
+        )
+        # The parameters of the runs that became longer, and of their analyses, by the id of the run.
+        self.ctx.longer, self.ctx.round = {}, 0
+        if (code := self.make_supercells()) is not None:
+            return code
+        coldest_first: list[Run] = sorted(self.runs, key=lambda run: (run.temperature or 0.0, run.number))
+        self.enqueue('make_run', coldest_first)
+        return None
+
+    def make_supercells(self) -> ExitCode | None:
+        """Make the supercell of each structure, and the larger one that it is compared with."""
+        self.ctx.cells = {}
+        sizes = {None: 'supercell'} | ({LARGE: 'supercell_large'} if 'supercell_large' in self.ctx.plan else {})
+        for size, name in sizes.items():
+            cells = self.ctx.cells[name] = {}
+            for label, structure in self.inputs.structures.items():
+                run = Run('supercell', list(self.inputs.structures).index(label), structure=label, size=size)
+                try:
+                    cells[label] = make_supercell(
+                        structure, self.ctx.plan[name], metadata={'call_link_label': run.label}
+                    )
+                except ValueError as exception:
+                    return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+                if size and len(cells[label].sites) <= len(self.ctx.cells['supercell'][label].sites):
+                    reason = (
+                        f'`finite_size.supercell` makes {cells[label].get_formula()} of {label}: give a larger cell.'
+                    )
+                    return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
+            formulas = {label: cell.get_formula() for label, cell in sorted(cells.items())}
+            if len(set(formulas.values())) > 1:
+                found = ', '.join(f'{label}: {formula}' for label, formula in formulas.items())
+                reason = f'Configurations that are pooled should have one supercell formula, these have {found}.'
+                return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
+        return None
+
+    def cell_of(self, run: Run) -> orm.StructureData:
+        """Return the supercell in which ``run`` moves."""
+        return self.ctx.cells['supercell' if run.size is None else 'supercell_large'][run.structure]
+
+    def parameters_of(self, run: Run, what: str) -> orm.Dict:
+        """Return the parameters of ``run``, as long as it is now: those of its dynamics ('md') or 'transport'."""
+        planned = run.follow('md', segment=None).id
+        if planned in self.ctx.longer:
+            return self.ctx.longer[planned][what]
+        return self.ctx.plan['md'][planned] if what == 'md' else self.ctx.plan['transport']
+
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of a run, or a segment of it that goes on where the last one ended."""
+        structure, parameters = self.cell_of(run), self.parameters_of(run, 'md')
+        if 'calculator' in self.inputs:
+            return self.job(
+                AseMDBaseWorkChain,
+                'md',
+                run.label,
+                code=self.inputs.codes.python,
+                structure=structure,
+                calculator=self.inputs.calculator,
+                parameters=parameters,
+            )
+        # The first by name drives.
+        potentials = {'potential': self.runnable(self.inputs.potential)}
+        for label, node in self.namespace('committee').items():
+            potentials[f'potential_{label}'] = self.runnable(node)
+        before = self.segments(run)
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=structure,
+            potentials=potentials,
+            parameters=parameters,
+            **({'restart_folder': before[-1].outputs.remote_folder} if before else {}),
+        )
+
+    def segments(self, run: Run) -> list[orm.ProcessNode]:
+        """Return the segments of ``run`` that ended well, in order."""
+        return list(self.succeeded('md', number=run.number).values())
+
+    def analyse_trajectories(self) -> ExitCode | None:
+        """Queue the analysis of every run that ended well, beside its trajectory, all its segments together."""
+        segment = self.ctx.round or None
+        failed = self.report_failures('md', segment=segment)
+        ended = self.succeeded('md', segment=segment)
+        if not self.succeeded('md') and not self.stopped():
+            first = next(iter(failed.values()))
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+        self.enqueue('make_analysis', [run.follow('transport') for run in ended])
+        return None
+
+    def stopped(self) -> dict[Run, orm.ProcessNode]:
+        """Return the runs that crossed a limit."""
+        return {run: node for run, node in self.failed('md').items() if node.exit_status in STOPPED}
+
+    def make_analysis(self, run: Run) -> Child:
+        """Return the analysis of all segments of one run so far."""
+        folders: dict[str, orm.RemoteData] = {}
+        for number, node in enumerate(self.segments(run)):
+            trajectories = (
+                node.outputs.trajectories
+                if 'calculator' not in self.inputs
+                else {'segment': node.outputs.remote_folder}
+            )
+            folders |= {f'part_{number:04d}_{name}': folder for name, folder in trajectories.items()}
+        return self.job(
+            TransportBaseWorkChain,
+            'transport',
+            run.label,
+            code=self.inputs.codes.python,
+            trajectories=folders,
+            structure=self.cell_of(run),
+            parameters=self.parameters_of(run, 'transport'),
+        )
+
+    def determine(self) -> ExitCode | None:
+        """Pool the runs of each temperature, fit the line, and name what is undetermined."""
+        failed = self.report_failures('transport', segment=self.ctx.round or None)
+        analyses = self.analyses()
+        if not analyses and not self.stopped():
+            first = next(iter(failed.values()))
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+        self.ctx.results = determine_transport(
+            self.inputs.parameters,
+            self.ctx.plan['runs'],
+            statistics={key: node.outputs.statistics for key, node in analyses.items()},
+            results={key: node.outputs.results for key, node in analyses.items()},
+            dynamics=self.dynamics(),
+            metadata={'call_link_label': f'determine_{self.ctx.round}' if self.ctx.round else 'determine'},
+        )
+        return None
+
+    def analyses(self) -> dict[str, orm.ProcessNode]:
+        """Return the last analysis of each run that ended well, by the id of the run.
+
+        One that fell behind the others of its temperature is left out: it was sampled more densely.
+        """
+        counts = {run: len(self.segments(run)) for run in self.runs}
+        last = {}
+        for run, count in counts.items():
+            most = max(number for other, number in counts.items() if other.temperature == run.temperature)
+            good = list(self.succeeded('transport', number=run.number).values())
+            if good and count == most:
+                last[run.id] = good[-1]
+        return last
+
+    def dynamics(self) -> dict[str, orm.Dict]:
+        """Return the results of the dynamics of each run: of one that failed its end, of others how they were
+        equilibrated."""
+        found = {}
+        for run in self.runs:
+            ended = [*self.failed('md', number=run.number).values(), *self.segments(run)]
+            nodes = [node.outputs.results for node in ended if 'results' in node.outputs]
+            if nodes:
+                found[run.id] = nodes[0]
+        return found
+
+    def imprecise(self) -> list[float]:
+        """Return the temperatures in K at which the diffusion is not known well enough; where a run crossed a limit,
+        longer ones are of no use."""
+        precision = self.settings.precision
+        if precision is None:
+            return []
+        return [
+            row['temperature_K']
+            for row in self.ctx.results['transport']['temperatures']
+            if not row['stopped']
+            and (not row['diffusive'] or row['error_cm2_s'] > precision.relative_error * row['diffusivity_cm2_s'])
+        ]
+
+    def waiting(self) -> list[Run]:
+        """Return the runs that may become twice as long, and should."""
+        wanted = self.imprecise()
+        return [
+            run
+            for run in self.runs
+            if run.temperature in wanted
+            and self.segments(run)
+            and not self.failed('md', number=run.number)
+            and 2 * self.parameters_of(run, 'md')['steps'] <= self.settings.precision.maximum_steps
+        ]
+
+    def goes_on(self) -> bool:
+        """Whether runs have to become longer, and may."""
+        return bool(self.waiting())
+
+    def lengthen(self) -> None:
+        """Queue another segment of the runs at the temperatures at which the diffusion is not known well enough."""
+        waiting = self.waiting()
+        self.ctx.round += 1
+        for run in waiting:
+            self.ctx.longer[run.id] = lengthen_run(
+                self.parameters_of(run, 'md'),
+                self.parameters_of(run, 'transport'),
+                metadata={'call_link_label': run.follow('lengthen', segment=self.ctx.round).label},
+            )
+        self.enqueue('make_run', [run.follow('md', segment=self.ctx.round) for run in waiting])
+
+    def choose_candidates(self) -> dict[str, orm.Data]:
+        """Return the frames of all runs that left the committee's trust, and how its trust is spread."""
+        if 'selection' not in self.ctx.plan:
+            return {}
+        samples = {}
+        for run in self.runs:
+            ended = self.ended('md', number=run.number)
+            parts = {segment.id: node.outputs.frames for segment, node in ended.items() if 'frames' in node.outputs}
+            if len(parts) > 1:
+                metadata = {'call_link_label': run.follow('frames').label}
+                samples[run.id] = union_frames(**parts, metadata=metadata)
+            elif parts:
+                [samples[run.id]] = parts.values()
+        found = select_candidates(
+            self.ctx.plan['selection'],
+            self.ctx.plan['runs'],
+            samples=samples,
+            metadata={'call_link_label': 'select'},
+        )
+        return {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
+
+    def finish(self) -> ExitCode | None:
+        """Attach the results, and say what could not be determined, or not well enough."""
+        results = {**self.ctx.results, **self.choose_candidates()}
+        self.out_many(results)
+        rows = results['transport']['temperatures']
+        stops = [row['reason'] for row in rows if row['stopped']]
+        if stops and all(row['stopped'] or not row['runs'] for row in rows):
+            return self.exit_codes.ERROR_ALL_STOPPED.format(reason=stops[0])
+        if 'arrhenius' in results and results['arrhenius']['conductivity_mS_cm'] is None:
+            return self.exit_codes.ERROR_UNDETERMINED.format(reason=results['arrhenius']['reason'])
+        if kelvins := self.imprecise():
+            precision = self.settings.precision
+            return self.exit_codes.ERROR_IMPRECISE.format(
+                wanted=precision.relative_error,
+                temperatures=', '.join(f'{kelvin:g} K' for kelvin in kelvins),
+                steps=precision.maximum_steps,
+            )
+        return None
+
+    # -- protocols --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        codes: Mapping[str, orm.AbstractCode | str],
+        *,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: str | Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> ProcessBuilder:
+        """Return a builder that is ready to be submitted; parameters as in the base class.
+
+        A ``calculator`` runs the protocol at constant volume and once: `md.ensemble` and that of the equilibration are
+        nvt, `precision` is null, unless ``overrides`` say otherwise.
+        """
+        if inputs.get('calculator') is not None:
+            overrides = merge(WITH_CALCULATOR, overrides or {})
+        return super().get_builder_from_protocol(
+            codes, protocol=protocol, overrides=overrides, options=options, **inputs
+        )

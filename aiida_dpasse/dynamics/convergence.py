@@ -1,0 +1,160 @@
+"""`ConvergenceWorkChain`: how large a cell and how long a run the diffusion asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import TransportBaseWorkChain
+from aiida_dpasse.base.validators import check_same_computer, validate_structure
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.conductivity import check_driver
+from aiida_dpasse.dynamics.convergence_parameters import ConvergenceParameters
+from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.plan_convergence import plan_convergence
+from aiida_dpasse.dynamics.tabulate_convergence import tabulate_convergence
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.runs import Run, Runs
+
+
+def validate_convergence(inputs: Mapping[str, Any], _: Any = None) -> str | None:
+    """Return one sentence if potential, structure, ion and codes do not go together."""
+    if 'parameters' not in inputs or 'structure' not in inputs:
+        return None
+    ion = ConvergenceParameters.model_validate(inputs['parameters'].get_dict()).transport.ion
+    if ion not in inputs['structure'].get_symbols_set():
+        return f'structure: it holds no {ion}: correct `transport.ion` in the parameters.'
+    return check_same_computer(inputs) or check_driver(
+        'potential', inputs.get('potential'), {**inputs, 'structures': {'structure': inputs['structure']}}
+    )
+
+
+class ConvergenceWorkChain(DpasseWorkChain):
+    """Run every size, replica by replica, and analyse the beginning of each run by itself."""
+
+    CODES = ('lmp', 'python')
+    OPTIONAL_CODES = ('dp',)
+    PARAMETERS = ConvergenceParameters
+    PROTOCOL = 'convergence'
+    RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ('potential',)
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            validator=validate_structure,
+            help='Unit cell of the conductor.',
+        )
+        spec.input('potential', valid_type=DeepPotentialData, help='The potential; a checkpoint is frozen first.')
+        spec.inputs.validator = validate_convergence
+        spec.outline(
+            cls.freeze_checkpoints,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.setup,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.analyse,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.tabulate,
+        )
+        spec.output(
+            'convergence',
+            valid_type=orm.Dict,
+            help='`points`: diffusion by size and length, with its spread; `recommended`, and the `reason`.',
+        )
+        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
+        exit_code(
+            spec,
+            'ERROR_NO_RUN_FINISHED',
+            message='None of the {count} runs ended well, the first because: {reason}',
+        )
+        exit_code(spec, 'ERROR_NOT_CONVERGED', message='No size and length is enough. {reason}')
+
+    @property
+    def runs(self) -> Runs:
+        """The planned runs and analyses."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
+
+    def setup(self) -> ExitCode | None:
+        """Make the supercells and queue all runs, the largest first: they take longest."""
+        self.ctx.plan = plan_convergence(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        sizes = sorted(self.ctx.plan['supercells'].items())
+        if code := self.make_cells({key: (self.inputs.structure, size) for key, size in sizes}, link='{}'):
+            return code
+        runs = self.runs.select(what='md')
+        largest_first: list[Run] = sorted(runs, key=lambda run: (-len(self.cell_of(run).sites), run.number))
+        self.enqueue('make_run', largest_first)
+        return None
+
+    def cell_of(self, run: Run) -> orm.StructureData:
+        """Return the supercell in which ``run`` moves."""
+        return self.ctx.cells[Run('supercell', int(run.size or 0)).id]
+
+    def make_run(self, run: Run) -> Child:
+        """Return the dynamics of one size and replica."""
+        return self.job(
+            MDBaseWorkChain,
+            'md',
+            run.label,
+            code=self.inputs.codes.lmp,
+            structure=self.cell_of(run),
+            potentials={'potential': self.runnable(self.inputs.potential)},
+            parameters=self.ctx.plan['md'][run.id],
+        )
+
+    def analyse(self) -> ExitCode | None:
+        """Queue the analysis of every length of every run that ended well."""
+        failed = self.report_failures('md')
+        ended = self.succeeded('md')
+        if not ended:
+            first = next(iter(failed.values()))
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+        numbers = {run.number for run in ended}
+        self.enqueue('make_analysis', [run for run in self.runs.select(what='transport') if run.number in numbers])
+        return None
+
+    def make_analysis(self, run: Run) -> Child:
+        """Return the analysis of one length of a run."""
+        [dynamics] = self.succeeded('md', number=run.number).values()
+        return self.job(
+            TransportBaseWorkChain,
+            'transport',
+            run.label,
+            code=self.inputs.codes.python,
+            trajectories=dict(dynamics.outputs.trajectories),
+            structure=self.cell_of(run),
+            parameters=self.ctx.plan['transport'][run.id],
+        )
+
+    def tabulate(self) -> ExitCode | None:
+        """Attach the table, and say whether anything is enough."""
+        failed = self.report_failures('transport')
+        found = {run.id: node for run, node in self.succeeded('transport').items()}
+        if not found:
+            first = next(iter(failed.values()))
+            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+        table = tabulate_convergence(
+            self.inputs.parameters,
+            self.ctx.plan['runs'],
+            statistics={key: node.outputs.statistics for key, node in found.items()},
+            results={key: node.outputs.results for key, node in found.items()},
+            metadata={'call_link_label': 'tabulate'},
+        )
+        self.out('convergence', table)
+        if table['recommended'] is None:
+            return self.exit_codes.ERROR_NOT_CONVERGED.format(reason=table['reason'])
+        return None

@@ -1,0 +1,254 @@
+"""From the statistics of all runs to diffusion, conductivity and activation energy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
+from aiida_dpasse.dynamics.plan_conductivity import LARGE
+from aiida_dpasse.dynamics.transport_runs import (
+    check_size,
+    error_of_program,
+    judge_runs,
+    read_statistics,
+    record_of,
+)
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, check_line, fit_arrhenius
+from aiida_dpasse.transport.conductivity import conductivity
+from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
+from aiida_dpasse.transport.ensemble import Ensemble, pool_configurations
+from aiida_dpasse.transport.estimate import LARGEST_RELATIVE_ERROR, error_of, value_of
+from aiida_dpasse.transport.maps import average_maps
+from aiida_dpasse.transport.regime import LARGEST_FRAMEWORK_DISPLACEMENT
+
+#: What the framework did, by the largest of all runs.
+FRAMEWORK = ('displacement', 'drift')
+#: Values that what configurations differ by belongs to, and their errors.
+WITH_ERRORS = (
+    ('diffusivity_cm2_s', 'error_cm2_s'),
+    ('collective_diffusivity_cm2_s', 'collective_error_cm2_s'),
+    ('conductivity_mS_cm', 'conductivity_error_mS_cm'),
+    ('nernst_einstein_conductivity_mS_cm', 'nernst_einstein_conductivity_error_mS_cm'),
+)
+#: The row of a temperature at which no run ended well.
+NOTHING: dict[str, Any] = {
+    'diffusivity_cm2_s': None,
+    'error_cm2_s': None,
+    'conductivity_mS_cm': None,
+    'nernst_einstein_conductivity_mS_cm': None,
+    'haven_ratio': None,
+    'runs': 0,
+    'diffusive': False,
+    'verdict': 'no run ended well',
+    'reason': 'No run ended well: see the exit messages of the runs that failed.',
+}
+
+
+@calcfunction
+def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
+    """Return ``transport`` (by temperature), ``arrhenius`` (the fit, and sigma at `extrapolate_to`) and ``curves``.
+
+    Runs without statistics are listed by their records as ``runs_failed``, and as ``stopped`` if they crossed a limit.
+
+    :param parameters: those of the conductivity chain.
+    :param runs: the record of every run that was planned, those of larger cells with a size.
+    :param inputs: ``statistics`` and ``results`` of `dpasse.transport` of the runs that ended well, and ``dynamics``,
+        the results of `dpasse.md`; each by the id of the run.
+    """
+    settings = ConductivityParameters.model_validate(parameters.get_dict())
+    statistics, results = inputs.get('statistics', {}), inputs.get('results', {})
+    dynamics = {key: node.get_dict() for key, node in inputs.get('dynamics', {}).items()}
+    planned = Runs.from_dict(runs.get_dict())
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, Any] = {}
+    for index, temperature in enumerate(settings.temperatures):
+        started = planned.select(what='md', temperature=temperature, size=None)
+        good = [run for run in started if run.id in statistics]
+        lost = [run for run in started if run.id not in statistics]
+        failed = {'runs_failed': [record_of(run) for run in lost]}
+        if not good:
+            row = {**NOTHING, **failed, 'temperature_K': temperature}
+            row['reason'] += error_of_program(lost, dynamics)
+            rows.append(judge_runs(row, started, dynamics))
+            continue
+        pooled = [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in good]
+        found = pool(pooled, settings.hop_length)
+        most = {
+            f'framework_{name}_A': max(results[run.id][f'framework_{name}_A'] for run in good) for name in FRAMEWORK
+        }
+        row = describe(found, pooled, temperature, settings.transport.charge)
+        split = split_configurations(good, pooled, settings.hop_length)
+        rows.append(judge_runs({**widen(row, split), **failed, **most}, started, dynamics))
+        curves |= {
+            f'lag_ps_{index:02d}': found.lags,
+            f'msd_A2_{index:02d}': found.msd,
+            f'msd_error_A2_{index:02d}': found.msd_error,
+        }
+        maps = average_maps(
+            [{n: statistics[run.id].get_array(n) for n in statistics[run.id].get_arraynames()} for run in good]
+        )
+        curves |= {f'{name}_{index:02d}': values for name, values in maps.items()}
+    transport: dict[str, Any] = {'ion': settings.transport.ion, 'temperatures': rows}
+    if (size := settings.finite_size) is not None:
+        small, large = (planned.select(what='md', temperature=size.temperature, size=name) for name in (None, LARGE))
+        transport['finite_size'] = check_size(settings.hop_length, small, large, statistics, results, dynamics)
+    outputs: dict[str, orm.Data] = {'transport': orm.Dict(transport)}
+    if curves:
+        outputs['curves'] = orm.ArrayData(curves)
+    if settings.extrapolate_to is not None:
+        outputs['arrhenius'] = orm.Dict(extrapolate(rows, settings.extrapolate_to))
+    return outputs
+
+
+def describe(found: Diffusion, runs: list[Statistics], temperature: float, charge: float) -> dict[str, Any]:
+    """Return the row of one temperature; undetermined numbers are null.
+
+    It is ``diffusive`` if the ions diffuse and the runs determine how fast.
+    """
+    found = found.told
+    told, reason = found.tracer is not None, found.verdict.reason
+    if found.verdict.diffusive and not told:
+        reason = f'The ions diffuse, how fast is not known to {LARGEST_RELATIVE_ERROR:.0%}: run longer or add replicas.'
+    volume, ions = float(np.mean([run.volume for run in runs])), runs[0].ions
+    row: dict[str, Any] = {
+        'temperature_K': temperature,
+        'diffusivity_cm2_s': value_of(found.tracer),
+        'error_cm2_s': error_of(found.tracer),
+        'diffusive': told,
+        'verdict': verdict_of(runs, told),
+        'reason': reason,
+        'msd_slope': found.verdict.slope,
+        'hops': found.verdict.hops,
+        'window_ps': None if found.fit is None else list(found.fit.window),
+        'collective_diffusivity_cm2_s': value_of(found.collective),
+        'collective_error_cm2_s': error_of(found.collective),
+        'haven_ratio': value_of(found.haven),
+        'haven_ratio_error': error_of(found.haven),
+        'runs': len(runs),
+        'ions': ions,
+        'volume_A3': volume,
+        'duration_ps': sum(run.duration for run in runs),
+    }
+    for name, estimate in (('nernst_einstein_conductivity', found.tracer), ('conductivity', found.collective)):
+        for key, value in ((name, value_of(estimate)), (f'{name}_error', error_of(estimate))):
+            known = value is not None and told
+            row[f'{key}_mS_cm'] = conductivity(value or 0.0, ions, volume, temperature, charge) if known else None
+    return row
+
+
+def verdict_of(runs: list[Statistics], told: bool) -> str:
+    """Return the row's verdict in two words at most."""
+    if max(run.framework for run in runs) > LARGEST_FRAMEWORK_DISPLACEMENT:
+        return 'melted'
+    return 'diffusive' if told else 'not diffusive'
+
+
+def split_configurations(runs: list[Run], found: list[Statistics], hop_length: float) -> Ensemble | None:
+    """Return mean and spread of the tracer coefficients of several configurations, None if they are undetermined.
+
+    :param runs: the record of each run; a structure is a configuration.
+    :param found: the statistics of each.
+    """
+    values: dict[str | None, list[float]] = {}
+    for run, statistics in zip(runs, found, strict=True):
+        tracer = pool([statistics], hop_length).told.tracer
+        if tracer is None:
+            return None
+        values.setdefault(run.structure, []).append(tracer.value)
+    if len(values) < 2 or all(len(group) < 2 for group in values.values()):
+        return None
+    return pool_configurations(list(values.values()))
+
+
+def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
+    """Return ``row`` with what configurations differ by in every error, and ``configurations`` with its parts.
+
+    Runs of one configuration share its disorder: taken for independent they would give too small an error.
+    """
+    if split is None:
+        return row
+    part = split.configurational / split.mean / np.sqrt(split.freedom + 1)
+    wider = dict(row)
+    for value, error in WITH_ERRORS:
+        if row[value] is not None and row[error] is not None:
+            wider[error] = float(np.hypot(row[error], part * row[value]))
+    numbers = ('mean', 'error', 'thermal', 'configurational')
+    wider['configurations'] = {f'{name}_cm2_s': getattr(split, name) for name in numbers}
+    return wider
+
+
+def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any]:
+    """Return activation energy and conductivity at ``temperature``, null with the reason if they are undetermined.
+
+    The collective conductivity is taken if it is determined at every diffusive temperature, else Nernst-Einstein's.
+    """
+    diffusive = [row for row in rows if row['diffusive']]
+    collective = bool(diffusive) and all(row['conductivity_mS_cm'] is not None for row in diffusive)
+    name = 'conductivity' if collective else 'nernst_einstein_conductivity'
+    answer: dict[str, Any] = {
+        'temperature_K': temperature,
+        'conductivity_mS_cm': None,
+        'interval_mS_cm': None,
+        'kind': 'collective' if collective else 'nernst_einstein',
+        'activation_energy_eV': None,
+        'activation_energy_error_eV': None,
+        'intercept': None,
+        'slope_K': None,
+        'covariance': None,
+        'extrapolated': None,
+        'leave_one_out': [],
+        'bend_K2': None,
+        'bend_error_K2': None,
+        'bent': None,
+        'temperatures_used_K': [row['temperature_K'] for row in diffusive],
+    }
+    if len({row['temperature_K'] for row in diffusive}) < FEWEST_TEMPERATURES:
+        others = ' '.join(f'{row["temperature_K"]:g} K: {row["reason"]}' for row in rows if not row['diffusive'])
+        answer['reason'] = (
+            f'{len(diffusive)} of {len(rows)} temperatures are diffusive and {FEWEST_TEMPERATURES} are needed. {others}'
+        )
+        return answer
+    kelvins = np.array([row['temperature_K'] for row in diffusive], dtype=float)
+    values = np.array([row[f'{name}_mS_cm'] for row in diffusive])
+    errors = np.array([row[f'{name}_error_mS_cm'] for row in diffusive])
+    fit = fit_arrhenius(kelvins, values * kelvins, errors * kelvins)
+    value, low, high = (number / temperature for number in fit.interval(temperature))
+    energy, energy_error = fit.activation_energy
+    span = f'the {len(diffusive)} diffusive temperatures from {kelvins.min():g} to {kelvins.max():g} K'
+    if collective:
+        reason = f'From the collective conductivity at {span}.'
+    else:
+        reason = f'From {span}; the collective conductivity is not determined at each: no correlations are counted.'
+    checks = check_line(kelvins, values * kelvins, errors * kelvins, temperature)
+    left_out = [
+        {
+            'left_out_K': other.left_out,
+            'activation_energy_eV': other.activation_energy[0],
+            'activation_energy_error_eV': other.activation_energy[1],
+            'conductivity_mS_cm': other.value / temperature,
+            'interval_mS_cm': [limit / temperature for limit in other.interval],
+        }
+        for other in checks.leave_one_out
+    ]
+    if checks.bend is not None and checks.bend.bent:
+        reason += ' The line bends: one activation energy does not describe all temperatures.'
+    answer |= {
+        'leave_one_out': left_out,
+        **checks.bend_numbers,
+        'conductivity_mS_cm': value,
+        'interval_mS_cm': [low, high],
+        'activation_energy_eV': energy,
+        'activation_energy_error_eV': energy_error,
+        'intercept': fit.intercept,
+        'slope_K': fit.slope,
+        'covariance': fit.covariance.tolist(),
+        'misfit': fit.misfit,
+        'extrapolated': not bool(kelvins.min() <= temperature <= kelvins.max()),
+        'reason': reason,
+    }
+    return answer

@@ -1,0 +1,202 @@
+"""`MDBaseWorkChain`: one molecular dynamics, carried on over as many jobs as its walltime asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.engine import (
+    ExitCode,
+    ProcessBuilder,
+    ProcessHandlerReport,
+    WorkChain,
+    process_handler,
+)
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.jobs import JobBaseWorkChain
+from aiida_dpasse.base.protocols import machine, protocol
+from aiida_dpasse.calculations.md import MDCalculation
+from aiida_dpasse.calculations.md_stops import BY_LABEL, define_stops
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.merge_segments import merge_segments
+from aiida_dpasse.dynamics.plan_watch import plan_watch
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.select_candidates import select_candidates
+from aiida_dpasse.merging import merge
+
+#: Outputs of a segment that are joined if there are several.
+MERGED = ('frames', 'thermo', 'deviation', 'results')
+
+
+class MDBaseWorkChain(JobBaseWorkChain):
+    """Run one molecular dynamics, watched; a segment that is cut off is carried on from its restart file.
+
+    There are as many segments as the dynamics asks for: `max_iterations` counts those in a row that got no further.
+    """
+
+    _process_class = MDCalculation
+    PROTOCOL: ClassVar[str] = 'md'
+    NAMESPACE: ClassVar[str] = 'md'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.inputs['max_iterations'].help = 'How many segments in a row may end without getting further.'
+        spec.output_namespace(
+            'trajectories',
+            valid_type=orm.RemoteData,
+            dynamic=True,
+            required=False,
+            help='Working directories of all segments in order, if a trajectory was asked for: `segment_0000`...',
+        )
+        spec.output(
+            'candidates',
+            valid_type=FramesData,
+            required=False,
+            help="Frames beyond the committee's trust, without labels, if `watch.deviation` and `sample_interval` are "
+            'set and there are any.',
+        )
+        define_stops(spec)
+        exit_code(
+            spec,
+            'ERROR_NO_PROGRESS',
+            message='{count} segments in a row got no further than step {step}: give more `max_wallclock_seconds`, or '
+            'mend what ended the last: {reason}',
+        )
+
+    def setup(self) -> None:
+        """Begin to count, and have the run watched."""
+        super().setup()
+        self.ctx.reached = 0
+        self.ctx.watch = None
+        if (self.ctx.inputs.parameters.get_dict().get('watch') or {}).get('deviation'):
+            self.ctx.watch = plan_watch(self.ctx.inputs.parameters, metadata={'call_link_label': 'plan_watch'})
+            self.ctx.inputs.monitors = {'untrusted': self.ctx.watch['monitor'], **self.ctx.inputs.get('monitors', {})}
+
+    def attach_outputs(self, node: orm.ProcessNode) -> None:
+        """Attach what all segments left, joined."""
+        self.attach()
+
+    @process_handler(priority=710, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])
+    def stop(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Give up: the same start crosses the same limit again, and what came before it is what is asked for."""
+        return self.give_up(ExitCode(node.exit_status, node.exit_message))
+
+    @process_handler(
+        priority=700,
+        exit_codes=[
+            MDCalculation.exit_codes.ERROR_INTERRUPTED,
+            MDCalculation.exit_codes.ERROR_OUTFILE_MISSING,
+            MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT,
+            MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY,
+            MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+            MDCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from the latest restart file; a segment that got no further, or with damaged frames, runs again."""
+        damaged = node.exit_status == MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
+        step = node.outputs.results['step'] if 'results' in node.outputs and not damaged else 0
+        if step > self.ctx.reached:
+            self.ctx.reached = step
+            self.ctx.inputs.restart_folder = node.outputs.remote_folder
+            return self.again(node, f'was interrupted: it goes on near step {step}', in_vain=False)
+        if node.exit_status == MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
+            return self.ask_for_memory(node)
+        if not damaged and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value:
+            given_up = self.exit_codes.ERROR_NO_PROGRESS.format(
+                count=self.ctx.fruitless + 1, step=self.ctx.reached, reason=node.exit_message
+            )
+            return self.give_up(given_up)
+        return self.again(node, f'got no further ({node.exit_message}): it runs again')
+
+    def results(self) -> ExitCode | None:
+        """Attach the outputs of the whole run."""
+        self.attach()
+        return None
+
+    def on_terminated(self) -> None:
+        """Keep the working directories, whatever `clean_workdir` says, where a trajectory lies there to be read."""
+        if self.inputs.md.parameters.get_dict().get('trajectory_interval'):
+            WorkChain.on_terminated(self)
+        else:
+            super().on_terminated()
+
+    def attach(self) -> None:
+        """Attach the last segment's outputs, those of all segments joined, and where the trajectory lies."""
+        ran = [node for node in self.ctx.children if 'results' in node.outputs]
+        damaged = MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
+        ran = [node for node in ran if node.exit_status != damaged] or ran[-1:]
+        if not ran:
+            return
+        outputs = {name: ran[-1].outputs[name] for name in ran[-1].outputs}
+        if len(ran) > 1:
+            segments = {
+                name: {
+                    self.segment(index): node.outputs[name] for index, node in enumerate(ran) if name in node.outputs
+                }
+                for name in MERGED
+            }
+            outputs |= merge_segments(**segments, metadata={'call_link_label': 'merge'})
+        for name, node in outputs.items():
+            if name in self.spec().outputs:
+                self.out(name, node)
+        if self.ctx.watch is not None and 'frames' in outputs:
+            found = select_candidates(
+                self.ctx.watch['selection'],
+                self.ctx.watch['runs'],
+                samples=dict.fromkeys(self.ctx.watch['runs'].get_dict(), outputs['frames']),
+                metadata={'call_link_label': 'select'},
+            )
+            if 'candidates' in found:
+                self.out('candidates', found['candidates'])
+        if self.inputs.md.parameters.get_dict().get('trajectory_interval'):
+            self.out(
+                'trajectories', {self.segment(index): node.outputs.remote_folder for index, node in enumerate(ran)}
+            )
+
+    @staticmethod
+    def segment(number: int) -> str:
+        """Return the name of a segment, by which they stand in order."""
+        return f'segment_{number:04d}'
+
+    # -- protocols --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def protocol_parameters(cls, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the parameters of a molecular dynamics by protocol, ``overrides`` over them."""
+        return dict(merge(protocol(cls.PROTOCOL, name), overrides or {}))
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode | str,
+        structure: orm.StructureData,
+        potentials: Mapping[str, DeepPotentialData],
+        *,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: str | Mapping[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder that is ready to be submitted.
+
+        :param code: LAMMPS, or its label.
+        :param structure: where the dynamics starts.
+        :param potentials: one potential, or a committee, by name.
+        :param protocol: name of the protocol, the physics.
+        :param overrides: parameters that differ from the protocol's, for example ``{'temperature': 900}``.
+        :param options: name of a machine preset, or scheduler options by program.
+        :raises ValueError: if protocol or preset are unknown.
+        """
+        builder = cls.get_builder()
+        builder.md.code = orm.load_code(code) if isinstance(code, str) else code
+        builder.md.structure = structure
+        builder.md.potentials = dict(potentials)
+        builder.md.parameters = orm.Dict(cls.protocol_parameters(protocol, overrides))
+        programs = machine(options)
+        builder.md.metadata.options = merge(programs.get('default', {}), programs.get('md', {}))
+        return builder

@@ -1,0 +1,74 @@
+"""One Dict for every child of a conductivity."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
+from aiida_dpasse.dynamics.plan_watch import selection
+from aiida_dpasse.parameters.md import MDParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.seeds import derive_seed
+
+#: The size of the cells that `finite_size` compares with.
+LARGE = 'large'
+
+
+@calcfunction
+def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, Any]:
+    """Return ``runs``, what each run is of, and by its id the parameters of each, ``md``; ``transport`` of their
+    analyses, and ``supercell``.
+
+    Every structure meets every temperature ``replicas`` times, and with `finite_size` one temperature in a larger cell
+    too, whose runs have the size 'large'; ``supercell_large`` is that cell. With a committee there is the ``selection``
+    of candidates.
+
+    :param inputs: the ``structures`` and, if there is one, the ``committee`` whose deviation is watched, by label.
+    """
+    settings = ConductivityParameters.model_validate(parameters.get_dict())
+    structures, larger = sorted(inputs['structures']), settings.finite_size
+    cells: list[Any] = list(product(structures, settings.temperatures, range(settings.replicas), [None]))
+    if larger is not None:
+        cells += product(structures, [larger.temperature], range(larger.replicas or settings.replicas), [LARGE])
+    runs = Runs(
+        Run('md', number, structure=label, temperature=temperature, replica=replica, size=size)
+        for number, (label, temperature, replica, size) in enumerate(cells)
+    )
+    trust = settings.trust.model_dump() if settings.trust is not None and inputs.get('committee') else None
+    md = watched(settings.md, settings.transport.ion, trust)
+    dynamics = {
+        key: complete(md, temperature=run.temperature, seed=derive_seed(settings.seed, 'md', run.number))
+        for key, run in runs.items()
+    }
+    any_run = next(iter(dynamics.values()))
+    plan: dict[str, Any] = {
+        'runs': orm.Dict(runs.to_dict()),
+        'md': {key: orm.Dict(value) for key, value in dynamics.items()},
+        'transport': orm.Dict(settings.analysis(any_run)),
+        'supercell': orm.Dict({'supercell': settings.supercell}),
+    }
+    if larger is not None:
+        plan['supercell_large'] = orm.Dict({'supercell': larger.supercell})
+    if trust is not None:
+        chosen = selection(trust, {**any_run, 'seed': derive_seed(settings.seed, 'candidates')})
+        plan['selection'] = orm.Dict(chosen)
+    return plan
+
+
+def complete(md: dict[str, Any], **each: Any) -> dict[str, Any]:
+    """Return the parameters of `dpasse.md` of one run with all defaults; ``each`` is what differs between the runs."""
+    return MDParameters.model_validate({**md, **each}).model_dump()
+
+
+def watched(md: dict[str, Any], ion: str, trust: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the parameters of a dynamics with the mobile ion, and the committee's limit if any, in their watch."""
+    watch = {'mobile': [ion], **md['watch']} if md.get('watch') else None
+    if trust is None:
+        return {**md, 'watch': watch}
+    limits = {name: value for name, value in trust.items() if name != 'interval'}
+    watch = {**(watch or {'mobile': [ion]}), 'deviation': limits}
+    return {'sample_interval': trust['interval'], **md, 'watch': watch}

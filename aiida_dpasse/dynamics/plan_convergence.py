@@ -1,0 +1,48 @@
+"""Turn the parameters of a convergence study into those of its runs and analyses."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.dynamics.convergence_parameters import ConvergenceParameters
+from aiida_dpasse.dynamics.plan_conductivity import complete, watched
+from aiida_dpasse.lammps.script import total_steps
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_convergence(parameters: orm.Dict) -> dict[str, Any]:
+    """Return ``runs``, what each child is of, and by its id the parameters of each, ``md`` and ``transport``; and
+    ``supercells`` by the id of the runs in them.
+
+    The size of a run is the place of its cell among `supercells`, the segment of an analysis the place of its length
+    among `steps`. Every run is as long as the longest; shorter ones are its beginning, so that what they differ by is
+    their length.
+    """
+    settings = ConvergenceParameters.model_validate(parameters.get_dict())
+    md = watched({**settings.md, 'steps': max(settings.steps)}, settings.transport.ion, None)
+    cells = product(range(len(settings.supercells)), range(settings.replicas))
+    runs = [Run('md', number, size=size, replica=replica) for number, (size, replica) in enumerate(cells)]
+    dynamics = {
+        run.id: complete(md, temperature=settings.temperature, seed=derive_seed(settings.seed, 'md', run.number))
+        for run in runs
+    }
+    analyses = [run.follow('transport', segment=place) for run in runs for place in range(len(settings.steps))]
+    any_run = dynamics[runs[0].id]
+    before, _ = total_steps(any_run)
+    # Only coefficients are compared.
+    lengths = [settings.analysis(any_run, before + steps, van_hove_range=None) for steps in settings.steps]
+    return {
+        'runs': orm.Dict(Runs([*runs, *analyses]).to_dict()),
+        'md': {key: orm.Dict(value) for key, value in dynamics.items()},
+        'transport': {run.id: orm.Dict(lengths[run.segment or 0]) for run in analyses},
+        'supercells': {
+            Run('supercell', place).id: orm.Dict({'supercell': supercell})
+            for place, supercell in enumerate(settings.supercells)
+        },
+    }

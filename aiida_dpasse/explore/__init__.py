@@ -1,0 +1,1 @@
+"""Committees, exploration and the loops that learn from it."""

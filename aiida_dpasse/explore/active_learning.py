@@ -1,0 +1,403 @@
+"""`ActiveLearningWorkChain`: train a committee, explore, label what it does not know, again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, if_, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.reasons import first_reason, reason_of
+from aiida_dpasse.base.validators import (
+    check_ion,
+    check_same_computer,
+    validate_labelled,
+    validate_structures,
+)
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
+from aiida_dpasse.explore.committee import CommitteeWorkChain, validate_committee_training
+from aiida_dpasse.explore.committee_loop import CommitteeLoopWorkChain
+from aiida_dpasse.explore.compare_to_labels import compare_to_labels
+from aiida_dpasse.explore.explore import ExploreWorkChain
+from aiida_dpasse.explore.plan_active_learning import plan_active_learning
+from aiida_dpasse.explore.stage_exploration import stage_exploration
+from aiida_dpasse.explore.tabulate_iterations import KINDS, tabulate_iterations
+from aiida_dpasse.frames.split_frames import split_frames
+from aiida_dpasse.frames.union_frames import union_frames
+from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.parameters.sizes import part_size
+from aiida_dpasse.runs import Run, Runs
+
+
+def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence unless one labeller is given, the frames can be trained on and hold the elements of all
+    structures, and the structures the ion that is watched."""
+    if message := validate_labeller(inputs):
+        return message
+    elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
+    for label, structure in inputs.get('structures', {}).items():
+        if missing := sorted(structure.get_symbols_set() - elements):
+            return f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
+    if 'parameters' not in inputs:
+        return None
+    settings = ActiveLearningParameters.model_validate(inputs['parameters'].get_dict())
+    return _check_held_out(inputs, settings) or _check_training(inputs, settings) or _check_observed(inputs, settings)
+
+
+def _check_held_out(inputs: Any, settings: ActiveLearningParameters) -> str | None:
+    if 'frames' not in inputs or 'validation_data' in inputs:
+        return None
+    total = inputs['frames'].frames
+    held_out = part_size(settings.validation, total)
+    if 0 < held_out < total:
+        return None
+    return f'parameters: `validation` takes {held_out} of {total} frames; it should take some and leave some.'
+
+
+def _check_training(inputs: Any, settings: ActiveLearningParameters) -> str | None:
+    given = {'codes': inputs.get('codes', {}), 'parameters': orm.Dict(settings.committee.model_dump())}
+    names = {'training_data': 'frames', 'validation_data': 'validation_data'}
+    given |= {name: inputs[port] for name, port in names.items() if port in inputs}
+    message = validate_committee_training(given)
+    return message and f'parameters: `committee`: {message}'
+
+
+def _check_observed(inputs: Any, settings: ActiveLearningParameters) -> str | None:
+    """The dynamics that are watched are run by the first member of the committee, whatever labels."""
+    if settings.conductivity is None:
+        return None
+    ion = settings.conductivity.transport.ion
+    return check_same_computer(inputs) or check_ion(inputs.get('structures', {}), ion)
+
+
+class ActiveLearningWorkChain(CommitteeLoopWorkChain):
+    """Train, explore, label, again: the frames grow where the committee disagrees."""
+
+    CODES = ('dp', 'lmp', 'python')
+    OPTIONAL_CODES = ('torchrun', *BY_CODE)
+    PARAMETERS = ActiveLearningParameters
+    PROTOCOL = 'active_learning'
+    CHILDREN = {
+        'committee': CommitteeWorkChain,
+        'explore': ExploreWorkChain,
+        'label': LabelWorkChain,
+        'conductivity': ConductivityWorkChain,
+    }
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            'frames',
+            valid_type=FramesData,
+            validator=validate_labelled,
+            help='Labelled frames to start from.',
+        )
+        spec.input(
+            'validation_data',
+            valid_type=FramesData,
+            required=False,
+            validator=validate_labelled,
+            help='Labelled frames that are never learned from; by default a part of `frames` is held out.',
+        )
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help='What is explored.',
+        )
+        define_labeller(spec)
+        spec.inputs.validator = validate_active_learning
+        spec.outline(
+            cls.setup,
+            while_(cls.goes_on)(
+                cls.train_committee,
+                cls.inspect_committee,
+                cls.validate_committee,
+                cls.inspect_validation,
+                if_(cls.observes)(
+                    cls.observe,
+                    while_(cls.queue_left)(
+                        cls.submit_queue,
+                    ),
+                    cls.inspect_observation,
+                ),
+                if_(cls.explores)(
+                    cls.explore,
+                    cls.inspect_exploration,
+                    if_(cls.has_candidates)(
+                        cls.label,
+                        cls.inspect_labels,
+                        if_(cls.calibrates)(
+                            cls.evaluate_labels,
+                            cls.calibrate,
+                        ),
+                    ),
+                ),
+                cls.judge,
+            ),
+            cls.results,
+        )
+        spec.output('frames', valid_type=FramesData, help='All labelled frames, those held out of `frames` included.')
+        spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
+        spec.output('iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.')
+        spec.output('account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.')
+        exit_code(spec, 'ERROR_COMMITTEE_FAILED', message='The committee of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_VALIDATION_FAILED', message='The held-out errors of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_EXPLORATION_FAILED', message='The exploration of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_LABEL_FAILED', message='The labels of iteration {index} failed: {reason}')
+        exit_code(
+            spec,
+            'ERROR_ONLY_FAILURES',
+            message='In iteration {index} all sampled frames failed: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_NOT_CONVERGED',
+            message='Not converged in {count} iterations: {verdict} Accept the outputs, or go on from `frames`.',
+        )
+        exit_code(
+            spec,
+            'ERROR_NO_CANDIDATES',
+            message='Two explorations in a row gave no new labelled frame without convergence: {verdict} Lower '
+            'the trust levels or explore other conditions.',
+        )
+
+    def setup(self) -> None:
+        """Plan all iterations and hold out frames for validation."""
+        self.ctx.plan = plan_active_learning(
+            self.inputs.parameters,
+            self.inputs.frames,
+            structures=self.namespace('structures'),
+            metadata={'call_link_label': 'plan'},
+        )
+        if 'validation_data' in self.inputs:
+            training, self.ctx.held_out = self.inputs.frames, self.inputs.validation_data
+        else:
+            parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
+            training, self.ctx.held_out = parts['training'], parts['validation']
+        self.ctx.iteration = 0
+        self.ctx.final = False
+        self.ctx.over = False
+        self.ctx.barren = 0
+        self.ctx.training = training
+        self.ctx.first = training
+        self.ctx.labelled = {}
+        self.ctx.candidates = {}
+        self.ctx.committee = {}
+        self.ctx.calibration = {}
+        self.ctx.unobserved = ''
+        # Of each kind the nodes of all iterations, by the ids of their records.
+        self.ctx.parts = {kind: {} for kind in (*KINDS, 'transport')}
+
+    def note(self, kind: str, node: orm.Data) -> None:
+        """Keep what this iteration left for the table."""
+        self.ctx.parts[kind][self.run_of('iteration').id] = node
+
+    def committee_data(self) -> dict[str, Any]:
+        """Return what is learned from, and what is held out."""
+        return {'training_data': self.ctx.training, 'validation_data': self.ctx.held_out}
+
+    def inspect_committee(self) -> ExitCode | None:
+        """Take the committee, or give up."""
+        code = super().inspect_committee()
+        if code is None:
+            self.note('frames', self.ctx.training)
+        return code
+
+    def validate_committee(self) -> None:
+        """Measure the errors of the committee on the held-out frames."""
+        self.predict('evaluate', self.ctx.held_out)
+
+    def inspect_validation(self) -> ExitCode | None:
+        """Take the errors, or give up."""
+        node = self.child('evaluate')
+        if not node.is_finished_ok:
+            return self.give_up(node, 'ERROR_VALIDATION_FAILED')
+        self.note('errors', node.outputs.results)
+        return None
+
+    def observes(self) -> bool:
+        """Whether the diffusion of the ions is watched."""
+        return self.settings.conductivity is not None
+
+    def observe(self) -> None:
+        """Queue the dynamics of every structure with the first member of the committee."""
+        runs = Runs.from_dict(self.ctx.plan['runs'])
+        self.enqueue('make_observation', runs.select(what='transport', iteration=self.ctx.iteration))
+
+    def make_observation(self, run: Run) -> Child:
+        """Return the dynamics of one structure."""
+        inputs = {
+            'structures': {run.structure: self.inputs.structures[run.structure]},
+            'potential': self.ctx.committee[min(self.ctx.committee)],
+            'parameters': self.ctx.plan['conductivity'],
+            **self.shared(ConductivityWorkChain, run.label),
+        }
+        return ConductivityWorkChain, inputs
+
+    def inspect_observation(self) -> None:
+        """Take the diffusion coefficients; where there are none, the loop is not converged, and says why."""
+        fields = {'iteration': self.ctx.iteration}
+        self.ctx.unobserved = first_reason(self.report_failures('transport', **fields))
+        for run, node in self.ended('transport', **fields).items():
+            if 'transport' in node.outputs:
+                self.ctx.parts['transport'][run.id] = node.outputs.transport
+
+    def explores(self) -> bool:
+        """Whether this iteration explores: all but the final training do."""
+        return not self.ctx.final
+
+    def explore(self) -> None:
+        """Explore with the committee; what was labelled or refused before is not chosen again."""
+        run = self.run_of('explore')
+        inputs = {
+            'structures': self.namespace('structures'),
+            'potentials': self.ctx.committee,
+            'known': {'frames': self.inputs.frames, 'held_out': self.ctx.held_out, **self.ctx.candidates},
+            'calibration': self.ctx.calibration,
+            'parameters': self.conditions(run),
+            **self.shared(ExploreWorkChain, run.label),
+        }
+        self.run_child(run.id, ExploreWorkChain, inputs)
+
+    def conditions(self, run: Run) -> orm.Dict:
+        """Return the parameters of the exploration, those of its stage if there are stages."""
+        parameters = self.ctx.plan['explore'][run.id]
+        if 'stages' not in self.ctx.plan:
+            return parameters
+        tables = {'iterations': self.ctx.tables['iterations']} if self.ctx.iteration else {}
+        staged = stage_exploration(parameters, self.ctx.plan['stages'], **tables, metadata=self.link('conditions'))
+        self.note('stages', staged['stage'])
+        return staged['parameters']
+
+    def inspect_exploration(self) -> ExitCode | None:
+        """Take the statistics; give up if the exploration failed or found only failures."""
+        node = self.child('explore')
+        if 'statistics' in node.outputs:
+            self.note('statistics', node.outputs.statistics)
+        if not node.is_finished_ok:
+            barren = node.exit_status in ExploreWorkChain.get_exit_statuses(
+                ['ERROR_NO_RUN_FINISHED', 'ERROR_ONLY_FAILURES']
+            )
+            return self.give_up(node, 'ERROR_ONLY_FAILURES' if barren else 'ERROR_EXPLORATION_FAILED')
+        self.ctx.barren += 1  # until its labels are there
+        return None
+
+    def has_candidates(self) -> bool:
+        """Whether the exploration chose frames to label."""
+        return 'candidates' in self.child('explore').outputs
+
+    def label(self) -> None:
+        """Label the candidates."""
+        run = self.run_of('label')
+        candidates = self.child('explore').outputs.candidates
+        self.ctx.candidates[self.run_of('candidates').id] = candidates
+        inputs = {
+            'frames': candidates,
+            **labeller_of(self.inputs),
+            'parameters': self.ctx.plan['label'],
+            **self.shared(LabelWorkChain, run.label),
+        }
+        self.run_child(run.id, LabelWorkChain, inputs)
+
+    def inspect_labels(self) -> ExitCode | None:
+        """Add the labelled frames to those to learn from; what a failed labelling did admit is kept."""
+        node = self.child('label')
+        if 'account' in node.outputs:
+            self.note('accounts', node.outputs.account)
+        if 'frames' in node.outputs:
+            self.ctx.barren = 0
+            self.ctx.labelled[self.run_of('labelled').id] = node.outputs.frames
+            self.ctx.training = union_frames(
+                frames={'initial': self.ctx.first, **self.ctx.labelled}, metadata=self.link('union')
+            )
+        if not node.is_finished_ok and not self.all_rejected(node):
+            return self.give_up(node, 'ERROR_LABEL_FAILED')
+        return None
+
+    def all_rejected(self, node: orm.ProcessNode) -> bool:
+        """Whether the labeller worked and every frame was too far out: that is known now, and the loop goes on."""
+        none_admitted = LabelWorkChain.get_exit_statuses(['ERROR_NO_FRAME_ADMITTED'])
+        if node.exit_status not in none_admitted or node.outputs.account['failed']:
+            return False
+        self.report(reason_of(node))
+        return True
+
+    def calibrates(self) -> bool:
+        """Whether the trust levels follow the errors of what was labelled, and something was."""
+        return self.settings.explore.trust.mode == 'calibrated' and self.run_of('labelled').id in self.ctx.labelled
+
+    def evaluate_labels(self) -> None:
+        """Let the committee that chose the frames predict them, now that their labels are known."""
+        self.predict('truth', self.ctx.labelled[self.run_of('labelled').id])
+
+    def calibrate(self) -> None:
+        """Compare errors and deviations; without them the levels stay as they were."""
+        node = self.child('truth')
+        if not node.is_finished_ok:
+            self.report(f'{reason_of(node)} The trust levels stay.')
+            return
+        self.ctx.calibration[self.run_of('pairs').id] = compare_to_labels(
+            self.ctx.labelled[self.run_of('labelled').id],
+            node.outputs.predictions,
+            potentials=self.ctx.committee,
+            metadata=self.link('compare'),
+        )
+
+    def judge(self) -> None:
+        """Write the table and decide whether the loop goes on."""
+        self.tabulate()
+        if self.ctx.tables['iterations']['pending']:
+            self.ctx.barren = 0
+        settings = self.settings
+        self.report(f'iteration {self.ctx.iteration}: {self.ctx.verdict}')
+        self.ctx.iteration += 1
+        last = self.ctx.final or self.ctx.converged or self.ctx.barren == 2
+        last = last or self.ctx.iteration == settings.max_active_iterations
+        if last and not self.ctx.final and settings.final_committee and self.ctx.labelled:
+            self.ctx.final = True
+        else:
+            self.ctx.over = last
+
+    def tabulate(self) -> None:
+        """Make the table of what was done so far."""
+        self.ctx.tables = tabulate_iterations(
+            self.ctx.plan['convergence'], self.ctx.plan['runs'], **self.ctx.parts, metadata=self.link('table')
+        )
+        self.ctx.converged = self.ctx.tables['iterations']['converged']
+        self.ctx.verdict = ' '.join(filter(None, (self.ctx.tables['iterations']['verdict'], self.ctx.unobserved)))
+
+    def attach(self) -> None:
+        """Attach the frames, the last committee, the table and the account."""
+        frames = self.inputs.frames
+        if self.ctx.labelled:
+            frames = union_frames(
+                frames={'initial': frames, **self.ctx.labelled}, metadata={'call_link_label': 'collect'}
+            )
+        self.out('frames', frames)
+        self.out('potentials', self.ctx.committee)
+        self.out_many(self.ctx.tables)
+
+    def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
+        """Make the table of what there is, attach it, and return the exit code ``name``."""
+        self.tabulate()
+        return super().give_up(node, name)
+
+    def results(self) -> ExitCode | None:
+        """Attach the outputs, converged or not."""
+        self.attach()
+        if self.ctx.converged:
+            return None
+        if self.ctx.barren == 2:
+            return self.exit_codes.ERROR_NO_CANDIDATES.format(verdict=self.ctx.verdict)
+        count = len(self.ctx.parts['statistics'])
+        return self.exit_codes.ERROR_NOT_CONVERGED.format(count=count, verdict=self.ctx.verdict)

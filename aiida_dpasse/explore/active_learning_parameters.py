@@ -1,0 +1,99 @@
+"""Settings of the active learning."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
+from aiida_dpasse.explore.committee_parameters import CommitteeParameters
+from aiida_dpasse.explore.explore_parameters import ExploreParameters
+from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.label import LabelParameters
+from aiida_dpasse.parameters.sizes import PartSize
+
+
+class StageParameters(Parameters):
+    """What is explored until the committee knows it; what is null stays as `explore` has it."""
+
+    temperatures: list[float] | None = Field(default=None, min_length=1, description='Temperatures in K.')
+    pressures: list[float] | None = Field(default=None, min_length=1, description='Pressures in GPa.')
+    steps: int | None = Field(default=None, gt=0, description='Number of steps of each run.')
+
+
+class ConvergenceParameters(Parameters):
+    """When the loop may stop."""
+
+    accurate_fraction: float = Field(gt=0, le=1, description='Least fraction of the sampled frames that are accurate.')
+    stable_iterations: int = Field(
+        default=1, gt=0, description='In so many explorations in a row that fraction has to hold.'
+    )
+    maximum_force_rmse: float | None = Field(
+        gt=0, description='Largest RMSE of the forces on the held-out frames, in eV/A, mean of the committee.'
+    )
+    maximum_force_change: float | None = Field(
+        gt=0, description='Largest relative change of that RMSE since the iteration before.'
+    )
+    maximum_diffusivity_change: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest relative change of the ions' diffusion coefficient since the iteration before, at every "
+        'temperature of `conductivity` at which they diffuse; its error has to be below this as well.',
+    )
+
+    @model_validator(mode='after')
+    def _held_out(self) -> ConvergenceParameters:
+        if self.maximum_force_rmse is None and self.maximum_force_change is None:
+            raise ValueError('agreement can be wrong: give `maximum_force_rmse`, `maximum_force_change` or both')
+        return self
+
+
+class ActiveLearningParameters(Parameters):
+    """The loop, and its steps."""
+
+    max_active_iterations: int = Field(gt=0, description='At most so many iterations.')
+    final_committee: bool = Field(
+        description='Whether a committee is trained once more, on all frames, after the last labels.'
+    )
+    validation: PartSize = Field(
+        gt=0,
+        description='Number, or fraction below 1, of `frames` held out if no `validation_data` is given.',
+    )
+    stages: list[StageParameters] | None = Field(
+        default=None,
+        min_length=1,
+        description='What is explored, one stage after the other: the next begins when `accurate_fraction` is reached, '
+        'and the loop is converged in the last one only. Null explores all of `explore` from the start.',
+    )
+    convergence: ConvergenceParameters = Field(description='When the loop may stop.')
+    committee: CommitteeParameters = Field(description='Training of the committee.')
+    explore: ExploreParameters = Field(description='Exploration with the committee.')
+    label: LabelParameters = Field(description='Labels of the candidates.')
+    conductivity: ConductivityParameters | None = Field(
+        default=None,
+        description='Dynamics of every structure with the first member of each committee, for '
+        '`convergence.maximum_diffusivity_change`; null runs none.',
+    )
+    seed: int = Field(ge=0, description='Seed of every random choice.')
+
+    @model_validator(mode='after')
+    def _observed(self) -> ActiveLearningParameters:
+        if self.convergence.maximum_diffusivity_change is not None and self.conductivity is None:
+            raise ValueError('`convergence.maximum_diffusivity_change` asks for dynamics: give `conductivity`')
+        return self
+
+    @model_validator(mode='after')
+    def _stages(self) -> ActiveLearningParameters:
+        explore = self.explore.model_dump()
+        for number, stage in enumerate(self.stages or []):
+            own = {name: value for name, value in stage.model_dump().items() if value is not None}
+            steps = own.pop('steps', explore['md'].get('steps'))
+            staged = {**explore, **own, 'md': {**explore['md'], 'steps': steps}}
+            if message := check_parameters(ExploreParameters, staged):
+                raise ValueError(f'stage {number} of `stages` is not possible: {message}')
+        return self
+
+    @model_validator(mode='after')
+    def _labels(self) -> ActiveLearningParameters:
+        if self.label.dynamics is not None:
+            raise ValueError('`label.dynamics` should be null: the loop labels the candidates as they are')
+        return self

@@ -1,0 +1,110 @@
+"""`CommitteeWorkChain`: potentials that differ in their seeds only, to know where they disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.reasons import first_reason
+from aiida_dpasse.base.validators import best_form, validate_labelled
+from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_train
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.explore.committee_parameters import CommitteeParameters
+from aiida_dpasse.explore.plan_committee import plan_committee
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.train.train import training
+
+
+def name_of(member: Run) -> str:
+    """Return the name of a member's potential.
+
+    >>> name_of(Run('member', 1))
+    'member_01'
+    """
+    return f'member_{member.number:02d}'
+
+
+def validate_committee_training(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence if the frames and the settings of the training do not go together."""
+    if 'parameters' not in inputs or 'training_data' not in inputs:
+        return None
+    train = orm.Dict(CommitteeParameters.model_validate(inputs['parameters'].get_dict()).train.model_dump())
+    given = {name: inputs[name] for name in ('training_data', 'validation_data') if name in inputs}
+    return validate_train(given | dict(inputs.get('codes', {})) | {'parameters': train}, None)
+
+
+class CommitteeWorkChain(DpasseWorkChain):
+    """Train the members of a committee on the same frames."""
+
+    CODES = ('dp',)
+    OPTIONAL_CODES = ('torchrun',)
+    PARAMETERS = CommitteeParameters
+    PROTOCOL = 'committee'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            'training_data',
+            valid_type=FramesData,
+            validator=validate_labelled,
+            help='Labelled frames to learn from.',
+        )
+        spec.input(
+            'validation_data',
+            valid_type=FramesData,
+            required=False,
+            validator=validate_labelled,
+            help='Labelled frames whose errors are written to the learning curves.',
+        )
+        spec.inputs.validator = validate_committee_training
+        spec.outline(
+            cls.setup,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.results,
+        )
+        spec.output_namespace(
+            'potentials',
+            valid_type=DeepPotentialData,
+            help='The members, by name: compressed where that was asked for, frozen otherwise.',
+        )
+        spec.output_namespace('learning_curves', valid_type=orm.ArrayData, help='The learning curve of each member.')
+        exit_code(
+            spec,
+            'ERROR_TOO_FEW_MEMBERS',
+            message='Only {count} trainings succeeded where {minimum} are needed: correct `train`, or lower '
+            '`minimum_members`. {reason}',
+        )
+
+    def setup(self) -> None:
+        """Give every member its seeds and queue its training."""
+        self.ctx.plan = plan_committee(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        self.enqueue('make_training', Runs.from_dict(self.ctx.plan['runs']).values())
+
+    def make_training(self, run: Run) -> Child:
+        """Return the training of one member."""
+        names = ('training_data', 'validation_data')
+        given = {name: self.inputs[name] for name in names if name in self.inputs}
+        return training(self, run.label, parameters=self.ctx.plan['train'][run.id], **given)
+
+    def results(self) -> ExitCode | None:
+        """Attach the best form of each member, and say which trainings failed."""
+        failed = self.report_failures('member')
+        outputs = {name_of(run): node.outputs for run, node in self.succeeded('member').items()}
+        self.out('potentials', {name: best_form(output) for name, output in outputs.items()})
+        self.out('learning_curves', {name: output.learning_curve for name, output in outputs.items()})
+        minimum = self.settings.minimum_members
+        if len(outputs) < minimum:
+            return self.exit_codes.ERROR_TOO_FEW_MEMBERS.format(
+                count=len(outputs), minimum=minimum, reason=first_reason(failed)
+            )
+        return None

@@ -1,0 +1,39 @@
+"""Turn the parameters of a committee into those of its members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.explore.committee_parameters import CommitteeParameters
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.seeds import derive_seed
+
+
+def without_seeds(tree: Any) -> Any:
+    """Return a training input without its seeds, which would make all members equal."""
+    if not isinstance(tree, dict):
+        return tree
+    return {key: without_seeds(value) for key, value in tree.items() if key != 'seed'}
+
+
+@calcfunction
+def plan_committee(parameters: orm.Dict) -> dict[str, Any]:
+    """Return ``runs``, the record of each member's training, and by its id the parameters, ``train``, which differ in
+    ``seed`` only.
+
+    Seeds within the training input are taken out: the training fills them from its own.
+    """
+    settings = CommitteeParameters.model_validate(parameters.get_dict())
+    train = settings.train.model_dump()
+    train['input'] = without_seeds(train['input'])
+    runs = Runs(Run('member', number) for number in range(settings.members))
+    return {
+        'runs': orm.Dict(runs.to_dict()),
+        'train': {
+            key: orm.Dict({**train, 'seed': derive_seed(settings.seed, 'member', run.number)})
+            for key, run in runs.items()
+        },
+    }

@@ -1,0 +1,1 @@
+"""Calcfunctions that make frames and structures from others."""

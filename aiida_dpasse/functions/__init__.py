@@ -1,1 +1,0 @@
-"""Calcfunctions, one per file: the only Python that makes Data from Data."""

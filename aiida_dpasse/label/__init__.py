@@ -1,0 +1,1 @@
+"""Labels: one interface, its sources, and the first data."""

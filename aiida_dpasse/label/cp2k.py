@@ -1,0 +1,76 @@
+"""`Cp2kLabelWorkChain`: labels by CP2K, density-functional theory without a licence, many frames in one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import EntryPointError
+from aiida.plugins import CalculationFactory
+
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.cp2k.input import missing_kinds
+from aiida_dpasse.cp2k.names import objection_to_settings
+from aiida_dpasse.label.batch import BatchLabelWorkChain
+from aiida_dpasse.label.plan_cp2k_label import plan_cp2k_label
+from aiida_dpasse.label.read_cp2k_labels import read_cp2k_labels
+from aiida_dpasse.parameters.label import Cp2kLabelParameters
+from aiida_dpasse.runs import Run, Runs
+
+
+class Cp2kLabelWorkChain(BatchLabelWorkChain):
+    """Label one batch with CP2K: one job for each formula, or one for each frame that dynamics starts from."""
+
+    CODES = ('cp2k',)
+    PARAMETERS = Cp2kLabelParameters
+
+    @classmethod
+    def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
+        """Return one sentence if the plugin, a setting, or an element's basis set or pseudopotential is missing."""
+        try:
+            CalculationFactory('cp2k')
+        except EntryPointError:
+            return 'codes.cp2k: aiida-cp2k is not installed; install aiida-dpasse with its extra `cp2k`.'
+        if message := super().objection(parameters, elements):
+            return message
+        if message := objection_to_settings(parameters['cp2k']):
+            return f'parameters: {message}'
+        if message := objection_to_settings(parameters['cp2k'].get('retry') or {}):
+            return f'parameters: in `cp2k.retry`, {message}'
+        if missing := missing_kinds(sorted(elements), parameters['cp2k']['kinds']):
+            return (
+                f'parameters: `cp2k.kinds` has no BASIS_SET and POTENTIAL for {missing[0]}; give them as CP2K names '
+                'them in its data files.'
+            )
+        return None
+
+    def prepare(self) -> None:
+        """Write trajectories and input for the frames that are worth labelling."""
+        self.ctx.plan = plan_cp2k_label(
+            self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
+        )
+        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['runs']).values())
+
+    def make_job(self, run: Run) -> Child:
+        """Return the job of ``run``."""
+        plan = self.ctx.plan
+        ports = {'structure': 'structures', 'parameters': 'inputs', 'trajectory': 'trajectories'}
+        planned = {port: plan[nodes][run.id] for port, nodes in ports.items() if run.id in plan.get(nodes, {})}
+        options = {'code': self.inputs.codes.cp2k, 'metadata': {'options': self.job_options()}}
+        return CalculationFactory('cp2k'), {**planned, **options}
+
+    def collect(self) -> dict[str, orm.Data]:
+        """Read what the jobs left."""
+        retrieved = {
+            run.id: node.outputs.retrieved for run, node in self.ended('cp2k').items() if 'retrieved' in node.outputs
+        }
+        return dict(
+            read_cp2k_labels(
+                self.inputs.frames,
+                self.inputs.parameters,
+                self.ctx.plan['runs'],
+                retrieved=retrieved,
+                metadata={'call_link_label': 'collect'},
+            )
+        )

@@ -1,0 +1,128 @@
+"""`InitialDataWorkChain`: crystals, perturbed and heated a little, labelled: the first frames of a study."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import ExitCode, if_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import DpasseWorkChain
+from aiida_dpasse.base.validators import validate_structures
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.frames_from_structures import frames_from_structures
+from aiida_dpasse.frames.perturb_structures import perturb_structures
+from aiida_dpasse.label.initial_data_parameters import InitialDataParameters, PerturbationParameters
+from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.plan_initial_data import plan_initial_data
+from aiida_dpasse.label.relaxed_structures import relaxed_structures
+from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
+
+__all__ = ('InitialDataParameters', 'InitialDataWorkChain', 'PerturbationParameters')
+
+
+class InitialDataWorkChain(DpasseWorkChain):
+    """Relax the crystals (optional), make supercells, scale and perturb them, run short dynamics with the labeller from
+    each, and label the samples."""
+
+    OPTIONAL_CODES = LABEL_CODES
+    PARAMETERS = InitialDataParameters
+    PROTOCOL = 'initial_data'
+    CHILDREN = {'label': LabelWorkChain}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'structures',
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help='Ordered crystals, by label; the label becomes the source of their frames.',
+        )
+        define_labeller(spec)
+        spec.inputs.validator = validate_labeller
+        spec.outline(
+            cls.setup,
+            if_(cls.relaxes)(
+                cls.relax,
+                cls.inspect_relaxation,
+            ),
+            cls.perturb,
+            cls.label,
+            cls.results,
+        )
+        spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='State of every frame.')
+        exit_code(
+            spec,
+            'ERROR_RELAXATION_FAILED',
+            message='A structure did not relax ({reason}): allow more `relax.steps`, or start from a better one.',
+        )
+        exit_code(spec, 'ERROR_STRUCTURES', message='The structures could not be perturbed. {reason}')
+        exit_code(
+            spec,
+            'ERROR_LABEL_FAILED',
+            message='The labelling failed, with the good labels attached: {reason}',
+        )
+
+    def setup(self) -> None:
+        """Plan the steps."""
+        self.ctx.plan = plan_initial_data(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        self.ctx.structures = dict(self.inputs.structures)
+
+    def relaxes(self) -> bool:
+        """Whether the structures are relaxed first."""
+        return 'relax' in self.ctx.plan
+
+    def relax(self) -> None:
+        """Relax the structures with what labels."""
+        frames = frames_from_structures(
+            structures=self.namespace('structures'), metadata={'call_link_label': 'structures'}
+        )
+        self.run_labels('relax', frames)
+
+    def inspect_relaxation(self) -> ExitCode | None:
+        """Take the relaxed structures; all of them are needed."""
+        account = self.ctx.relax.outputs.account.get_dict() if 'account' in self.ctx.relax.outputs else {}
+        if not self.ctx.relax.is_finished_ok or account['admitted'] < account['requested']:
+            reasons = [entry['reason'] for state in ('rejected', 'failed') for entry in account.get(state, [])]
+            reason = reasons[0] if reasons else self.ctx.relax.exit_message
+            return self.exit_codes.ERROR_RELAXATION_FAILED.format(reason=reason)
+        relaxed = relaxed_structures(self.ctx.relax.outputs.frames, metadata={'call_link_label': 'relaxed'})
+        self.ctx.structures = dict(relaxed)
+        return None
+
+    def perturb(self) -> ExitCode | None:
+        """Make the perturbed copies."""
+        try:
+            self.ctx.frames = perturb_structures(
+                self.ctx.plan['perturb'], structures=dict(self.ctx.structures), metadata={'call_link_label': 'perturb'}
+            )
+        except ValueError as exception:
+            return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        return None
+
+    def run_labels(self, step: str, frames: FramesData) -> None:
+        """Hand ``frames`` to the labeller under the link label ``step``, with that step's parameters."""
+        inputs = {
+            'frames': frames,
+            **labeller_of(self.inputs),
+            'parameters': self.ctx.plan[step],
+            **self.shared(LabelWorkChain, step),
+        }
+        self.run_child(step, LabelWorkChain, inputs)
+
+    def label(self) -> None:
+        """Label them, or the samples of dynamics that start from them."""
+        self.run_labels('label', self.ctx.frames)
+
+    def results(self) -> ExitCode | None:
+        """Attach the labelled frames and the account, also of a labelling that failed."""
+        node = self.ctx.label
+        for name in ('frames', 'account'):
+            if name in node.outputs:
+                self.out(name, node.outputs[name])
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
+        return None

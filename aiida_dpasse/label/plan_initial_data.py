@@ -1,0 +1,24 @@
+"""Turn the parameters of initial data into those of its steps."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.label.initial_data_parameters import InitialDataParameters
+from aiida_dpasse.seeds import derive_seed
+
+
+@calcfunction
+def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
+    """Return ``perturb``, what the perturbation takes, ``label`` and, if asked for, ``relax``, what the labelling chain
+    takes."""
+    settings = InitialDataParameters.model_validate(parameters.get_dict()).model_dump(mode='json')
+    seed, label = settings['seed'], settings['label']
+    perturb = {name: settings[name] for name in ('supercell', 'scales', 'perturbations')}
+    steps = {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')})}
+    if settings['relax'] is not None:
+        steps['relax'] = orm.Dict({**label, 'relaxation': settings['relax']})
+    if settings['dynamics'] is not None:
+        label = {**label, 'dynamics': {**settings['dynamics'], 'seed': derive_seed(seed, 'dynamics')}}
+    return {**steps, 'label': orm.Dict(label)}

@@ -1,0 +1,110 @@
+"""`VaspLabelWorkChain`: labels by VASP through aiida-vasp's `VaspWorkChain`, one frame a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import InputValidationError, NotExistent
+from aiida.plugins import DataFactory, WorkflowFactory
+
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.label.batch import BatchLabelWorkChain
+from aiida_dpasse.label.plan_vasp_label import plan_vasp_label
+from aiida_dpasse.label.read_vasp_labels import read_vasp_labels
+from aiida_dpasse.parameters.label import VaspLabelParameters
+from aiida_dpasse.runs import Run, Runs
+
+
+class VaspLabelWorkChain(BatchLabelWorkChain):
+    """Label one batch with VASP: one job for each frame, with what aiida-vasp does about those that fail."""
+
+    CODES = ('vasp',)
+    PARAMETERS = VaspLabelParameters
+
+    @classmethod
+    def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
+        """Return one sentence if a setting is wrong, a tag is none of VASP's, or a POTCAR is missing."""
+        if message := super().objection(parameters, elements):
+            return message
+        vasp = parameters['vasp']
+        return _objection_to_tags(vasp['incar']) or _objection_to_potentials(vasp, sorted(elements))
+
+    def prepare(self) -> None:
+        """Write structure, INCAR and k-points of the frames that are worth labelling."""
+        self.ctx.plan = plan_vasp_label(
+            self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
+        )
+        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['runs']).values())
+
+    def make_job(self, run: Run) -> Child:
+        """Return the job of ``run``."""
+        plan = self.ctx.plan
+        inputs = {
+            'code': self.inputs.codes.vasp,
+            'structure': plan['structures'][run.id],
+            'parameters': plan['incars'][run.id],
+            'kpoints': plan['kpoints'][plan['meshes'][run.id]],
+            'potential_family': plan['potential_family'],
+            'potential_mapping': plan['potential_mapping'],
+            'settings': plan['settings'],
+            'monitors': {'stalled': plan['stalled']},
+            'handler_overrides': plan['handlers'],
+            'max_iterations': self.inputs.max_iterations,
+            'clean_workdir': self.inputs.clean_workdir,
+            'calc': {'metadata': {'options': self.job_options()}},
+        }
+        return WorkflowFactory('vasp.v2.vasp'), inputs
+
+    def collect(self) -> dict[str, orm.Data]:
+        """Read what the last calculation of each job left, and count all of them."""
+        retrieved, started = {}, {}
+        for run, node in self.ended('vasp').items():
+            calculations = sorted(
+                (call for call in node.called if isinstance(call, orm.CalcJobNode)), key=lambda call: call.pk or 0
+            )
+            for number, call in enumerate(calculations):
+                if 'remote_folder' in call.outputs:
+                    started[run.follow('vasp', segment=number).id] = call.outputs.remote_folder
+            if calculations and 'retrieved' in calculations[-1].outputs:
+                retrieved[run.id] = calculations[-1].outputs.retrieved
+        return dict(
+            read_vasp_labels(
+                self.inputs.frames,
+                self.inputs.parameters,
+                self.ctx.plan['runs'],
+                retrieved=retrieved,
+                started=started,
+                metadata={'call_link_label': 'collect'},
+            )
+        )
+
+
+def _objection_to_tags(incar: Mapping[str, Any]) -> str | None:
+    """One sentence if aiida-vasp does not know a tag."""
+    from aiida_vasp.common import parameters_validator
+
+    try:
+        parameters_validator(orm.Dict({'incar': {name.lower(): value for name, value in incar.items()}}))
+    except InputValidationError as error:
+        return f'parameters: `vasp.incar` is not accepted by aiida-vasp ({error}): correct the tag.'
+    return None
+
+
+def _objection_to_potentials(vasp: Mapping[str, Any], elements: list[str]) -> str | None:
+    """One sentence if an element has no POTCAR in the family."""
+    potcars, family = DataFactory('vasp.potcar'), vasp['potential_family']
+    if not family:
+        return 'parameters: `vasp.potential_family` is missing; give the name of a POTCAR family.'
+    if potcars.get_potcar_group(family) is None:
+        return f'parameters: there is no POTCAR family {family!r}; upload it with `aiida-vasp potcar uploadfamily`.'
+    for element in elements:
+        name = vasp['potential_mapping'].get(element)
+        if name is None:
+            return f'parameters: `vasp.potential_mapping` has no POTCAR for {element}; give its name, as {element}.'
+        try:
+            potcars.get_potcars_dict([element], family, mapping={element: name})
+        except (NotExistent, ValueError):
+            return f'parameters: the POTCAR family {family!r} has no {name}; upload it, or map {element} to another.'
+    return None

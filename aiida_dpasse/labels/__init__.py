@@ -1,0 +1,1 @@
+"""Admission of labels, their records, and how answers of programs are read."""

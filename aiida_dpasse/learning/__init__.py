@@ -1,0 +1,1 @@
+"""Selection of frames and convergence of active learning."""

@@ -1,0 +1,508 @@
+"""`ElectrolyteWorkChain`: the whole study, from crystal structures to an ionic conductivity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import DpasseWorkChain
+from aiida_dpasse.base.validators import (
+    check_processes,
+    validate_labelled,
+    validate_structure,
+    validate_structures,
+)
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.multitask import type_map_of
+from aiida_dpasse.distill.distill import DistillWorkChain
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.label.initial_data import InitialDataWorkChain
+from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, sources_of, validate_labeller
+from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
+from aiida_dpasse.study.plan_electrolyte import plan_electrolyte
+from aiida_dpasse.study.summarize_electrolyte import SUMMARIZED, summarize_electrolyte
+from aiida_dpasse.train.finetune import FinetuneWorkChain
+from aiida_dpasse.train.pretrain import PretrainWorkChain
+
+#: What may be handed in: of each phase its inputs, and the ports of the study that they are taken from.
+HANDED_IN: dict[str, dict[str, str]] = {
+    'initial_data': {'structures': 'structures'},
+    'active_learning': {'structures': 'structures', 'frames': 'frames', 'validation_data': 'validation_data'},
+    'pretrain': {
+        'frames': 'active_learning_frames',
+        'validation_data': 'validation_data',
+        'test_data': 'test_data',
+    },
+    'finetune_data': {'structures': 'finetune_structures'},
+    'finetune': {'frames': 'finetune_frames', 'pretrained': 'pretrained.checkpoint'},
+    'distill': {'structures': 'conductor', 'teacher': 'pretrained.frozen', 'test_data': 'test_data'},
+    'conductivity': {'structures': 'conductor', 'potential': 'student'},
+    'contrast': {'potential': 'student'},
+}
+#: What is made otherwise: of each phase its inputs, and the phase and output that they are.
+MADE: dict[str, dict[str, tuple[str, str]]] = {
+    'active_learning': {'frames': ('initial_data', 'frames')},
+    'pretrain': {'frames': ('active_learning', 'frames')},
+    'finetune': {'frames': ('finetune_data', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
+    'distill': {'teacher': ('pretrain', 'frozen')},
+    'conductivity': {'potential': ('distill', 'student')},
+    'contrast': {'potential': ('distill', 'student')},
+}
+#: Phases that label with the reference method.
+LABELLING = ('initial_data', 'active_learning', 'finetune_data')
+#: Label of the structure to compare with among those that the student is for.
+CONTRAST = 'contrast'
+
+
+# -- which phases a study needs ---------------------------------------------------------------------------------------
+
+
+def given(inputs: Any, port: str) -> bool:
+    """Whether ``port`` (dots for namespaces) was handed in, and is no empty namespace.
+
+    >>> given({'pretrained': {'frozen': 1}}, 'pretrained.frozen'), given({'structures': {}}, 'structures')
+    (True, False)
+    """
+    value = handed_in(inputs, port)
+    return value is not None and not (isinstance(value, Mapping) and not value)
+
+
+def handed_in(inputs: Any, port: str) -> Any:
+    """Return what was handed in at ``port`` (dots for namespaces), or None."""
+    for name in port.split('.'):
+        if inputs is None or name not in inputs:
+            return None
+        inputs = inputs[name]
+    return inputs
+
+
+def distills_from_finetuned(inputs: Any) -> bool:
+    """Whether the fine-tuned potential is the teacher."""
+    return bool(inputs['parameters'].get_dict().get('distill_from') == 'finetuned')
+
+
+def phases_of(inputs: Any) -> tuple[str, ...]:
+    """Return the phases that have to run, in order: those whose result is needed and was not handed in."""
+    distill = not given(inputs, 'student')
+    from_finetuned = distills_from_finetuned(inputs)
+    shown = given(inputs, 'finetune_structures') or given(inputs, 'finetune_frames')
+    finetune = not given(inputs, 'finetuned') and (shown or (distill and from_finetuned))
+    wanted = [*(['checkpoint'] if finetune else []), *(['frozen'] if distill and not from_finetuned else [])]
+    pretrain = bool(wanted) and not given(inputs, 'pretrained')
+    learn = pretrain and not given(inputs, 'active_learning_frames')
+    needed = {
+        'initial_data': learn and not given(inputs, 'frames'),
+        'active_learning': learn,
+        'pretrain': pretrain,
+        'finetune_data': finetune and not given(inputs, 'finetune_frames'),
+        'finetune': finetune,
+        'distill': distill,
+        'conductivity': True,
+        'contrast': given(inputs, 'contrast'),
+    }
+    return tuple(phase for phase, needs in needed.items() if needs)
+
+
+def sources_for(phase: str, inputs: Any) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
+    """Return where the inputs of ``phase`` are handed in, and what makes them otherwise."""
+    ports, made = HANDED_IN[phase], MADE.get(phase, {})
+    if phase == 'distill' and distills_from_finetuned(inputs):
+        return {**ports, 'teacher': 'finetuned'}, {'teacher': ('finetune', 'frozen')}
+    return ports, made
+
+
+def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
+    """Return the inputs of ``phase``, beside those that all chains share, that were handed in."""
+    ports, _ = sources_for(phase, inputs)
+    known = {name: handed_in(inputs, port) for name, port in ports.items() if given(inputs, port)}
+    if phase in LABELLING:
+        known |= labeller_of(inputs)
+    if phase == 'contrast':
+        known['structures'] = {CONTRAST: inputs['contrast']}
+    if phase == 'distill' and given(inputs, 'contrast'):
+        known['structures'] = {**known['structures'], CONTRAST: inputs['contrast']}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()}
+
+
+# -- what is missing for them -----------------------------------------------------------------------------------------
+
+
+def validate_given_structures(structures: Mapping[str, orm.StructureData] | None, port: Any) -> str | None:
+    """Return one sentence if one of the ``structures`` cannot be run; none need be given."""
+    return validate_structures(structures, port) if structures else None
+
+
+def validate_electrolyte(inputs: Any, _: Any = None) -> str | None:
+    """Return one sentence that names what is missing for the phases that have to run, or cannot be run by them."""
+    if inputs.get('parameters') is None or not given(inputs, 'conductor'):
+        return None  # their own ports say so
+    phases = phases_of(inputs)
+    for check in (_missing_sources, _unusable_potentials, _missing_elements, _unfit_sections):
+        if message := check(inputs, phases):
+            return message
+    return None
+
+
+def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
+    instead = {
+        'initial_data': 'frames',
+        'active_learning': 'active_learning_frames',
+        'finetune_data': 'finetune_frames',
+    }
+    for phase, port in instead.items():
+        source = HANDED_IN[phase]['structures']
+        if phase in phases and not given(inputs, source):
+            return f'{source}: there is none to start `{phase}` from; give at least one, or `{port}` instead.'
+    labelling = next((phase for phase in phases if phase in LABELLING), None)
+    if (labelling or sources_of(inputs)) and (message := validate_labeller(inputs)):
+        return f'{message} `{labelling}` labels its frames.' if labelling else message
+    if given(inputs, 'pretrained'):
+        teacher = 'distill' in phases and not distills_from_finetuned(inputs)
+        for form, needed in (('checkpoint', 'finetune' in phases), ('frozen', teacher)):
+            if needed and not given(inputs, f'pretrained.{form}'):
+                return (
+                    f'pretrained.{form}: it is needed to {"fine-tune" if form == "checkpoint" else "distil"}; give it.'
+                )
+    if given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
+        return f'conductor.{CONTRAST}: the structure at the port `contrast` is called so: give it another label.'
+    return None
+
+
+def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
+    """Return one sentence if a potential that LAMMPS is to run is a checkpoint that cannot be frozen as it is."""
+    used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
+    for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
+        potential = handed_in(inputs, port)
+        if potential is None or potential.form != 'checkpoint':
+            continue
+        if potential.needs_migration:
+            return (
+                f'{port}: it is a checkpoint of DeePMD-kit 3.0: bring it up to date with `aiida-dpasse potential '
+                'migrate` and give the result.'
+            )
+        if potential.heads:
+            return (
+                f'{port}: the checkpoint has several heads, {", ".join(potential.heads)}: freeze one of them with '
+                '`aiida-dpasse potential freeze --head HEAD` and give the result.'
+            )
+    return None
+
+
+def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
+    """Return one sentence if a potential will not know, or does not know, an element of a structure."""
+    structures = {
+        (port, label): structure.get_symbols_set()
+        for port in ('conductor', 'finetune_structures')
+        for label, structure in (handed_in(inputs, port) or {}).items()
+    }
+    if given(inputs, 'contrast'):
+        structures['contrast', None] = inputs['contrast'].get_symbols_set()
+    for name, known in _known_elements(inputs, phases).items():
+        for (port, label), symbols in structures.items():
+            relevant = port != 'finetune_structures' or name not in ('finetuned', 'student')
+            if relevant and (missing := sorted(symbols - known)):
+                place = port if label is None else f'{port}.{label}'
+                return (
+                    f'{place}: `{name}` does not hold {", ".join(missing)}, so that no potential would know it; add a '
+                    'compound with it there, or take out the structure.'
+                )
+    return None
+
+
+def _known_elements(inputs: Any, phases: tuple[str, ...]) -> dict[str, set[str]]:
+    """Return the elements that the potentials will know, by the port that says so."""
+    known: dict[str, set[str]] = {}
+    if 'pretrain' in phases:
+        source = next((port for port in ('active_learning_frames', 'frames') if given(inputs, port)), 'structures')
+        if source == 'structures':
+            known[source] = set().union(*(item.get_symbols_set() for item in inputs['structures'].values()))
+        else:
+            known[source] = set(inputs[source].elements)
+    for port in ('pretrained.checkpoint', 'pretrained.frozen', 'finetuned', 'student'):
+        if given(inputs, port):
+            known[port] = set(handed_in(inputs, port).type_map)
+    return known
+
+
+def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
+    """Return one sentence if the section of a phase does not go together with what is known of its inputs."""
+    settings = ElectrolyteParameters.model_validate(inputs['parameters'].get_dict())
+    codes = inputs.get('codes') or {}
+    for phase in phases:
+        section = getattr(settings, phase)
+        if message := check_processes(section.model_dump(), codes, f'parameters.{phase}'):
+            return message
+        known = known_inputs(phase, inputs)
+        if message := _unknown_types(phase, section, inputs) or _missing_ion(phase, section, known):
+            return message
+        if phase != 'distill' and any(name not in known for name in MADE.get(phase, {})):
+            continue  # what is made first is part of what the chain itself checks
+        process = ElectrolyteWorkChain.PHASES[phase]
+        taken = {name: codes[name] for name in process.known_codes(codes) if name in codes}
+        validator = process.spec().inputs.validator
+        checked = {**known, 'codes': taken, 'parameters': orm.Dict(section.model_dump())}
+        if validator is not None and (message := validator(checked, process.spec().inputs)):
+            return f'{phase}: {message}'
+    return None
+
+
+def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
+    """Return one sentence if a type map that is given lacks an element of the structures that it is for."""
+    training = section.committee.train if phase == 'active_learning' else getattr(section, 'train', None)
+    types = type_map_of(training.input['model']) if training is not None else []
+    port = {'active_learning': 'structures', 'pretrain': 'structures', 'finetune': 'finetune_structures'}
+    structures = handed_in(inputs, port.get(phase, 'conductor')) or {}
+    elements = set().union(*(structure.get_symbols_set() for structure in structures.values()))
+    if types and (missing := sorted(elements - set(types))):
+        return (
+            f'parameters.{phase}: the type map {" ".join(types)} lacks {", ".join(missing)} of `'
+            f'{port.get(phase, "conductor")}`: add it to `input.model.type_map`, or leave that out.'
+        )
+    return None
+
+
+def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | None:
+    """Return one sentence if a structure whose transport is asked for does not hold the ion."""
+    conductivity = section.conductivity if phase == 'active_learning' else section
+    if phase not in ('active_learning', 'conductivity', 'contrast') or conductivity is None:
+        return None
+    ion = conductivity.transport.ion
+    for label, structure in known['structures'].items():
+        if ion not in structure.get_symbols_set():
+            return f'parameters.{phase}: the structure `{label}` holds no {ion}: correct `transport.ion`.'
+    return None
+
+
+class ElectrolyteWorkChain(DpasseWorkChain):
+    """Label, learn actively, pre-train, fine-tune, distil, and simulate the conductor.
+
+    A phase runs only if its result is neither handed in nor needless: `frames` stand for the initial data,
+    `active_learning_frames` for the active learning, `pretrained` for the pre-training, `finetune_frames` for the
+    labels of the new compound, `finetuned` for the fine-tuning and `student` for the distillation. What a result makes
+    needless is passed over as well: with `student` only the conductor is simulated, and fine-tuning is shown only
+    where `finetune_structures` or `finetune_frames` are given.
+    """
+
+    CODES = ('dp', 'lmp', 'python')
+    OPTIONAL_CODES = ('torchrun', *BY_CODE)
+    PARAMETERS = ElectrolyteParameters
+    PROTOCOL = 'electrolyte'
+    RUNS_IN_LAMMPS = ('student',)
+    PHASES: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {
+        'initial_data': InitialDataWorkChain,
+        'active_learning': ActiveLearningWorkChain,
+        'pretrain': PretrainWorkChain,
+        'finetune_data': InitialDataWorkChain,
+        'finetune': FinetuneWorkChain,
+        'distill': DistillWorkChain,
+        'conductivity': ConductivityWorkChain,
+        'contrast': ConductivityWorkChain,
+    }
+    CHILDREN = PHASES
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        for name, use in {
+            'structures': 'Crystals that initial data, active learning and pre-training are about.',
+            'finetune_structures': 'Crystals of the new compound that the potential is fine-tuned to.',
+            'conductor': 'The conductor: one or more configurations of its disorder.',
+        }.items():
+            spec.input_namespace(
+                name,
+                valid_type=orm.StructureData,
+                required=name == 'conductor',
+                validator=validate_structures if name == 'conductor' else validate_given_structures,
+                help=use,
+            )
+        spec.input(
+            'contrast',
+            valid_type=orm.StructureData,
+            required=False,
+            validator=validate_structure,
+            help='Structure to compare the conductor with, at one temperature.',
+        )
+        define_labeller(spec)
+        for name, use in {
+            'frames': 'Labelled frames of `structures`, instead of the initial data.',
+            'validation_data': 'Labelled frames that active learning and pre-training watch and never learn.',
+            'test_data': 'Labelled frames that test the pre-trained potential and the student; with `pretrained` they '
+            'should be frames that it never saw.',
+            'active_learning_frames': 'Labelled frames to pre-train on, instead of active learning.',
+            'finetune_frames': 'Labelled frames of the new compound, instead of `finetune_structures`.',
+        }.items():
+            spec.input(name, valid_type=FramesData, required=False, validator=validate_labelled, help=use)
+        for name, use in {
+            'pretrained.checkpoint': 'Checkpoint of the pre-trained potential: needed to fine-tune.',
+            'pretrained.frozen': 'The same, frozen: needed to distil. A checkpoint is frozen first.',
+            'finetuned': 'Fine-tuned potential, instead of the fine-tuning.',
+            'student': 'Potential to simulate with, instead of the distillation; a checkpoint is frozen first.',
+        }.items():
+            spec.input(name, valid_type=DeepPotentialData, required=False, help=use)
+        spec.inputs.validator = validate_electrolyte
+        spec.outline(
+            cls.setup,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.check_frozen,
+            cls.make_initial_data,
+            cls.learn_actively,
+            cls.pretrain,
+            cls.label_new_compound,
+            cls.finetune_or_distill,
+            cls.distill_or_finetune,
+            cls.simulate_conductor,
+            cls.simulate_contrast,
+            cls.summarize,
+        )
+        for phase, process in cls.PHASES.items():
+            spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
+        spec.output('summary', valid_type=orm.Dict, required=False, help='The numbers of the study at a glance.')
+        exit_code(
+            spec,
+            'ERROR_PHASE_FAILED',
+            message='The phase `{phase}` failed: {reason} The results before it are attached: hand them in to go on.',
+        )
+        exit_code(
+            spec,
+            'ERROR_UNDETERMINED',
+            message='All phases ran, but the conductivity is undetermined: {reason}',
+        )
+
+    def setup(self) -> None:
+        """Decide which phases are needed and give each its parameters."""
+        self.ctx.plan = plan_electrolyte(self.inputs.parameters, metadata={'call_link_label': 'plan'})
+        self.ctx.waiting = list(phases_of(self.inputs))
+        self.ctx.running = []
+        self.ctx.refused = None
+        self.ctx.remarks = {}
+        self.freeze_checkpoints()
+        self.report(f'phases: {", ".join(self.ctx.waiting)}')
+
+    # -- the phases -------------------------------------------------------------------------------------------------
+
+    def make_initial_data(self) -> ExitCode | None:
+        """Label the first frames."""
+        return self.start_phases('initial_data')
+
+    def learn_actively(self) -> ExitCode | None:
+        """Grow the frames where a committee disagrees."""
+        return self.start_phases('active_learning')
+
+    def pretrain(self) -> ExitCode | None:
+        """Pre-train; the new compound is labelled meanwhile, if two programs may run."""
+        return self.start_phases('pretrain', 'finetune_data')
+
+    def label_new_compound(self) -> ExitCode | None:
+        """Label the new compound, if that is still to be done."""
+        return self.start_phases('finetune_data')
+
+    def finetune_or_distill(self) -> ExitCode | None:
+        """Distil and fine-tune side by side, unless the one needs the other."""
+        if self.from_finetuned:
+            return self.start_phases('finetune')
+        return self.start_phases('distill', 'finetune')
+
+    def distill_or_finetune(self) -> ExitCode | None:
+        """Do what is left of the two."""
+        return self.start_phases('distill', 'finetune')
+
+    def simulate_conductor(self) -> ExitCode | None:
+        """Run the student at several temperatures."""
+        return self.start_phases('conductivity')
+
+    def simulate_contrast(self) -> ExitCode | None:
+        """Run the structure to compare with."""
+        return self.start_phases('contrast')
+
+    # -- their inputs -----------------------------------------------------------------------------------------------
+
+    @property
+    def from_finetuned(self) -> bool:
+        """Whether the fine-tuned potential is the teacher."""
+        return distills_from_finetuned(self.inputs)
+
+    def phase_inputs(self, phase: str) -> dict[str, Any]:
+        """Return the inputs of ``phase``: what was handed in, and what the phases before it made."""
+        inputs = known_inputs(phase, self.inputs)
+        _, made = sources_for(phase, self.inputs)
+        for name, (source, output) in made.items():
+            if name not in inputs:
+                inputs[name] = self.ctx[source].outputs[output]
+        if 'potential' in made:
+            inputs['potential'] = self.runnable(inputs['potential'])
+        if phase == 'distill' and (source := made['teacher'][0]) in self.ctx:
+            # What the teacher learned from shows the student where potentials go astray; what it did not, tests both.
+            inputs['frames'] = self.ctx[source].outputs.training_data
+            inputs.setdefault('test_data', self.ctx[source].outputs.test_data)
+        return inputs
+
+    # -- running them -----------------------------------------------------------------------------------------------
+
+    def start_phases(self, *phases: str) -> ExitCode | None:
+        """See to the phases that ran, then submit those of ``phases`` that wait, and divide the programs among them."""
+        if code := self.collect():
+            return code
+        together = [phase for phase in phases if phase in self.ctx.waiting][: self.inputs.max_concurrent]
+        for phase in together:
+            process = self.PHASES[phase]
+            inputs = {**self.phase_inputs(phase), **self.shared(process, phase)}
+            inputs['parameters'] = self.ctx.plan[phase]
+            inputs['max_concurrent'] = max(1, self.inputs.max_concurrent // len(together))
+            try:
+                self.run_child(phase, process, inputs)
+            except ValueError as exception:
+                # What the phases before it made does not go together with its settings: nobody could know that before.
+                self.ctx.refused = {'phase': phase, 'reason': str(exception)}
+                together = together[: together.index(phase)]
+                break
+        self.ctx.waiting = [phase for phase in self.ctx.waiting if phase not in together]
+        self.ctx.running = together
+        return None
+
+    def collect(self) -> ExitCode | None:
+        """Attach what the last phases gave; one that did not converge is remarked on, a failed one ends the study."""
+        failed = None
+        for phase in self.ctx.running:
+            node, process = self.ctx[phase], self.PHASES[phase]
+            self.out_many(self.exposed_outputs(node, process, namespace=phase))
+            if node.is_finished_ok:
+                continue
+            if (node.exit_status or 0) >= 600:
+                self.ctx.remarks[phase] = node.exit_message
+                self.report(f'{phase} did not converge, the study goes on with what it gave: {node.exit_message}')
+                continue
+            reason = node.exit_message or node.process_state.value
+            failed = failed or self.exit_codes.ERROR_PHASE_FAILED.format(phase=phase, reason=reason)
+            self.failure(node, failed)
+        self.ctx.running = []
+        if failed is None and self.ctx.refused is not None:
+            failed = self.exit_codes.ERROR_PHASE_FAILED.format(**self.ctx.refused)
+        return failed
+
+    def summarize(self) -> ExitCode | None:
+        """Attach the summary, and say whether there is a conductivity."""
+        if code := self.collect():
+            return code
+        parts = {
+            phase: {name: self.ctx[phase].outputs[name] for name in names if name in self.ctx[phase].outputs}
+            for phase, names in SUMMARIZED.items()
+            if phase in self.ctx
+        }
+        summary = summarize_electrolyte(
+            parameters=self.inputs.parameters, **parts, metadata={'call_link_label': 'summarize'}
+        )
+        self.out('summary', summary)
+        imprecise = ConductivityWorkChain.exit_codes.ERROR_IMPRECISE.status
+        if 'conductivity' in self.ctx.remarks and self.ctx.conductivity.exit_status != imprecise:
+            return self.exit_codes.ERROR_UNDETERMINED.format(reason=self.ctx.remarks['conductivity'])
+        return None

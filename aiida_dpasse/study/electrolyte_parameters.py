@@ -1,0 +1,34 @@
+"""Settings of a whole study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from aiida_dpasse.distill.distill_parameters import DistillParameters
+from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
+from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
+from aiida_dpasse.label.initial_data_parameters import InitialDataParameters
+from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.train.finetune_parameters import FinetuneParameters
+from aiida_dpasse.train.pretrain_parameters import PretrainParameters
+
+
+class ElectrolyteParameters(Parameters):
+    """Settings of every phase, and the study's own."""
+
+    initial_data: InitialDataParameters = Field(description='First labelled frames of `structures`.')
+    active_learning: ActiveLearningParameters = Field(description='Exploration of `structures`.')
+    pretrain: PretrainParameters = Field(description='Pre-training on all frames.')
+    finetune_data: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
+    finetune: FinetuneParameters = Field(description='Fine-tuning to `finetune_structures`.')
+    distill: DistillParameters = Field(description='Distillation for `conductor` and `contrast`.')
+    conductivity: ConductivityParameters = Field(description='Molecular dynamics of `conductor` and its transport.')
+    contrast: ConductivityParameters = Field(description='The same for `contrast`.')
+    distill_from: Literal['pretrained', 'finetuned'] = Field(
+        default='pretrained',
+        description='The teacher: `pretrained` where the conductor is among the compounds of the pre-training, '
+        '`finetuned` where it is the compound that the potential was fine-tuned to.',
+    )
+    seed: int = Field(ge=0, description="Seed of the study; every phase's own is derived from it.")

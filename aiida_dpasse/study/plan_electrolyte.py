@@ -1,0 +1,28 @@
+"""Turn the parameters of a study into those of its phases."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.seeds import derive_seed
+from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
+
+PHASES = (
+    'initial_data',
+    'active_learning',
+    'pretrain',
+    'finetune_data',
+    'finetune',
+    'distill',
+    'conductivity',
+    'contrast',
+)
+
+
+@calcfunction
+def plan_electrolyte(parameters: orm.Dict) -> dict[str, orm.Dict]:
+    """Return the parameters of every phase, by its name, each with a seed of its own derived from ``seed``."""
+    settings = ElectrolyteParameters.model_validate(parameters.get_dict())
+    phases = settings.model_dump(include=set(PHASES))
+    return {phase: orm.Dict({**phases[phase], 'seed': derive_seed(settings.seed, phase)}) for phase in PHASES}

@@ -1,0 +1,121 @@
+"""The numbers of a study at a glance, gathered from the results of its phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
+
+ERRORS = ('energy_mae_meV_atom', 'force_mae_meV_A')
+#: Phases whose labels come from the calculator; those of the distillation are the teacher's.
+LABELLED = ('initial_data', 'active_learning', 'finetune_data')
+#: Outputs of each phase that the summary reads.
+SUMMARIZED = {
+    'initial_data': ('account',),
+    'active_learning': ('account', 'iterations'),
+    'pretrain': ('errors',),
+    'finetune_data': ('account',),
+    'finetune': ('errors',),
+    'distill': ('account', 'errors', 'speed'),
+    'conductivity': ('transport', 'arrhenius'),
+    'contrast': ('transport',),
+}
+
+Found = Mapping[str, Mapping[str, Any]]
+
+
+@calcfunction
+def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -> orm.Dict:
+    """Return the numbers of the study; those of phases that did not run are None.
+
+    Conductivities are in mS/cm, energies of activation in eV, diffusivities in cm^2/s, mean absolute errors in meV/atom
+    and meV/A; the interval of the conductivity is from 16 % to 84 %. Teacher and student are compared on the same
+    reference labels where there are any; without, the teacher's errors are those of its own test, and the student's
+    those against the teacher, as ``student_errors_against`` says.
+
+    :param parameters: those of the study.
+    :param phases: of each phase that ran the outputs of :data:`SUMMARIZED`.
+    """
+    settings = ElectrolyteParameters.model_validate(parameters.get_dict())
+    found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}
+    for phase, outputs in phases.items():
+        found[phase] = {name: node.get_dict() for name, node in outputs.items()}
+    iterations = found['active_learning'].get('iterations', {})
+    return orm.Dict(
+        {
+            **_transport(found),
+            **_labels(found),
+            'iterations': len(iterations['iterations']) if iterations else None,
+            'active_learning_converged': iterations.get('converged'),
+            'active_learning_verdict': iterations.get('verdict'),
+            **_students(found),
+            'speedup_student_over_teacher': found['distill'].get('speed', {}).get('ratio'),
+            'finetune': _both(found['finetune'].get('errors')),
+            'distill_from': settings.distill_from,
+            'seed': settings.seed,
+        }
+    )
+
+
+def _transport(found: Found) -> dict[str, Any]:
+    fit = found['conductivity'].get('arrhenius', {})
+    return {
+        'conductivity_300K_mS_cm': fit.get('conductivity_mS_cm'),
+        'conductivity_300K_interval_mS_cm': fit.get('interval_mS_cm'),
+        'conductivity_kind': fit.get('kind', 'nernst_einstein'),
+        'conductivity_reason': fit.get('reason'),
+        'extrapolated': fit.get('extrapolated'),
+        'activation_energy_eV': fit.get('activation_energy_eV'),
+        'activation_energy_error_eV': fit.get('activation_energy_error_eV'),
+        'temperatures': _temperatures(found['conductivity'].get('transport', {})),
+        'contrast': _temperatures(found['contrast'].get('transport', {})),
+    }
+
+
+def _temperatures(transport: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            'temperature_K': row['temperature_K'],
+            'diffusivity_cm2_s': row.get('diffusivity_cm2_s'),
+            'error_cm2_s': row.get('error_cm2_s'),
+            'diffusive': row['diffusive'],
+        }
+        for row in transport.get('temperatures', [])
+    ]
+
+
+def _labels(found: Found) -> dict[str, Any]:
+    accounts = [found[phase]['account'] for phase in LABELLED if 'account' in found[phase]]
+    teacher = found['distill'].get('account')
+    return {
+        'frames_labelled': sum(account['admitted'] for account in accounts),
+        'frames_rejected': sum(len(account['rejected']) for account in accounts),
+        'frames_failed': sum(len(account['failed']) for account in accounts),
+        'frames_labelled_by_teacher': teacher['admitted'] if teacher else None,
+        'frames_rejected_of_teacher': len(teacher['rejected']) + len(teacher['failed']) if teacher else None,
+    }
+
+
+def _students(found: Found) -> dict[str, Any]:
+    distill = found['distill'].get('errors') or {}
+    reference = distill.get('against_reference')
+    student = (reference or distill.get('against_teacher') or {}).get('student')
+    teacher = (reference or {}).get('teacher') or found['pretrain'].get('errors', {}).get('pretrained')
+    named = {'teacher': teacher, 'student': student}
+    values = {
+        f'{name}_mae_{quantity}': (errors or {}).get(key)
+        for name, errors in named.items()
+        for quantity, key in zip(('energy_meV_atom', 'force_meV_A'), ERRORS, strict=True)
+    }
+    against = ('reference' if reference else 'teacher') if student else None
+    return {**values, 'student_errors_against': against}
+
+
+def _both(errors: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if errors is None:
+        return None
+    return {name: {key: errors[name][key] for key in ERRORS} for name in ('zero_shot', 'fine_tuned')}

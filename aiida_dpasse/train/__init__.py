@@ -1,0 +1,1 @@
+"""Trainings, fine-tuning and learning curves."""

@@ -1,0 +1,101 @@
+"""`FinetuneWorkChain`: a pre-trained potential learns a compound it never saw, and shows what it gained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida.engine import ExitCode, if_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.jobs import MigrateBaseWorkChain
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.train.finetune_parameters import FinetuneParameters
+from aiida_dpasse.train.held_out import HeldOutWorkChain, validate_held_out
+from aiida_dpasse.train.plan_finetune import plan_finetune
+
+
+def validate_pretrained(inputs: Any) -> str | None:
+    """Return one sentence if the pre-trained potential cannot be tuned to these frames."""
+    if inputs.get('pretrained') is None:
+        return None
+    potential = inputs['pretrained']
+    if potential.form != 'checkpoint':
+        return f'pretrained: it is a {potential.form} potential; give the checkpoint (`.pt`) it was frozen from.'
+    if inputs.get('frames') is not None and (missing := potential.missing_elements(inputs['frames'].elements)):
+        lacking = ', '.join(missing)
+        return f'pretrained: its type map lacks {lacking}; take a potential that was trained with these elements.'
+    return None
+
+
+def validate_finetune(inputs: Any, port: Any = None) -> str | None:
+    """Return one sentence if the potential cannot be tuned to these frames, or they leave none to train or to test."""
+    return validate_pretrained(inputs) or validate_held_out(inputs, port)
+
+
+class FinetuneWorkChain(HeldOutWorkChain):
+    """Split, train on from the pre-trained weights, and test both potentials on the same frames.
+
+    A checkpoint of DeePMD-kit 3.0 is brought up to date first.
+    """
+
+    PROTOCOL = 'finetune'
+    PARAMETERS = FinetuneParameters
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define the ports."""
+        super().define(spec)
+        spec.input('pretrained', valid_type=DeepPotentialData, help='Checkpoint of the pre-trained potential.')
+        spec.inputs.validator = validate_finetune
+        spec.outline(
+            cls.make_plan,
+            cls.split,
+            if_(cls.is_out_of_date)(
+                cls.migrate,
+                cls.take_migrated,
+            ),
+            cls.train,
+            cls.evaluate,
+            cls.finish,
+        )
+        spec.outputs['errors'].help = 'Errors on the test data: `zero_shot` before and `fine_tuned` after.'
+        exit_code(spec, 'ERROR_NOT_MIGRATED', message='The pre-trained checkpoint could not be migrated: {reason}')
+
+    def make_plan(self) -> None:
+        """Turn the parameters into those of split, training and test."""
+        self.ctx.pretrained = self.inputs.pretrained
+        self.ctx.plan = plan_finetune(
+            self.inputs.parameters, held_out=self.held_out, metadata={'call_link_label': 'plan'}
+        )
+
+    def is_out_of_date(self) -> bool:
+        """Whether the checkpoint is one of DeePMD-kit 3.0."""
+        return bool(self.inputs.pretrained.needs_migration)
+
+    def migrate(self) -> None:
+        """Add the tensors that later releases ask for."""
+        process, inputs = self.job(
+            MigrateBaseWorkChain,
+            'evaluate',
+            'migrate',
+            code=self.inputs.codes.python,
+            potential=self.inputs.pretrained,
+        )
+        self.run_child('migrate', process, inputs)
+
+    def take_migrated(self) -> ExitCode | None:
+        """Go on with the migrated checkpoint."""
+        node = self.ctx.migrate
+        if not node.is_finished_ok:
+            return self.failure(node, self.exit_codes.ERROR_NOT_MIGRATED.format(reason=node.exit_message))
+        self.ctx.pretrained = node.outputs.potential
+        return None
+
+    def finetuned(self) -> dict[str, Any]:
+        """Start from the pre-trained weights."""
+        return {'pretrained': self.ctx.pretrained}
+
+    def potentials(self) -> dict[str, DeepPotentialData]:
+        """Return both checkpoints: tested in one job, they are compared on exactly the same terms."""
+        return {'zero_shot': self.ctx.pretrained, 'fine_tuned': self.ctx.train.outputs.checkpoint}

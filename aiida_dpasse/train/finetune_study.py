@@ -1,0 +1,182 @@
+"""`FinetuneStudyWorkChain`: how many frames of a new compound a pre-trained potential needs (DPA-SSE, figure 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, while_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from aiida.plugins import CalculationFactory
+
+from aiida_dpasse.base.chain import ONE_PROCESS, Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.validators import validate_labelled
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.draw_frames import draw_frames
+from aiida_dpasse.frames.split_frames import part_size, split_frames
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.train.finetune import validate_pretrained
+from aiida_dpasse.train.finetune_study_parameters import FinetuneStudyParameters
+from aiida_dpasse.train.plan_finetune_study import ALIGNED, ZERO_SHOT, plan_finetune_study
+from aiida_dpasse.train.read_potential import read_potential
+from aiida_dpasse.train.tabulate_finetune_study import tabulate_finetune_study
+from aiida_dpasse.train.train import training
+
+
+def validate_finetune_study(inputs: Any, _: Any) -> str | None:
+    """Return one sentence if the potential cannot be tuned to these frames, or they are too few."""
+    if message := validate_pretrained(inputs):
+        return message
+    if 'frames' not in inputs or 'parameters' not in inputs:
+        return None
+    settings = FinetuneStudyParameters.model_validate(inputs['parameters'].get_dict())
+    total = inputs['frames'].frames
+    left = total - (0 if inputs.get('test_data') is not None else part_size(settings.test, total))
+    left -= part_size(settings.validation, total)
+    if max(settings.sizes) > left:
+        return (
+            f'parameters: `sizes` asks for {max(settings.sizes)} frames and {left} of {total} are left beside the '
+            'test: lower it, or give more frames.'
+        )
+    return None
+
+
+class FinetuneStudyWorkChain(DpasseWorkChain):
+    """Tune on few frames and on more, align only, train from scratch; test all on the same frames."""
+
+    CODES = ('dp', 'python')
+    OPTIONAL_CODES = ('torchrun',)
+    PARAMETERS = FinetuneStudyParameters
+    PROTOCOL = 'finetune_study'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to draw from.')
+        spec.input('pretrained', valid_type=DeepPotentialData, help='Checkpoint of the pre-trained potential.')
+        spec.input(
+            'test_data',
+            valid_type=FramesData,
+            required=False,
+            validator=validate_labelled,
+            help='Labelled frames to test on, instead of a part of `frames`.',
+        )
+        spec.inputs.validator = validate_finetune_study
+        spec.outline(
+            cls.draw,
+            while_(cls.queue_left)(
+                cls.submit_queue,
+            ),
+            cls.evaluate,
+            cls.finish,
+        )
+        spec.output('sample_efficiency', valid_type=orm.Dict, help='Errors of every potential, and their means.')
+        spec.output('test_data', valid_type=FramesData, help='Frames that the errors are computed on.')
+        spec.output_namespace(
+            'potentials',
+            valid_type=DeepPotentialData,
+            help='Frozen, tuned on the most frames, by the labels of the trainings.',
+        )
+        exit_code(
+            spec,
+            'ERROR_TRAINING_FAILED',
+            message='No fine-tuning succeeded, the first because {reason} Correct `parameters.tune`.',
+        )
+        exit_code(
+            spec,
+            'ERROR_EVALUATION_FAILED',
+            message='The test of the potentials, which are attached, failed: {reason}',
+        )
+
+    def draw(self) -> None:
+        """Hold the test out, draw the frames of every point, and queue its trainings."""
+        held_out = {'test_data': self.inputs.test_data} if 'test_data' in self.inputs else {}
+        self.ctx.plan = plan_finetune_study(
+            self.inputs.parameters, self.inputs.frames, **held_out, metadata={'call_link_label': 'plan'}
+        )
+        parts = {'training': self.inputs.frames}
+        if any(self.ctx.plan['split'][part] for part in ('test', 'validation')):
+            parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
+        self.ctx.test = self.inputs.test_data if held_out else parts['test']
+        self.ctx.watched = {'validation_data': parts['validation']} if 'validation' in parts else {}
+        self.out('test_data', self.ctx.test)
+        self.ctx.everything, self.ctx.drawn = parts['training'], {}
+        for run in self.runs.select(what='draw'):
+            plan, metadata = self.ctx.plan['frames'][run.id], {'call_link_label': run.label}
+            self.ctx.drawn[run.id] = draw_frames(parts['training'], plan, metadata=metadata)
+        self.enqueue('make_alignment', self.runs.select(what='aligned'))
+        self.enqueue('make_training', [*self.runs.select(what='tuned'), *self.runs.select(what='scratch')])
+
+    @property
+    def runs(self) -> Runs:
+        """Everything that is drawn, aligned and trained."""
+        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
+
+    def frames_for(self, run: Run) -> FramesData:
+        """Return the frames of a run: of each kind the same."""
+        drawn = self.runs.select(what='draw', size=run.size, replica=run.replica)
+        frames: FramesData = self.ctx.drawn[drawn[0].id] if drawn else self.ctx.everything
+        return frames
+
+    def make_training(self, run: Run) -> Child:
+        """Return one training."""
+        return training(
+            self,
+            run.label,
+            training_data=self.frames_for(run),
+            parameters=self.ctx.plan['train'][run.id],
+            **({'pretrained': self.inputs.pretrained} if run.what == 'tuned' else {}),
+            **self.ctx.watched,
+        )
+
+    def make_alignment(self, run: Run) -> Child:
+        """Return the job that shifts the energies of the elements to those of the frames."""
+        return CalculationFactory('core.shell'), {
+            'code': self.inputs.codes.dp,
+            'nodes': {'pretrained': self.inputs.pretrained, 'frames': self.frames_for(run)},
+            'arguments': self.ctx.plan['align_arguments'],
+            'outputs': self.ctx.plan['align_outputs'],
+            'filenames': self.ctx.plan['align_filenames'],
+            'metadata': {'options': {**ONE_PROCESS, **self.options_for('train'), 'redirect_stderr': True}},
+        }
+
+    def evaluate(self) -> ExitCode | None:
+        """Test every potential that was made, in one job: they are compared on exactly the same terms."""
+        for what in ('aligned', 'scratch'):
+            self.report_failures(what)
+        failed, tuned = self.report_failures('tuned'), self.succeeded('tuned')
+        if not tuned:
+            reason = next(iter(failed.values())).exit_message
+            return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=reason)
+        most = self.succeeded('tuned', size=max(self.settings.sizes))
+        self.out('potentials', {run.label: node.outputs.frozen for run, node in most.items()})
+        potentials = {ZERO_SHOT.id: self.inputs.pretrained}
+        trained = {**tuned, **self.succeeded('scratch')}
+        potentials |= {run.id: node.outputs.checkpoint for run, node in trained.items()}
+        for run, node in self.succeeded('aligned').items():
+            file = node.outputs[ALIGNED.replace('.', '_')]
+            potentials[run.id] = read_potential(file, metadata={'call_link_label': f'read_{run.label}'})
+        process, inputs = self.job(
+            EvaluateBaseWorkChain,
+            'evaluate',
+            'evaluate',
+            code=self.inputs.codes.python,
+            potentials=potentials,
+            frames=self.ctx.test,
+            parameters=self.ctx.plan['evaluate'],
+        )
+        self.run_child('evaluate', process, inputs)
+        return None
+
+    def finish(self) -> ExitCode | None:
+        """Attach the table."""
+        node = self.ctx['evaluate']
+        if not node.is_finished_ok:
+            return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED.format(reason=node.exit_message))
+        results, metadata = node.outputs.results, {'call_link_label': 'tabulate'}
+        self.out('sample_efficiency', tabulate_finetune_study(results, self.ctx.plan['runs'], metadata=metadata))
+        return None

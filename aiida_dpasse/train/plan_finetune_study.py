@@ -1,0 +1,76 @@
+"""Turn the parameters of a fine-tuning study into those of its trainings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.epochs import in_epochs
+from aiida_dpasse.frames.split_frames import part_size
+from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.seeds import derive_seed
+from aiida_dpasse.train.finetune_study_parameters import FinetuneStudyParameters
+
+#: File that `dp change-bias` writes.
+ALIGNED = 'aligned.pt'
+#: The potential as it was given, in the test.
+ZERO_SHOT = Run('zero_shot')
+
+
+@calcfunction
+def plan_finetune_study(parameters: orm.Dict, frames: FramesData, **held_out: FramesData) -> dict[str, Any]:
+    """Return ``runs``; ``split``; ``evaluate``; by the ids of the runs ``frames``, how each ``draw`` is made, and
+    ``train``, the parameters of each ``tuned`` and ``scratch``; with ``align``, what `dp change-bias` is called with
+    as ``align_*``.
+
+    With ``epochs``, each training sees each of its frames so many times, and its learning rate decays in as many
+    intervals as the parameters say (DPA-SSE, section 3.3: "normalizing the training epochs by the number of data
+    frames").
+    """
+    settings = FinetuneStudyParameters.model_validate(parameters.get_dict())
+    seed, total = settings.seed, frames.frames
+    test = 0 if 'test_data' in held_out else settings.test
+    everything = total - part_size(test, total) - part_size(settings.validation, total)
+    head = settings.tune.finetune.model_branch if settings.tune.finetune is not None else None
+    sizes = list(dict.fromkeys([*settings.sizes, everything]))
+    points = [(size, repeat) for size in sizes for repeat in range(settings.repeats)]
+    tuned = [(size, repeat) for size, repeat in points if size in settings.sizes]
+    drawn = [(size, repeat) for size, repeat in points if size != everything]
+    listed = {'draw': drawn, 'tuned': tuned, 'scratch': points if settings.from_scratch else []}
+    listed |= {'aligned': tuned if settings.align else []}
+    runs = Runs(
+        Run(what, number, size=size, replica=repeat)
+        for what, kind in listed.items()
+        for number, (size, repeat) in enumerate(kind)
+    )
+    trainings, draws = {}, {}
+    for run in runs.values():
+        size, place = int(run.size or 0), (int(run.size or 0), int(run.replica or 0))
+        if run.what == 'draw':
+            own = {'number': size, 'choice': settings.choice, 'seed': derive_seed(seed, 'frames', *place)}
+            draws[run.id] = orm.Dict(own)
+        elif run.what in ('tuned', 'scratch'):
+            train = (settings.tune if run.what == 'tuned' else settings.scratch).model_dump()
+            train['seed'] = derive_seed(seed, run.what, *place)
+            # The test reads checkpoints; only the best are for use.
+            train |= {'freeze': run.what == 'tuned' and size == max(settings.sizes), 'compress': False}
+            if settings.epochs is not None:
+                train = in_epochs(train, settings.epochs, size, frames.atoms / total)
+            trainings[run.id] = orm.Dict(train)
+    plan: dict[str, Any] = {
+        'runs': orm.Dict(runs.to_dict()),
+        'split': orm.Dict({'test': test, 'validation': settings.validation, 'seed': derive_seed(seed, 'split')}),
+        'evaluate': orm.Dict({'heads': {ZERO_SHOT.id: head}} if head else {}),
+        'frames': draws,
+        'train': trainings,
+    }
+    if settings.align:
+        branch = ['--model-branch', head] if head else []
+        arguments = ['--pt', 'change-bias', '{pretrained}', '-s', 'data', '-o', ALIGNED, *branch]
+        plan['align_arguments'] = orm.List(arguments)
+        plan['align_outputs'] = orm.List([ALIGNED])
+        plan['align_filenames'] = orm.Dict({'frames': 'data', 'pretrained': 'pretrained.pt'})
+    return plan

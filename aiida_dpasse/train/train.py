@@ -1,0 +1,346 @@
+"""`TrainBaseWorkChain`: one training, carried on after a walltime and started again when it can be helped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.calculations.stash import StashCalculation
+from aiida.engine import (
+    ExitCode,
+    ProcessBuilder,
+    ProcessHandlerReport,
+    ToContext,
+    if_,
+    process_handler,
+    while_,
+)
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.jobs import JobBaseWorkChain
+from aiida_dpasse.base.protocols import expand_presets, machine, protocol
+from aiida_dpasse.calculations.train import TrainCalculation
+from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.merging import merge
+from aiida_dpasse.train.adjust_training import (
+    last_good_step,
+    lower_learning_rate,
+    reduce_batch,
+    smaller_batch,
+    watch_training,
+)
+from aiida_dpasse.train.merge_learning_curves import merge_learning_curves
+
+#: What is kept of a finished training on the computer, if asked for.
+STASHED = ('model.ckpt-*', 'checkpoint', 'lcurve.out', 'input.json', 'out.json')
+#: Inputs that say where a training starts.
+STARTS = ('restart_folder', 'restart_step', 'finished_folder')
+
+
+def checkpoint_step(node: orm.CalcJobNode) -> int:
+    """Return the step of the last checkpoint of ``node``, 0 if it has none."""
+    return int(node.outputs.results['checkpoint_step']) if 'results' in node.outputs else 0
+
+
+class TrainBaseWorkChain(JobBaseWorkChain):
+    """Train a potential, in as many runs as it takes, watched for a divergence.
+
+    Handlers for walltime, a killed job, memory, a diverged loss and broken checkpoints. Runs that got further than all
+    before them do not count against `max_iterations`: a long training on a cluster is cut off as often as its walltime
+    asks for. A training that came to its end is never trained again, whatever happens to its freezing.
+    """
+
+    _process_class = TrainCalculation
+    PROTOCOL: ClassVar[str] = 'train'
+    NAMESPACE: ClassVar[str] = 'train'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            'stash_to',
+            valid_type=orm.Str,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help="Directory on the training's computer to which the checkpoints of the last run are copied.",
+        )
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_process)(
+                cls.run_process,
+                cls.inspect_process,
+            ),
+            cls.results,
+            if_(cls.should_stash)(
+                cls.stash,
+                cls.take_stash,
+            ),
+        )
+        spec.outputs['learning_curve'].help = 'The curve of the whole training, over all its runs.'
+        spec.output(
+            'stash',
+            valid_type=orm.RemoteStashFolderData,
+            required=False,
+            help='Where the checkpoints lie on the computer.',
+        )
+        exit_code(
+            spec,
+            'ERROR_CANNOT_BE_HELPED',
+            message='No change of the training helps: {reason}',
+        )
+        exit_code(
+            spec,
+            'ERROR_NO_PROGRESS',
+            message='As many runs in a row as `max_iterations` allows ended before a new checkpoint (the '
+            'last: {reason}): lower `training.save_freq` or ask for more walltime, and go on from the last run: its '
+            'remote folder is the `restart_folder`.',
+        )
+        exit_code(
+            spec,
+            'ERROR_STASH_FAILED',
+            message='The checkpoints could not be copied to `stash_to`: check that directory. The training is done.',
+        )
+
+    def setup(self) -> None:
+        """Begin to count, and have the training watched."""
+        super().setup()
+        #: Folders to go on from, the newest last, and the largest step of a checkpoint.
+        self.ctx.folders = [self.ctx.inputs.restart_folder] if 'restart_folder' in self.ctx.inputs else []
+        self.ctx.reached = 0
+        watch = watch_training(self.ctx.inputs.parameters, metadata={'call_link_label': 'watch_training'})
+        self.ctx.inputs.monitors = {'diverged': watch, **self.ctx.inputs.get('monitors', {})}
+
+    # -- how it goes on ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def is_trained(node: orm.CalcJobNode) -> bool:
+        """Whether the training of ``node`` came to its end, with a checkpoint."""
+        if 'results' not in node.outputs:
+            return False
+        results = node.outputs.results
+        return bool((results['finished'] or results['stopped_early'] is not None) and results['checkpoint_step'])
+
+    def start_from(self, **folder: orm.RemoteData) -> None:
+        """Let the next run start from ``folder`` (one of `STARTS`), anew if there is none."""
+        for name in STARTS:
+            self.ctx.inputs.pop(name, None)
+        self.ctx.inputs.update(folder)
+
+    def go_on_from(self, node: orm.CalcJobNode) -> bool:
+        """Let the next run freeze the training of ``node`` or go on from its last checkpoint.
+
+        If it has none, the next run starts as ``node`` did.
+        """
+        if self.is_trained(node):
+            self.start_from(finished_folder=node.outputs.remote_folder)
+            return True
+        return self.go_on_training(node)
+
+    def go_on_training(self, node: orm.CalcJobNode) -> bool:
+        """Let the next run go on from the last checkpoint of ``node``, and return whether it has one."""
+        if not checkpoint_step(node):
+            return False
+        self.ctx.folders = [*self.ctx.folders, node.outputs.remote_folder]
+        self.start_from(restart_folder=node.outputs.remote_folder)
+        return True
+
+    def take_progress(self, node: orm.CalcJobNode) -> bool:
+        """Return whether ``node`` got further than the runs before it, and note how far."""
+        step = checkpoint_step(node)
+        further = bool(step > self.ctx.reached)
+        self.ctx.reached = max(step, self.ctx.reached)
+        return further
+
+    # -- handlers, the most urgent first ----------------------------------------------------------------------------
+
+    @process_handler(
+        priority=460,
+        exit_codes=[
+            TrainCalculation.exit_codes.ERROR_NO_POTENTIAL,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def keep_the_training(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Freeze again what was trained and not frozen or compressed; where nothing is missing, it is done."""
+        if not self.is_trained(node):
+            return None
+        parameters = node.inputs.parameters.get_dict()
+        wanted = {'frozen': parameters.get('freeze', True), 'compressed': parameters.get('compress', False)}
+        missing = [name for name, asked in wanted.items() if asked and name not in node.outputs]
+        if not missing:
+            self.report(f'{node.process_label}<{node.pk}> was ended after its last program: nothing is missing.')
+            self.ctx.is_finished = True
+            return ProcessHandlerReport(do_break=True)
+        further = self.take_progress(node)
+        self.go_on_from(node)
+        message = f'was trained, and has no {missing[0]} potential ({node.exit_message}): it is frozen again'
+        return self.again(node, message, in_vain=not further)
+
+    @process_handler(
+        priority=400,
+        exit_codes=[
+            TrainCalculation.exit_codes.ERROR_INTERRUPTED,
+            TrainCalculation.exit_codes.ERROR_BROKEN_CHECKPOINT,
+            TrainCalculation.exit_codes.ERROR_NO_LEARNING_CURVE,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
+        ],
+    )
+    def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from the last whole checkpoint, or start anew if there is none yet; `numb_steps` stays as it is."""
+        further = self.take_progress(node)
+        if not further and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value:
+            reason = str(node.exit_message).rstrip('.')
+            return self.give_up(self.exit_codes.ERROR_NO_PROGRESS.format(reason=reason))
+        self.go_on_training(node)
+        message = f'was interrupted: it goes on from step {checkpoint_step(node)}'
+        return self.again(node, message, in_vain=not further)
+
+    @process_handler(priority=405, exit_codes=TrainCalculation.exit_codes.ERROR_NO_WHOLE_CHECKPOINT)
+    def go_further_back(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from an earlier checkpoint: of the same folder, if that was to be frozen, or of the run before it."""
+        if 'finished_folder' in self.ctx.inputs:
+            self.ctx.folders = [*self.ctx.folders, self.ctx.inputs.finished_folder]
+        else:
+            self.ctx.folders = self.ctx.folders[:-1]
+        if self.ctx.folders:
+            self.start_from(restart_folder=self.ctx.folders[-1])
+            return self.again(node, 'found no checkpoint to use: it goes on from an earlier one')
+        self.start_from()
+        return self.again(node, 'found no checkpoint to use: it starts anew')
+
+    @process_handler(
+        priority=410,
+        exit_codes=[
+            TrainCalculation.exit_codes.ERROR_OUT_OF_MEMORY,
+            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY,
+        ],
+    )
+    def use_less_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on with half the batch, which is not counted: halving has an end. The smallest batch is run once more."""
+        further = self.take_progress(node)
+        self.go_on_from(node)
+        if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
+            limit = 'is out of memory with the smallest batch'
+            reason = f'it {limit}; use a larger machine or a smaller model.'
+            code = self.exit_codes.ERROR_CANNOT_BE_HELPED.format(reason=reason)
+            return self.once_more(node, limit, code, in_vain=not further)
+        if further:
+            self.ctx.fruitless = 0
+        self.ctx.inputs.parameters = reduce_batch(
+            self.ctx.inputs.parameters, metadata={'call_link_label': f'reduce_batch_{self.ctx.iteration:02d}'}
+        )
+        step = checkpoint_step(node)
+        self.report(f'{node.process_label}<{node.pk}> ran out of memory: half the batch, from step {step}.')
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(priority=420, exit_codes=TrainCalculation.exit_codes.ERROR_DIVERGED)
+    def learn_slower(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on with a lower learning rate from a checkpoint before the divergence, or start anew."""
+        label = f'{self.ctx.iteration:02d}'
+        results = node.outputs.results
+        parameters = lower_learning_rate(
+            self.ctx.inputs.parameters, metadata={'call_link_label': f'lower_learning_rate_{label}'}
+        )
+        self.go_on_training(node)
+        if 'learning_curve' in node.outputs and 'restart_folder' in self.ctx.inputs:
+            good = last_good_step(
+                node.outputs.learning_curve, results, metadata={'call_link_label': f'last_good_step_{label}'}
+            )
+            if good.value < parameters['input']['training'].get('save_freq', 1000):
+                self.ctx.folders = []
+                self.start_from()
+            else:
+                self.ctx.inputs.restart_step = good
+        self.ctx.inputs.parameters = parameters
+        rate, start = parameters['input']['learning_rate']['start_lr'], self.ctx.inputs.get('restart_step')
+        place = 'starts anew' if start is None else f'goes on from step {start.value} at most'
+        return self.again(node, f'diverged: it {place} with the learning rate {rate:.2g}')
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, Any]:
+        """Return the outputs of the last run, with the learning curve of all of them."""
+        outputs = dict(super().get_outputs(node))
+        curves = [child.outputs.learning_curve for child in self.ctx.children if 'learning_curve' in child.outputs]
+        if len(curves) > 1:
+            segments = {f'curve_{index:03d}': curve for index, curve in enumerate(curves)}
+            outputs['learning_curve'] = merge_learning_curves(
+                **segments, metadata={'call_link_label': 'merge_learning_curves'}
+            )
+        return outputs
+
+    def should_stash(self) -> bool:
+        """Whether the checkpoints are to be kept on the computer."""
+        return 'stash_to' in self.inputs
+
+    def stash(self) -> ToContext:
+        """Copy the checkpoints to where nobody cleans up."""
+        folder = self.ctx.children[-1].outputs.remote_folder
+        stash = {'stash_mode': 'copy', 'target_base': self.inputs.stash_to.value, 'source_list': list(STASHED)}
+        metadata = {'computer': folder.computer, 'options': {'stash': stash}, 'call_link_label': 'stash'}
+        return ToContext(stash=self.submit(StashCalculation, source_node=folder, metadata=metadata))
+
+    def take_stash(self) -> ExitCode | None:
+        """Attach where the checkpoints lie."""
+        if not self.ctx.stash.is_finished_ok or 'remote_stash' not in self.ctx.stash.outputs:
+            return self.exit_codes.ERROR_STASH_FAILED
+        self.out('stash', self.ctx.stash.outputs.remote_stash)
+        return None
+
+    # -- protocols --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def protocol_parameters(cls, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the parameters of a training by protocol, ``overrides`` over them."""
+        return dict(expand_presets(merge(protocol(cls.PROTOCOL, name), overrides or {})))
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode | str,
+        training_data: FramesData,
+        *,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: str | Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> ProcessBuilder:
+        """Return a builder that is ready to be submitted.
+
+        :param code: DeePMD-kit's ``dp``, or its label.
+        :param training_data: labelled frames.
+        :param protocol: name of the protocol, the physics.
+        :param overrides: parameters that differ from the protocol's; ``{'preset': 'student-fast'}`` names a training.
+        :param options: name of a machine preset, or scheduler options by program.
+        :param inputs: further inputs of the training, for example ``validation_data``.
+        :raises ValueError: if protocol or preset are unknown.
+        """
+        builder = cls.get_builder()
+        builder.train.code = orm.load_code(code) if isinstance(code, str) else code
+        builder.train.training_data = training_data
+        builder.train.parameters = orm.Dict(cls.protocol_parameters(protocol, overrides))
+        programs = machine(options)
+        for key, value in merge(programs.get('default', {}), programs.get('train', {})).items():
+            setattr(builder.train.metadata.options, key, value)
+        for key, value in inputs.items():
+            setattr(builder.train, key, value)
+        return builder
+
+
+def training(chain: DpasseWorkChain, label: str, **inputs: Any) -> Child:
+    """Return a training that ``chain`` calls, with its inputs and the codes of the chain.
+
+    :param label: its link label.
+    :param inputs: those of the training.
+    """
+    codes = {'code': chain.inputs.codes.dp}
+    if 'torchrun' in chain.inputs.codes:
+        codes['torchrun'] = chain.inputs.codes.torchrun
+    return chain.job(TrainBaseWorkChain, 'train', label, **codes, **inputs)

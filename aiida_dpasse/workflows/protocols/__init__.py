@@ -1,1 +1,0 @@
-"""Physics (protocols) as YAML, and its loader."""

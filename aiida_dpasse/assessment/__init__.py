@@ -1,1 +1,1 @@
-"""Errors, report cards, criteria of acceptance and speed."""
+"""Prediction errors, report cards, acceptance criteria and speed of potentials."""

@@ -1,4 +1,4 @@
-"""Whether a student may replace its teacher: one check after the other, each a number, its limit and a sentence."""
+"""Acceptance of a student potential in place of its teacher: checks that each have a value, a limit and a sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Check:
-    """One question: the ``value`` found, its ``limit``, and whether it ``passed``; None if it could not be told."""
+    """One acceptance criterion.
+
+    :param name: of the check.
+    :param value: the value found, None if undetermined.
+    :param limit: largest value that passes.
+    :param passed: None if it could not be decided.
+    :param says: the result as a sentence.
+    """
 
     name: str
     value: float | None
@@ -21,12 +28,20 @@ class Check:
     says: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values."""
         return asdict(self)
 
 
 def at_most(name: str, value: float, limit: float, what: str, unit: str = '', noise: float = 0.0) -> Check:
-    """Return the check that ``value`` is at most ``limit``, or the ``noise`` of the reference where that is more."""
+    """Return the check that ``value`` is at most ``limit``, or at most ``noise`` if that is larger.
+
+    :param name: of the check.
+    :param value: the value found.
+    :param limit: largest value that passes.
+    :param what: subject of the sentence.
+    :param unit: of value and limit.
+    :param noise: statistical uncertainty of the reference.
+    """
     bound = max(limit, noise)
     unit = f' {unit}' if unit else ''
     relation = 'at most' if value <= bound else 'more than'
@@ -35,15 +50,20 @@ def at_most(name: str, value: float, limit: float, what: str, unit: str = '', no
 
 
 def unknown(name: str, says: str) -> Check:
-    """Return a check that nothing was found out for."""
+    """Return a check without result.
+
+    :param name: of the check.
+    :param says: why there is no result.
+    """
     return Check(name, None, None, None, says)
 
 
 def energy_drift(times: ArrayLike, energies: ArrayLike, atoms: int) -> float:
-    """Return the drift of the total energy, in meV an atom and ps, as the slope of a straight line.
+    """Return the absolute drift of the total energy in meV/(atom ps), the slope of a straight line.
 
     :param times: (n,) ps, at least two.
     :param energies: (n,) eV.
+    :param atoms: number of atoms.
     """
     slope = np.polyfit(np.asarray(times, dtype=float), np.asarray(energies, dtype=float), 1)[0]
     return float(1000 * abs(slope) / atoms)
@@ -52,11 +72,14 @@ def energy_drift(times: ArrayLike, energies: ArrayLike, atoms: int) -> float:
 def compare_diffusion(
     student: Iterable[Mapping[str, Any]], teacher: Iterable[Mapping[str, Any]], limit: float, where: str = ''
 ) -> list[Check]:
-    """Return one check for every temperature: that D differs by at most ``limit`` standard errors.
+    """Return one check per temperature: that D differs by at most ``limit`` standard errors.
 
-    Where one of them diffuses and the other does not, the student fails; where neither does, there is nothing to tell.
+    If the ions diffuse with only one of the potentials, the student fails; if with neither, the check has no result.
 
-    :param student: rows with ``temperature_K``, ``diffusive``, ``diffusivity_cm2_s`` and ``error_cm2_s``.
+    :param student: rows with ``temperature_K``, ``diffusive``, ``diffusivity_cm2_s``, ``error_cm2_s`` and ``reason``.
+    :param teacher: likewise.
+    :param limit: standard errors of the difference.
+    :param where: appended to the names of the checks.
     """
     reference = {row['temperature_K']: row for row in teacher}
     checks = []
@@ -83,7 +106,13 @@ def compare_diffusion(
 
 
 def compare_activation(student: Mapping[str, Any], teacher: Mapping[str, Any], limit: float, where: str = '') -> Check:
-    """Return the check that the activation energies differ by at most ``limit`` standard errors."""
+    """Return the check that the activation energies differ by at most ``limit`` standard errors.
+
+    :param student: with ``activation_energy_eV`` and ``activation_energy_error_eV``.
+    :param teacher: likewise.
+    :param limit: standard errors of the difference.
+    :param where: appended to the name of the check.
+    """
     name, key = f'activation_energy{where}', 'activation_energy_eV'
     if student.get(key) is None or teacher.get(key) is None:
         return unknown(name, 'The activation energy is not determined with both.')
@@ -94,9 +123,10 @@ def compare_activation(student: Mapping[str, Any], teacher: Mapping[str, Any], l
 
 
 def verdict(checks: Iterable[Check]) -> dict[str, Any]:
-    """Return whether the student is ``accepted``: no check failed, and one at least was passed; with the ``reason``.
+    """Return whether the student is ``accepted``: no check failed, and at least one passed.
 
-    ``checks`` are plain values.
+    :param checks: the checks.
+    :returns: ``accepted``, the ``reason`` as a sentence, and the ``checks`` as plain values.
     """
     rows = list(checks)
     failed = [check for check in rows if check.passed is False]

@@ -1,4 +1,4 @@
-"""Errors of predictions against labels, and the deviation among a committee; numpy only, since drivers carry it."""
+"""Prediction errors and committee deviation; depends on numpy only, since it is shipped with drivers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ MILLI = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Prediction for n frames of N atoms: energies (n,) eV, forces (n, N, 3) eV/A, virials (n, 3, 3) eV."""
+    """Prediction for n frames of N atoms.
+
+    :param energies: (n,) eV.
+    :param forces: (n, N, 3) eV/A.
+    :param virials: (n, 3, 3) eV.
+    """
 
     energies: NDArray[np.float64]
     forces: NDArray[np.float64]
@@ -42,11 +47,15 @@ def _table(pairs: Sequence[tuple[FrameSet, Prediction]]) -> dict[str, Any]:
 
 
 def error_table(sets: Sequence[FrameSet], predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Return mean absolute and root mean square errors of energy (meV/atom), force component (meV/A) and virial
-    component (meV/atom), over all frames, ``per_formula``, and of the forces ``per_element``.
+    """Return the mean absolute and root mean square errors over all frames, ``per_formula`` and ``per_element``.
 
-    Every frame counts alike in the energies, every component of every atom in the forces. Without labels there are
-    no errors, only the number of ``frames``.
+    All frames have equal weight in the energies, all components of all atoms in the forces. Without labels the table
+    contains the number of ``frames`` only.
+
+    :param sets: frames with their labels.
+    :param predictions: predictions for each of ``sets``.
+    :returns: errors of the energy (meV/atom), the force components (meV/A) and the virial components (meV/atom);
+        ``per_element`` contains those of the forces only.
     """
     pairs = list(zip(sets, predictions, strict=True))
     table = _table(pairs)
@@ -73,11 +82,15 @@ def error_table(sets: Sequence[FrameSet], predictions: Sequence[Prediction]) -> 
 
 
 def committee_deviation(natoms: int, members: Sequence[Prediction]) -> dict[str, NDArray[np.float64]]:
-    """Return the deviation of each frame as DeePMD-kit's pair style prints it, arrays (n,) by its names.
+    """Return the deviation of each frame as DeePMD-kit's pair style prints it, arrays (n,) under its names.
 
-    The deviation of an atom's force is the root of the mean square distance of the members' forces from their mean
-    (eV/A); ``max_devi_f``, ``min_devi_f`` and ``avg_devi_f`` are over the atoms. That of the virial is the standard
-    deviation of each component over the number of atoms (eV), ``avg_devi_v`` the root of the components' mean square.
+    The force deviation of an atom is the root mean square distance of the members' forces from their mean (eV/A);
+    ``max_devi_f``, ``min_devi_f`` and ``avg_devi_f`` are taken over the atoms. The virial deviation is the standard
+    deviation of each component divided by the number of atoms (eV); ``avg_devi_v`` is the root mean square over the
+    components.
+
+    :param natoms: number N of atoms.
+    :param members: prediction of each member for the same n frames.
     """
     forces = np.linalg.norm(np.std([member.forces for member in members], axis=0), axis=-1)
     virials = np.std([member.virials.reshape(-1, 9) for member in members], axis=0) / natoms

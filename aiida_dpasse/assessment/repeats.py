@@ -1,4 +1,4 @@
-"""Errors of potentials that were trained alike: their mean, and how well it is known."""
+"""Errors of potentials trained alike: their mean and its standard error."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-#: What is told of every potential, by the names of `errors.error_table`.
+#: Errors reported for every potential, by the names of `errors.error_table`.
 ERRORS = ('energy_mae_meV_atom', 'energy_rmse_meV_atom', 'force_mae_meV_A', 'force_rmse_meV_A')
 
 
 def mean_errors(points: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Return of each of :data:`ERRORS` the mean over ``points``, and as ``<name>_error`` its standard error, None of a
-    single one.
+    """Return the mean of each of :data:`ERRORS` over ``points``, and its standard error as ``<name>_error``.
+
+    The standard error is None for a single point.
+
+    :param points: errors of each potential, by name.
 
     >>> mean_errors([dict.fromkeys(ERRORS, 1.0)])['force_mae_meV_A_error'] is None
     True

@@ -1,4 +1,4 @@
-"""How good a potential is: its errors as a whole, by formula, by element and by temperature."""
+"""Report card of a potential: its errors in total, by formula, by element and by temperature."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Pairs = Sequence[tuple[FrameSet, Prediction]]
 
 
 def error_of_mean(sums: ArrayLike, counts: ArrayLike) -> float | None:
-    """Return the standard error of sum(``sums``) / sum(``counts``), frames as independent; None for a single frame.
+    """Return the standard error of sum(``sums``) / sum(``counts``) for independent frames; None for a single frame.
 
-    :param sums: (n,) sum of each frame.
-    :param counts: (n,) how many values each frame adds.
+    :param sums: (n,), sum over each frame.
+    :param counts: (n,), number of values in each frame.
     """
     s, c = np.asarray(sums, dtype=float), np.asarray(counts, dtype=float)
     n = len(s)
@@ -30,8 +30,13 @@ def error_of_mean(sums: ArrayLike, counts: ArrayLike) -> float | None:
 
 
 def force_slope(reference: ArrayLike, predicted: ArrayLike) -> float | None:
-    """Return the slope of predicted against reference forces, a straight line through the origin, as any crystal at
-    rest is: below 1 the potential is too soft. None if all reference forces vanish.
+    """Return the slope of predicted against reference forces; below 1 the potential is too soft.
+
+    The line passes through the origin, since all forces vanish in a crystal at rest. None if all reference forces are
+    zero.
+
+    :param reference: forces of any shape.
+    :param predicted: likewise.
 
     >>> force_slope([1.0, -2.0], [0.8, -1.6])
     0.8
@@ -42,15 +47,21 @@ def force_slope(reference: ArrayLike, predicted: ArrayLike) -> float | None:
 
 
 def energy_errors(item: FrameSet, prediction: Prediction) -> NDArray[np.float64]:
-    """Return predicted minus reference energy of each frame (n,), eV/atom."""
+    """Return predicted minus reference energy of each frame (n,), eV/atom.
+
+    :param item: n frames with energies.
+    :param prediction: for the same frames.
+    """
     return (prediction.energies - np.asarray(item.energies)) / item.natoms
 
 
 def aligned(pairs: Pairs) -> NDArray[np.float64]:
-    """Return the errors of energy (n,), eV/atom, without the constant for each element that fits them best.
+    """Return the energy errors (n,), eV/atom, after subtraction of the best-fitting constant per element.
 
-    Energies of two functionals or two sets of pseudopotentials differ by such constants, which no force and no
-    dynamics knows.
+    Energies from two functionals or two sets of pseudopotentials differ by such constants, which do not affect forces
+    or dynamics.
+
+    :param pairs: frame sets with their predictions, n frames in total.
     """
     elements = sorted({symbol for item, _ in pairs for symbol in item.symbols})
     rows, errors = [], []
@@ -63,11 +74,13 @@ def aligned(pairs: Pairs) -> NDArray[np.float64]:
 
 
 def scores(pairs: Pairs) -> dict[str, Any]:
-    """Return number of ``frames``, MAE and RMSE of energy, forces and virial (see `error_table`) and:
+    """Return the number of ``frames``, the MAE and RMSE of energy, forces and virial (see `error_table`), and more.
 
-    ``energy_mae_error_meV_atom`` and ``force_mae_error_meV_A``, standard errors of the MAE over the frames;
-    ``energy_mean_meV_atom``, the mean signed error, predicted minus reference; ``energy_mae_aligned_meV_atom``, the
-    MAE without a constant for each element; ``force_slope``, predicted against reference.
+    :param pairs: frame sets with their predictions.
+    :returns: in addition ``energy_mae_error_meV_atom`` and ``force_mae_error_meV_A``, standard errors of the MAE over
+        the frames; ``energy_mean_meV_atom``, the mean signed error, predicted minus reference;
+        ``energy_mae_aligned_meV_atom``, the MAE after subtraction of a constant per element; ``force_slope``, predicted
+        against reference.
     """
     table = error_table([item for item, _ in pairs], [prediction for _, prediction in pairs])
     flat = {key: value for key, value in table.items() if not isinstance(value, dict)}
@@ -86,7 +99,12 @@ def scores(pairs: Pairs) -> dict[str, Any]:
 
 
 def element_scores(pairs: Pairs, element: str) -> dict[str, Any]:
-    """Return the number of ``atoms`` of ``element``, summed over the frames, and errors and slope of their forces."""
+    """Return the scores of the forces on one element.
+
+    :param pairs: frame sets, all with ``element``, and their predictions.
+    :param element: chemical symbol.
+    :returns: number of ``atoms``, summed over the frames, MAE and RMSE (meV/A), and ``force_slope``.
+    """
     chosen = [(np.array(item.symbols) == element, item, prediction) for item, prediction in pairs]
     reference = np.concatenate([np.ravel(np.asarray(s.forces)[:, mine]) for mine, s, _ in chosen])
     predicted = np.concatenate([np.ravel(p.forces[:, mine]) for mine, _, p in chosen])
@@ -100,7 +118,11 @@ def element_scores(pairs: Pairs, element: str) -> dict[str, Any]:
 
 
 def take(pairs: Pairs, wanted: ArrayLike) -> list[tuple[FrameSet, Prediction]]:
-    """Return the frames where ``wanted`` (n,), counted over all sets, is true; sets that become empty go."""
+    """Return the selected frames with their predictions; sets that become empty are dropped.
+
+    :param pairs: frame sets with their predictions.
+    :param wanted: mask (n,), counted over all sets.
+    """
     mask, start, taken = np.asarray(wanted, dtype=bool), 0, []
     for item, p in pairs:
         mine = mask[start : start + len(item)]
@@ -113,8 +135,9 @@ def take(pairs: Pairs, wanted: ArrayLike) -> list[tuple[FrameSet, Prediction]]:
 def report_card(pairs: Pairs, temperatures: ArrayLike | None = None, width: float = 100.0) -> dict[str, Any]:
     """Return the scores over all frames, ``per_formula``, ``per_element`` and, as rows, ``per_temperature``.
 
-    :param temperatures: (n,) K of the frames, counted over all sets.
-    :param width: K; frames between multiples of it are one row, whose temperature is their mean.
+    :param pairs: frame sets with their predictions.
+    :param temperatures: (n,) K, of the frames, counted over all sets; without them there are no rows by temperature.
+    :param width: bin width in K; bins begin at multiples of it, and the temperature of a row is the mean of its frames.
     """
     formulas = sorted({item.formula for item, _ in pairs})
     elements = sorted({symbol for item, _ in pairs for symbol in item.symbols})
@@ -138,8 +161,9 @@ def _with(pairs: Pairs, element: str) -> list[tuple[FrameSet, Prediction]]:
 def frame_temperatures(sets: Iterable[FrameSet], given: Any) -> NDArray[np.float64]:
     """Return the temperature of each frame (n,) in K.
 
-    :param given: one number for each frame, or of a linear heating ``first`` and ``last`` (K) and ``steps``: the
-        frames' own MD steps then say when they were taken.
+    :param sets: frame sets, n frames in total.
+    :param given: one number per frame, or ``first`` and ``last`` (K) and ``steps`` of a linear heating, in which case
+        the MD steps of the frames determine their temperatures.
     """
     if not isinstance(given, Mapping):
         return np.asarray(given, dtype=float)
@@ -150,10 +174,13 @@ def frame_temperatures(sets: Iterable[FrameSet], given: Any) -> NDArray[np.float
 def match(
     sets: Sequence[FrameSet], labelled: Iterable[FrameSet]
 ) -> tuple[list[tuple[FrameSet, Prediction]], NDArray[np.bool_]]:
-    """Return those frames of ``sets`` that are among ``labelled``, in their order, with the labels there as
-    predictions; and which those are, (n,) counted over ``sets``.
+    """Return the frames of ``sets`` that also occur in ``labelled``, with the labels found there as predictions.
 
-    Frames are known by their ids, and one that ``sets`` hold twice is found twice.
+    Frames are identified by their ids; a frame that occurs twice in ``sets`` is matched twice.
+
+    :param sets: frames to be matched.
+    :param labelled: frames with the labels to compare with.
+    :returns: the matched frames in the order of ``sets``, and their mask (n,), counted over ``sets``.
     """
     found = {
         str(identity): (item, frame) for item in labelled for frame, identity in enumerate(item.ids) if item.labelled
@@ -172,7 +199,7 @@ def match(
         if all(other.virials is not None for other, _ in rows):
             virials = np.array([np.asarray(other.virials)[frame] for other, frame in rows])
         else:
-            # A calculator without stress: nothing to compare with.
+            # Not all frames have a virial, for example from a calculator without stress.
             kept = replace(kept, virials=None)
         pairs.append((kept, Prediction(energies, forces, virials)))
     return pairs, np.concatenate(masks)

@@ -1,1 +1,1 @@
-"""DeePMD-kit's files: training input, dataset layout, learning curve, checkpoints; knows nothing of AiiDA."""
+"""DeePMD-kit's files: training input, dataset layout, learning curve and checkpoints; independent of AiiDA."""

@@ -1,8 +1,8 @@
-"""What a model file of DeePMD-kit says about itself, read without executing anything that it holds.
+"""Metadata of DeePMD-kit model files, read without executing any of their content.
 
-A PyTorch file is a pickle, and a pickle from a stranger runs whatever it likes when it is loaded. Here the globals of
-a ``.pt`` are a closed list of inert stand-ins, a ``.pth`` is scanned without being loaded, and a ``.pb`` is read with
-a small reader of protobuf's wire format; neither torch nor TensorFlow is imported.
+A PyTorch file is a pickle, and an untrusted pickle can execute arbitrary code when it is loaded. Here the globals of a
+``.pt`` are limited to a fixed set of inert stand-ins, a ``.pth`` is scanned without being loaded, and a ``.pb`` is
+parsed with a minimal reader of protobuf's wire format; neither torch nor TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 from aiida_dpasse.deepmd.frozen_graph import read_frozen_graph
 from aiida_dpasse.deepmd.multitask import type_map_of
 
-#: Trainable arrays of DeePMD-kit's networks by the last part of their name in a PyTorch state.
+#: Last part of the names of DeePMD-kit's trainable arrays in a PyTorch state.
 _WEIGHTS = ('matrix', 'bias', 'idt')
 _RESIDUALS = 'residual'
 _TENSORS = ('_rebuild_tensor_v2', '_rebuild_parameter')
 _STORAGES = ('Double', 'Float', 'Half', 'BFloat16', 'Long', 'Int', 'Short', 'Char', 'Byte', 'Bool', 'Untyped')
-#: Modules whose globals a TorchScript file names; DeePMD-kit's C++ side resolves them, never Python.
+#: Modules whose globals a TorchScript file references; they are resolved by DeePMD-kit's C++ side, never by Python.
 _SCRIPT_MODULES = ('__torch__', 'torch', 'torch._utils', 'torch.jit._pickle', 'collections')
 _SCRIPT_GLOBALS = ('OrderedDict', *_TENSORS, 'build_', 'restore_type_tag')
 _COMPRESSED = ('compress', 'geo_compress', 'tebd_compress')
@@ -36,12 +36,18 @@ _SINCE_3_1 = 'type_embd_data'
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Content of a model file.
+    """Metadata of a model file.
 
-    ``backend``: 'pytorch' or 'tensorflow'; ``form``: 'checkpoint', 'frozen' or 'compressed'; ``cutoff``: A;
-    ``parameters``: number of trainable numbers, None if the file does not tell; ``heads``: names of the heads of a
-    multi-task checkpoint; ``training_input``: the whole input for TensorFlow, its model section for PyTorch;
-    ``step``: training steps of a checkpoint; ``needs_migration``: a DPA-2 checkpoint of DeePMD-kit 3.0.
+    :param backend: 'pytorch' or 'tensorflow'.
+    :param form: 'checkpoint', 'frozen' or 'compressed'.
+    :param descriptor: types of descriptor, joined by '+'.
+    :param type_map: elements.
+    :param cutoff: largest cutoff radius of the descriptors in A.
+    :param parameters: number of trainable parameters, None if the file does not contain it.
+    :param heads: names of the heads of a multi-task checkpoint.
+    :param training_input: the whole training input for TensorFlow, its model section for PyTorch.
+    :param step: training steps of a checkpoint.
+    :param needs_migration: whether it is a DPA-2 checkpoint of DeePMD-kit 3.0.
     """
 
     backend: str
@@ -57,10 +63,12 @@ class ModelFile:
 
 
 def read_model_file(path: str | Path, name: str | None = None) -> ModelFile:
-    """Describe a ``.pt``, ``.pth`` or ``.pb`` file.
+    """Return the metadata of a ``.pt``, ``.pth`` or ``.pb`` file.
 
-    :param name: its name, where ``path`` does not end in it (as in a repository); decides nothing but the messages.
-    :raises ValueError: in one sentence, if it is no model of DeePMD-kit or not to be trusted.
+    :param path: the file.
+    :param name: its name, if ``path`` does not end in it (as in a repository); used for the check of the ending
+        ``.pt2`` and in messages.
+    :raises ValueError: in one sentence, if it is not a DeePMD-kit model or not safe to read.
     """
     path = Path(path)
     name = name or path.name
@@ -89,7 +97,7 @@ def read_model_file(path: str | Path, name: str | None = None) -> ModelFile:
 
 
 class _RefusedError(Exception):
-    """The file names a global that a model does not need."""
+    """The file references a global or an operation that a model does not need."""
 
 
 _NOT_A_MODEL = (
@@ -112,14 +120,14 @@ _NOT_A_MODEL = (
 
 
 class _Storage:
-    """Stand-in of the type of a storage: a name that cannot be called."""
+    """Stand-in for a storage type; it cannot be called."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Stand-in of a tensor: which storage it lies in, and its shape."""
+    """Stand-in for a tensor: its storage, offset and shape."""
 
     key: str
     offset: int
@@ -201,7 +209,7 @@ def _read_checkpoint(content: bytes) -> ModelFile:
 
 
 def _count_parameters(weights: Mapping[str, Any]) -> int:
-    # One network is listed under several names, and heads share a descriptor: each storage counts once.
+    # A network can be listed under several names, and heads share a descriptor: each storage counts once.
     found: dict[tuple[str, int], int] = {}
     for name, tensor in weights.items():
         parts = str(name).split('.')
@@ -249,7 +257,7 @@ def _check_script_global(module: str, name: str) -> None:
 def _read_tensorflow(content: bytes) -> ModelFile:
     graph = read_frozen_graph(content)
     script = json.loads(graph.strings['train_attr/training_script'])
-    # The tables of a compressed model replace the networks they were made from.
+    # In a compressed model, tables replace the networks they were computed from.
     compressed = graph.strings.get('model_type') == b'compressed_model'
     return ModelFile(
         backend='tensorflow',
@@ -282,7 +290,7 @@ def _descriptors(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _cutoff(descriptor: Mapping[str, Any]) -> float:
-    """Return the radius within which an atom feels its neighbours in one layer: LAMMPS' cutoff."""
+    """Return the largest cutoff radius of one layer of the descriptor, which is LAMMPS' cutoff, in A."""
     if 'list' in descriptor:
         return max(map(_cutoff, descriptor['list']))
     sections = [descriptor, *(descriptor.get(name, {}) for name in ('repinit', 'repformer', 'repflow'))]
@@ -290,7 +298,7 @@ def _cutoff(descriptor: Mapping[str, Any]) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Return dictionaries, lists, texts and numbers only, as a node's attributes hold them."""
+    """Convert to dictionaries, lists, strings and numbers, the types that attributes of a node can store."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

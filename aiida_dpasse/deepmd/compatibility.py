@@ -1,17 +1,17 @@
-"""Which DeePMD-kit can read a model file."""
+"""Which versions of DeePMD-kit can read a model file."""
 
 from __future__ import annotations
 
 from packaging.version import InvalidVersion, Version
 
-#: First version of DeePMD-kit that has a descriptor, where that is not long ago.
+#: First version of DeePMD-kit with a descriptor; older descriptors are omitted.
 _SINCE = {'dpa2': '3.0', 'dpa3': '3.1'}
 
 
 def read_version(text: str) -> Version:
-    """Return a version of DeePMD-kit.
+    """Parse a version of DeePMD-kit, with or without a leading v.
 
-    :raises ValueError: in one sentence, if it is none.
+    :raises ValueError: in one sentence, if ``text`` is not a version.
     """
     try:
         return Version(text.removeprefix('v'))
@@ -24,11 +24,13 @@ def objection_to_version(
 ) -> str | None:
     """Return one sentence if DeePMD-kit ``version`` cannot read a model; None if it can.
 
-    Where the version is unknown, only a checkpoint that needs a migration is refused: all that are supported do.
+    If the version is unknown, only a checkpoint that needs a migration is refused: all supported versions require it.
 
-    :param descriptor: its types of descriptor, joined by '+'.
+    :param version: of the DeePMD-kit that would read the model, None if unknown.
+    :param descriptor: types of descriptor, joined by '+'.
     :param needs_migration: whether it is a DPA-2 checkpoint of DeePMD-kit 3.0.
-    :param written: version of DeePMD-kit that wrote it, if known.
+    :param written: version of the DeePMD-kit that wrote the model, if known.
+    :raises ValueError: if ``version`` or ``written`` is not a version.
     """
     if needs_migration and (not version or read_version(version) >= Version('3.1')):
         return (

@@ -1,6 +1,6 @@
-"""Frames as DeePMD-kit stores them: one directory per formula, one ``set.NNNN`` per source, ``.npy`` arrays.
+"""Datasets in DeePMD-kit's layout: one directory per formula, one ``set.NNNN`` per source, ``.npy`` arrays.
 
-This module needs numpy only, since it travels with the drivers to the compute machine.
+Depends on numpy only, since it is shipped with the drivers to the compute machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ _ORIGIN_FILES = {'sources': 'source', 'steps': 'step', 'deviations': 'deviation'
 
 
 def set_arrays(frames: FrameSet) -> dict[str, NDArray[Any]]:
-    """Return the arrays of one ``set.NNNN`` directory by file name without ``.npy``."""
+    """Return the arrays of one ``set.NNNN`` directory, keyed by file name without ``.npy``.
+
+    :param frames: the frames of the set.
+    :returns: for n frames of N atoms: ``coord`` (n, 3 N) A, ``box`` (n, 9) A, the labels flattened likewise, the origin
+        of the frames and their ``id`` (n,).
+    """
     n = len(frames)
     arrays: dict[str, NDArray[Any]] = {'coord': frames.positions.reshape(n, -1), 'box': frames.cells.reshape(n, 9)}
     for label in frames.labels:
@@ -30,14 +35,21 @@ def set_arrays(frames: FrameSet) -> dict[str, NDArray[Any]]:
 
 
 def system_files(symbols: Sequence[str]) -> dict[str, str]:
-    """Return ``type.raw`` and ``type_map.raw`` of a directory, by file name."""
+    """Return the contents of ``type.raw`` and ``type_map.raw`` of a directory, by file name.
+
+    :param symbols: element of each atom.
+    """
     type_map = sorted(set(symbols))
     types = ''.join(f'{type_map.index(symbol)}\n' for symbol in symbols)
     return {'type.raw': types, 'type_map.raw': ''.join(f'{symbol}\n' for symbol in type_map)}
 
 
 def numbered(sets: Iterable[FrameSet]) -> list[tuple[str, FrameSet]]:
-    """Give each set its path, ``<formula>/set.NNNN``, numbered within its formula in the order given."""
+    """Assign each non-empty set its path, ``<formula>/set.NNNN``, numbered within its formula in the order given.
+
+    :param sets: the frames.
+    :returns: path and set of each.
+    """
     counts: Counter[str] = Counter()
     placed = []
     for item in sets:
@@ -48,7 +60,12 @@ def numbered(sets: Iterable[FrameSet]) -> list[tuple[str, FrameSet]]:
 
 
 def write_dataset(sets: Iterable[FrameSet], directory: str | Path) -> list[Path]:
-    """Write one directory per formula and one ``set.NNNN`` per member of ``sets``; return the formula directories."""
+    """Write one directory per formula and one ``set.NNNN`` per member of ``sets``.
+
+    :param sets: the frames; empty members are skipped.
+    :param directory: parent of the formula directories.
+    :returns: the formula directories.
+    """
     root = Path(directory)
     written = []
     for path, frames in numbered(sets):
@@ -64,16 +81,17 @@ def write_dataset(sets: Iterable[FrameSet], directory: str | Path) -> list[Path]
 
 
 def system_directories(directory: str | Path) -> list[Path]:
-    """Return the directories with a ``type.raw`` at or below ``directory``, sorted."""
+    """Return the directories that contain a ``type.raw``, at or below ``directory``, sorted."""
     return sorted(path.parent for path in Path(directory).rglob('type.raw'))
 
 
 def read_dataset(directory: str | Path) -> list[FrameSet]:
     """Read every system at or below ``directory``, in DeePMD-kit's plain or mixed layout, one member per set.
 
-    Sets of the mixed layout are split by formula. The order is that of the directories and sets, sorted by name.
+    Sets of the mixed layout are split by the order of their atom types. Directories and sets are read in the order of
+    their names.
 
-    :raises ValueError: in one sentence, if there is no system or a set is not what DeePMD-kit's layout asks for.
+    :raises ValueError: in one sentence, if there is no system or a set does not follow DeePMD-kit's layout.
     """
     systems = system_directories(directory)
     if not systems:
@@ -124,10 +142,14 @@ def _read_set(folder: Path, types: NDArray[np.int64], type_map: NDArray[np.str_]
 
 
 def write_mixed(sets: Iterable[FrameSet], directory: str | Path, type_map: Sequence[str]) -> list[Path]:
-    """Write DeePMD-kit's mixed layout, one directory per number of atoms and kind of labels; return them.
+    """Write DeePMD-kit's mixed layout, one directory per number of atoms and combination of labels.
 
-    Thousands of compositions in single directories slow a PyTorch loader several times (deepmd-kit#2229).
+    Thousands of compositions in separate directories make a PyTorch loader several times slower (deepmd-kit#2229).
 
+    :param sets: the frames; empty members are skipped.
+    :param directory: parent of the directories written.
+    :param type_map: elements, in the order of their types.
+    :returns: the directories written.
     :raises ValueError: if an element is not in ``type_map``.
     """
     root = Path(directory)

@@ -1,8 +1,9 @@
-"""Ending a training whose held-out error is flat, where it runs: what comes after it in the job, the freezing, goes on.
+"""Early stopping of a training whose held-out error no longer improves, on the machine where it runs.
 
-A few lines of shell look at the learning curve beside ``dp train`` and end it. TensorFlow names a checkpoint before its
-graph is written, and DeePMD-kit links the newest (``model.ckpt.meta``, ``model.ckpt.pt``) once it is whole: the lines
-halt the training, see that the checkpoint named is the one linked, and only then end it. None is cut short.
+A few lines of shell monitor the learning curve beside ``dp train`` and end it; the rest of the job, the freezing,
+continues. TensorFlow records the name of a checkpoint before its graph is written, and DeePMD-kit links the newest
+checkpoint (``model.ckpt.meta``, ``model.ckpt.pt``) once it is complete: the script pauses the training and ends it only
+if the recorded checkpoint is the linked one, so that none is truncated.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import re
 
 from aiida_dpasse.deepmd.restart import LATEST, PREFIX
 
-#: File in which the end is told.
+#: File that records the early stop.
 REPORT = 'early_stop.out'
-#: Seconds between two looks.
+#: Seconds between two checks.
 INTERVAL = 2
 
-#: True where the best value of the column over the last ``window`` steps is hardly below the best before them.
+#: Prints the last step if the lowest value of the column in the last ``window`` steps is hardly below that before them.
 _FLAT = """\
 /^#/ { for (i = 2; i <= NF; i++) if ($i == name) field = i - 1; next }
 field && NF >= field && $field ~ /^[0-9]/ { n++; step[n] = $1; value[n] = $field }
@@ -43,12 +44,12 @@ _SCRIPT = """\
 
 
 def early_stop_script(error: str, window: int, improvement: float, curve: str) -> str:
-    """Return lines of shell, to stand before ``dp train``, that end it when its held-out error is flat.
+    """Return lines of shell, to precede ``dp train``, that end it when its held-out error no longer improves.
 
     :param error: column of the learning curve.
-    :param window: steps, the last of the curve; ``improvement``: by which part the best error in them has to be below
-        the best before them.
-    :param curve: name of the learning curve's file.
+    :param window: number of steps at the end of the curve.
+    :param improvement: fraction by which the lowest error in the window has to be below the lowest before it.
+    :param curve: file name of the learning curve.
     """
     return _SCRIPT.format(
         interval=INTERVAL,
@@ -64,6 +65,9 @@ def early_stop_script(error: str, window: int, improvement: float, curve: str) -
 
 
 def flat_step(text: str) -> int | None:
-    """Return the step at which a training was ended, by its report, None if it was not."""
+    """Return the step at which a training was stopped early, None if it was not.
+
+    :param text: content of `REPORT`.
+    """
     match = re.search(r'flat at step (\d+)', text)
     return int(match.group(1)) if match else None

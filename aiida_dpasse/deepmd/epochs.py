@@ -1,4 +1,4 @@
-"""How long a training is, told in epochs: so that trainings on few and on many frames see each of them as often."""
+"""Length of a training in epochs, so that trainings on few and on many frames see each frame equally often."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from copy import deepcopy
 from math import ceil
 from typing import Any
 
-#: Atoms that a batch holds at least with DeePMD-kit's ``auto``.
+#: Minimum number of atoms in a batch with DeePMD-kit's ``auto``.
 AUTO_ATOMS = 32
 
 
 def in_epochs(train: dict[str, Any], epochs: float, frames: int, natoms: float) -> dict[str, Any]:
-    """Return the parameters of a training of so many ``epochs`` over ``frames`` of ``natoms`` atoms on average."""
+    """Return training parameters whose number of steps corresponds to ``epochs``.
+
+    Decay steps are scaled with the number of steps, and checkpoints and output are written often enough.
+
+    :param train: parameters of a training, with its ``input``.
+    :param epochs: number of times that each frame is seen.
+    :param frames: number of training frames.
+    :param natoms: mean number of atoms per frame.
+    """
     content = deepcopy(train)
     training, rate = content['input']['training'], content['input']['learning_rate']
     size = training.get('training_data', {}).get('batch_size', 'auto')
@@ -27,7 +35,7 @@ def in_epochs(train: dict[str, Any], epochs: float, frames: int, natoms: float) 
 
 
 def batch_atoms(size: Any) -> int:
-    """Return the atoms in a batch by DeePMD-kit's ``auto`` and ``auto:N``.
+    """Return the minimum number of atoms in a batch for DeePMD-kit's ``auto`` and ``auto:N``.
 
     >>> batch_atoms('auto'), batch_atoms('auto:128')
     (32, 128)

@@ -1,7 +1,7 @@
-"""Frames of one formula in memory: cells, positions, labels, and where each came from.
+"""Frames of one formula in memory: cells, positions, labels and origin.
 
 Units are DeePMD-kit's: A, eV, eV/A; the virial is in eV and equals minus the stress times the volume.
-This module needs numpy only, since it travels with the drivers to the compute machine.
+Depends on numpy only, since it is shipped with the drivers to the compute machine.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Labels of a frame and the shape that one frame's label has, with -1 for the number of atoms.
+#: Labels and their shape for one frame, with -1 for the number of atoms.
 LABELS = {'energy': (), 'force': (-1, 3), 'virial': (3, 3)}
 #: Field of a frame set that holds each label.
 FIELDS = {'energy': 'energies', 'force': 'forces', 'virial': 'virials'}
 ORIGIN = ('sources', 'steps', 'deviations', 'reasons')
-#: What a field of origin is unless it is given: filled by the number of frames when the set is made.
+#: Default of the fields of origin, expanded to the number of frames in `FrameSet.__post_init__`.
 NOWHERE: Any = None
 
 
@@ -36,15 +36,22 @@ def _texts(values: Any, count: int) -> NDArray[np.str_]:
 
 @dataclass(frozen=True, eq=False)
 class FrameSet:
-    """Frames of one formula, with or without labels, and where each came from.
+    """Frames of one formula, with or without labels, and their origin.
 
-    ``symbols`` are sorted alphabetically (use :meth:`sort_atoms` for any other order). Shapes, for n frames of N
-    atoms: ``cells`` (n, 3, 3) A with lattice vectors as rows, ``positions`` (n, N, 3) A, ``energies`` (n,) eV,
-    ``forces`` (n, N, 3) eV/A, ``virials`` (n, 3, 3) eV. Origin: ``sources`` (n,) the input link label of the
-    process that chose the frame, ``steps`` (n,) its MD step or -1, ``deviations`` (n,) the largest deviation of
-    force among a committee in eV/A or nan, ``reasons`` (n,) why it was chosen.
+    Shapes are those of n frames with N atoms.
 
-    :raises ValueError: in one sentence, if shapes disagree, a number is not finite or a cell is empty or left-handed.
+    :param symbols: (N,), sorted alphabetically; use :meth:`sort_atoms` for any other order.
+    :param cells: lattice vectors as rows, (n, 3, 3) A.
+    :param positions: (n, N, 3) A.
+    :param energies: (n,) eV.
+    :param forces: (n, N, 3) eV/A.
+    :param virials: (n, 3, 3) eV.
+    :param sources: (n,), input link label of the process that selected the frame.
+    :param steps: (n,), MD step of the frame, or -1.
+    :param deviations: (n,), largest force deviation among a committee in eV/A, or nan.
+    :param reasons: (n,), why the frame was selected.
+    :raises ValueError: in one sentence, if shapes disagree, a number is not finite, a cell is empty or left-handed, the
+        atoms are not sorted, or there are forces or virials without energies.
     """
 
     symbols: tuple[str, ...]
@@ -106,7 +113,7 @@ class FrameSet:
 
     @property
     def natoms(self) -> int:
-        """Number of atoms of each frame."""
+        """Number of atoms per frame."""
         return len(self.symbols)
 
     @property
@@ -116,12 +123,12 @@ class FrameSet:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of energy, force and virial that the frames have."""
+        """The labels that the frames have, out of energy, force and virial."""
         return tuple(label for label, name in FIELDS.items() if getattr(self, name) is not None)
 
     @property
     def labelled(self) -> bool:
-        """Whether energies and forces are there: what a training needs."""
+        """Whether the frames have energies and forces, as training requires."""
         return self.energies is not None and self.forces is not None
 
     @property
@@ -138,7 +145,15 @@ class FrameSet:
     def sort_atoms(
         cls, symbols: Sequence[str], cells: Any, positions: Any, forces: Any = None, **rest: Any
     ) -> FrameSet:
-        """Build from atoms in any order: sorted by element, the original order kept within an element."""
+        """Build from atoms in any order; they are sorted by element, with the original order kept within an element.
+
+        :param symbols: (N,), in any order.
+        :param cells: (n, 3, 3) A.
+        :param positions: (n, N, 3) A.
+        :param forces: (n, N, 3) eV/A.
+        :param rest: the other fields of the frame set.
+        :raises ValueError: as for the class.
+        """
         order = np.argsort(np.asarray(symbols), kind='stable')
         return cls(
             symbols=tuple(np.asarray(symbols)[order]),
@@ -149,7 +164,10 @@ class FrameSet:
         )
 
     def take(self, indices: Any) -> FrameSet:
-        """Return the frames at ``indices`` (integers, or a mask), labels and origin with them."""
+        """Return the selected frames, with their labels and origin.
+
+        :param indices: integers, or a mask (n,).
+        """
         names = ('cells', 'positions', *FIELDS.values(), *ORIGIN)
         chosen = np.asarray(indices)
         chosen = chosen if chosen.dtype == bool else chosen.astype(int)
@@ -158,16 +176,28 @@ class FrameSet:
         return FrameSet(symbols=self.symbols, **taken)
 
     def with_labels(self, energies: Any = None, forces: Any = None, virials: Any = None) -> FrameSet:
-        """Return the same frames with these labels instead of their own."""
+        """Return the same frames with all labels replaced; labels not given are removed.
+
+        :param energies: (n,) eV.
+        :param forces: (n, N, 3) eV/A.
+        :param virials: (n, 3, 3) eV.
+        """
         return replace(self, energies=energies, forces=forces, virials=virials)
 
     def with_origin(self, **origin: Any) -> FrameSet:
-        """Return the same frames with other ``sources``, ``steps``, ``deviations`` or ``reasons``: arrays or values."""
+        """Return the same frames with a new origin.
+
+        :param origin: ``sources``, ``steps``, ``deviations`` or ``reasons``, as arrays (n,) or single values.
+        """
         return replace(self, **origin)
 
 
 def concatenate(sets: Iterable[FrameSet]) -> list[FrameSet]:
-    """Join frames of the same formula and the same labels; sorted by formula, the order kept within."""
+    """Join frames of the same formula and labels.
+
+    :param sets: the frames.
+    :returns: one set per formula and combination of labels, sorted by formula, with the order of the frames kept.
+    """
     groups: dict[tuple[Any, ...], list[FrameSet]] = {}
     for item in sets:
         groups.setdefault((item.formula, item.labels), []).append(item)
@@ -180,7 +210,11 @@ def concatenate(sets: Iterable[FrameSet]) -> list[FrameSet]:
 
 
 def take_frames(sets: Iterable[FrameSet], indices: Any) -> list[FrameSet]:
-    """Return the frames ``indices`` (n,), counted over all ``sets``, in the order of the sets; empty ones go."""
+    """Return selected frames, in the order of the sets; sets without selected frames are dropped.
+
+    :param sets: frame sets.
+    :param indices: (n,), counted over all sets.
+    """
     wanted = np.unique(np.asarray(indices, dtype=int))
     parts, start = [], 0
     for item in sets:
@@ -191,7 +225,10 @@ def take_frames(sets: Iterable[FrameSet], indices: Any) -> list[FrameSet]:
 
 
 def unique(sets: Iterable[FrameSet]) -> list[FrameSet]:
-    """Drop every frame whose id came before; sets that become empty go."""
+    """Drop every frame whose id occurred before, and sets that become empty.
+
+    :param sets: the frames; the first of equal frames is kept.
+    """
     seen: set[str] = set()
     kept = []
     for item in sets:

@@ -1,4 +1,4 @@
-"""A frozen TensorFlow graph read with a few lines of protobuf's wire format, so that TensorFlow is not needed."""
+"""Reading of frozen TensorFlow graphs with a minimal parser of protobuf's wire format, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ _TENSOR, _SHAPE, _STRINGS, _DIMENSION, _LENGTH = 8, 2, 8, 2, 1
 
 @dataclass
 class FrozenGraph:
-    """Constants of a graph by name: those that are a text, and the shapes of the others."""
+    """Constants of a graph by name: the contents of strings, and the shapes of all."""
 
     strings: dict[str, bytes] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def count(self, kinds: Sequence[str]) -> int:
-        """Return the number of elements of all constants whose name's last part starts with one of ``kinds``."""
+        """Return the total number of elements of all constants of the given kinds.
+
+        :param kinds: last parts of the names, optionally followed by an underscore and a suffix.
+        """
         total = 0
         for name, shape in self.shapes.items():
             parts = name.split('/')
@@ -33,7 +36,8 @@ class FrozenGraph:
 def read_frozen_graph(content: bytes) -> FrozenGraph:
     """Return the constants of a ``.pb`` file.
 
-    :raises ValueError: if the bytes are no protobuf message or hold no constants.
+    :param content: bytes of the file.
+    :raises ValueError: if the bytes are not a protobuf message or contain no constants.
     """
     graph = FrozenGraph()
     for number, node in _fields(content):
@@ -72,7 +76,7 @@ def _add_constant(graph: FrozenGraph, name: str, tensor: bytes) -> None:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Yield number and value of each field of a message: an integer, or the bytes of anything else."""
+    """Yield number and value of each field of a message: an integer, or the bytes of any other type."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)

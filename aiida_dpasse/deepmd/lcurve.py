@@ -1,4 +1,4 @@
-"""Learning curves of DeePMD-kit (``lcurve.out``), also of interrupted, restarted and diverged trainings."""
+"""Learning curves of DeePMD-kit (``lcurve.out``), including interrupted, restarted and diverged trainings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: A training whose force errors have grown this many times above those of its first rows learns nothing any more: an
-#: untrained model errs by the forces themselves.
+#: A training whose force error exceeds that of its first rows by this factor has diverged: the error of an untrained
+#: model is only as large as the forces themselves.
 EXPLODED = 100.0
-#: How many rows it takes to say so.
+#: Smallest number of such rows.
 ROWS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """Columns of a learning curve by name, all of the same length, sorted by ``step`` without doubles.
+    """Columns of a learning curve by name, all of the same length, sorted by ``step`` without duplicates.
 
-    The names are those of the file's header, for example ``rmse_e_trn`` (eV/atom), ``rmse_f_trn`` (eV/A), ``lr``;
-    a column that one segment lacks is nan there.
+    The names are those of the file's header, for example ``rmse_e_trn`` (eV/atom), ``rmse_f_trn`` (eV/A), ``lr``; a
+    column is nan in segments that lack it.
     """
 
     columns: dict[str, NDArray[np.float64]]
@@ -33,16 +33,16 @@ class LearningCurve:
 
     @property
     def last(self) -> dict[str, float]:
-        """The last row by column, without what is not a number; empty if nothing was printed."""
+        """The last row by column, finite values only; empty if there are no rows."""
         if not len(self.steps):
             return {}
         return {name: float(values[-1]) for name, values in self.columns.items() if math.isfinite(values[-1])}
 
     @property
     def first_not_finite(self) -> int | None:
-        """Step from which on a loss of training is nan or infinite to the end, None if all are finite at the end.
+        """Step from which a training loss is nan or infinite until the end, None if all are finite at the end.
 
-        DeePMD-kit prints nan where a label is missing, so only a column that was finite before counts, or the total.
+        DeePMD-kit prints nan for missing labels, so a column counts only if it was finite before, or is the total loss.
         """
         found = []
         for name, values in self.columns.items():
@@ -57,9 +57,9 @@ class LearningCurve:
 
     @property
     def first_exploded(self) -> int | None:
-        """Step from which on the forces' errors are :data:`EXPLODED` times those of the first rows, to the end.
+        """Step from which the force error stays above :data:`EXPLODED` times that of the first rows, None if never.
 
-        One row is no sign: a batch may hold the one frame whose atoms are close. So :data:`ROWS` at least are.
+        At least :data:`ROWS` rows are required, since a single batch may contain the one frame with two close atoms.
         """
         found = []
         for lost in self._lost_rows():
@@ -70,7 +70,7 @@ class LearningCurve:
         return int(self.steps[min(found)]) if found else None
 
     def _lost_rows(self) -> Iterator[NDArray[np.bool_]]:
-        """Yield, by column of forces that can be judged, which rows are :data:`EXPLODED` times the first ones."""
+        """Yield, for each long enough column of force errors, which rows exceed :data:`EXPLODED` times the first."""
         for name, values in self.columns.items():
             if not (name.startswith('rmse_f') and '_trn' in name) or len(values) <= 2 * ROWS:
                 continue
@@ -80,24 +80,25 @@ class LearningCurve:
 
     @property
     def first_diverged(self) -> int | None:
-        """First step of a loss that is not finite or has exploded, and stays so to the end; None if there is none."""
+        """First step from which a loss is non-finite or has exploded until the end; None if there is none."""
         found = [step for step in (self.first_not_finite, self.first_exploded) if step is not None]
         return min(found) if found else None
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss of training ended as nan, infinite or exploded."""
+        """Whether the training loss was nan, infinite or exploded at the end."""
         return self.first_diverged is not None
 
     @property
     def last_good_step(self) -> int:
-        """Largest step whose checkpoint is known to hold finite weights, 0 if none is.
+        """Largest step whose checkpoint is known to have finite weights, 0 if there is none.
 
-        A row is computed with the weights of the step before it, so the last row that is fine vouches for that one.
+        A row is computed with the weights of the step before it, so the last valid row confirms the checkpoint of that
+        step.
         """
         first = self.first_diverged
         if first is not None:
-            # A loss that is lost comes down for a row or two: a checkpoint from there is lost all the same.
+            # A diverged loss may drop for a row or two, but a checkpoint from there is unusable as well.
             first = min([first, *(int(step) for lost in self._lost_rows() for step in self.steps[lost][:1])])
         before = [int(step) for step in self.steps if first is None or step < first]
         return max(before[-1] - 1, 0) if before else 0
@@ -106,9 +107,10 @@ class LearningCurve:
 def parse_lcurve(text: str) -> LearningCurve:
     """Read the text of a ``lcurve.out``.
 
-    A restart appends a header and repeats steps: the later row of a step wins. A line that was cut short by the end
-    of the job, or that does not fit its header, is skipped.
+    A restart appends a header and repeats steps: the later row of a step counts. Lines truncated at the end of the job,
+    or inconsistent with their header, are skipped.
 
+    :param text: content of the file.
     :raises ValueError: if no header names the columns.
     """
     rows: dict[int, dict[str, float]] = {}
@@ -122,7 +124,7 @@ def parse_lcurve(text: str) -> LearningCurve:
                 names = fields[1:]
                 order |= dict.fromkeys(names)
             continue
-        # Only the last line can lack its newline: a number there may have lost its last digits.
+        # Only the last line can lack its newline, in which case its last number may be truncated.
         if not names or len(fields) != len(names) or not line.endswith('\n'):
             continue
         try:
@@ -138,12 +140,12 @@ def parse_lcurve(text: str) -> LearningCurve:
 
 
 def join_curves(curves: Sequence[LearningCurve]) -> LearningCurve:
-    """Return the curve of a training from those of its runs, each of which went on from a checkpoint of one before.
+    """Return the learning curve of a training from those of its runs, each a continuation of an earlier one.
 
-    :param curves: in the order of the runs; a run that printed nothing may be among them.
+    From the first step of a run on, the rows of the earlier runs are dropped: these steps were repeated from another
+    state.
 
-    From the first step of a run on, what the runs before it had printed is dropped: those steps were done again, from
-    another state.
+    :param curves: in the order of the runs; curves without rows are allowed.
     """
     rows: dict[int, dict[str, float]] = {}
     order: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Trainings of several heads on one descriptor: DeePMD-kit's multi-task mode, one dataset and one loss a head."""
+"""DeePMD-kit's multi-task mode: several heads on one descriptor, with one dataset and one loss per head."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: Parts of a head that `shared_dict` may hold for all of them.
+#: Parts of a head that `shared_dict` may contain for all heads.
 _SHARED = ('type_map', 'descriptor', 'fitting_net')
 
 
@@ -17,12 +17,18 @@ def is_multitask(content: Mapping[str, Any]) -> bool:
 
 
 def heads_of(content: Mapping[str, Any]) -> list[str]:
-    """Return the names of the heads, none if the model has but one."""
+    """Return the names of the heads; empty for a single-task model.
+
+    :param content: training input.
+    """
     return list(content['model']['model_dict']) if is_multitask(content) else []
 
 
 def type_map_of(model: Mapping[str, Any]) -> list[str]:
-    """Return the elements of a model section, those of all heads joined in order; empty if it names none."""
+    """Return the elements of a model section, those of all heads joined in order; empty if it contains none.
+
+    :param model: model section of a training input.
+    """
     if 'model_dict' not in model:
         return list(model.get('type_map', []))
     shared = model.get('shared_dict', {})
@@ -34,7 +40,11 @@ def type_map_of(model: Mapping[str, Any]) -> list[str]:
 
 
 def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str, Any]:
-    """Return descriptor and fitting net of a model section, those of ``head`` if it has several."""
+    """Return descriptor and fitting net of a model section.
+
+    :param model: model section.
+    :param head: the head to take them from if there are several; the first by default.
+    """
     if 'model_dict' not in model:
         return {name: copy.deepcopy(model[name]) for name in ('descriptor', 'fitting_net')}
     shared, chosen = model.get('shared_dict', {}), model['model_dict'][head or next(iter(model['model_dict']))]
@@ -46,9 +56,10 @@ def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str,
 
 
 def without_sharing(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model section in which every head holds what it shares: the form that DeePMD-kit's checker reads.
+    """Return a model section with shared entries copied into every head, the form that DeePMD-kit's checker accepts.
 
-    :raises ValueError: if a head names an entry that ``shared_dict`` does not hold.
+    :param model: model section of a multi-task training.
+    :raises ValueError: if a head references an entry that ``shared_dict`` does not contain.
     """
     shared = model.get('shared_dict', {})
     heads = {}
@@ -67,7 +78,11 @@ def without_sharing(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_type_map(model: Mapping[str, Any], type_map: list[str]) -> dict[str, Any]:
-    """Return a copy whose heads share ``type_map``, unless one of them has its own."""
+    """Return a copy whose heads share ``type_map``, unless one of them has its own.
+
+    :param model: model section of a multi-task training.
+    :param type_map: elements.
+    """
     filled = copy.deepcopy(dict(model))
     if not type_map or type_map_of(filled):
         return filled
@@ -78,9 +93,11 @@ def with_type_map(model: Mapping[str, Any], type_map: list[str]) -> dict[str, An
 
 
 def data_sections(content: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Yield head and section with ``training_data`` and ``validation_data`` of a training input, made if it lacks.
+    """Yield each head and the section that holds its ``training_data`` and ``validation_data``, created if missing.
 
-    The head is None, and the section ``training`` itself, if the model has but one.
+    For a single-task model the head is None, and the section is ``training`` itself.
+
+    :param content: training input.
     """
     training = content['training']
     if not is_multitask(content):
@@ -92,7 +109,11 @@ def data_sections(content: Mapping[str, Any]) -> Iterator[tuple[str | None, dict
 
 
 def check_heads(content: Mapping[str, Any], backend: str) -> str | None:
-    """Return one sentence that names what of several heads does not go together, None if all is well."""
+    """Return one sentence that describes an inconsistency between the heads, None if there is none.
+
+    :param content: training input.
+    :param backend: 'pytorch' or 'tensorflow'.
+    """
     if not is_multitask(content):
         return None
     if backend != 'pytorch':

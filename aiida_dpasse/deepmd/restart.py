@@ -1,8 +1,8 @@
-"""Going on from the newest whole checkpoint of DeePMD-kit, chosen where the files lie, before ``dp train`` begins.
+"""Continuation from the newest complete checkpoint of DeePMD-kit, selected on the compute machine before ``dp train``.
 
-A job that is killed can leave its last checkpoint cut short, a full disk too; a diverged training leaves checkpoints
-of nan. DeePMD-kit keeps several (``max_ckpt_keep``, 5): a few lines of shell pick one, since the compute machine has
-nothing else that is sure to be there, and bringing all of them home to look at them would cost a gigabyte.
+A killed job or a full disk can leave the last checkpoint truncated, and a diverged training leaves checkpoints of nan.
+DeePMD-kit keeps several (``max_ckpt_keep``, 5). A few lines of shell select one, since nothing else is certain to be
+installed on the compute machine, and retrieving all checkpoints for inspection would transfer a gigabyte.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 
 PREFIX = 'model.ckpt'
-#: What the chosen checkpoint is called for ``dp train --restart``: TensorFlow's is several files of this stem.
+#: Name of the selected checkpoint for ``dp train --restart``; in TensorFlow it is the stem of several files.
 CHOSEN = 'restart'
-#: File in which the choice is told.
+#: File that records the selection.
 REPORT = 'restart.out'
 #: Text file of DeePMD-kit that names the last checkpoint.
 LATEST = 'checkpoint'
 
 _NONE_WHOLE = 'No checkpoint to go on from is whole'
-#: By backend: the file that makes a checkpoint, and a shell test that is true if checkpoint number ``$step`` is whole.
-#: A zip ends in a record that begins with PK 5 6; TensorFlow's index in a magic number, and its graph is written last.
+#: By backend: the suffix that identifies a checkpoint, and a shell test that the checkpoint ``$stem`` is complete. A
+#: zip ends with a record that begins with PK 5 6; TensorFlow's index ends with a magic number, its graph is written
+#: last.
 _WHOLE = {
     'pytorch': ('pt', '[ "$(tail -c 22 "$stem.pt" | head -c 4 | od -An -tx1 | tr -d " \\n")" = 504b0506 ]'),
     'tensorflow': (
@@ -50,14 +51,16 @@ _NAMED = {'pytorch': f'{PREFIX}-%s.pt', 'tensorflow': f'model_checkpoint_path: "
 
 
 def restart_script(backend: str, log: str, limit: int | None = None, newest: bool = False) -> str:
-    """Return lines of shell that make the newest whole checkpoint among those in the directory the one to go on from.
+    """Return lines of shell that select the newest complete checkpoint in the directory for the restart.
 
-    Later ones and broken ones are removed there (they are copies). If none is whole the script ends with status 1.
+    Later and truncated checkpoints are removed there (they are copies). If none is complete the script exits with
+    status 1.
 
     :param backend: 'pytorch' or 'tensorflow'.
-    :param log: file of the output of ``dp train``, in which the failure is reported.
+    :param log: file of the output of ``dp train``, to which the failure is written.
     :param limit: largest step of the checkpoint.
-    :param newest: take the newest or none: it is that of a finished training, which nothing goes on from.
+    :param newest: accept the newest checkpoint only, remove none and write no report: it is that of a finished
+        training, which is not continued.
     """
     suffix, whole = _WHOLE[backend]
     return _SCRIPT.format(
@@ -76,18 +79,21 @@ def restart_script(backend: str, log: str, limit: int | None = None, newest: boo
 
 
 def restart_argument(backend: str) -> str:
-    """Return what ``dp train --restart`` is given."""
+    """Return the argument of ``dp train --restart``.
+
+    :param backend: 'pytorch' or 'tensorflow'.
+    """
     return f'{CHOSEN}.pt' if backend == 'pytorch' else CHOSEN
 
 
 def latest_step(pointer: str, log: str = '') -> int:
     """Return the step of the newest checkpoint, 0 if there is none.
 
-    DeePMD-kit empties its pointer before it writes the next name there, so that a run killed in between leaves none.
-    Its log names every checkpoint once it is on the disk.
+    DeePMD-kit empties its pointer file before it writes the next name, so a run killed in between leaves it empty. The
+    log names every checkpoint after it has been written.
 
     :param pointer: text of DeePMD-kit's file ``checkpoint``.
-    :param log: what ``dp train`` printed.
+    :param log: output of ``dp train``.
     """
     named = re.findall(rf'{re.escape(PREFIX)}-(\d+)', pointer)
     saved = re.findall(rf'Saved model to \S*{re.escape(PREFIX)}-(\d+)', log)
@@ -95,11 +101,17 @@ def latest_step(pointer: str, log: str = '') -> int:
 
 
 def restarted_from(text: str) -> int:
-    """Return the step that a run went on from, by its report, 0 if it began anew."""
+    """Return the step that a run continued from, 0 if it started from scratch.
+
+    :param text: content of `REPORT`.
+    """
     match = re.search(r'restart from step (\d+)', text)
     return int(match.group(1)) if match else 0
 
 
 def none_was_whole(log: str) -> bool:
-    """Whether ``dp train`` was not started because there was no whole checkpoint."""
+    """Whether ``dp train`` was not started because no checkpoint was complete.
+
+    :param log: output of ``dp train``.
+    """
     return _NONE_WHOLE in log

@@ -1,7 +1,7 @@
-"""The input of ``dp train``: checked with DeePMD-kit's own checker, completed with data paths and seeds.
+"""The input of ``dp train``: validated with DeePMD-kit's own checker, completed with data paths and seeds.
 
-The checker is imported without any backend (0.25 s), so that a wrong input is refused where it is written and not
-after hours in a queue.
+The checker is imported without any backend (0.25 s), so that an invalid input is refused at submission and not after
+hours in a queue.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from aiida_dpasse.seeds import derive_seed
 #: System directories, by head if there are several.
 Systems = Sequence[str] | Mapping[str, Sequence[str]]
 BACKENDS = ('pytorch', 'tensorflow')
-#: Where DeePMD-kit trains a descriptor in PyTorch but not in TensorFlow.
+#: Descriptors that DeePMD-kit trains in PyTorch but not in TensorFlow.
 PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'SeZM', 'se_e3_tebd'})
 #: Sections that `check_input` reads; all but ``validating`` and ``optimizer`` must be there.
 REQUIRED = ('model', 'learning_rate', 'training')
 
-#: Distances in A; beside each may stand one with `_smth`, from where on the neighbours fade out.
+#: Cutoffs in A; each may have a counterpart with `_smth`, the radius from which neighbours are smoothly switched off.
 _CUTOFFS = frozenset({'rcut', 'e_rcut', 'a_rcut', 'three_body_rcut'})
 #: Widths and numbers of neighbours.
 _COUNTS = frozenset({'neuron', 'axis_neuron', 'nsel', 'three_body_sel', 'e_sel', 'a_sel', 'nlayers', 'tebd_dim'})
@@ -41,10 +41,10 @@ _POSITIVE = {
 
 
 def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False) -> str | None:
-    """Return one sentence that names what is wrong with a training input, or None if ``dp train`` will take it.
+    """Return one sentence that describes an error in a training input, or None if ``dp train`` will accept it.
 
-    :param content: model, learning_rate, loss (``loss_dict``, by head, for several) and training sections; data paths
-        may be missing.
+    :param content: sections model, learning_rate, training and loss (``loss_dict``, by head, for several heads); data
+        paths may be missing.
     :param backend: 'pytorch' or 'tensorflow'.
     :param finetune: whether descriptor and fitting net come from a pre-trained model and so may be empty.
     """
@@ -59,7 +59,7 @@ def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False
         filled = _with_placeholders(content, finetune)
         message = _check_with_deepmd(filled) or _check_numbers(content) or _check_backend(filled, backend)
     except (AttributeError, TypeError) as exception:
-        # DeePMD-kit's checker trips over sections of the wrong type instead of naming them.
+        # DeePMD-kit's checker fails on sections of the wrong type instead of reporting them.
         message = f'The training input has a section of the wrong type: {exception}.'
     return message
 
@@ -116,7 +116,7 @@ def _check_numbers(content: Mapping[str, Any]) -> str | None:
 
 
 def _check_sizes(section: Mapping[str, Any], path: str) -> str | None:
-    """Return one sentence if a cutoff or a size of a descriptor or fitting net, at any depth, cannot be."""
+    """Return one sentence if a cutoff or a size of a descriptor or fitting net, at any depth, is invalid."""
     for name, value in section.items():
         place = f'`{path}.{name}` of the training input'
         if isinstance(value, Mapping) and (message := _check_sizes(value, f'{path}.{name}')):
@@ -149,7 +149,10 @@ def _check_backend(content: Mapping[str, Any], backend: str) -> str | None:
 
 
 def check_compressible(model: Mapping[str, Any]) -> str | None:
-    """Return one sentence if ``dp compress`` cannot compress the model, as far as its section tells."""
+    """Return one sentence if ``dp compress`` cannot compress the model, as far as its section shows; None otherwise.
+
+    :param model: model section of a training input.
+    """
     descriptor = model.get('descriptor') or {}
     kind = descriptor.get('type')
     if kind == 'dpa3':
@@ -164,7 +167,7 @@ def check_compressible(model: Mapping[str, Any]) -> str | None:
 
 
 def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and section of every descriptor and fitting net, also of heads and within a hybrid descriptor."""
+    """Yield path and section of every descriptor and fitting net, including heads and members of hybrid descriptors."""
     for name, entry in model.get('shared_dict', {}).items():
         if isinstance(entry, dict):
             yield f'shared/{name}', entry
@@ -180,7 +183,10 @@ def _sections(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def has_automatic_sel(model: Mapping[str, Any]) -> bool:
-    """Whether ``dp train`` has to count neighbours for a number of neighbours that is ``auto``."""
+    """Whether ``dp train`` has to count neighbours because a number of neighbours is ``auto``.
+
+    :param model: model section of a training input.
+    """
     return any(
         str(value).startswith('auto')
         for _, section in _sections(model)
@@ -197,10 +203,14 @@ def _values_of(section: Mapping[str, Any], endings: tuple[str, ...]) -> Iterator
 
 
 def fill_seeds(content: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return a copy in which every seed that is not given is derived from ``seed``: weights and order of the data."""
+    """Return a copy in which every missing seed, of the weights and of the order of the data, is derived from ``seed``.
+
+    :param content: training input.
+    :param seed: master seed.
+    """
     filled = copy.deepcopy(dict(content))
     for path, section in _sections(filled.get('model', {})):
-        # A hybrid descriptor hands no seed to its members and takes none itself.
+        # A hybrid descriptor has no seed of its own and passes none to its members.
         if 'list' not in section and section.get('seed') is None:
             section['seed'] = derive_seed(seed, 'model', path)
     training = filled.setdefault('training', {})
@@ -217,13 +227,13 @@ def complete_input(
     type_map: Sequence[str] = (),
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Return the input that ``dp train`` reads.
+    """Return the complete input of ``dp train``.
 
-    :param content: the sections without data paths; batch sizes stay as they are.
+    :param content: the sections without data paths; batch sizes are kept.
     :param training_systems: system directories as the program will see them, by head if there are several.
     :param validation_systems: likewise; a ``validation_data`` section without systems is dropped.
-    :param type_map: the elements, used if the model section names none.
-    :param seed: fills every seed that is not given; None leaves them random.
+    :param type_map: the elements, used if the model section contains none.
+    :param seed: used to derive every missing seed; None leaves them random.
     """
     filled = copy.deepcopy(dict(content)) if seed is None else fill_seeds(content, seed)
     if is_multitask(filled):

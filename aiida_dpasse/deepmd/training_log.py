@@ -1,4 +1,4 @@
-"""What the output of ``dp train``, ``dp freeze`` and ``dp compress`` says about how they ended."""
+"""Outcome of ``dp train``, ``dp freeze`` and ``dp compress``, from their output."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ _ERROR = re.compile(
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """How a training went.
+    """Outcome of a training.
 
-    ``seconds_per_step`` is DeePMD-kit's own average, without the first steps; ``seconds`` the sum over the blocks
-    that it printed, so also of an interrupted training. ``diverged``: DeePMD-kit found a gradient that is not finite
-    and stopped before it wrote a checkpoint. ``error`` is the last line of a Python traceback.
+    :param version: of DeePMD-kit.
+    :param started: whether the training began.
+    :param finished: whether it finished.
+    :param out_of_memory: whether it ran out of memory.
+    :param diverged: whether DeePMD-kit found a non-finite gradient and stopped before it wrote a checkpoint.
+    :param error: last line of a Python traceback.
+    :param seconds_per_step: DeePMD-kit's own average, which excludes the first steps.
+    :param seconds: total time of the printed blocks, so also known for an interrupted training.
     """
 
     version: str | None
@@ -42,7 +47,10 @@ class TrainingLog:
 
 
 def parse_training_log(text: str) -> TrainingLog:
-    """Read what a program of DeePMD-kit printed, cut short or not; nothing is required to be there."""
+    """Read the output of a DeePMD-kit program, truncated or not; every entry may be missing.
+
+    :param text: the output.
+    """
     version = _VERSION.search(text)
     step_time = _STEP_TIME.search(text)
     blocks = [float(value) for value in _BLOCK_TIME.findall(text)]

@@ -1,1 +1,1 @@
-"""LAMMPS input script, data file, dump and log reading; knows nothing of AiiDA."""
+"""Writing of LAMMPS input scripts and data files, reading of dumps and logs; independent of AiiDA."""

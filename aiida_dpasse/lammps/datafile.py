@@ -1,4 +1,4 @@
-"""LAMMPS data files: atoms in a periodic cell, turned into the frame that LAMMPS asks for."""
+"""LAMMPS data files: atoms in a periodic cell, rotated into the orientation that LAMMPS requires."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Array = NDArray[np.float64]
 
 
 def lammps_frame(cell: Any) -> tuple[Array, Array]:
-    """Return ``cell`` in LAMMPS' frame (a along x, b in the xy plane) and the rotation that brings it there.
+    """Return ``cell`` in LAMMPS' orientation (a along x, b in the xy plane) and the rotation into it.
 
-    :param cell: (3, 3) A, lattice vectors as rows.
-    :return: the turned cell (3, 3) A, lower triangular, and the rotation R (3, 3): ``vector @ R`` turns a row vector
-        into LAMMPS' frame and ``vector @ R.T`` turns it back.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :returns: the rotated cell (3, 3) A, lower triangular, and the rotation R (3, 3): ``vector @ R`` rotates a row
+        vector into LAMMPS' frame and ``vector @ R.T`` rotates it back.
     :raises ValueError: if the cell is empty or left-handed.
     """
     cell = np.asarray(cell, dtype=float)
@@ -39,13 +39,14 @@ def format_data_file(
 ) -> tuple[str, Array]:
     """Return the text of a data file (``units metal``, ``atom_style atomic``) and the rotation into LAMMPS' frame.
 
-    Numbers are written so that they read back without loss; atom ids follow the order of ``names``.
+    Numbers are written with enough digits to be read back exactly; atom ids follow the order of ``names``.
 
-    :param names: kind of each of n atoms.
-    :param cell: (3, 3) A, lattice vectors as rows.
-    :param positions: (n, 3) A, in the frame of ``cell``; atoms may lie outside of it.
-    :param kinds: element and mass in amu of each kind, in the order of the atom types 1, 2, ..., which `pair_coeff`
-        repeats; kinds of one element may differ by their mass.
+    :param names: (n,), kind of each atom.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param positions: (n, 3) A, in the frame of ``cell``; atoms may lie outside the cell.
+    :param kinds: element and mass in amu of each kind, in the order of the atom types 1, 2, ..., which `pair_coeff` has
+        to repeat; kinds of the same element may differ in mass.
+    :returns: the text, and the rotation (3, 3) as in :func:`lammps_frame`.
     :raises ValueError: if a kind is not listed, shapes disagree or the cell is not right-handed.
     """
     unknown = sorted(set(names) - set(kinds))
@@ -75,9 +76,10 @@ def _number(value: float) -> str:
 
 
 def parse_data_file(text: str) -> tuple[list[str], Array, Array]:
-    """Return symbols, cell (3, 3) A and positions (n, 3) A, in LAMMPS' frame, of a file of :func:`format_data_file`.
+    """Read a data file written by :func:`format_data_file`.
 
-    :raises ValueError: if a section is missing.
+    :returns: symbols (n,), cell (3, 3) A with lattice vectors as rows, and positions (n, 3) A, all in LAMMPS' frame.
+    :raises ValueError: if the box or the atoms are missing.
     """
     bounds: dict[str, float] = dict.fromkeys(('xy', 'xz', 'yz'), 0.0)
     elements: dict[int, str] = {}

@@ -1,6 +1,6 @@
-"""Reading LAMMPS dump files frame by frame, in bounded memory, over the segments of one run.
+"""Reading of LAMMPS dump files frame by frame, in bounded memory, over the segments of one run.
 
-Needs numpy only, since it travels with the drivers to the machine where the trajectory lies.
+Depends on numpy only, since it is shipped with the drivers to the machine that holds the trajectory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Frame = tuple[int, Array, Array]
 
 
-#: What stands behind the axis in the names of columns of positions, best first: u is unwrapped, s scaled by the box.
+#: Suffixes of the position columns, in order of preference: u means unwrapped, s scaled by the box.
 STYLES = ('u', 'su', '', 's')
 
 
@@ -33,26 +33,27 @@ class _Record(NamedTuple):
 class DumpReader:
     """Iterates over ``(step, cell, positions)`` of the dump files of one run.
 
-    ``cell`` (3, 3) A holds the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
-    and relative to the corner of the box. Columns may be xu, xsu, x or xs, with image flags or not; without them
-    ``wrapped`` says that x and xs are folded back into the box. A frame that is cut short at the end of a file, has
-    lost atoms since the first frame, or holds numbers that are not finite is left out and counted in ``dropped``;
-    ``changed`` counts those of them that hold other atoms than the first, ``unreadable`` those that are cut short or
-    damaged, after which their file is read no further. Where a segment repeats steps of an earlier
-    one, the later counts.
+    ``cell`` (3, 3) A has the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
+    and relative to the corner of the box. Columns may be xu, xsu, x or xs, with or without image flags; ``wrapped`` is
+    true for x and xs without flags, where positions are wrapped into the box. If a segment repeats steps of an earlier
+    one, the later one counts.
 
-    :param paths: the files of the segments of one run in order. Files that do not exist, or are empty, hold no frames.
+    Frames that are truncated or damaged, contain other atoms than the first frame, or hold non-finite numbers are
+    skipped and counted in ``dropped``. Of these, ``changed`` counts the frames with other atoms, and ``unreadable`` the
+    truncated or damaged ones, after which their file is read no further.
+
+    :param paths: the files of the segments of one run, in order. Missing or empty files contain no frames.
     """
 
     def __init__(self, paths: Iterable[str | PathLike[str]]):
         self.paths = [Path(path) for path in paths]
-        #: Number of frames left out, known when the iteration is over.
+        #: Number of frames skipped, complete after the iteration.
         self.dropped = 0
         self.changed = 0
         self.unreadable = 0
-        #: Whether the positions are folded back into the box; known from the first frame on.
+        #: Whether the positions are wrapped into the box; known from the first frame on.
         self.wrapped = False
-        #: Elements of the atoms if the file names them, else their types as text; known from the first frame on.
+        #: Elements of the atoms if the file contains them, else their types as text; known from the first frame on.
         self.symbols: tuple[str, ...] = ()
         self._kinds: NDArray[np.str_] | NDArray[np.int64] | None = None
 
@@ -108,7 +109,7 @@ class DumpReader:
 def _read_record(handle: IO[str]) -> _Record | None:
     """Return the next frame, or None at the end of the file.
 
-    :raises ValueError: if the frame is not complete.
+    :raises ValueError: if the frame is incomplete.
     """
     line = handle.readline()
     if not line.strip():

@@ -1,4 +1,4 @@
-"""Lines of the script that hold some atoms where they are, and do not count their degrees of freedom."""
+"""Script lines that freeze some atoms and exclude their degrees of freedom from the temperature."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
-#: Groups of atoms: those that are held, and all others.
+#: Groups of atoms: the frozen ones, and all others.
 HELD, MOVING = 'held', 'moving'
-#: Temperature of the atoms that move.
+#: Name of the compute of the moving atoms' temperature.
 TEMPERATURE = 'moving_temperature'
-#: LAMMPS reads lines of any length; people do not.
+#: Keeps the script readable; LAMMPS itself accepts lines of any length.
 RANGES_A_LINE = 12
 
 
 def moving_group(values: Mapping[str, Any]) -> str:
-    """Return the group of the atoms that are given velocities and are integrated."""
+    """Return the group of atoms that are given velocities and integrated.
+
+    :param values: parameters of the run, see `script.build_script`.
+    """
     return MOVING if values.get('fixed') else 'all'
 
 
 def ranges_of(sites: Iterable[int]) -> list[str]:
-    """Return the ids of the atoms at ``sites``, which count from 0, as LAMMPS writes them: from 1, ``first:last``.
+    """Return atom ids in LAMMPS' notation, ``first:last``, counted from 1.
+
+    :param sites: indices of the atoms, counted from 0.
 
     >>> ranges_of([4, 0, 1, 2, 7])
     ['1:3', '5', '8']
@@ -32,17 +37,19 @@ def ranges_of(sites: Iterable[int]) -> list[str]:
 
 
 def hold_atoms(values: Mapping[str, Any]) -> list[str]:
-    """Declare the groups and the temperature of those that move, none if nothing is ``fixed``.
+    """Return the lines that define the groups and the temperature of the moving atoms; empty if no atoms are ``fixed``.
 
-    Atoms that are held take up momentum: that of the others is not conserved, and their centre of mass keeps its three
+    Frozen atoms absorb momentum: that of the moving atoms is not conserved, and their centre of mass keeps its three
     degrees of freedom.
+
+    :param values: parameters of the run, see `script.build_script`.
     """
     ranges = ranges_of(values.get('fixed') or [])
     if not ranges:
         return []
     lines = [' '.join(ranges[start : start + RANGES_A_LINE]) for start in range(0, len(ranges), RANGES_A_LINE)]
     return [
-        # A group that is named again takes the further atoms in.
+        # Repeated group commands are additive.
         *(f'group {HELD} id {line}' for line in lines),
         f'group {MOVING} subtract all {HELD}',
         f'compute {TEMPERATURE} {MOVING} temp',
@@ -51,7 +58,10 @@ def hold_atoms(values: Mapping[str, Any]) -> list[str]:
 
 
 def first_velocities(values: Mapping[str, Any]) -> str:
-    """Draw the velocities of the atoms that move; those that are held have none."""
+    """Return the line that draws the initial velocities of the moving atoms; frozen atoms have none.
+
+    :param values: parameters of the run, see `script.build_script`.
+    """
     group = moving_group(values)
     start = f'velocity {group} create {values["temperature"]:.10g} {values["seed"]}'
     if group == MOVING:
@@ -60,5 +70,9 @@ def first_velocities(values: Mapping[str, Any]) -> str:
 
 
 def thermostat_temperature(name: str, values: Mapping[str, Any]) -> list[str]:
-    """Have the thermostat of the fix ``name`` see the temperature of the atoms that move."""
+    """Return the line that couples a thermostat to the temperature of the moving atoms, if any atoms are ``fixed``.
+
+    :param name: of the fix that is the thermostat.
+    :param values: parameters of the run, see `script.build_script`.
+    """
     return [f'fix_modify {name} temp {TEMPERATURE}'] if values.get('fixed') else []

@@ -1,4 +1,4 @@
-"""Reading what LAMMPS prints: thermodynamics, speed, and how it ended; also from logs that are cut short."""
+"""Reading of LAMMPS logs: thermodynamics, speed, and how the run ended; truncated logs included."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from aiida_dpasse.lammps.speed import katom_steps_per_s
 from aiida_dpasse.lammps.watch import DISPLACEMENT, EXPLOSION, LOSS
 
-#: Columns of the thermo table under the names of the field, with the factor to our units (bar -> GPa).
+#: Our name and unit factor (bar -> GPa) of each column of the thermo table.
 COLUMNS = {
     'Step': ('step', 1.0),
     'Temp': ('temperature_K', 1.0),
     'PotEng': ('potential_energy_eV', 1.0),
     'KinEng': ('kinetic_energy_eV', 1.0),
     'TotEng': ('total_energy_eV', 1.0),
-    # The total energy less what thermostat and barostat put in.
+    # The total energy minus the energy supplied by thermostat and barostat.
     'Econserve': ('conserved_energy_eV', 1.0),
     'Press': ('pressure_GPa', 1e-4),
     'Volume': ('volume_A3', 1.0),
@@ -37,9 +37,9 @@ _USE = re.compile(r'^(\S+)% CPU use with \d+ MPI tasks x (\d+|no) OpenMP threads
 _START = re.compile(r'^\s*Current step\s*: (\d+)')
 _WALL = re.compile(r'^Total wall time: (\d+):(\d+):(\d+)')
 _ERROR = re.compile(r'^ERROR.*?: (.*?)(?:\s*\(\S+?:\d+\))?$')
-#: What a fix says that stops a run because a limit is crossed.
+#: Message of the fix that stops a run when a limit is exceeded.
 _HALT = re.compile(r'Fix halt condition for fix-id (\S+) met on step (\d+) with value (\S+)')
-#: What LAMMPS says when atoms have flown apart.
+#: Messages of LAMMPS for an unstable simulation.
 _EXPLOSION = re.compile(
     r'lost atoms|non-numeric|atoms? (?:out of range|missing)|out of range atoms|simulation unstable'
     r'|too many neighbor|neighbor list overflow|box bounds are invalid|illegal simulation box|restrict(?:ed)? tri',
@@ -49,60 +49,60 @@ _EXPLOSION = re.compile(
 
 @dataclass
 class Loop:
-    """One finished run of a job, and how long LAMMPS says that its loop took, without what came before it."""
+    """One finished run of a job, with LAMMPS' own loop time, which excludes setup."""
 
-    #: The step at which it began, None if the log does not tell.
+    #: The step at which it began, None if the log does not contain it.
     first_step: int | None
     steps: int
     atoms: int
     seconds: float
     processes: int
-    #: OpenMP threads of a process; per cent of the loop in which its processor was busy.
+    #: OpenMP threads per process, and CPU use during the loop in per cent.
     threads: int | None = None
     cpu_percent: float | None = None
 
 
 @dataclass
 class Log:
-    """What a log tells. ``thermo`` holds arrays (rows,) under the names of :data:`COLUMNS`, by rising step."""
+    """Contents of a log. ``thermo`` holds arrays (rows,) under the names of :data:`COLUMNS`, sorted by step."""
 
     thermo: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     #: The finished runs, in order.
     loops: list[Loop] = field(default_factory=list)
-    #: Where the last run that was begun started.
+    #: First step of the last run begun.
     first_step: int | None = None
-    #: Seconds, if LAMMPS came to its end.
+    #: Total wall time in s, None unless LAMMPS finished.
     wall_time_s: float | None = None
     #: The message of the first error.
     error: str | None = None
-    #: Whether LAMMPS stopped because its time was over.
+    #: Whether LAMMPS stopped at its wall time limit.
     timed_out: bool = False
-    #: The fix that stopped it, the step and the value, if a limit was crossed: see `lammps.watch`.
+    #: The fix that stopped the run, the step and the value, if a limit was exceeded: see `lammps.watch`.
     stopped_by: tuple[str, int, float] | None = None
 
     @property
     def loop_time_s(self) -> float:
-        """Seconds in all finished runs."""
+        """Total loop time of the finished runs, s."""
         return sum(loop.seconds for loop in self.loops)
 
     @property
     def steps(self) -> int:
-        """Steps of all finished runs."""
+        """Total number of steps of the finished runs."""
         return sum(loop.steps for loop in self.loops)
 
     @property
     def atom_steps(self) -> int:
-        """Atoms times steps of all finished runs."""
+        """Sum of atoms times steps over the finished runs."""
         return sum(loop.atoms * loop.steps for loop in self.loops)
 
     @property
     def katom_steps_per_s(self) -> float | None:
-        """Thousand atoms times steps per second of the finished runs."""
+        """Speed of the finished runs in thousand atom steps per second; None if no time passed."""
         return katom_steps_per_s(self.atom_steps, self.loop_time_s)
 
     @property
     def last_step(self) -> int | None:
-        """The last step that is known to be done; a run stopped by the clock ends between two rows."""
+        """The last step known to be completed; a run stopped by the time limit ends between two rows of the table."""
         ends = [loop.first_step + loop.steps for loop in self.loops[-1:] if loop.first_step is not None]
         if len(self.thermo.get('step', ())):
             ends.append(int(self.thermo['step'][-1]))
@@ -110,7 +110,7 @@ class Log:
 
     @property
     def exploded(self) -> bool:
-        """Whether atoms were lost, a force became too large or numbers stopped being numbers."""
+        """Whether atoms were lost, a force exceeded its limit, or a quantity became non-finite."""
         if self.stopped_by is not None and self.stopped_by[0] in (EXPLOSION, LOSS):
             return True
         if self.error and _EXPLOSION.search(self.error):
@@ -119,9 +119,11 @@ class Log:
 
 
 def parse_log(text: str) -> Log:
-    """Read the output of one LAMMPS job, which may hold several runs and end anywhere.
+    """Read the output of one LAMMPS job, which may contain several runs and be truncated anywhere.
 
-    A row cut short is left out; `nan` and `inf` are kept. A step printed twice counts once, the later row.
+    Truncated rows are skipped; `nan` and `inf` are kept. Of a step printed twice the later row counts.
+
+    :param text: what LAMMPS printed.
     """
     log = Log()
     columns: list[str] = []
@@ -172,10 +174,10 @@ def _numbers(fields: Sequence[str]) -> list[float]:
 
 
 def join_tables(tables: Sequence[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
-    """Join the tables of the segments of one run; each has ``step``, and where steps repeat, the later table counts.
+    """Join the tables of the segments of one run; where steps repeat, the later table counts.
 
-    :param tables: arrays (rows, ...) by name, in the order of the segments.
-    :return: the names that all tables have, rows in the order of the steps.
+    :param tables: arrays (rows, ...) by name, among them ``step``, in the order of the segments.
+    :returns: the columns common to all tables, with rows in the order of the steps.
     """
     tables = [table for table in tables if len(table.get('step', ()))]
     if not tables:
@@ -191,9 +193,11 @@ def join_tables(tables: Sequence[dict[str, NDArray[np.float64]]]) -> dict[str, N
 
 
 def production_means(thermo: dict[str, NDArray[np.float64]], start: int) -> dict[str, float]:
-    """Return mean and spread (one standard deviation) of what was printed from step ``start`` on, first row left out.
+    """Return mean and standard deviation of the thermodynamic quantities after step ``start``.
 
-    ``temperature_mean_K``, ``temperature_spread_K`` and so on; empty if there is no row.
+    :param thermo: arrays (rows,) by name, see :data:`COLUMNS`.
+    :param start: step at which production begins; its own row is excluded.
+    :returns: ``temperature_mean_K``, ``temperature_spread_K`` and so on; empty if there are no rows.
     """
     if not len(thermo.get('step', ())):
         return {}

@@ -1,7 +1,7 @@
 """The LAMMPS input script of one segment of molecular dynamics with Deep Potentials.
 
-A run is equilibration (optional) and production. Steps are counted from 0 without reset, so a segment that continues
-from a restart file ends at the same step as an undisturbed run, whichever stage it was stopped in.
+A run consists of equilibration (optional) and production. Steps are counted from 0 without reset, so a segment that
+continues from a restart file ends at the same step as an uninterrupted run, whichever stage it was stopped in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aiida_dpasse.lammps.watch import (
     watches_framework,
 )
 
-#: Parameters that need not be given. Units: K, GPa, fs.
+#: Optional parameters. Units: K, GPa, fs.
 DEFAULTS: dict[str, Any] = {
     'final_temperature': None,
     'pressure': 0.0,
@@ -51,35 +51,44 @@ SAMPLES_FILE = 'samples.lammpstrj'
 TRAJECTORY_FILE = 'trajectory.lammpstrj'
 LAST_FILE = 'last.lammpstrj'
 DEVIATION_FILE = 'model_devi.out'
-#: Folder of the restart files, and the name under which the one of the previous segment is found.
+#: Folder of the restart files, and the name of that of the previous segment.
 RESTART_FOLDER = 'restart'
 PREVIOUS_FOLDER = 'previous'
 
 BAR_PER_GPA = 1e4
 _RESTART_FILES = 'md.*'
 _AVERAGE_FILE = 'average.lammps'
-#: Written as a stage begins, so that a segment can be continued from the moment it runs. Never before the integrator is
-#: there: LAMMPS would then forget the state of the thermostat that it has just read.
+#: Written when a stage begins, so that a segment can be continued from its first step. Must follow the integrator fix,
+#: or LAMMPS discards the thermostat state it has just read.
 _WRITE_RESTART = f'write_restart {RESTART_FOLDER}/{_RESTART_FILES}'
 _CELL = ('lx', 'ly', 'lz', 'xy', 'xz', 'yz')
-#: What the next segment includes: the number of samples so far, and their mean.
+#: Included by the next segment: the number of samples so far, and their mean.
 _AVERAGE_LINE = 'variable before vector [${total},' + ','.join(f'${{{name}_mean}}' for name in _CELL) + ']'
 
 
 def total_steps(parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the steps at which equilibration and production end."""
+    """Return the steps at which equilibration and production end.
+
+    :param parameters: as for :func:`build_script`.
+    """
     equilibration = parameters.get('equilibration') or {'steps': 0}
     return equilibration['steps'], equilibration['steps'] + parameters['steps']
 
 
 def restart_interval(parameters: Mapping[str, Any]) -> int:
-    """Return the steps between restart files: as asked, by default at most twenty files in a run."""
+    """Return the steps between restart files: as given, by default such that a run writes at most twenty.
+
+    :param parameters: as for :func:`build_script`.
+    """
     wanted = parameters.get('restart_interval') or max(100, -(-total_steps(parameters)[1] // 20))
     return -(-wanted // STRIDE) * STRIDE
 
 
 def deviation_interval(parameters: Mapping[str, Any]) -> int:
-    """Return the steps between two rows of the committee's deviation."""
+    """Return the steps between two rows of the committee's deviation.
+
+    :param parameters: as for :func:`build_script`.
+    """
     values = {**DEFAULTS, **parameters}
     return int(values['deviation_interval'] or values['sample_interval'] or values['thermo_interval'])
 
@@ -92,20 +101,20 @@ def build_script(
     walltime_s: float | None = None,
     orthogonal: bool = False,
 ) -> str:
-    """Return the input script.
+    """Return the input script of one segment.
 
     :param parameters: ``ensemble`` ('nve', 'nvt', 'npt'), ``temperature`` (K), ``steps``, ``seed`` and those of
-        :data:`DEFAULTS`: ``final_temperature`` (K, at the end of the production, reached evenly from ``temperature``),
-        ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
-        ('iso', 'aniso', 'tri'; by default 'aniso' for an orthogonal cell and 'tri' for any other), intervals in
-        steps, dampings in fs; ``relative_deviation`` (eV/A, see `_setup`), ``stop_force`` (eV/A: the run ends when the
-        force on an atom is larger), ``watch`` (``mobile`` elements; limits ``framework_displacement`` in A, ``heating``
-        as a part of the temperature, ``energy_drift`` in meV an atom and ps: the run ends when one is crossed);
-        ``fixed`` (atoms, from 0 on, that do not move; not with 'npt').
-    :param models: file names of the potentials; the first drives, all give the deviation.
+        :data:`DEFAULTS`: ``final_temperature`` (K, at the end of the production, approached linearly from
+        ``temperature``), ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
+        ('iso', 'aniso', 'tri'; by default 'aniso' for an orthogonal cell and 'tri' for any other), intervals in steps,
+        dampings in fs; ``relative_deviation`` (eV/A, see `_setup`), ``stop_force`` (eV/A: the run stops when the force
+        on an atom exceeds it), ``watch`` (``mobile`` elements; limits ``framework_displacement`` in A, ``heating`` as a
+        fraction of the temperature, ``energy_drift`` in meV/(atom ps): the run stops when one is exceeded); ``fixed``
+        (indices, from 0, of atoms that do not move; not with 'npt').
+    :param models: file names of the potentials; the first drives the dynamics, all contribute to the deviation.
     :param elements: element of atom type 1, 2, ...
-    :param continued: whether to go on from the latest restart file in :data:`PREVIOUS_FOLDER`.
-    :param walltime_s: seconds after which the run stops by itself and leaves a restart file.
+    :param continued: whether to continue from the latest restart file in :data:`PREVIOUS_FOLDER`.
+    :param walltime_s: seconds after which the run stops by itself and writes a restart file.
     :param orthogonal: whether the cell is orthogonal.
     """
     values = {**DEFAULTS, **parameters}
@@ -121,7 +130,7 @@ def build_script(
         _WRITE_RESTART,
         *watch_production(values, middle, RESTART_FOLDER, PREVIOUS_FOLDER),
         *_dumps(values, elements),
-        # Without these words the thermostat would begin its way anew in every segment.
+        # Without `start` and `stop` the temperature ramp would begin anew in every segment.
         f'run {last} upto' + (f' start {middle} stop {last}' if values['final_temperature'] else ''),
         '',
         'label end',
@@ -143,7 +152,7 @@ def _setup(
         'units metal',
         'boundary p p p',
         'atom_style atomic',
-        # Message-passing models ask for the map from ids to atoms.
+        # Message-passing models need the map from ids to atoms.
         'atom_modify map yes',
         f'read_restart {PREVIOUS_FOLDER}/{_RESTART_FILES}' if continued else f'read_data {DATA_FILE}',
         f'pair_style deepmd {" ".join(models)}{several}',
@@ -157,7 +166,7 @@ def _setup(
         f'thermo {values["thermo_interval"]}',
         'thermo_style custom step temp pe ke etotal econserve press vol lx ly lz xy xz yz'
         + (f' v_{DISPLACEMENT}' if watches_framework(values, elements) else ''),
-        # 15 digits: energies of large cells are differences of large numbers.
+        # 15 digits, since energy differences of large cells are small against the energies.
         'thermo_modify lost error flush yes format float %.15g' + (f' temp {TEMPERATURE}' if values['fixed'] else ''),
     ]
     if not continued:
@@ -189,7 +198,7 @@ def _integrator(
         return [f'fix {name} {group} nvt {thermostat}', *thermostat_temperature(name, values)]
     coupling = values['coupling'] or ('aniso' if orthogonal else 'tri')
     pressure = f'{values["pressure"] * BAR_PER_GPA:.10g}'
-    # No flips: a flipped cell is another choice of lattice vectors and would break displacements and identities.
+    # No flips: they change the choice of lattice vectors, which would invalidate displacements and frame ids.
     return [
         f'fix {name} all npt {thermostat} {coupling} {pressure} {pressure} '
         f'{values["pressure_damping"] / 1000:.10g} flip no'
@@ -210,7 +219,7 @@ def _equilibration(values: Mapping[str, Any], stage: Mapping[str, Any], continue
     lines.append(f'run {end} upto')
     if averaged:
         lines.append(f'print """{_AVERAGE_LINE}""" append {RESTART_FOLDER}/{_AVERAGE_FILE} screen no')
-    # The clock stopped the run: production belongs to the next segment.
+    # Stopped by the time limit: production belongs to the next segment.
     lines.append(f'if "$(step) < {end}" then "jump SELF end"')
     if averaged:
         lines += [
@@ -263,7 +272,7 @@ def _dumps(values: Mapping[str, Any], elements: Sequence[str]) -> list[str]:
             f'dump_modify samples sort id element {" ".join(elements)} format float %.15g',
         ]
     if values['trajectory_interval']:
-        # Numbers only, in the order of the ids: read ten times faster than a file with element names.
+        # Numbers only, sorted by id: read ten times faster than a file with element names.
         lines += [
             f'dump trajectory all custom {values["trajectory_interval"]} {TRAJECTORY_FILE} id type xu yu zu',
             'dump_modify trajectory sort id format float %.10g',

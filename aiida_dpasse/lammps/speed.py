@@ -1,4 +1,4 @@
-"""How fast a dynamics is: LAMMPS' own loop time as the rates that people compare, and how they grow with the cell."""
+"""Speed of molecular dynamics: LAMMPS' loop time as common rates, and their dependence on the size of the cell."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from aiida_dpasse.lammps.watch import KEPT
 
-#: Sizes whose speed differs by less than this part from that of the largest are as fast as it is.
+#: Sizes whose speed differs by less than this fraction from that of the largest count as equally fast.
 LEVEL = 0.1
-#: The largest of them has to have so many times the atoms of the smallest: near sizes are always as fast.
+#: Smallest ratio of the largest to the smallest of these sizes: similar sizes are always equally fast.
 SPAN = 1.5
-#: A processor that is busy for a smaller part of the loop, in per cent, was shared, or waited for something.
+#: CPU use in per cent below which the processor was shared or waiting.
 BUSY = 90.0
 SECONDS_PER_DAY = 86400.0
 
-#: Where a job writes down what it runs on, and the line of shell that does it; a machine that lacks a program or a
-#: file leaves that line out.
+#: File in which a job records its hardware, and the shell line that writes it; entries are omitted where the machine
+#: lacks the program or file.
 MACHINE_FILE = 'machine.txt'
 MACHINE_COMMAND = (
     '{ echo "host: $(hostname)"; '
@@ -30,14 +30,21 @@ MACHINE_COMMAND = (
 
 
 def katom_steps_per_s(atom_steps: float, seconds: float) -> float | None:
-    """Return thousand atoms times steps per second, None if no time passed."""
+    """Return the speed in thousand atom steps per second, None if no time passed.
+
+    :param atom_steps: atoms times steps.
+    :param seconds: duration.
+    """
     return atom_steps / seconds / 1000 if seconds > 0 else None
 
 
 def rates(atoms: int, steps: int, seconds: float, timestep: float) -> dict[str, float]:
-    """Return the speed of ``steps`` steps of ``timestep`` fs with ``atoms`` atoms that took ``seconds`` s.
+    """Return the speed of a run as ``katom_step_s``, ``steps_s``, ``ns_day`` and ``hours_million_steps``.
 
-    ``katom_step_s``, ``steps_s`` (a second), ``ns_day`` and ``hours_million_steps``.
+    :param atoms: number of atoms.
+    :param steps: number of steps.
+    :param seconds: duration of these steps in s.
+    :param timestep: fs.
     """
     pace = steps / seconds
     return {
@@ -49,9 +56,9 @@ def rates(atoms: int, steps: int, seconds: float, timestep: float) -> dict[str, 
 
 
 def production_loop(results: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the loop of the production of a run that came to its end and kept together, None if there is none.
+    """Return the loop of the production of a run, None if the run did not finish or exceeded one of its limits.
 
-    :param results: of `dpasse.md`, whose ``loops`` hold that of the equilibration as well.
+    :param results: of `dpasse.md`, whose ``loops`` include that of the equilibration.
     """
     if results['verdict'] != KEPT:
         return None
@@ -63,10 +70,10 @@ def production_loop(results: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def why_no_speed(results: Mapping[str, Any] | None, errors: str) -> str:
-    """Return why a run gave no speed.
+    """Return the reason why a run gave no speed.
 
-    :param results: of `dpasse.md`, None if it left none.
-    :param errors: what the job wrote to its standard error; a job that is killed for its memory says so there only.
+    :param results: of `dpasse.md`, None if there are none.
+    :param errors: standard error of the job, the only place where a job killed for its memory use leaves a trace.
     """
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     last = f': {lines[-1]}' if lines else ''
@@ -83,10 +90,13 @@ def why_no_speed(results: Mapping[str, Any] | None, errors: str) -> str:
 
 
 def power_law(atoms: Sequence[float], seconds: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return b of seconds ~ atoms^b and its standard error.
+    """Return the exponent b of seconds ~ atoms^b and its standard error.
 
-    The line through the logarithms, every size of the same relative error. None where there are too few: two sizes
-    tell an exponent, three its error.
+    A least-squares line through the logarithms, with equal relative errors. The exponent needs two different sizes, its
+    error three points; otherwise they are None.
+
+    :param atoms: (n,) numbers of atoms.
+    :param seconds: (n,) durations.
     """
     x, y = np.log(np.asarray(atoms, dtype=float)), np.log(np.asarray(seconds, dtype=float))
     if len(set(atoms)) < 2:
@@ -101,12 +111,12 @@ def power_law(atoms: Sequence[float], seconds: Sequence[float]) -> tuple[float |
 
 
 def saturation(atoms: Sequence[int], speeds: Sequence[float]) -> dict[str, Any]:
-    """Return the speed that large cells reach: the mean over the largest sizes, as far as they are equally fast.
+    """Return the speed in the limit of large cells: the mean over the largest sizes, if they are equally fast.
 
-    ``saturated_katom_step_s`` and its standard error, null if the speed still changes, ``from_atoms``, the smallest
-    size that counts, and the ``reason``.
-
-    :param atoms: sizes; ``speeds`` in thousand atom steps a second.
+    :param atoms: (n,) numbers of atoms.
+    :param speeds: (n,) thousand atom steps per second.
+    :returns: ``saturated_katom_step_s`` and its standard error ``saturated_error``, None if the speed still changes;
+        ``from_atoms``, the smallest size included; and the ``reason``.
     """
     order = np.argsort(atoms, kind='stable')
     sizes, values = [int(atoms[i]) for i in order], [float(speeds[i]) for i in order]
@@ -134,7 +144,10 @@ def saturation(atoms: Sequence[int], speeds: Sequence[float]) -> dict[str, Any]:
 
 
 def read_machine(text: str) -> dict[str, str | None]:
-    """Return ``host``, ``processor`` and ``card`` from what `MACHINE_COMMAND` wrote; cards of one kind are counted."""
+    """Return ``host``, ``processor`` and ``card`` from the output of `MACHINE_COMMAND`; equal cards are counted.
+
+    :param text: content of `MACHINE_FILE`.
+    """
     found: dict[str, list[str]] = {'host': [], 'processor': [], 'card': []}
     for line in text.splitlines():
         name, _, value = line.partition(':')

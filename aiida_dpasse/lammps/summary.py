@@ -1,4 +1,4 @@
-"""What a run tells of itself: means of its production, the density it found, and how energy and density drift."""
+"""Summary of a run: means over the production, the density, and the drift of energy and density."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ Array = NDArray[np.float64]
 
 #: Atomic mass unit over cubic angstrom in g/cm^3 (CODATA 2018).
 DENSITY = 1.66053906660
-#: Relative change of the density over the second half of an equilibration from which on it has not settled.
+#: Largest relative change of the density over the second half of an equilibration that counts as converged.
 LARGEST_DENSITY_DRIFT = 0.02
-#: Fewer rows than this tell no drift.
+#: Smallest number of rows for a drift.
 FEWEST_ROWS = 4
 
 
 def summarize_run(
     thermo: dict[str, Array], start: int, atoms: int, mass: float, timestep: float, heated: bool = False
 ) -> dict[str, Any]:
-    """Return `production_means`, ``density_g_cm3``, ``energy_drift_meV_atom_ps`` and those of `density_drift`.
+    """Return `production_means`, ``density_g_cm3``, ``energy_drift_meV_atom_ps`` and the entries of `density_drift`.
 
     :param thermo: arrays (rows,) by name, see `log.COLUMNS`.
-    :param start: step at which production begins; ``atoms`` with ``mass`` in atomic units; ``timestep`` in fs.
-    :param heated: whether the temperature of the thermostat changes: then no energy is conserved, and none drifts.
+    :param start: step at which production begins.
+    :param atoms: number of atoms.
+    :param mass: total mass in atomic mass units.
+    :param timestep: fs.
+    :param heated: whether the temperature of the thermostat changes: then the energy is not conserved, and its drift is
+        None.
     """
     found: dict[str, Any] = production_means(thermo, start)
     volume = found.get('volume_mean_A3')
@@ -43,16 +47,20 @@ def summarize_run(
 
 
 def density_drift(thermo: dict[str, Array], end: int) -> dict[str, Any]:
-    """Return by which part the density changed over the second half of an equilibration that ends at step ``end``.
+    """Return the relative change of the density over the second half of an equilibration.
 
-    ``density_drift`` and its standard error ``density_drift_error``, from the line through the volumes, rows taken for
-    independent, and ``equilibrated``: whether it is below `LARGEST_DENSITY_DRIFT` or within two errors. All are null
-    where the volume was held, or too few rows were printed.
+    It follows from a straight line through the volumes, with the rows taken as independent.
+
+    :param thermo: arrays (rows,) by name, see `log.COLUMNS`.
+    :param end: step at which the equilibration ends.
+    :returns: ``density_drift``, its standard error ``density_drift_error``, and ``equilibrated``: whether the change is
+        at most `LARGEST_DENSITY_DRIFT` or two standard errors. All are None if the volume was constant, or there are
+        too few rows.
     """
     unknown = {'density_drift': None, 'density_drift_error': None, 'equilibrated': None}
     if not len(thermo.get('volume_A3', ())):
         return unknown
-    # The row of the last step is that of the cell handed on.
+    # The row of the last step may already be that of the averaged cell passed on to the production.
     inside = (thermo['step'] >= end / 2) & (thermo['step'] < end)
     steps, volumes = thermo['step'][inside], thermo['volume_A3'][inside]
     if len(steps) < FEWEST_ROWS or not np.isfinite(volumes).all() or np.ptp(volumes) < 1e-9 * volumes.mean():

@@ -1,40 +1,55 @@
-"""Lines of the script that watch a run, and stop it when a limit is crossed; and what LAMMPS says then."""
+"""Script lines that monitor a run and stop it when a limit is exceeded, and the names by which the log reports it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Steps between looks at what is watched, and at the clock.
+#: Steps between checks of the limits and of the wall time.
 STRIDE = 10
-#: Names of the fixes that stop a run; the log names the one that did.
+#: Names of the fixes that stop a run; the log contains the one that did.
 EXPLOSION, LOSS, MELTING, HEATING, DRIFT = 'explosion', 'loss', 'melting', 'heating', 'drift'
-#: The verdict on a run that none of them stopped.
+#: Verdict on a run that exceeded no limit.
 KEPT = 'kept its limits'
-#: The framework's displacement in A, as it stands in the table of the thermodynamic quantities.
+#: Name of the framework's displacement (A) in the thermodynamic output.
 DISPLACEMENT = 'framework_displacement'
-#: What the next segment includes: the energy with which production began.
+#: Included by the next segment: the energy at the beginning of the production.
 ENERGY_FILE = 'energy.lammps'
 
 
 def watched(values: Mapping[str, Any], name: str) -> Any:
-    """Return the limit ``name`` of the watch, None if it is off."""
+    """Return a limit of ``watch``, None if it is off.
+
+    :param values: parameters of the run, see `script.build_script`.
+    :param name: of the limit.
+    """
     return (values.get('watch') or {}).get(name)
 
 
 def hottest(values: Mapping[str, Any]) -> float:
-    """Return the highest temperature in K that the thermostat asks for."""
+    """Return the highest target temperature of the thermostat in K.
+
+    :param values: parameters of the run, see `script.build_script`.
+    """
     return float(max(values['temperature'], values.get('final_temperature') or 0.0))
 
 
 def framework_types(values: Mapping[str, Any], elements: Sequence[str]) -> list[int]:
-    """Return the atom types, from 1 on, of the elements that should keep their sites."""
+    """Return the atom types, counted from 1, of the framework: the elements that are not mobile.
+
+    :param values: parameters of the run, see `script.build_script`.
+    :param elements: element of atom type 1, 2, ...
+    """
     mobile = watched(values, 'mobile') or []
     return [index for index, element in enumerate(elements, 1) if element not in mobile]
 
 
 def watches_framework(values: Mapping[str, Any], elements: Sequence[str]) -> bool:
-    """Whether the displacement of the framework is watched, and there is one."""
+    """Whether the displacement of the framework is monitored and there are framework atoms.
+
+    :param values: parameters of the run, see `script.build_script`.
+    :param elements: element of atom type 1, 2, ...
+    """
     return watched(values, 'framework_displacement') is not None and bool(framework_types(values, elements))
 
 
@@ -43,12 +58,15 @@ def _halt(name: str, variable: str, limit: float) -> str:
 
 
 def watch_atoms() -> list[str]:
-    """Stop when an atom is lost: what else is watched, and the table of thermodynamics, would look too late."""
+    """Stop when an atom is lost; the other checks and the thermodynamic output would notice it too late."""
     return ['variable lost equal $(count(all))-count(all)', _halt(LOSS, 'lost', 0.5)]
 
 
 def watch_forces(values: Mapping[str, Any]) -> list[str]:
-    """Stop when the force on an atom exceeds ``stop_force`` in eV/A."""
+    """Stop when the force on an atom exceeds ``stop_force`` in eV/A.
+
+    :param values: parameters of the run, see `script.build_script`.
+    """
     if not values['stop_force']:
         return []
     return [
@@ -60,10 +78,13 @@ def watch_forces(values: Mapping[str, Any]) -> list[str]:
 
 
 def watch_framework(values: Mapping[str, Any], elements: Sequence[str]) -> list[str]:
-    """Stop when the framework's root mean square displacement from its sites exceeds the limit in A.
+    """Stop when the root mean square displacement of the framework from its sites exceeds the limit in A.
 
-    Fractional coordinates are compared, so that a cell that breathes moves no atom, relative to the centre of mass of
-    the framework. The sites are those of the structure; restart files hold them.
+    Displacements are taken in fractional coordinates, so that a fluctuating cell moves no atom, and relative to the
+    framework's centre of mass. The sites are those of the input structure, and restart files contain them.
+
+    :param values: parameters of the run, see `script.build_script`.
+    :param elements: element of atom type 1, 2, ...
     """
     if not watches_framework(values, elements):
         return []
@@ -73,13 +94,13 @@ def watch_framework(values: Mapping[str, Any], elements: Sequence[str]) -> list[
         f'group framework type {kinds}',
         'fix sites framework store/state 0 xsu ysu zsu',
         'compute place framework property/atom xu yu zu',
-        # The corner of the box is in all of them alike, and goes with the centre of mass.
+        # The box origin shifts all atoms equally and cancels with the centre of mass.
         'variable scaled_z atom c_place[3]/lz',
         'variable scaled_y atom (c_place[2]-yz*v_scaled_z)/ly',
         'variable scaled_x atom (c_place[1]-xy*v_scaled_y-xz*v_scaled_z)/lx',
         *(f'variable way_{axis} atom mass*(v_scaled_{axis}-f_sites[{index}])' for index, axis in axes),
         'compute way framework reduce sum v_way_x v_way_y v_way_z',
-        # Where all of its atoms are lost LAMMPS would divide by nothing before the run is stopped.
+        # If all framework atoms are lost, LAMMPS would divide by zero before the run is stopped.
         'variable framework_mass equal ternary(mass(framework)==0,1,mass(framework))',
         *(f'variable centre_{axis} equal c_way[{index}]/v_framework_mass' for index, axis in axes),
         *(f'variable moved_{axis} atom v_scaled_{axis}-f_sites[{index}]-v_centre_{axis}' for index, axis in axes),
@@ -91,22 +112,25 @@ def watch_framework(values: Mapping[str, Any], elements: Sequence[str]) -> list[
 
 
 def watch_production(values: Mapping[str, Any], start: int, folder: str, previous: str) -> list[str]:
-    """Stop a production, which begins at step ``start``, that heats up or whose conserved energy drifts.
+    """Stop a production that heats up or whose conserved energy drifts.
 
-    :param folder: where the energy with which it began is kept for the next segment, which finds it in ``previous``.
+    :param values: parameters of the run, see `script.build_script`.
+    :param start: step at which production begins.
+    :param folder: where the initial energy is stored for the next segment.
+    :param previous: name of this folder in the next segment.
     """
     lines = []
     if (heating := watched(values, 'heating')) is not None:
         lines += ['variable hotness equal temp', _halt(HEATING, 'hotness', (1 + heating) * hottest(values))]
     if (drift := watched(values, 'energy_drift')) is not None:
         lines += [
-            # An energy is known only after a run.
+            # Thermodynamic quantities are defined only after a run.
             'run 0 post no',
             'variable energy_start equal $(econserve/atoms:%.15g)',
             f'if "$(step) > {start}" then "include {previous}/{ENERGY_FILE}"',
             f'print "variable energy_start equal ${{energy_start}}" append {folder}/{ENERGY_FILE} screen no',
             f'variable elapsed equal (step-{start})*dt',
-            # meV an atom over ps; less than one picosecond counts as one, since energies also fluctuate.
+            # In meV/(atom ps); less than one picosecond counts as one, since energies also fluctuate.
             'variable energy_drift equal 1000*abs(econserve/atoms-v_energy_start)/ternary(v_elapsed<1,1,v_elapsed)',
             _halt(DRIFT, 'energy_drift', drift),
         ]

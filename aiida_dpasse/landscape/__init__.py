@@ -1,1 +1,1 @@
-"""The energy landscape of a crystal as its ions feel it: how far a force reaches."""
+"""Energy landscape of a crystal: the range of the forces on its ions."""

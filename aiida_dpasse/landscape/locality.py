@@ -1,8 +1,9 @@
-"""How far a force reaches: the spread of the force on an atom while all atoms beyond a distance move.
+"""Locality of forces: the spread of the force on an atom while all atoms beyond a distance move.
 
-A potential with cutoff R makes an atom's force of the atoms within 2 R alone (its own neighbours, and theirs). Where
-these are held it gives one force; what the reference method gives beside it, it cannot learn. The root mean square of
-the reference's force about its mean is therefore the least error that any such potential can have, whatever its form.
+With a potential of cutoff R, the force on an atom depends only on the atoms within 2 R (its own neighbours, and
+theirs). If these are held fixed, the potential predicts a single force, and any further variation of the reference
+force cannot be learned. The root mean square of the reference force about its mean is therefore a lower bound on the
+error of any such potential, whatever its functional form.
 """
 
 from __future__ import annotations
@@ -19,23 +20,24 @@ from aiida_dpasse.structures.distances import cell_heights, shortest_lattice_vec
 
 Array = NDArray[np.float64]
 
-#: A shell of atoms whose distances differ by rounding is held as a whole, in A.
+#: Tolerance in A, so that a shell of atoms whose distances differ by rounding is held as a whole.
 TOLERANCE = 1e-6
 MILLI = 1000.0
 
 
 def atoms_within(cell: ArrayLike, positions: ArrayLike, centre: int, radius: float) -> NDArray[np.int64]:
-    """Return the atoms, sorted, that lie within ``radius`` A of the atom ``centre`` or of one of its images, it among
-    them.
+    """Return the atoms, sorted, within ``radius`` of the atom ``centre`` or of one of its images, including itself.
 
-    :param cell: (3, 3) A, rows are lattice vectors; it may be small or skewed.
-    :param positions: (n, 3) A, anywhere (not necessarily inside the cell).
+    :param cell: lattice vectors as rows, (3, 3) A; it may be small or skewed.
+    :param positions: (n, 3) A, inside the cell or not.
+    :param centre: index of the central atom.
+    :param radius: A.
     """
     matrix = np.asarray(cell, dtype=float)
     fractional = np.asarray(positions, dtype=float) @ np.linalg.inv(matrix)
     away = fractional - fractional[centre]
     away -= np.rint(away)
-    # What is left is half a lattice vector at most along each axis; further images may be nearer in a skewed cell.
+    # The remainder is at most half a lattice vector along each axis; in a skewed cell other images may be nearer.
     steps = np.floor((radius + TOLERANCE) / cell_heights(matrix) + 0.5).astype(int)
     shifts = product(*(range(-n, n + 1) for n in steps))
     inside = np.zeros(len(away), dtype=bool)
@@ -45,14 +47,21 @@ def atoms_within(cell: ArrayLike, positions: ArrayLike, centre: int, radius: flo
 
 
 def smallest_image_distance(distances: Sequence[float]) -> float:
-    """Return how far an atom has to be from its images, in A, for the largest sphere not to reach its own image."""
+    """Return the smallest distance in A between an atom and its images for the largest sphere not to contain an image.
+
+    :param distances: radii of the spheres in A.
+    """
     return 2 * max(distances)
 
 
 def held_atoms(cell: ArrayLike, positions: ArrayLike, centre: int, distance: float) -> NDArray[np.int64]:
-    """Return the atoms that are held around ``centre`` as `atoms_within`.
+    """Return the atoms to be held fixed around ``centre``, see `atoms_within`.
 
-    :raises ValueError: if the sphere reaches its own image, or nothing is left to move.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param positions: (n, 3) A.
+    :param centre: index of the central atom.
+    :param distance: radius of the sphere in A.
+    :raises ValueError: if the sphere reaches its own image, or no atom is left to move.
     """
     image = shortest_lattice_vector(cell)
     wanted = smallest_image_distance([distance])
@@ -72,8 +81,13 @@ def held_atoms(cell: ArrayLike, positions: ArrayLike, centre: int, distance: flo
 
 @dataclass(frozen=True)
 class Spread:
-    """Spread of a force: ``variance`` (3,) of each component, eV^2/A^2, the standard ``error`` of their mean, the
-    number of ``frames`` and how many of them are ``independent``."""
+    """Spread of a force about its mean.
+
+    :param variance: (3,) of each component, eV^2/A^2.
+    :param error: standard error of the mean of ``variance``.
+    :param frames: number of frames.
+    :param independent: effective number of independent frames.
+    """
 
     variance: Array
     error: float
@@ -82,7 +96,7 @@ class Spread:
 
     @property
     def rms(self) -> float:
-        """Root mean square of a component about the mean force, eV/A: what a RMSE of forces is compared with."""
+        """Root mean square of a force component about its mean, eV/A, comparable to the RMSE of forces."""
         return float(np.sqrt(self.variance.mean()))
 
     @property
@@ -92,10 +106,12 @@ class Spread:
 
 
 def inefficiency(series: ArrayLike) -> float:
-    """Return how many frames of ``series`` (n, ...), in the order of time, are worth one independent frame, 1 at least.
+    """Return the statistical inefficiency of a time series: the number of frames equivalent to one independent frame.
 
-    1 + 2 times the sum of the autocorrelation, up to where the sum of two neighbouring terms is no longer positive
-    (Geyer's initial positive sequence); of several components the largest.
+    It is 1 plus twice the sum of the autocorrelation, truncated where the sum of two neighbouring terms is no longer
+    positive (Geyer's initial positive sequence), and at least 1.
+
+    :param series: (n, ...), in order of time; of several components the largest inefficiency is returned.
     """
     values = np.asarray(series, dtype=float)
     values = values.reshape(len(values), -1)
@@ -118,11 +134,12 @@ def _inefficiency(values: Array) -> float:
 
 
 def force_spread(forces: ArrayLike) -> Spread:
-    """Return the spread of ``forces`` (n, 3) eV/A on one atom in n frames in the order of time.
+    """Return the spread of the forces on one atom.
 
-    Frames that are close in time repeat each other: the variance is that of as many frames as are independent, and so
-    is its error, which follows from how much the squares of the deviations scatter.
+    Frames close in time are correlated: the variance is corrected for the effective number of independent frames, and
+    so is its error, which follows from the scatter of the squared deviations.
 
+    :param forces: (n, 3) eV/A, in order of time.
     :raises ValueError: for fewer than two frames.
     """
     values = np.asarray(forces, dtype=float)
@@ -131,7 +148,7 @@ def force_spread(forces: ArrayLike) -> Spread:
         raise ValueError(f'a spread needs two frames at least, got {count}')
     squares = (values - values.mean(axis=0)) ** 2
     independent = count / inefficiency(values)
-    # The mean that is taken off is that of the frames themselves.
+    # Bessel's correction for the effective number of frames, since the mean is estimated from the same data.
     correction = independent / (independent - 1) if independent > 1 else 1.0
     each = squares.mean(axis=1)
     scatter = float(each.std(ddof=1)) * np.sqrt(inefficiency(each) / count)
@@ -139,9 +156,11 @@ def force_spread(forces: ArrayLike) -> Spread:
 
 
 def pool(spreads: Sequence[Spread]) -> Spread:
-    """Return the spread over several centres, each about its own mean force, all of the same weight.
+    """Return the spread over several centres, each about its own mean force, with equal weights.
 
-    Its error is the larger of what the frames and what the differences between the centres tell.
+    Its error is the larger of that from the frames and that from the differences between the centres.
+
+    :param spreads: of the centres, at least one.
     """
     variances = np.array([one.variance for one in spreads])
     frames = sum(one.frames for one in spreads)
@@ -154,10 +173,12 @@ def pool(spreads: Sequence[Spread]) -> Spread:
 
 
 def judge(rows: Sequence[Mapping[str, Any]], tolerance: float) -> tuple[float | None, str]:
-    """Return the smallest cutoff in A whose bound is at most ``tolerance`` meV/A, None if none is, and a sentence.
+    """Return the smallest cutoff in A whose bound is at most ``tolerance``, None if there is none, and a sentence.
 
     :param rows: with ``distance_A``, ``force_spread_meV_A`` (None where unknown) and ``force_spread_error_meV_A``. The
-        bounds of all larger distances have to be below as well: a cutoff is not good because of one lucky row.
+        bounds of all larger distances have to be below the tolerance as well, so that a single low value does not
+        decide.
+    :param tolerance: meV/A.
     """
     known = sorted((row for row in rows if row['force_spread_meV_A'] is not None), key=lambda row: row['distance_A'])
     if not known:

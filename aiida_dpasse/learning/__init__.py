@@ -1,1 +1,1 @@
-"""Selection of frames and convergence of active learning."""
+"""Selection of frames and convergence criteria of active learning."""

@@ -1,4 +1,4 @@
-"""When active learning may stop: the committee agrees in the last stage, and held-out frames agree with it."""
+"""Convergence of active learning: the committee agrees in the last stage, and held-out errors confirm it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 
 def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tuple[bool, str]:
-    """Return whether the last exploration among ``rows`` is converged, and a sentence that says why.
+    """Return whether the last exploration among ``rows`` is converged, and a sentence with the reason.
 
-    A row holds ``accurate_fraction`` (None if nothing was sampled), ``force_rmse_meV_A``, the error on the
-    held-out frames averaged over the committee, and, if the exploration grows, ``stage``. ``criteria`` holds
-    ``accurate_fraction``, the least fraction of accurate frames, which has to hold in ``stable_iterations``
-    explorations of the last of ``stages`` in a row; and ``maximum_force_rmse`` (eV/A) and
-    ``maximum_force_change`` (relative change of the error since the row before), of which each that is not None has
-    to hold as well; so does ``maximum_diffusivity_change``, for which see `settled`. A committee can agree on wrong
-    forces: its agreement alone never converges.
+    A committee can agree on wrong forces, so its agreement alone is never sufficient.
+
+    :param rows: one per iteration, with ``accurate_fraction`` (None if nothing was sampled), ``force_rmse_meV_A``, the
+        error on the held-out frames averaged over the committee, and ``stage`` if the exploration has several.
+    :param criteria: ``accurate_fraction``, the smallest fraction of accurate frames, to be reached in
+        ``stable_iterations`` consecutive explorations of the last of ``stages``. ``maximum_force_rmse`` (eV/A),
+        ``maximum_force_change`` (relative change of the error since the previous row) and
+        ``maximum_diffusivity_change`` (see `settled`) have to be satisfied as well, unless they are None.
     """
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     if not explored:
@@ -54,11 +55,14 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
 
 
 def settled(rows: Sequence[Mapping[str, Any]], limit: float) -> str | None:
-    """Return None if the ions diffuse as with the committee before, otherwise one sentence that says what differs.
+    """Return None if diffusion is the same as with the previous committee, otherwise a sentence with the difference.
 
-    :param rows: whose ``transport`` lists ``structure``, ``temperature_K``, ``diffusivity_cm2_s``, ``error_cm2_s`` and
-        ``diffusive``. Where the ions diffuse with the last committee, they have to with the one before, the relative
-        change is at most ``limit``, and so is its standard error: noise can look like rest.
+    Wherever the ions diffuse with the last committee, they have to diffuse with the previous one, and both the relative
+    change and its standard error are at most ``limit``: a change below its noise does not prove convergence.
+
+    :param rows: their ``transport`` lists ``structure``, ``temperature_K``, ``diffusivity_cm2_s``, ``error_cm2_s`` and
+        ``diffusive``.
+    :param limit: relative change of D.
     """
     now, before = (
         {(row['structure'], row['temperature_K']): row for row in rows[index].get('transport', ())}
@@ -87,7 +91,11 @@ def settled(rows: Sequence[Mapping[str, Any]], limit: float) -> str | None:
 
 
 def agreements(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> int:
-    """Return in how many of the last explorations in a row, all of one stage, enough frames were accurate."""
+    """Return the number of latest consecutive explorations, all of one stage, with enough accurate frames.
+
+    :param rows: explorations, at least one, see :func:`judge`.
+    :param criteria: with ``accurate_fraction``.
+    """
     count = 0
     for row in reversed(rows):
         if row.get('stage') != rows[-1].get('stage') or row['accurate_fraction'] < criteria['accurate_fraction']:
@@ -99,7 +107,10 @@ def agreements(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -
 def next_stage(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> int:
     """Return the stage, from 0, of the exploration that follows ``rows``.
 
-    A stage is done, and the next one begins, when enough frames were accurate in one exploration of it.
+    A stage is complete, and the next one begins, once enough frames were accurate in one of its explorations.
+
+    :param rows: see :func:`judge`.
+    :param criteria: see :func:`judge`.
     """
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     if not explored:
@@ -109,8 +120,14 @@ def next_stage(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -
 
 
 def pending(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> bool:
-    """Return whether the committee agrees and nothing but more explorations is asked for: another stage, or the same
-    agreement once more. An exploration without candidates is then no sign that the loop is stuck."""
+    """Return whether the committee agrees and only further explorations are required.
+
+    These are explorations of another stage, or repetitions of the same agreement. An exploration without candidates
+    then does not mean that the loop is stuck.
+
+    :param rows: see :func:`judge`.
+    :param criteria: see :func:`judge`.
+    """
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     agreed = agreements(explored, criteria) if explored else 0
     last = not explored or (explored[-1].get('stage') or 0) == criteria['stages'] - 1

@@ -1,4 +1,4 @@
-"""Choice of the frames worth labelling, by the deviation among a committee of potentials.
+"""Selection of frames for labelling by the deviation among a committee of potentials.
 
 The deviation of a frame is the largest over its atoms of the standard deviation of the force among the
 committee, in eV/A: DP-GEN's criterion (Zhang et al., Comput. Phys. Commun. 253, 107206 (2020)), as LAMMPS
@@ -17,23 +17,24 @@ from numpy.typing import NDArray
 ACCURATE, CANDIDATE, FAILED = 'accurate', 'candidate', 'failed'
 CLASSES = (ACCURATE, CANDIDATE, FAILED)
 MODES = ('fixed', 'adaptive', 'calibrated')
-#: With fewer labelled frames than this nothing is calibrated.
+#: Smallest number of labelled frames for a calibration.
 FEWEST_KNOWN = 10
 
 
 def trust_levels(
     deviations: Any, trust: Mapping[str, Any], known: tuple[Any, Any] | None = None
 ) -> tuple[float, float]:
-    """Return the lower and upper trust level in eV/A for frames with these ``deviations`` (n,).
+    """Return the lower and upper trust level in eV/A.
 
-    ``trust`` holds ``mode``, ``low``, ``high``, ``quantile`` and ``explosion``. Mode ``fixed`` returns
-    ``low`` and ``high``. Mode ``adaptive`` multiplies both by the same factor s = max(1, Q / low), with Q the
-    quantile ``quantile`` of the deviations below ``explosion``: while the committee is crude, that fraction
-    of the frames counts as accurate and the next worse ones are learned first; as it improves the levels
-    fall, but never below ``low`` and ``high``, which stay the goal. Mode ``calibrated`` takes ``low`` and ``high``
-    for errors and divides both by :func:`error_per_deviation`. In all modes no level exceeds ``explosion``, and the
-    result depends on nothing but the arguments.
+    Mode ``fixed`` returns ``low`` and ``high``. Mode ``adaptive`` multiplies both by the factor s = max(1, Q / low),
+    with Q the quantile ``quantile`` of the deviations below ``explosion``: while the committee is inaccurate, that
+    fraction of the frames counts as accurate and the next worse ones are selected first; as it improves the levels
+    decrease towards ``low`` and ``high``, but never below. Mode ``calibrated`` interprets ``low`` and ``high`` as
+    errors and divides both by
+    :func:`error_per_deviation`. No level ever exceeds ``explosion``, and the result depends on the arguments only.
 
+    :param deviations: (n,) eV/A, of the frames to be classified.
+    :param trust: ``mode``, ``low``, ``high``, ``quantile`` and ``explosion``.
     :param known: deviations and true errors of frames labelled before, in eV/A, for the mode ``calibrated``.
     :raises ValueError: for an unknown mode.
     """
@@ -54,11 +55,13 @@ def trust_levels(
 
 
 def error_per_deviation(deviations: Any, errors: Any) -> float | None:
-    """Return the median of error over deviation, both (n,) in eV/A, or None for fewer than FEWEST_KNOWN frames.
+    """Return the median ratio of error to deviation, or None for fewer than FEWEST_KNOWN frames.
 
-    A committee that learned from the same frames is too sure of itself: its deviation is smaller than its error, by a
-    factor that differs from potential to potential. A frame of which one is not finite, or without deviation, is left
-    out.
+    A committee trained on the same frames is overconfident: its deviation is smaller than its error, by a factor that
+    differs between potentials. Frames with a non-finite value or zero deviation are excluded.
+
+    :param deviations: (n,) eV/A.
+    :param errors: (n,) eV/A.
     """
     spread, truth = np.asarray(deviations, dtype=float), np.asarray(errors, dtype=float)
     sound = np.isfinite(spread) & np.isfinite(truth) & (spread > 0)
@@ -71,7 +74,11 @@ def error_per_deviation(deviations: Any, errors: Any) -> float | None:
 def classify(deviations: Any, low: float, high: float) -> NDArray[np.str_]:
     """Return the class of each frame, (n,): accurate below ``low``, candidate below ``high``, else failed.
 
-    A deviation that is not a number belongs to an exploded frame, which is failed.
+    A NaN deviation indicates an exploded frame, which is classified as failed.
+
+    :param deviations: (n,) eV/A.
+    :param low: lower trust level, eV/A.
+    :param high: upper trust level, eV/A.
     """
     values = np.asarray(deviations, dtype=float)
     classes = np.full(values.shape, FAILED, dtype='U9')
@@ -81,7 +88,11 @@ def classify(deviations: Any, low: float, high: float) -> NDArray[np.str_]:
 
 
 def first_of_each(ids: Sequence[str] | NDArray[np.str_], known: set[str]) -> NDArray[np.bool_]:
-    """Return a mask (n,) of the frames that are not ``known`` and whose id did not come before."""
+    """Return the mask (n,) of the frames whose id is neither in ``known`` nor occurred before.
+
+    :param ids: (n,), ids of the frames.
+    :param known: ids to exclude.
+    """
     seen = set(known)
     mask = np.zeros(len(ids), dtype=bool)
     for index, identity in enumerate(ids):
@@ -93,9 +104,12 @@ def first_of_each(ids: Sequence[str] | NDArray[np.str_], known: set[str]) -> NDA
 def choose(
     groups: Sequence[str] | NDArray[np.str_], seed: int, maximum: int, maximum_per_group: int | None = None
 ) -> NDArray[np.int64]:
-    """Return the sorted indices of at most ``maximum`` frames, drawn at random by ``seed``.
+    """Return the sorted indices of at most ``maximum`` frames, selected at random.
 
-    :param groups: the structure of each frame; no structure gives more than ``maximum_per_group``.
+    :param groups: (n,), structure of each frame.
+    :param seed: of the random selection.
+    :param maximum: largest number of frames.
+    :param maximum_per_group: largest number of frames per structure; unlimited by default.
     """
     taken: list[int] = []
     counts: Counter[str] = Counter()
@@ -108,5 +122,8 @@ def choose(
 
 
 def count_classes(classes: NDArray[np.str_]) -> dict[str, int]:
-    """Return how many frames were sampled and how many fell into each class, which sum to ``sampled``."""
+    """Return the number of frames ``sampled``, and of those in each class.
+
+    :param classes: (n,), class of each frame.
+    """
     return {'sampled': len(classes), **{name: int(np.count_nonzero(classes == name)) for name in CLASSES}}

@@ -1,1 +1,1 @@
-"""Supercells, perturbation, doping and site disorder; knows nothing of AiiDA."""
+"""Supercells, perturbation, doping and site disorder; independent of AiiDA."""

@@ -1,4 +1,4 @@
-"""A frame as a program of density-functional theory had it, with what it says of its labels."""
+"""A frame as calculated by a density-functional theory program, with its own convergence information."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class CalculatedFrame:
-    """One frame: cell (3, 3) and positions (natoms, 3) in A, energy in eV, forces (natoms, 3) in eV/A, virial (3, 3)
-    in eV or None; ``converged`` as the program itself says it of the electrons, ``at_rest`` of the ions in a
-    relaxation."""
+    """One frame with its labels.
+
+    :param symbols: (natoms,).
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param positions: (natoms, 3) A.
+    :param energy: eV.
+    :param forces: (natoms, 3) eV/A.
+    :param virial: (3, 3) eV, or None.
+    :param converged: whether the program reports electronic convergence.
+    :param at_rest: whether the program reports ionic convergence, in a relaxation.
+    """
 
     symbols: tuple[str, ...]
     cell: NDArray[np.float64]

@@ -1,5 +1,6 @@
-"""Site disorder and doping: exchange of two species between their sites, and substitution of one by another,
-both seeded and exact."""
+"""Site disorder and doping: exchange of two species between their sites, and substitution of one species by another,
+both reproducible from a seed and with exact composition.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ free S is 4.2 A away)."""
 def require_ordered(structure: Structure) -> None:
     """Refuse partial occupancies.
 
+    :param structure: the structure to check.
     :raises ValueError: naming the formula and the first site that is not fully occupied by one species.
     """
     for index, site in enumerate(structure):
@@ -28,13 +30,24 @@ def require_ordered(structure: Structure) -> None:
 
 
 def sites_of(structure: Structure, species: str) -> list[int]:
-    """Indices of the sites held by an element."""
+    """Return the indices of the sites occupied by an element.
+
+    :param structure: an ordered structure.
+    :param species: chemical symbol.
+    """
     return [index for index, site in enumerate(structure) if site.specie.symbol == species]
 
 
 def free_sites(structure: Structure, species: str = 'S', centre: str = 'P', bond: float = BOND) -> list[int]:
-    """Indices of the sites of `species` with no `centre` within `bond` A: in an argyrodite the free S2-, not
-    those of PS4."""
+    """Return the indices of the sites of `species` with no `centre` within `bond` A.
+
+    In an argyrodite these are the free S2-, not those of PS4.
+
+    :param structure: an ordered structure.
+    :param species: element of the sites.
+    :param centre: element that must not be bonded to them.
+    :param bond: largest length of a bond in A.
+    """
     bonded = {
         neighbour.index
         for index in sites_of(structure, centre)
@@ -54,12 +67,18 @@ def choose_exchanged(
     centre: str = 'P',
     bond: float = BOND,
 ) -> tuple[list[int], list[int]]:
-    """Sites that change places: as many of the free `first` as of `second`, each list sorted.
+    """Return the sites to be exchanged: as many of the free `first` as of `second`, each list sorted.
 
-    :param fraction: of the smaller of the two site sets; 0.5 on an argyrodite is the half exchanged cell, 1
-        the fully inverted one.
-    :raises ValueError: for partial occupancies, a fraction outside 0..1 or not a whole number of sites, or a
-        missing species.
+    :param structure: an ordered structure.
+    :param fraction: of the smaller of the two site sets; in an argyrodite 0.5 exchanges half of the sites, and 1 gives
+        the fully inverted cell.
+    :param seed: of the random selection.
+    :param first: element of the free sites.
+    :param second: element to exchange it with.
+    :param centre: as in :func:`free_sites`.
+    :param bond: as in :func:`free_sites`, A.
+    :raises ValueError: for partial occupancies, a missing species, or a fraction outside 0..1 or not a whole number of
+        sites.
     """
     require_ordered(structure)
     free = free_sites(structure, first, centre, bond)
@@ -85,8 +104,7 @@ def exchange_sites(
     centre: str = 'P',
     bond: float = BOND,
 ) -> Structure:
-    """A copy in which a fraction of the free `first` and of `second` have changed places; the composition
-    stays.
+    """Return a copy in which a fraction of the free `first` and of `second` are exchanged, at constant composition.
 
     Parameters and errors as for `choose_exchanged`.
     """
@@ -105,10 +123,16 @@ def substitute(
     *,
     sites: Sequence[int] | None = None,
 ) -> Structure:
-    """A copy in which a fraction of the sites of `species` (or of the given `sites` of it) holds `dopant`.
+    """Return a copy in which `dopant` replaces a fraction of the sites of `species`.
 
-    :raises ValueError: for partial occupancies, a missing species, sites of another species, or a fraction
-        that is not a whole number of sites.
+    :param structure: an ordered structure.
+    :param species: element to be replaced.
+    :param dopant: element to replace it.
+    :param fraction: of the sites.
+    :param seed: of the random selection.
+    :param sites: indices of sites of `species` to choose from; all by default.
+    :raises ValueError: for partial occupancies, a missing species, sites of another species, or a fraction that is not
+        a whole number of sites.
     """
     require_ordered(structure)
     held = sites_of(structure, species)
@@ -123,9 +147,13 @@ def substitute(
 
 
 def whole_number(fraction: float, sites: int, name: str) -> int:
-    """`fraction` of `sites` as a whole number.
+    """Return `fraction` times `sites` as an integer.
 
-    :raises ValueError: if it is none; a rounded fraction would silently be another compound.
+    :param fraction: between 0 and 1.
+    :param sites: number of sites.
+    :param name: of the operation, for the message.
+    :raises ValueError: if it is not an integer, since rounding would silently change the composition, or the fraction
+        is out of range.
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f'{name}: the fraction should be between 0 and 1, got {fraction}.')
@@ -143,8 +171,7 @@ def _pick(sites: Sequence[int], count: int, generator: np.random.Generator) -> l
 
 
 def _replaced(structure: Structure, species: dict[int, str]) -> Structure:
-    """A plain copy (site properties and charges dropped) with other elements on some sites, grouped by
-    element."""
+    """Return a copy with other elements on some sites, grouped by element, without site properties and charges."""
     symbols = [species.get(index, site.specie.symbol) for index, site in enumerate(structure)]
     changed = Structure(structure.lattice, symbols, structure.frac_coords)
     order = list(dict.fromkeys(site.specie.symbol for site in structure)) + [s for s in symbols]

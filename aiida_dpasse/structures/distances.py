@@ -1,5 +1,6 @@
-"""Shortest interatomic distance of a periodic cell, in numpy alone, so that a driver can carry it to a
-machine without pymatgen or ASE."""
+"""Shortest interatomic distances in a periodic cell; depends on numpy only, so that a driver can be run on a machine
+without pymatgen or ASE.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def cell_heights(cell: ArrayLike) -> NDArray[np.float64]:
-    """Distances (3,) in A between opposite faces of a cell (3, 3) whose rows are lattice vectors in A."""
+    """Return the distances (3,) in A between opposite faces of a cell.
+
+    :param cell: lattice vectors as rows, (3, 3) A.
+    """
     matrix = np.asarray(cell, dtype=float)
     normals = np.cross(np.roll(matrix, -1, axis=0), np.roll(matrix, -2, axis=0))
     return np.asarray(abs(np.linalg.det(matrix)) / np.linalg.norm(normals, axis=1), dtype=float)
 
 
 def shortest_lattice_vector(cell: ArrayLike) -> float:
-    """Length in A of the shortest non-zero lattice vector: the distance of an atom to its own nearest image.
+    """Return the length in A of the shortest non-zero lattice vector: the distance of an atom to its nearest own image.
 
     Exact: a vector no longer than the shortest row has at most `length / height` steps along each axis.
+
+    :param cell: lattice vectors as rows, (3, 3) A.
     """
     matrix = np.asarray(cell, dtype=float)
     bound = float(np.linalg.norm(matrix, axis=1).min())
@@ -30,10 +36,10 @@ def shortest_lattice_vector(cell: ArrayLike) -> float:
 
 
 def minimum_distance(cell: ArrayLike, positions: ArrayLike) -> float:
-    """Shortest distance in A between any two atoms, periodic images and an atom's own images included.
+    """Return the shortest distance in A between any two atoms, including periodic images and an atom's own images.
 
-    :param cell: (3, 3) A, rows are lattice vectors; it may be small or skewed.
-    :param positions: (natoms, 3) A, anywhere (not necessarily inside the cell).
+    :param cell: lattice vectors as rows, (3, 3) A; it may be small or skewed.
+    :param positions: (natoms, 3) A, inside the cell or not.
     """
     matrix = np.asarray(cell, dtype=float)
     points = np.asarray(positions, dtype=float)
@@ -57,11 +63,11 @@ def minimum_distance(cell: ArrayLike, positions: ArrayLike) -> float:
 
 
 def closest_contact(cell: ArrayLike, positions: ArrayLike, radii: ArrayLike) -> tuple[float, int, int]:
-    """Smallest ratio of a distance to the sum of the two atoms' radii, and the two atoms.
+    """Return the smallest ratio of a distance to the sum of the two atoms' radii, and the two atoms.
 
-    Ratios above 1 are no contacts: (1.0, 0, 0) is returned if there are no others.
+    Ratios of 1 and above are not contacts: (1.0, 0, 0) is returned if there are no others.
 
-    :param cell: (3, 3) A, rows are lattice vectors.
+    :param cell: lattice vectors as rows, (3, 3) A.
     :param positions: (natoms, 3) A.
     :param radii: (natoms,) A.
     """

@@ -1,7 +1,7 @@
-"""How different configurations are, and the choice of those that differ most.
+"""Diversity of configurations, and selection of the most different ones.
 
-A configuration is described by smoothed radial distributions of its pairs of elements: a vector that neither turning,
-moving, repeating the cell nor renaming atoms of one element changes.
+A configuration is described by the smoothed radial distributions of its pairs of elements, a vector that is invariant
+under rotation, translation, repetition of the cell and permutation of atoms of one element.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import ArrayLike, NDArray
 
-#: A; beyond it atoms do not count.
+#: Cutoff radius of the descriptor in A.
 CUTOFF = 6.0
-#: Number of Gaussians between 0 and the cutoff; their width is their distance.
+#: Number of Gaussians between 0 and the cutoff; their width equals their spacing.
 BINS = 24
 
 
 def pair_names(elements: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the unordered pairs of ``elements``, alike ones included, in their order."""
+    """Return the unordered pairs of ``elements``, including equal ones, in alphabetical order."""
     return list(combinations_with_replacement(sorted(set(elements)), 2))
 
 
@@ -31,13 +31,14 @@ def radial_descriptor(
 ) -> NDArray[np.float64]:
     """Return the descriptor of one configuration, (pairs of ``elements`` * BINS,).
 
-    Each block holds, for a pair of elements a and b, the sum over their pairs of atoms of Gaussians at the distance r,
-    weighted by (1 + cos(pi r / CUTOFF)) / 2 and divided by the square root of the number of atoms a times b.
+    Each block belongs to a pair of elements a and b and holds the sum over their pairs of atoms of Gaussians at the
+    distance r, weighted by (1 + cos(pi r / CUTOFF)) / 2 and divided by the square root of the product of the numbers of
+    atoms a and b.
 
-    :param symbols: element of each atom.
-    :param cell: (3, 3) A, rows are lattice vectors.
+    :param symbols: (natoms,), element of each atom.
+    :param cell: lattice vectors as rows, (3, 3) A.
     :param positions: (natoms, 3) A.
-    :param elements: all elements that the descriptors to compare should tell apart.
+    :param elements: all elements of the configurations to be compared.
     """
     names = pair_names(elements)
     place = {pair: index for index, pair in enumerate(names)}
@@ -65,13 +66,16 @@ def farthest_points(
     maximum: int,
     maximum_per_group: int | None = None,
 ) -> NDArray[np.int64]:
-    """Return the sorted indices of at most ``maximum`` points, each the farthest from those chosen before it.
+    """Return the sorted indices of at most ``maximum`` points, each the farthest from those selected before it.
 
-    The first is drawn by ``seed``; of points that are equally far the first counts. Only distances to the last chosen
+    The first point is random; of equally distant points the first is taken. Only the distances to the last selected
     point are in memory at once.
 
     :param descriptors: (n, m).
-    :param groups: the structure of each point (n,); none gives more than ``maximum_per_group``.
+    :param groups: (n,), structure of each point.
+    :param seed: of the choice of the first point.
+    :param maximum: largest number of points.
+    :param maximum_per_group: largest number of points per structure; unlimited by default.
     """
     points = np.asarray(descriptors, dtype=float)
     chosen: list[int] = []
@@ -93,7 +97,11 @@ def farthest_points(
 
 
 def describe_sets(sets: Sequence[Any], wanted: ArrayLike) -> NDArray[np.float64]:
-    """Return the descriptors (n, m) of the frames ``wanted`` (n,), counted over all ``sets`` of `FrameSet`."""
+    """Return the descriptors (n, m) of selected frames.
+
+    :param sets: sequence of `FrameSet`.
+    :param wanted: (n,), indices of the frames, counted over all sets.
+    """
     elements = sorted({symbol for item in sets for symbol in item.symbols})
     starts = np.concatenate([[0], np.cumsum([len(item) for item in sets])]).astype(int)
     numbers = np.asarray(wanted, dtype=int)

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 
 def kpoint_mesh(cells: ArrayLike, kpoints: Mapping[str, Any] | None) -> tuple[int, int, int]:
-    """Return the mesh of k-points for cells of one run.
+    """Return the k-point mesh for the cells of one run.
 
-    :param cells: lattice vectors as rows in A, (n, 3, 3).
-    :param kpoints: ``mesh``, or ``spacing`` in 1/A as VASP's KSPACING: n_i = max(1, ceil(|b_i| / spacing)), with
-        b_i holding 2 pi; the cell that needs most decides. None is the Gamma point.
+    :param cells: lattice vectors as rows, (n, 3, 3) A.
+    :param kpoints: ``mesh``, or ``spacing`` in 1/A as VASP's KSPACING: n_i = max(1, ceil(|b_i| / spacing)), with b_i
+        including the factor 2 pi; the cell that requires most points decides. None is the Gamma point.
     """
     if kpoints is None:
         return 1, 1, 1

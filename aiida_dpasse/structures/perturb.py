@@ -1,5 +1,6 @@
-"""Seeded perturbation of a crystal: scaled, strained and with displaced atoms, in the convention of DP-GEN
-(dpdata `System.perturb`)."""
+"""Random perturbation of a crystal by scaling, strain and displacements, reproducible from a seed, in the convention of
+DP-GEN (dpdata `System.perturb`).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +19,7 @@ ATTEMPTS = 50
 
 @dataclass(frozen=True)
 class Perturbed:
-    """One perturbed structure, and the linear `scale` and running `index` (within that scale) it was made
-    with."""
+    """One perturbed structure, with its linear `scale` and its `index` within that scale."""
 
     structure: Structure
     scale: float
@@ -27,8 +27,13 @@ class Perturbed:
 
 
 def strain_matrix(cell_fraction: float, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Symmetric deformation (3, 3): 1 + e on the diagonal, e/2 beside it, each e uniform in +-cell_fraction
-    (DP-GEN)."""
+    """Return a random symmetric deformation (3, 3), as DP-GEN draws it.
+
+    It is 1 + e on the diagonal and e/2 off it, with each e uniform in +-cell_fraction.
+
+    :param cell_fraction: largest strain of each component.
+    :param generator: source of the random numbers.
+    """
     strain = generator.uniform(-cell_fraction, cell_fraction, size=6)
     return np.array(
         [
@@ -49,16 +54,17 @@ def perturb(
     scales: Sequence[float] = (1.0,),
     closest: float = 1.0,
 ) -> list[Perturbed]:
-    """`number` perturbed copies of a structure at each linear scale.
+    """Return `number` perturbed copies of a structure at each linear scale.
 
+    :param structure: an ordered structure.
+    :param number: of copies per scale.
     :param cell_fraction: largest relative strain of each component (DP-GEN's `cell_pert_fraction`).
-    :param displacement: root mean square displacement of an atom in A, normal in each direction
+    :param displacement: root mean square displacement of an atom in A, normally distributed in each direction
         (`atom_pert_distance`, style normal).
     :param seed: of the numpy Generator; the same seed gives the same structures.
     :param scales: linear factors on the cell, applied before the strain.
-    :param closest: a draw with two atoms nearer than this (A) is refused and drawn again.
-    :raises ValueError: for inputs out of range, partial occupancies, or if no draw in 50 keeps the atoms
-        apart.
+    :param closest: a draw with two atoms closer than this (A) is rejected and repeated.
+    :raises ValueError: for inputs out of range, partial occupancies, or if no draw in 50 keeps the atoms apart.
     """
     require_ordered(structure)
     if number < 0 or not 0 <= cell_fraction < 0.5 or not displacement >= 0:
@@ -89,10 +95,16 @@ def draw(
     closest: float,
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One draw whose atoms keep at least `closest` A apart: the new cell (3, 3) and positions (natoms, 3), in
-    A.
+    """Return one perturbed cell (3, 3) and its positions (natoms, 3), in A, with all atoms at least `closest` A apart.
 
-    :raises ValueError: if 50 draws all bring two atoms nearer.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param positions: (natoms, 3) A.
+    :param scale: linear factor on the cell.
+    :param cell_fraction: as in :func:`perturb`.
+    :param displacement: as in :func:`perturb`, A.
+    :param closest: A.
+    :param generator: source of the random numbers.
+    :raises ValueError: if two atoms are closer than that in each of 50 draws.
     """
     fractional = positions @ np.linalg.inv(cell)
     for _ in range(ATTEMPTS):

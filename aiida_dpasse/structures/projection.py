@@ -1,4 +1,4 @@
-"""From descriptors of many numbers to a plane that can be drawn."""
+"""Projection of high-dimensional descriptors onto a plane for plotting."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 def project(
     descriptors: ArrayLike, method: str = 'pca', seed: int = 1, perplexity: float = 30.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the coordinates (n, 2) of ``descriptors`` (n, m) and, of `pca`, the part of the variance (2,) in each.
+    """Return the projected coordinates (n, 2) and, for `pca`, the fraction of the variance (2,) along each.
 
+    :param descriptors: (n, m).
     :param method: ``pca``, the two directions of largest variance, or ``tsne``, t-distributed stochastic neighbour
-        embedding, which keeps neighbours together and tells nothing of larger distances.
-    :param perplexity: neighbours that ``tsne`` weighs; a third of the points at most, as it would not converge.
+        embedding, which preserves neighbourhoods but not larger distances; with four points or fewer ``pca`` is used.
+    :param seed: of ``tsne``.
+    :param perplexity: of ``tsne``; limited to a third of the points, above which it would not converge.
     """
     points = np.asarray(descriptors, dtype=float)
     if method == 'tsne' and len(points) > 4:
@@ -26,7 +28,7 @@ def project(
 
     coordinates, explained = np.zeros((len(points), 2)), np.zeros(2)
     if len(points) > 1 and np.ptp(points, axis=0).any():
-        # Fewer numbers or points than a plane has directions: the rest stays 0.
+        # With fewer than two points or components the remaining coordinates stay 0.
         count = min(2, *points.shape)
         analysis = PCA(n_components=count, svd_solver='full')
         coordinates[:, :count] = analysis.fit_transform(points)

@@ -1,8 +1,8 @@
-"""Crystals built from published crystallography, as pymatgen Structures (ordered, fully occupied,
+"""Prototype crystals from published crystallographic data, as pymatgen Structures (ordered, fully occupied,
 deterministic).
 
-pymatgen rather than ASE, because it knows symmetry, neighbours and partial occupancies, and because AiiDA's
-StructureData takes it as it is.
+pymatgen rather than ASE, because it handles symmetry, neighbours and partial occupancies, and because AiiDA's
+StructureData accepts its structures directly.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ occupied."""
 def argyrodite(
     halogen: str = 'Cl', *, a: float | None = None, lithium: str = '48h', primitive: bool = False
 ) -> Structure:
-    """Lithium argyrodite Li6PS5X without site disorder: X on 4a, free S on 4c, P on 4b, S of PS4 on 16e of
-    F-43m (216).
+    """Return lithium argyrodite Li6PS5X without site disorder, in F-43m (216).
+
+    X occupies 4a, free S 4c, P 4b and the S of PS4 16e.
 
     :param halogen: 'Cl', 'Br' or 'I'.
     :param a: cubic lattice constant in A; by default the measured one.
-    :param lithium: '48h' puts Li on one site of each half-occupied 48h pair, the choice with the fewest short
-        Li-Li contacts (2.2 A; some are unavoidable); this lowers the symmetry, the framework keeps it. '24g'
+    :param lithium: '48h' puts Li on one site of each half-occupied 48h pair, the choice with the fewest short Li-Li
+        contacts (2.2 A; some are unavoidable), which lowers the symmetry of Li but not that of the framework. '24g'
         puts Li in the middle of each pair, which keeps F-43m exactly but lies about 0.03 eV/atom higher.
-    :param primitive: the 13-atom face-centred primitive cell instead of the 52-atom cube.
+    :param primitive: return the 13-atom primitive cell instead of the 52-atom cubic one.
     :raises ValueError: for an unknown halogen or lithium site, or a lattice constant that is not positive.
     """
     edge = _lattice_constant(halogen, a, ARGYRODITE_LATTICE, 'halogen')
@@ -63,10 +64,14 @@ def argyrodite(
 
 
 def rock_salt(anion: str = 'Br', *, a: float | None = None, cation: str = 'Li', primitive: bool = False) -> Structure:
-    """Rock salt (Fm-3m, 225): cation on 4a, anion on 4b; 8 atoms, or 2 in the primitive cell.
+    """Return rock salt (Fm-3m, 225): cation on 4a, anion on 4b.
 
+    :param anion: element.
     :param a: cubic lattice constant in A; by default the measured one of the lithium halide.
-    :raises ValueError: for an anion without a known lattice constant when `a` is not given.
+    :param cation: element.
+    :param primitive: return the 2-atom primitive cell instead of the 8-atom cubic one.
+    :raises ValueError: for an anion or cation without a known lattice constant when `a` is not given, or a lattice
+        constant that is not positive.
     """
     if cation != 'Li' and a is None:
         raise ValueError(f'a: no lattice constant is known for {cation}{anion}; give one in A.')
@@ -75,7 +80,10 @@ def rock_salt(anion: str = 'Br', *, a: float | None = None, cation: str = 'Li', 
 
 
 def _lattice_constant(element: str, a: float | None, known: dict[str, float], name: str) -> float:
-    """The given lattice constant or the known one, both checked."""
+    """Return the given or the known lattice constant in A.
+
+    :raises ValueError: if it is unknown or not positive.
+    """
     if a is None:
         if element not in known:
             raise ValueError(
@@ -88,13 +96,13 @@ def _lattice_constant(element: str, a: float | None, known: dict[str, float], na
 
 
 def _lithium_sites(lithium: str) -> NDArray[np.float64]:
-    """Fractional (cubic) coordinates (6, 3) of the Li cage of the free S at (1/4, 1/4, 1/4)."""
+    """Return the fractional (cubic) coordinates (6, 3) of the Li cage around the free S at (1/4, 1/4, 1/4)."""
     centres, splits = [], []
     for axis, sign in product(range(3), (1, -1)):
         centre, split = np.zeros(3), np.zeros(3)
         centre[axis] = sign * LITHIUM_HEIGHT
-        # The -4 axis turns the pair by a right angle between the two ends of each cube axis; both ends point
-        # to halogens.
+        # The -4 axis rotates the pair by 90 degrees between the two ends of each cube axis; both ends point to
+        # halogens.
         split[(axis + 1) % 3] = LITHIUM_SPLIT
         split[(axis + 2) % 3] = -sign * LITHIUM_SPLIT
         centres.append(0.25 + centre)
@@ -102,12 +110,14 @@ def _lithium_sites(lithium: str) -> NDArray[np.float64]:
     if lithium == '24g':
         return np.array(centres)
     candidates = (np.array(centres) + np.array(choice)[:, None] * splits for choice in product((-1, 1), repeat=6))
-    return min(candidates, key=_crowding)  # min() keeps the first of equals, so the choice never varies
+    return min(candidates, key=_crowding)  # min() returns the first of equal minima, so the choice is deterministic
 
 
 def _crowding(fractional: NDArray[np.float64]) -> float:
-    """Repulsion of the Li of the primitive cell: sum of r^-12 over near pairs (cubic units), rounded so that
-    equals are equal."""
+    """Return the repulsion of the Li in the primitive cell: the sum of r^-12 over near pairs (cubic units).
+
+    It is rounded, so that equivalent arrangements compare equal.
+    """
     lattice = 0.5 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
     shifts = np.array(list(product(range(-2, 3), repeat=3))) @ lattice
     vectors = fractional[:, None, None, :] - fractional[None, :, None, :] + shifts
@@ -117,12 +127,11 @@ def _crowding(fractional: NDArray[np.float64]) -> float:
 
 
 def _face_centred(edge: float, sites: dict[str, NDArray[np.float64]], primitive: bool) -> Structure:
-    """Structure of a face-centred cubic crystal from the sites (fractional, cubic) of one lattice point,
-    grouped by element."""
+    """Return a face-centred cubic structure from the sites of one lattice point, fractional (cubic), by element."""
     centring = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     vectors, translations = (centring[1:], centring[:1]) if primitive else (np.eye(3), centring)
     species = [element for element, points in sites.items() for _ in range(len(points) * len(translations))]
     cubic = np.vstack([(points[:, None, :] + translations).reshape(-1, 3) for points in sites.values()])
-    # Rounded before they are wrapped, or a site at 0 would end at 1 - 1e-16.
+    # Rounded before wrapping, or a site at 0 could end up at 1 - 1e-16.
     fractional = np.round(cubic @ np.linalg.inv(vectors), 12) % 1.0
     return Structure(Lattice(edge * vectors), species, fractional)

@@ -1,4 +1,4 @@
-"""Radial distributions of all pairs of elements, in cells of any size and shape, and how much two of them differ."""
+"""Radial distributions of all pairs of elements in cells of any size and shape, and their mismatch between two runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ Array = NDArray[np.float64]
 def neighbour_numbers(
     symbols: Sequence[str], cells: ArrayLike, positions: ArrayLike, edges: ArrayLike
 ) -> dict[Pair, Array]:
-    """Return, for each pair of elements, the mean number of neighbours of the second around an atom of the first, by
-    distance (bins,).
+    """Return the mean number of neighbours per distance bin, (bins,), for each pair of elements.
 
-    All periodic images count, so that the edges may exceed half the cell. Divided by 4 pi r^2 dr and the density of
-    the second element it is g(r).
+    Neighbours of the second element around an atom of the first are counted. All periodic images count, so the edges
+    may exceed half the cell. Divided by 4 pi r^2 dr and the density of the second element, the result is g(r).
 
-    :param symbols: element of each atom.
-    :param cells: (frames, 3, 3) A, rows are lattice vectors.
+    :param symbols: (natoms,), element of each atom.
+    :param cells: lattice vectors as rows, (frames, 3, 3) A.
     :param positions: (frames, natoms, 3) A.
     :param edges: of the bins in A, (bins + 1,), from 0 or above.
     """
@@ -44,12 +43,14 @@ def neighbour_numbers(
 
 
 def mismatch(one: Mapping[Pair, Array], other: Mapping[Pair, Array]) -> float:
-    """Return the largest fraction, over the pairs, of the neighbours that stand at another distance: 0 for equal
-    distributions, 1 for such that share no distance.
+    """Return the largest fraction, over the pairs of elements, of neighbours at different distances.
 
-    Half the integral of the difference's absolute value over the mean number of neighbours, one at least: of a pair
-    that hardly meets within the edges a few encounters say nothing.
+    It is 0 for equal and 1 for disjoint distributions: half the integral of the absolute difference, divided by the
+    mean number of neighbours, but by at least one, since a few encounters of a pair that rarely meets are not
+    significant.
 
+    :param one: as :func:`neighbour_numbers` returns it.
+    :param other: likewise, with the same bins.
     :raises ValueError: if they are not of the same pairs of elements.
     """
     if set(one) != set(other):
@@ -62,14 +63,19 @@ def mismatch(one: Mapping[Pair, Array], other: Mapping[Pair, Array]) -> float:
 
 
 def halves(frames: int) -> tuple[slice, slice]:
-    """Return the first and the second half of so many frames: what they differ by is noise, or a run that drifts."""
+    """Return slices of the first and the second half of a run; their difference is due to noise or drift.
+
+    :param frames: number of frames.
+    """
     return slice(0, frames // 2), slice(frames // 2, frames)
 
 
 def compare_radial(student: Any, teacher: Any, edges: Iterable[float]) -> tuple[float, float]:
-    """Return the mismatch of two runs of one compound, and that of the halves of the second, its noise.
+    """Return the mismatch between two runs of one compound, and that between the halves of the second, its noise.
 
-    :param student: `FrameSet` of one run, ``teacher`` that of the other.
+    :param student: `FrameSet` of one run.
+    :param teacher: `FrameSet` of the reference run.
+    :param edges: of the bins in A.
     :raises ValueError: if they are not of the same elements.
     """
     bounds = np.asarray(list(edges), dtype=float)

@@ -1,4 +1,4 @@
-"""Lattices side by side, and whether a compound falls apart into the others."""
+"""Comparison of lattice parameters, and stability of a compound against decomposition into others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from scipy.optimize import linprog
 
 @dataclass(frozen=True)
 class Lattice:
-    """Lengths in A, angles in degrees, and the ``volume`` in A^3."""
+    """Lattice parameters.
+
+    :param lengths: a, b and c in A.
+    :param angles: alpha, beta and gamma in degrees.
+    :param volume: A^3.
+    """
 
     lengths: tuple[float, float, float]
     angles: tuple[float, float, float]
@@ -21,7 +26,10 @@ class Lattice:
 
 
 def lattice_of(cell: ArrayLike) -> Lattice:
-    """Return lengths, angles and volume of ``cell`` (3, 3) A, rows are lattice vectors."""
+    """Return the lattice parameters of a cell.
+
+    :param cell: lattice vectors as rows, (3, 3) A.
+    """
     vectors = np.asarray(cell, dtype=float)
     lengths = np.linalg.norm(vectors, axis=1)
     unit = vectors / lengths[:, None]
@@ -33,11 +41,12 @@ def lattice_of(cell: ArrayLike) -> Lattice:
 def decomposition_energies(
     compounds: Mapping[str, Sequence[str]], energies: Mapping[str, float]
 ) -> dict[str, tuple[float, dict[str, float]] | None]:
-    """Return, by compound, the energy in eV/atom that it lies above the best mixture of the others, below 0 if it is
-    stable, with the fraction of the atoms that each of them takes; None if they cannot make it up.
+    """Return the energy of each compound relative to the most stable mixture of the others, negative if stable.
 
     :param compounds: element of each atom, by compound.
-    :param energies: energy of the same atoms, eV.
+    :param energies: energy of the same atoms in eV, by compound.
+    :returns: by compound, the energy in eV/atom and the fraction of the atoms in each compound of the mixture; None if
+        the others cannot form its composition.
     """
     elements = sorted({symbol for symbols in compounds.values() for symbol in symbols})
     parts = {name: Counter(symbols) for name, symbols in compounds.items()}

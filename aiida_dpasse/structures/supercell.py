@@ -1,5 +1,4 @@
-"""Supercells by three integers, by a matrix, or by the distance that an atom must keep from its own
-images."""
+"""Supercells from three integers, a matrix, or the minimum distance between an atom and its own images."""
 
 from __future__ import annotations
 
@@ -17,16 +16,18 @@ Size = float | Sequence[int] | Sequence[Sequence[int]]
 vectors)."""
 
 MAXIMUM_ATOMS = 100_000
-#: How many times as long as its shortest side a compact cell may be.
+#: Largest ratio of the longest to the shortest side of a compact cell.
 COMPACT = 2.0
 
 
 def supercell_matrix(structure: Structure, size: Size) -> NDArray[np.int64]:
-    """Integer matrix (3, 3) of the supercell; the new lattice vectors are `matrix @ old`.
+    """Return the integer matrix (3, 3) of the supercell; the new lattice vectors are `matrix @ old`.
 
-    For a minimum image distance it is the diagonal matrix of the smallest volume whose shortest lattice
-    vector is long enough.
+    For a minimum image distance it is the diagonal matrix of smallest volume whose shortest lattice vector is long
+    enough.
 
+    :param structure: the unit cell.
+    :param size: minimum image distance in A, three repetitions, or an integer matrix.
     :raises ValueError: as :func:`check_size`, and if no supercell keeps the distance.
     """
     matrix = check_size(size)
@@ -34,10 +35,11 @@ def supercell_matrix(structure: Structure, size: Size) -> NDArray[np.int64]:
 
 
 def check_size(size: Size) -> NDArray[np.int64] | None:
-    """Return the integer matrix (3, 3) that a size stands for whatever the crystal is, None for a distance.
+    """Return the integer matrix (3, 3) of a size that does not depend on the crystal, None for a distance.
 
-    :raises ValueError: for anything but whole numbers, a determinant that is not positive, or a distance that
-        is not between 0 and 1000 A.
+    :param size: minimum image distance in A, three repetitions, or an integer matrix.
+    :raises ValueError: for anything but whole numbers, a determinant that is not positive, or a distance that is not
+        between 0 and 1000 A.
     """
     if isinstance(size, int | float) and not isinstance(size, bool):
         if not 0 < size < 1000:
@@ -62,10 +64,12 @@ def check_size(size: Size) -> NDArray[np.int64] | None:
 
 
 def make_supercell(structure: Structure, size: Size, *, maximum_atoms: int = MAXIMUM_ATOMS) -> Structure:
-    """The supercell of a structure, atoms grouped as pymatgen does (all copies of a site together).
+    """Return the supercell of a structure, with all copies of a site grouped together as in pymatgen.
 
-    :raises ValueError: as `supercell_matrix`, and if the supercell would have more than `maximum_atoms`
-        atoms.
+    :param structure: the unit cell.
+    :param size: minimum image distance in A, three repetitions, or an integer matrix.
+    :param maximum_atoms: largest number of atoms allowed.
+    :raises ValueError: as `supercell_matrix`, and if the supercell would have more than `maximum_atoms` atoms.
     """
     matrix = supercell_matrix(structure, size)
     atoms = len(structure) * round(float(np.linalg.det(matrix)))
@@ -77,12 +81,14 @@ def make_supercell(structure: Structure, size: Size, *, maximum_atoms: int = MAX
 
 
 def nearest_repetition(structure: Structure, atoms: int) -> list[int]:
-    """Three repetitions whose number of atoms is nearest to ``atoms``, among those that are compact.
+    """Return the three repetitions of a compact supercell whose number of atoms is closest to ``atoms``.
 
-    The largest distance between opposite faces is at most :data:`COMPACT` times the smallest, or what it is in the
-    structure itself; of equally near ones the most compact is taken: a needle has more images of itself within the
-    cutoff than a cube.
+    Compact means that the largest distance between opposite faces is at most :data:`COMPACT` times the smallest, or the
+    ratio in the structure itself. Of equally close ones the most compact is returned, since an elongated cell has more
+    of its own images within the cutoff than a cube.
 
+    :param structure: the unit cell.
+    :param atoms: number of atoms wanted.
     :raises ValueError: for a number of atoms that is not positive.
     """
     if atoms < 1:
@@ -90,7 +96,7 @@ def nearest_repetition(structure: Structure, atoms: int) -> list[int]:
     heights = cell_heights(structure.lattice.matrix)
     allowed = max(COMPACT, heights.max() / heights.min()) * (1 + 1e-9)
     copies = max(1.0, atoms / len(structure))
-    # No compact repetition of at most twice the volume has a longer side.
+    # Upper bound of the side of any compact repetition with at most twice the volume.
     longest = (2 * copies * heights.prod() * allowed**2) ** (1 / 3)
     grid = np.indices(np.maximum(1, np.ceil(longest / heights)).astype(int)).reshape(3, -1).T + 1
     sides = grid * heights
@@ -102,9 +108,12 @@ def nearest_repetition(structure: Structure, atoms: int) -> list[int]:
 
 
 def _matrix_for_distance(structure: Structure, distance: float) -> NDArray[np.int64]:
-    """Diagonal matrix of the smallest volume whose shortest lattice vector is at least `distance` A."""
+    """Return the diagonal matrix of smallest volume whose shortest lattice vector is at least `distance` A.
+
+    :raises ValueError: if no such matrix exists.
+    """
     cell = np.asarray(structure.lattice.matrix)
-    # Heights as long as the distance always suffice, so they bound the search from above.
+    # Heights equal to the distance always suffice, so they bound the search from above.
     bounds = np.ceil(distance / cell_heights(cell) - 1e-9).astype(int)
     lower = np.ceil(distance / np.linalg.norm(cell, axis=1) - 1e-9).astype(int)
     choices = product(*(range(max(1, low), max(1, high) + 1) for low, high in zip(lower, bounds, strict=True)))

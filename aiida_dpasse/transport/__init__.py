@@ -1,1 +1,1 @@
-"""Displacement statistics, diffusion, conductivity, Arrhenius, van Hove; knows nothing of AiiDA."""
+"""Displacement statistics, diffusion, conductivity, Arrhenius fits and van Hove functions; independent of AiiDA."""

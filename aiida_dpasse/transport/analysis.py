@@ -1,4 +1,4 @@
-"""From the ways of the ions of one run to the numbers that are published, with the verdict of their checks."""
+"""Transport coefficients of one run from the trajectories of its ions, with the verdict on the diffusive regime."""
 
 from __future__ import annotations
 
@@ -24,15 +24,20 @@ def analyse(
     hop_length: float,
     framework: float = 0.0,
 ) -> tuple[dict[str, Any], Diffusion]:
-    """Return the numbers of one run by their names with units, None where undetermined, and what they come from.
+    """Return the transport coefficients of one run and the `Diffusion` they derive from.
 
-    Where the motion is not diffusive no coefficient is told. Ions of several charges are taken together: the tracers
-    are weighted by z^2, as Nernst and Einstein do.
+    Coefficients are None where they are undetermined or where the motion is not diffusive. Ions of several charges are
+    pooled: each tracer is weighted by z^2, as in the Nernst-Einstein relation.
 
-    :param positions: of all carriers, unwrapped, relative to the framework's centre of mass, (frames, ions, 3) A.
+    :param positions: (frames, ions, 3) A, of all carriers, unwrapped, relative to the framework's centre of mass.
     :param charges: (ions,) in elementary charges.
-    :param interval: time between frames in ps; ``volume`` in A^3, ``temperature`` in K, ``hop_length`` in A.
+    :param interval: time between frames in ps.
+    :param volume: volume of the cell in A^3.
+    :param temperature: K.
+    :param hop_length: distance between neighbouring sites in A.
     :param framework: root mean square displacement of the other atoms from their sites in A.
+    :returns: the results keyed by name and unit (for example ``tracer_diffusivity_cm2_s``), each coefficient with its
+        standard deviation and 95 % interval; and the underlying `Diffusion`.
     :raises ValueError: if no ion carries a charge, or volume or temperature is not positive.
     """
     z = np.asarray(charges, dtype=float)
@@ -40,7 +45,7 @@ def analyse(
     found = pool([run], hop_length)
     diffusive = found.verdict.diffusive
     tracer, collective, haven = found.told.tracer, found.told.collective, found.told.haven
-    # One charge that all ions would have for the same sum of squares.
+    # The root mean square charge gives the same sum of z^2 as the individual charges.
     factor = conductivity(1.0, len(z), volume, temperature, float(np.sqrt(np.mean(z**2))))
     numbers: dict[str, Any] = {}
     for name, unit, estimate in (

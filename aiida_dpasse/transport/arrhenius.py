@@ -1,4 +1,4 @@
-"""Activation energy, and extrapolation with all of its uncertainty."""
+"""Arrhenius fits: activation energy, and extrapolation in temperature with its full uncertainty."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV
 
-#: Temperatures below which a line has no error worth the name.
+#: Fewest distinct temperatures for a fit: with two the error of the line is unknown.
 FEWEST_TEMPERATURES = 3
 
 
 @dataclass(frozen=True)
 class Arrhenius:
-    """ln (y / T^m) = ``intercept`` + ``slope`` / T, with the (2, 2) ``covariance`` of both.
+    """Weighted fit of ln (y / T^m) = ``intercept`` + ``slope`` / T.
 
-    ``misfit`` is chi^2 per degree of freedom, ``exponent`` is m.
+    :param intercept: ln of the prefactor A.
+    :param slope: -Ea / k_B in K.
+    :param covariance: (2, 2), of intercept and slope.
+    :param misfit: reduced chi squared.
+    :param exponent: m.
     """
 
     intercept: float
@@ -33,39 +37,50 @@ class Arrhenius:
         return -self.slope * BOLTZMANN_EV, float(np.sqrt(self.covariance[1, 1])) * BOLTZMANN_EV
 
     def at(self, temperature: float) -> tuple[float, float]:
-        """Return ln y at ``temperature`` K and its standard deviation."""
+        """Return ln y and its standard deviation.
+
+        :param temperature: K.
+        """
         basis = np.array([1.0, 1.0 / temperature])
         value = float(basis @ [self.intercept, self.slope]) + self.exponent * float(np.log(temperature))
         return value, float(np.sqrt(basis @ self.covariance @ basis))
 
     def interval(self, temperature: float) -> tuple[float, float, float]:
-        """Return y at ``temperature`` and its quantiles at 16 % and 84 %, all from ln y."""
+        """Return y and its 16 % and 84 % quantiles, assuming that ln y is normally distributed.
+
+        :param temperature: K.
+        """
         value, error = self.at(temperature)
         return float(np.exp(value)), float(np.exp(value - error)), float(np.exp(value + error))
 
 
 @dataclass(frozen=True)
 class Bend:
-    """Coefficient of a quadratic term in 1/T and its error, in K^2, and how many errors it is from none."""
+    """Curvature of an Arrhenius plot: the coefficient of the quadratic term in 1/T and its standard error, in K^2."""
 
     coefficient: float
     error: float
 
     @property
     def significance(self) -> float:
-        """Return the ratio of the coefficient's size to its error."""
+        """Absolute value of the coefficient in units of its standard error."""
         return abs(self.coefficient) / self.error
 
     @property
     def bent(self) -> bool:
-        """Whether one activation energy does not describe all temperatures, at two standard errors."""
+        """Whether the curvature exceeds two standard errors: no single activation energy fits all temperatures."""
         return self.significance > 2
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The fit without one temperature in K: activation energy and its standard deviation in eV, the value at the
-    temperature that is extrapolated to, and its quantiles at 16 % and 84 %."""
+    """Arrhenius fit without one temperature.
+
+    :param left_out: the omitted temperature in K.
+    :param activation_energy: value and standard deviation in eV.
+    :param value: y at the temperature extrapolated to.
+    :param interval: 16 % and 84 % quantiles of ``value``.
+    """
 
     left_out: float
     activation_energy: tuple[float, float]
@@ -75,23 +90,32 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class LineChecks:
-    """Whether a line hangs on one temperature, and whether it bends; the bend is None with too few temperatures."""
+    """Checks of an Arrhenius fit: its sensitivity to single temperatures, and its curvature.
+
+    :param leave_one_out: one fit per omitted temperature; empty if there are too few temperatures.
+    :param bend: curvature, None if there are too few temperatures.
+    """
 
     leave_one_out: list[LeftOut]
     bend: Bend | None
 
     @property
     def bend_numbers(self) -> dict[str, Any]:
-        """The bend under the names of results: ``bend_K2``, ``bend_error_K2`` and ``bent``."""
+        """The curvature as reported in results: ``bend_K2``, ``bend_error_K2`` and ``bent``, each None if unknown."""
         if self.bend is None:
             return {'bend_K2': None, 'bend_error_K2': None, 'bent': None}
         return {'bend_K2': self.bend.coefficient, 'bend_error_K2': self.bend.error, 'bent': self.bend.bent}
 
 
 def check_line(temperatures: Any, values: Any, errors: Any, extrapolate_to: float, exponent: float = 0.0) -> LineChecks:
-    """Return the checks of an Arrhenius fit; arguments and errors as in :func:`fit_arrhenius`.
+    """Return the leave-one-out fits and the curvature of an Arrhenius plot.
 
-    :param extrapolate_to: temperature in K of the values that the fits without one temperature give.
+    :param temperatures: (n,) K.
+    :param values: y (n,), positive.
+    :param errors: standard deviations of y (n,), positive.
+    :param extrapolate_to: temperature in K at which each leave-one-out fit is evaluated.
+    :param exponent: m, as in :func:`fit_arrhenius`.
+    :raises ValueError: if a number is not positive.
     """
     others = []
     for left, fit in leave_one_out(temperatures, values, errors, exponent).items():
@@ -104,11 +128,10 @@ def check_line(temperatures: Any, values: Any, errors: Any, extrapolate_to: floa
 def fit_arrhenius(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> Arrhenius:
     """Fit y = A T^m exp(-Ea / k_B T), linear in ln (y / T^m) against 1/T, by weighted least squares.
 
-    Fit D, or sigma T; for sigma itself m is -1 (DPA-SSE, section 2.5). Where the points scatter more than their errors
-    allow, the covariance is scaled by chi^2 per degree of freedom; it is never scaled down, since few points may agree
-    by chance.
+    Fit D, or sigma T; for sigma itself m is -1 (DPA-SSE, section 2.5). If the reduced chi squared exceeds 1, the
+    covariance is multiplied by it; it is never scaled down, since a few points can agree by chance.
 
-    :param temperatures: (n,) K, n of at least `FEWEST_TEMPERATURES` distinct values.
+    :param temperatures: (n,) K, at least `FEWEST_TEMPERATURES` of them distinct.
     :param values: y (n,), positive.
     :param errors: standard deviations of y (n,), positive.
     :param exponent: m.
@@ -120,9 +143,11 @@ def fit_arrhenius(temperatures: Any, values: Any, errors: Any, exponent: float =
 
 
 def leave_one_out(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> dict[float, Arrhenius]:
-    """Return, by the temperature that was left out, the fit of all others; empty if they would be too few.
+    """Return the fits that each omit one temperature, keyed by that temperature; empty if too few would remain.
 
-    An extrapolation that hangs on one temperature is seen by it. Arguments and errors as in :func:`fit_arrhenius`.
+    They reveal whether an extrapolation depends on a single temperature. Parameters as in :func:`fit_arrhenius`.
+
+    :raises ValueError: if a number is not positive.
     """
     t, y, e = (np.asarray(array, dtype=float) for array in (temperatures, values, errors))
     fits = {}
@@ -134,13 +159,15 @@ def leave_one_out(temperatures: Any, values: Any, errors: Any, exponent: float =
 
 
 def bend(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> Bend:
-    """Return the quadratic term of ln (y / T^m) in 1/T about its mean; arguments as in :func:`fit_arrhenius`.
+    """Return the curvature of an Arrhenius plot: the quadratic term of ln (y / T^m) in 1/T about its mean.
 
-    :raises ValueError: if there are fewer than four temperatures, or a number is not positive.
+    Parameters as in :func:`fit_arrhenius`.
+
+    :raises ValueError: if there are fewer than four distinct temperatures, or a number is not positive.
     """
     t, logarithms, weights = _check(temperatures, values, errors, exponent, FEWEST_TEMPERATURES + 1)
     x = 1 / t - np.mean(1 / t)
-    # Scaled, so that the normal equations can be solved.
+    # Scaled to order one, or the normal equations would be ill-conditioned.
     scale = float(np.abs(x).max())
     parameters, covariance, _ = _solve(
         np.stack([np.ones_like(x), x / scale, (x / scale) ** 2], axis=1), logarithms, weights
@@ -149,18 +176,21 @@ def bend(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> 
 
 
 def _check(temperatures: Any, values: Any, errors: Any, exponent: float, fewest: int) -> tuple[Any, Any, Any]:
-    """Return temperatures, logarithms of y / T^m and their weights."""
+    """Return temperatures, logarithms of y / T^m and their weights.
+
+    :raises ValueError: if there are fewer than ``fewest`` distinct temperatures, or a number is not positive.
+    """
     t, y, e = (np.asarray(array, dtype=float) for array in (temperatures, values, errors))
     if (count := len(np.unique(t))) < fewest:
         raise ValueError(f'{count} temperatures are too few for an Arrhenius fit: give {fewest}.')
-    # Not a number is not positive either.
+    # Written so that NaN fails as well.
     if not all(np.all(array > 0) and np.all(np.isfinite(array)) for array in (t, y, e)):
         raise ValueError('Temperatures, values and errors should be positive: leave the others out.')
     return t, np.log(y) - exponent * np.log(t), (y / e) ** 2
 
 
 def _solve(design: Any, observed: Any, weights: Any) -> tuple[Any, Any, float]:
-    """Return parameters, covariance and chi^2 per degree of freedom of weighted least squares."""
+    """Return parameters, covariance and reduced chi squared of a weighted least-squares fit."""
     covariance = np.linalg.inv(design.T @ (weights[:, None] * design))
     parameters = covariance @ design.T @ (weights * observed)
     residual = observed - design @ parameters

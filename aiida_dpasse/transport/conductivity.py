@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Exact by the SI: elementary charge in C and Boltzmann constant in J/K.
+#: Elementary charge in C and Boltzmann constant in J/K, exact in the SI.
 ELEMENTARY_CHARGE = 1.602176634e-19
 BOLTZMANN = 1.380649e-23
 #: Boltzmann constant in eV/K.
@@ -12,11 +12,12 @@ BOLTZMANN_EV = BOLTZMANN / ELEMENTARY_CHARGE
 def conductivity(diffusivity: float, ions: int, volume: float, temperature: float, charge: float = 1.0) -> float:
     """Return sigma = N z^2 e^2 D / (V k_B T) in mS/cm.
 
-    With the tracer coefficient this is the Nernst-Einstein conductivity, with the collective one the true one (the
-    formula that DPA-SSE's section 2.5 prints omits N).
+    The tracer coefficient gives the Nernst-Einstein conductivity, the collective one the ionic conductivity including
+    correlations. The formula printed in section 2.5 of DPA-SSE omits N.
 
     :param diffusivity: D in cm^2/s.
-    :param ions: number N of mobile ions in ``volume`` A^3.
+    :param ions: number N of mobile ions in ``volume``.
+    :param volume: V in A^3.
     :param temperature: T in K.
     :param charge: z in elementary charges.
     :raises ValueError: if volume or temperature is not positive.

@@ -1,4 +1,4 @@
-"""Where ions have been: their density on a grid, and files of it that structure viewers draw."""
+"""Ion density on a grid, and volumetric files for structure viewers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ BOHR = 0.529177210903
 
 
 def ion_density(positions: Any, cell: Any, spacing: float = 0.2) -> Array:
-    """Return the number of ions per A^3, (nx, ny, nz); its sum times the volume of a voxel is the number of ions.
+    """Return the number density of ions in A^-3 on a grid (nx, ny, nz).
+
+    The sum over the grid times the volume of a voxel equals the number of ions.
 
     :param positions: (frames, ions, 3) A, wrapped or not.
-    :param cell: lattice vectors as rows, (3, 3) or (frames, 3, 3) A; a cell that changes gives the density in its mean.
-    :param spacing: largest distance between grid points along each lattice vector, A. Point (i, j, k) stands for what
-        is nearest to it, as in the files that the writers make.
+    :param cell: lattice vectors as rows, (3, 3) or (frames, 3, 3) A; for a varying cell (NPT) the density is mapped
+        onto the mean cell.
+    :param spacing: largest distance between grid points along each lattice vector, A. Voxels are centred on the grid
+        points, as in the file formats written here.
     :raises ValueError: if the spacing is not positive.
     """
     if spacing <= 0:
@@ -40,21 +43,23 @@ def ion_density(positions: Any, cell: Any, spacing: float = 0.2) -> Array:
 
 
 def write_chgcar(path: Path, density: Any, cell: Any, symbols: Sequence[str], sites: Any) -> None:
-    """Write a density as VASP's CHGCAR, which holds it times the volume of the cell.
+    """Write a density in VASP's CHGCAR format, which stores the density times the volume of the cell.
 
-    :param density: per A^3, (nx, ny, nz).
+    :param path: the file to write.
+    :param density: A^-3, (nx, ny, nz).
     :param cell: lattice vectors as rows, (3, 3) A.
-    :param symbols: of the atoms that are drawn with it, (n,); ``sites`` are their fractional coordinates (n, 3).
+    :param symbols: (n,), elements of the atoms drawn with it.
+    :param sites: fractional coordinates of these atoms, (n, 3).
     """
     grid, lattice = np.asarray(density, dtype=float), np.asarray(cell, dtype=float)
-    # Atoms of one element have to follow each other.
+    # CHGCAR lists the atoms grouped by element.
     order = np.argsort(np.array(symbols), kind='stable')
     kinds, counts = np.unique(np.array(symbols), return_counts=True)
     lines = ['density of mobile ions', '1.0', *(' '.join(f'{value:.10f}' for value in row) for row in lattice)]
     lines += [' '.join(kinds), ' '.join(str(count) for count in counts), 'Direct']
     lines += [' '.join(f'{value:.10f}' for value in site) for site in np.asarray(sites, dtype=float)[order]]
     lines += ['', ' '.join(str(number) for number in grid.shape)]
-    # The first axis runs fastest.
+    # In CHGCAR the first axis runs fastest.
     lines += _rows(grid.ravel(order='F') * abs(np.linalg.det(lattice)), 5, '18.11E')
     path.write_text('\n'.join(lines) + '\n')
 
@@ -62,9 +67,11 @@ def write_chgcar(path: Path, density: Any, cell: Any, symbols: Sequence[str], si
 def write_cube(path: Path, density: Any, cell: Any, numbers: Sequence[int], sites: Any) -> None:
     """Write a density as a Gaussian cube file, in atomic units.
 
-    :param density: per A^3, (nx, ny, nz).
+    :param path: the file to write.
+    :param density: A^-3, (nx, ny, nz).
     :param cell: lattice vectors as rows, (3, 3) A.
-    :param numbers: atomic numbers of the atoms that are drawn with it, (n,); ``sites`` as in :func:`write_chgcar`.
+    :param numbers: (n,), atomic numbers of the atoms drawn with it.
+    :param sites: fractional coordinates of these atoms, (n, 3).
     """
     grid, lattice = np.asarray(density, dtype=float), np.asarray(cell, dtype=float) / BOHR
     lines = ['density of mobile ions', 'ions per cubic bohr', f'{len(numbers):5d} 0.0 0.0 0.0']
@@ -72,7 +79,7 @@ def write_cube(path: Path, density: Any, cell: Any, numbers: Sequence[int], site
         lines.append(f'{count:5d} ' + ' '.join(f'{value / count:.10f}' for value in vector))
     for number, site in zip(numbers, np.asarray(sites, dtype=float) @ lattice, strict=True):
         lines.append(f'{number:5d} {float(number):.6f} ' + ' '.join(f'{value:.10f}' for value in site))
-    # Each line of the third axis, which runs fastest, begins a new row.
+    # The cube format starts a new row for each (x, y); the third axis runs fastest.
     for line in (grid * BOHR**3).reshape(-1, grid.shape[2]):
         lines += _rows(line, 6, '13.5E')
     path.write_text('\n'.join(lines) + '\n')

@@ -1,7 +1,8 @@
-"""Tracer and collective diffusion of one system at one temperature, and how well each is known.
+"""Tracer and collective diffusion of one system at one temperature, with uncertainties.
 
-Both are slopes of the same linear estimator, whose weights come from the tracers alone: the collective estimate is
-linear in what was seen, so it has no bias, and its freedom does not depend on its own value.
+Both coefficients come from the same linear estimator of the slope, whose weights are derived from the tracer MSD
+alone. The collective estimate is therefore linear in the data and unbiased, and its effective number of degrees of
+freedom does not depend on its value.
 """
 
 from __future__ import annotations
@@ -20,21 +21,33 @@ from aiida_dpasse.transport.regime import Verdict, judge
 
 Array = NDArray[np.float64]
 
-#: Replicas scatter more than their errors allow if chance would do so in fewer cases than this.
+#: Errors are enlarged if the chi-squared test gives the scatter of the replicas a smaller probability than this.
 LEAST_CHANCE = 0.01
-#: Once the MSD was seen to bend, so many windows are passed over after those in which it does: a bend that is no longer
-#: seen is not gone.
+#: Once the MSD was sub-linear in one window, this many linear windows are skipped: a curvature below its error need not
+#: have vanished.
 MARGIN = 2
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What one run gives: ``lags`` (m,) ps, ``msd`` and ``collective`` (m, 3) A^2 per axis, and what is behind them.
+    """Displacement statistics of one run.
 
-    ``frames`` positions, ``interval`` ps apart, of ``ions`` ions in ``volume`` A^3; ``framework`` is the root mean
-    square displacement of the other atoms from the crystal's sites, in A. The errors rest on the fourth moment
-    ``quartic`` (k,) A^4 and on ``shared`` (k,), see `shared_motion`, at the lags ``probes`` (k,) ps; without them ions
-    are taken for independent. ``cross`` and ``collective_cross`` (m, 3) A^2 are yz, xz and xy of the tensors.
+    The error estimates need the moments ``probes``, ``quartic`` and ``shared``; without them the ions are treated as
+    independent.
+
+    :param lags: (m,) ps.
+    :param msd: tracer MSD per axis, (m, 3) A^2.
+    :param collective: collective MSD per axis, (m, 3) A^2.
+    :param frames: number of frames.
+    :param interval: time between frames in ps.
+    :param ions: number of mobile ions.
+    :param volume: volume of the cell in A^3.
+    :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+    :param probes: lags of the fourth moments, (k,) ps.
+    :param quartic: fourth moment of the displacements, (k,) A^4.
+    :param shared: correlation between ions (k,), see `shared_motion`.
+    :param cross: yz, xz and xy elements of the tracer tensor, (m, 3) A^2.
+    :param collective_cross: yz, xz and xy elements of the collective tensor, (m, 3) A^2.
     """
 
     lags: Array
@@ -66,7 +79,15 @@ class Statistics:
         volume: float,
         framework: float = 0.0,
     ) -> Statistics:
-        """Return the statistics whose ``arrays`` are those of `moments`, or their first three."""
+        """Build from the arrays that `moments` returns.
+
+        :param arrays: by name; ``lag_ps``, ``msd_A2`` and ``collective_A2`` are required.
+        :param frames: number of frames.
+        :param interval: time between frames in ps.
+        :param ions: number of mobile ions.
+        :param volume: volume of the cell in A^3.
+        :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+        """
         names = ('probe_ps', 'quartic_A4', 'shared', 'cross_A2', 'collective_cross_A2')
         probes, quartic, shared, *crosses = (arrays.get(name) for name in names)
         lags, msd, collective = arrays['lag_ps'], arrays['msd_A2'], arrays['collective_A2']
@@ -75,10 +96,17 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Result for one temperature; None stands for undetermined.
+    """Diffusion coefficients at one temperature; None means undetermined.
 
-    ``tracer`` and ``collective`` are estimates in cm^2/s, ``haven`` of their ratio; ``msd`` and its error ``msd_error``
-    (m,) A^2 stand at ``lags`` (m,) ps. ``walkers`` is the number of independent ones that would know D as well.
+    :param tracer: D* in cm^2/s.
+    :param collective: D_sigma in cm^2/s.
+    :param haven: Haven ratio D* / D_sigma.
+    :param verdict: whether the motion is diffusive.
+    :param fit: generalised least-squares fit of the tracer MSD.
+    :param walkers: number of independent walkers per run that would determine D equally well.
+    :param lags: (m,) ps.
+    :param msd: tracer MSD summed over the axes, mean over the runs, (m,) A^2.
+    :param msd_error: standard deviation of ``msd``, (m,) A^2.
     """
 
     tracer: Estimate | None
@@ -93,14 +121,22 @@ class Diffusion:
 
     @property
     def told(self) -> Diffusion:
-        """This, without the coefficients that slopes of ions that do not diffuse would be taken for."""
+        """The result to report: without coefficients if the motion is not diffusive, where the slope is not 2 d D."""
         return self if self.verdict.diffusive else replace(self, tracer=None, collective=None, haven=None)
 
 
 def take_statistics(
     positions: Array, interval: float, volume: float, charges: Array | None = None, framework: float = 0.0
 ) -> Statistics:
-    """Return the statistics of one run up to half its length; the arguments are those of `moments`, volume in A^3."""
+    """Return the statistics of one run, for lags up to half its length.
+
+    :param positions: (frames, ions, 3) A, of the carriers, unwrapped, relative to the framework's centre of mass.
+    :param interval: time between frames in ps.
+    :param volume: volume of the cell in A^3.
+    :param charges: (ions,) in elementary charges; equal by default.
+    :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+    :raises ValueError: if no ion carries a charge.
+    """
     frames, ions, _ = np.shape(positions)
     return Statistics.from_arrays(moments(positions, interval, charges), frames, interval, ions, volume, framework)
 
@@ -108,11 +144,13 @@ def take_statistics(
 def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> Diffusion:
     """Return the diffusion of one system at one temperature from the statistics of its independent runs.
 
-    Runs are cut to the lags that all have and averaged. Where three or more runs scatter more than their errors allow,
-    the errors are widened to the scatter.
+    Runs are truncated to their common lags and averaged. If three or more runs scatter more than their errors allow,
+    the errors are enlarged to match the scatter.
 
+    :param runs: statistics of the runs, with the same ions and sampling interval.
     :param hop_length: distance between neighbouring sites in A.
-    :raises ValueError: if there is no run, or the runs were not sampled alike.
+    :param dimensions: number of dimensions d in MSD = 2 d D tau.
+    :raises ValueError: if ``runs`` is empty, or the runs differ in their ions or sampling interval.
     """
     if not runs:
         raise ValueError('There is no run to pool: give at least one.')
@@ -153,11 +191,18 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
 def fit_settled(
     runs: Sequence[Statistics], lags: Array, msd: Array, hop_length: float, dimensions: int
 ) -> tuple[Fit | None, bool, float, float, float]:
-    """Return the fit of the first window from which on the MSD does not bend down, whether there is one, and what
-    `independence` tells there.
+    """Fit the MSD in the first window from which on it is no longer sub-linear.
 
-    An ion that fills its cage makes the MSD grow long before any ion leaves its cage, but not by a line. If it bends in
-    too many of the windows the last is returned; None if no window can be fitted.
+    While ions explore their cages, the MSD grows sub-linearly long before any of them leaves its cage. If no window
+    qualifies, the fit of the last one is returned.
+
+    :param runs: statistics of the runs.
+    :param lags: (m,) ps.
+    :param msd: mean over the runs, (m,) A^2.
+    :param hop_length: distance between neighbouring sites in A.
+    :param dimensions: number of dimensions.
+    :returns: the fit (None if no window can be fitted), whether the MSD is linear there, and the three numbers of
+        `independence`: walkers, hop length in A, and axes.
     """
     frames, interval, ions = min(run.frames for run in runs), runs[0].interval, float(runs[0].ions)
     found: tuple[Fit | None, float, float, float] = None, ions, hop_length, dimensions
@@ -182,15 +227,20 @@ def fit_settled(
 def independence(
     runs: Sequence[Statistics], fit: Fit, hop_length: float, dimensions: int
 ) -> tuple[float, float, float]:
-    """Return how many independent walkers know D as well as all ions of a run, the length of their hops in A, and the
-    number of their axes.
+    """Return the walkers, hop length and axes of an equivalent ensemble of independent walkers.
 
-    All are taken where the window of the fit begins. Ions that only rattle there share nothing, so the share is that
-    of the way that the ions make. The hop length is what explains the fourth moment: rate times a^4 is what it exceeds
-    that of Gaussian displacements, rate times a^2 the growth of the second. The axes are those, equal among
-    themselves, whose displacements scatter as much, (Tr M)^2 / Tr M^2 of the second moments M: ions that move along
-    one direction know less than those that move along three. Falls back to independent ions, ``hop_length`` and
-    ``dimensions`` if a run lacks the moments.
+    It determines D as well as all ions of a run do. All three numbers are evaluated at the lag where the fit window
+    begins. Rattling is uncorrelated between ions, so the shared motion is normalised by the diffusive part of the MSD,
+    slope times lag. The hop length explains the fourth moment: its excess over that of Gaussian displacements is rate
+    times a^4, the growth of the second moment is rate times a^2. The number of axes is that of an isotropic walker with
+    the same scatter, (Tr M)^2 / Tr M^2 of the second moments M: ions that move along one direction determine D less
+    well than those that move along three.
+
+    :param runs: statistics of the runs.
+    :param fit: first fit of the MSD; its slope and window are used.
+    :param hop_length: A; returned, with independent ions and ``dimensions``, if a run lacks the fourth moments.
+    :param dimensions: largest number of axes.
+    :returns: number of walkers, hop length in A, and effective number of axes.
     """
     ions = float(runs[0].ions)
     pooled: list[tuple[float, float]] = []
@@ -219,7 +269,7 @@ def independence(
 
 
 def _estimate(slopes: Array, variance: float) -> Estimate:
-    """Return the mean of the runs' slopes, each of relative ``variance``, widened where they scatter too much."""
+    """Return the mean slope of the runs, each of relative ``variance``; excess scatter enlarges its error."""
     mean, others = float(np.mean(slopes)), len(slopes) - 1
     estimate = Estimate(mean, 2 * len(slopes) / variance)
     if others > 1:
@@ -230,12 +280,18 @@ def _estimate(slopes: Array, variance: float) -> Estimate:
 
 
 def haven_ratio(tracer: Estimate, collective: Estimate, ions: float, gaussian: float, hops: float) -> Estimate:
-    """Return H = D* / D_sigma without bias, from one set of trajectories.
+    """Return H = D* / D_sigma from one set of trajectories, corrected for bias.
 
-    D* and D_sigma are seen on the same ions: the motion of the whole is part of both. Their relative covariance is that
-    of a Gaussian walker, ``gaussian``, times the part 1 / (N H) of D* that is the motion of the whole, and all of the
-    noise of the number of ``hops``. The mean of 1 / chi^2 exceeds one over its mean by the relative variance, which is
-    taken off.
+    D* and D_sigma are correlated, since the centre-of-mass motion of the ions enters both. Their relative covariance is
+    that of a Gaussian walker, ``gaussian``, times the fraction 1 / (N H) of D* due to that motion, plus the entire
+    noise ``hops`` of the number of hops. The mean of 1 / chi^2 exceeds the inverse of the mean of chi^2 by the relative
+    variance, which is subtracted.
+
+    :param tracer: D*.
+    :param collective: D_sigma, in the same unit.
+    :param ions: number N of ions.
+    :param gaussian: relative variance of D from the Gaussian motion of one walker in all runs.
+    :param hops: relative variance of D due to the finite number of hops.
     """
     ratio = tracer.value / collective.value
     covariance = gaussian * min(1.0, 1 / (ions * ratio)) + hops
@@ -254,12 +310,22 @@ def msd_error(
     dimensions: float = 3,
     hop_length: float = 0.0,
 ) -> Array:
-    """Return the standard deviation (m,) A^2 of the MSD if the walkers hop and rattle with the MSD seen."""
+    """Return the standard deviation (m,) A^2 of the MSD under the fitted model of hopping and rattling walkers.
+
+    :param lags: (m,) ps.
+    :param fit: fit of the MSD; None to use a straight line and the last value instead.
+    :param msd: (m,) A^2.
+    :param frames: number of frames.
+    :param interval: time between frames in ps.
+    :param walkers: number of independent walkers.
+    :param dimensions: effective number of axes.
+    :param hop_length: A.
+    """
     steps = np.round(lags / interval).astype(np.int64)
     slope = fit.slope if fit is not None else float(np.polyfit(lags, msd, 1)[0])
     offset = fit.offset if fit is not None else float(msd[-1])
     variances = max(slope, 0.0) * interval / dimensions, max(offset, 0.0) / dimensions
-    # The error is a smooth function of the lag: some forty of them tell it.
+    # The covariance is costly and the error a smooth function of the lag: about 40 lags suffice for interpolation.
     known = np.unique(np.geomspace(1, max(int(steps.max()), 1), 40).round().astype(np.int64))
     one = [brownian_covariance(np.array([step]), frames, *variances, hop_length**2)[0, 0] for step in known]
     error = np.interp(steps, np.append(0, known), np.append(0.0, np.sqrt(np.array(one) * dimensions / walkers)))

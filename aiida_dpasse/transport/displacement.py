@@ -1,7 +1,7 @@
 """Displacements of ions and their moments over all time origins.
 
-Positions are (frames, ions, 3) in A, unwrapped, relative to the framework's centre of mass. Needs numpy only, since it
-travels with a driver to the machine where the trajectory lies.
+Positions are (frames, ions, 3) in A, unwrapped, relative to the framework's centre of mass. Depends on numpy only,
+since it is shipped with a driver to the machine that holds the trajectory.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: The products of axes that make a symmetric tensor, in Voigt's order.
+#: Elements of a symmetric tensor, in Voigt order.
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-#: Numbers that are transformed at a time: many ions over many frames stay within bounded memory.
+#: Numbers transformed at a time, to bound the memory for many ions and frames.
 PORTION = 2**18
 
 
 def unwrap(scaled: Any, cells: Any) -> Array:
     """Return Cartesian, unwrapped positions (frames, atoms, 3) in A.
 
+    Jumps are counted in fractional coordinates, so that a varying cell (NPT) does not contribute to them. No atom may
+    move by half a cell or more between two frames.
+
     :param scaled: wrapped fractional coordinates (frames, atoms, 3).
-    :param cells: lattice vectors as rows, (3, 3) or (frames, 3, 3) in A. The jumps are counted in fractional
-        coordinates, so that a cell that changes (NPT) does not add to them; no atom may move half a cell in one frame.
+    :param cells: lattice vectors as rows, (3, 3) or (frames, 3, 3) A.
     """
     fractional = np.asarray(scaled, dtype=float)
     jumps = np.zeros_like(fractional)
@@ -35,10 +37,10 @@ def unwrap(scaled: Any, cells: Any) -> Array:
 
 
 def framework_weights(masses: Any, framework: Any) -> Array:
-    """Return the weights (atoms,), of sum 1, that give the centre of mass of the framework.
+    """Return the weights (atoms,), normalised to 1, that give the centre of mass of the framework.
 
     :param masses: (atoms,) in any unit.
-    :param framework: mask (atoms,) of the atoms that do not conduct; with none of them, all atoms are taken.
+    :param framework: mask (atoms,) of the atoms that do not conduct; if it selects none, all atoms are used.
     """
     mask = np.asarray(framework, dtype=bool)
     weights = np.where(mask if mask.any() else True, np.asarray(masses, dtype=float), 0.0)
@@ -46,10 +48,11 @@ def framework_weights(masses: Any, framework: Any) -> Array:
 
 
 def remove_drift(positions: Any, masses: Any, framework: Any) -> tuple[Array, Array]:
-    """Return positions relative to the framework's centre of mass, and that centre's way (frames, 3) in A.
+    """Return positions relative to the framework's centre of mass, and the drift of that centre (frames, 3) in A.
 
-    :param positions: unwrapped positions of all atoms (frames, atoms, 3); masses and framework as in
-        :func:`framework_weights`.
+    :param positions: unwrapped positions of all atoms (frames, atoms, 3) A.
+    :param masses: (atoms,) in any unit.
+    :param framework: mask (atoms,) of the atoms that do not conduct; if it selects none, all atoms are used.
     """
     points = np.asarray(positions, dtype=float)
     centre = np.einsum('fai,a->fi', points, framework_weights(masses, framework))
@@ -58,13 +61,14 @@ def remove_drift(positions: Any, masses: Any, framework: Any) -> tuple[Array, Ar
 
 
 def _products(points: Any, pairs: tuple[tuple[int, int], ...], count: int | None) -> Array:
-    """Return the mean over tracks and origins of the products of displacements at ``count`` lags, (count, pairs).
+    """Return the mean products of displacements over ions and origins at ``count`` lags, (count, pairs).
 
-    By fast Fourier transform (Calandrini et al., Collection SFN 12, 201, 2011). The spectra are summed over the tracks
-    before they are turned back, which saves half of the transforms; what is padded is only what the lags asked for
-    would otherwise wrap around.
+    Uses the fast Fourier transform (Calandrini et al., Collection SFN 12, 201, 2011). The spectra are summed over the
+    ions before the inverse transform, which halves the number of transforms; the padding covers only the lags
+    requested.
 
-    :param points: (frames, ions, 3), any kind of number.
+    :param points: (frames, ions, 3), any numeric type.
+    :param pairs: pairs of axes.
     :param count: number of lags from 0 on; all by default.
     """
     frames, ions, _ = points.shape
@@ -73,9 +77,9 @@ def _products(points: Any, pairs: tuple[tuple[int, int], ...], count: int | None
     spectra = np.zeros((len(pairs), length // 2 + 1))
     squares = np.zeros((len(pairs), frames))
     for part in _tracks(points, max(1, PORTION // length)):
-        # Near zero less is lost in the difference of large squares.
+        # Centring reduces the cancellation error in the difference of large squares.
         part -= part.mean(axis=2, keepdims=True)
-        # Real and imaginary parts follow each other.
+        # Viewed as floats, real and imaginary parts alternate: the power is the sum of neighbouring squares.
         transformed = np.fft.rfft(part, n=length, axis=2).view(float)
         for row, (i, j) in enumerate(pairs):
             power = np.einsum('af,af->f', transformed[:, i], transformed[:, j])
@@ -84,18 +88,18 @@ def _products(points: Any, pairs: tuple[tuple[int, int], ...], count: int | None
     correlation = np.fft.irfft(spectra, n=length, axis=1)[:, :count]
     sums = np.concatenate([np.zeros((len(pairs), 1)), np.cumsum(squares, axis=1)], axis=1)
     origins = frames - np.arange(count)
-    # Sum over origins of x(t) y(t) and of x(t+lag) y(t+lag), for each lag.
+    # Sums over origins of x(t) y(t) and of x(t+lag) y(t+lag), for each lag.
     early, late = sums[:, origins], sums[:, -1:] - sums[:, :count]
     return np.asarray(((early + late - 2 * correlation) / (origins * ions)).T)
 
 
 def _tracks(points: Any, batch: int) -> Iterator[Array]:
-    """Yield the tracks of ``batch`` ions at a time, (batch, 3, frames), contiguous in time."""
+    """Yield the trajectories of ``batch`` ions at a time, (batch, 3, frames), contiguous in time."""
     frames, ions, _ = points.shape
     for start in range(0, ions, batch):
         part = points[:, start : start + batch]
         tracks = np.empty((part.shape[1], 3, frames))
-        # Some frames at a time: what is read and what is written then both stay in the processor's cache.
+        # Transposed in blocks of frames, so that source and target both stay in the processor's cache.
         for first in range(0, frames, 512):
             tracks[:, :, first : first + 512] = np.moveaxis(part[first : first + 512], 0, 2)
         yield tracks
@@ -112,24 +116,30 @@ def _fast_length(least: int) -> int:
 
 
 def mean_square_displacement(positions: Any, count: int | None = None) -> Array:
-    """Return <|r_i(t+tau) - r_i(t)|^2> per axis, (frames, 3) in A^2, over all ions and all time origins.
+    """Return the MSD <|r_i(t+tau) - r_i(t)|^2> per axis, (lags, 3) in A^2, over all ions and all time origins.
 
+    :param positions: (frames, ions, 3) A, unwrapped.
     :param count: number of lags from 0 on; all by default.
     """
     return _products(np.asarray(positions), VOIGT[:3], count)
 
 
 def displacement_tensor(positions: Any, count: int | None = None) -> Array:
-    """Return the mean products of displacements, (frames, 6) in A^2: xx, yy, zz, yz, xz, xy."""
+    """Return the mean products of displacements over all ions and origins, (lags, 6) in A^2: xx, yy, zz, yz, xz, xy.
+
+    :param positions: (frames, ions, 3) A, unwrapped.
+    :param count: number of lags from 0 on; all by default.
+    """
     return _products(np.asarray(positions), VOIGT, count)
 
 
 def charge_scaled(positions: Any, charges: Any) -> Array:
-    """Return z_i r_i / <z^2>^(1/2), (frames, ions, 3) in A, whose moments are those of the charge that moves.
+    """Return z_i r_i / <z^2>^(1/2), (frames, ions, 3) in A.
 
-    Its mean square displacement is that of the tracers, weighted by z^2; that of its sum over N^(1/2) is the collective
-    one. So any number of species of carriers are treated as one.
+    The MSD of these positions is the z^2-weighted tracer MSD; that of their sum over N^(1/2) is the collective MSD. Any
+    number of carrier species is thus treated as one.
 
+    :param positions: (frames, ions, 3) A, unwrapped.
     :param charges: (ions,) in units of the elementary charge.
     :raises ValueError: if no ion is charged.
     """
@@ -140,9 +150,11 @@ def charge_scaled(positions: Any, charges: Any) -> Array:
 
 
 def collective_tensor(positions: Any, charges: Any, count: int | None = None) -> Array:
-    """Return sum_ij z_i z_j <dr_i dr_j> / (N <z^2>), (frames, 6) in A^2: xx, yy, zz, yz, xz, xy.
+    """Return sum_ij z_i z_j <dr_i dr_j> / (N <z^2>), (lags, 6) in A^2: xx, yy, zz, yz, xz, xy.
 
+    :param positions: (frames, ions, 3) A, unwrapped.
     :param charges: (ions,) in units of the elementary charge; any number of species.
+    :param count: number of lags from 0 on; all by default.
     """
     points, z = np.asarray(positions, dtype=float), np.asarray(charges, dtype=float)
     dipole = np.einsum('fai,a->fi', points, z)
@@ -150,5 +162,9 @@ def collective_tensor(positions: Any, charges: Any, count: int | None = None) ->
 
 
 def collective_square_displacement(positions: Any, charges: Any) -> Array:
-    """Return |sum_i z_i dr_i|^2 / (N <z^2>) per axis, (frames, 3) in A^2, over all time origins."""
+    """Return |sum_i z_i dr_i|^2 / (N <z^2>) per axis, (lags, 3) in A^2, over all time origins.
+
+    :param positions: (frames, ions, 3) A, unwrapped.
+    :param charges: (ions,) in units of the elementary charge.
+    """
     return collective_tensor(positions, charges)[:, :3]

@@ -1,4 +1,4 @@
-"""Pooling over replicas and over configurations of disorder, with the variance split between the two."""
+"""Pooling over replicas and over configurations of site disorder, with the variance split between the two."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from scipy.stats import t as student
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Mean of configurations and its standard deviation; ``thermal`` and ``configurational`` are standard deviations.
+    """Mean over configurations and its uncertainty.
 
-    ``thermal`` is that of one replica about its configuration's mean, ``configurational`` that of the true means of
-    configurations about that of all. ``freedom`` is that of Student's t for intervals of the mean.
+    :param mean: mean over the configurations.
+    :param error: standard error of ``mean``.
+    :param thermal: standard deviation of a replica about the mean of its configuration.
+    :param configurational: standard deviation of the configurations' true means.
+    :param configurational_variance_error: standard error of the square of ``configurational``.
+    :param freedom: degrees of freedom of Student's t for intervals of the mean.
     """
 
     mean: float
@@ -25,19 +29,23 @@ class Ensemble:
     freedom: float
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the bounds that hold the mean over all configurations in the fraction ``level`` of all cases."""
+        """Return the confidence interval of the mean over all configurations.
+
+        :param level: coverage, between 0 and 1.
+        """
         half = float(student.ppf(0.5 + level / 2, self.freedom)) * self.error
         return self.mean - half, self.mean + half
 
 
 def pool_configurations(values: Sequence[Sequence[float]]) -> Ensemble:
-    """Return the mean over configurations from the replicas of each, by a one-way model of random effects.
+    """Return the mean over configurations from the replicas of each, by a one-way random-effects model.
 
-    y_cr = mean + b_c + e_cr. Both variances come from the mean squares within and between (Searle, Casella and
-    McCulloch, Variance Components, 1992, chapter 3; for unequal numbers of replicas Henderson's method 1). The mean is
-    that of the configurations' means, each of which counts alike, so its error holds both parts whatever they are.
+    y_cr = mean + b_c + e_cr. Both variance components follow from the mean squares within and between configurations
+    (Searle, Casella and McCulloch, Variance Components, 1992, chapter 3; Henderson's method 1 for unequal numbers of
+    replicas). Each configuration has equal weight in the mean, so its error includes both components, whatever their
+    size.
 
-    :param values: by configuration, those of its replicas; at least two configurations.
+    :param values: the replicas of each of at least two configurations.
     :raises ValueError: if there are fewer than two configurations, one is empty, or none has two replicas.
     """
     groups = [np.asarray(group, dtype=float) for group in values]
@@ -62,8 +70,12 @@ def pool_configurations(values: Sequence[Sequence[float]]) -> Ensemble:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Mean of potentials that were trained alike and its standard deviation; ``spread`` is what the potentials differ
-    by beyond the errors of their values, a standard deviation, None of a single one."""
+    """Mean over potentials trained alike.
+
+    :param mean: mean over the potentials.
+    :param error: standard error of ``mean``.
+    :param spread: standard deviation between the potentials beyond the errors of their values; None for a single one.
+    """
 
     mean: float
     error: float
@@ -71,13 +83,15 @@ class Repeats:
 
 
 def pool_repeats(values: Sequence[float], errors: Sequence[float]) -> Repeats:
-    """Return the mean over potentials that differ by the seed of their training only.
+    """Return the mean over potentials that differ only by the seed of their training.
 
-    The variance of the values is that of the potentials plus the mean square of their errors (a one-way model of
-    random effects whose variance within is known). The error of the mean is never below what the errors of the values
-    leave: two potentials can agree by chance.
+    The variance of the values is the variance between the potentials plus the mean square of their errors (a one-way
+    random-effects model with known variance within). The error of the mean is never below the contribution of the
+    errors of the values: two potentials can agree by chance.
 
-    :raises ValueError: if there is no value, or not one error for each.
+    :param values: (n,), one per potential.
+    :param errors: (n,), standard errors of ``values``.
+    :raises ValueError: if ``values`` is empty, or the numbers of values and errors differ.
 
     >>> pool_repeats([1.0, 3.0], [0.1, 0.1]).mean
     2.0

@@ -1,10 +1,10 @@
-"""The line that a mean square displacement follows, by generalised least squares.
+"""Fit of a straight line to a mean square displacement by generalised least squares.
 
-The fit is one of MSD(tau) = A + 2 d D tau with the exact covariance of the MSD of a Brownian walker that is seen
-through a localised rattling of variance A (Bullerjahn, von Buelow and Hummer, J. Chem. Phys. 153, 024116, 2020;
-Michalet, Phys. Rev. E 82, 041914, 2010), to which the noise of hops is added: ions in a solid make few, large steps,
-and D cannot be known better than their number. Neighbouring lags share most of their data, which an ordinary fit takes
-for independent.
+The model is MSD(tau) = A + 2 d D tau with the exact covariance of the MSD of a Brownian walker observed through
+localised rattling of variance A (Bullerjahn, von Buelow and Hummer, J. Chem. Phys. 153, 024116, 2020; Michalet, Phys.
+Rev. E 82, 041914, 2010). The noise of discrete hops is added: ions in a solid make few, large steps, and the number of
+hops limits the precision of D. Neighbouring lags share most of their data, which ordinary least squares would treat as
+independent.
 """
 
 from __future__ import annotations
@@ -24,10 +24,17 @@ CM2_PER_S = 1e-4
 
 @dataclass(frozen=True)
 class Fit:
-    """MSD = ``offset`` + ``slope`` tau with covariance (2, 2), the window in ps, and chi^2 per degree of freedom.
+    """Result of a generalised least-squares fit MSD = ``offset`` + ``slope`` tau.
 
-    ``curvature`` is the coefficient of a quadratic term and its error. The slope is ``weights`` (m,) times the MSD at
-    the lags of indices ``chosen`` (m,), so that other curves of the same lags are fitted in the same way.
+    :param offset: A^2.
+    :param slope: A^2/ps.
+    :param covariance: (2, 2), of offset and slope.
+    :param window: first and last lag fitted, ps.
+    :param misfit: reduced chi squared.
+    :param curvature: coefficient of a quadratic term in tau and its standard error, A^2/ps^2.
+    :param chosen: (m,), indices of the lags fitted.
+    :param weights: (m,), such that the slope is their product with the MSD at ``chosen``; applying them to other curves
+        at the same lags fits these in the same way.
     """
 
     offset: float
@@ -41,23 +48,26 @@ class Fit:
 
     @property
     def points(self) -> int:
-        """Number of lags that were fitted."""
+        """Number of lags fitted."""
         return len(self.chosen)
 
     @property
     def inflation(self) -> float:
-        """Factor on the errors: more than 1 where chi^2 exceeds what chance gives in 19 cases of 20."""
+        """Factor on the errors: above 1 if the reduced chi squared exceeds its 95 % range."""
         expected = 1 + 2 * np.sqrt(2 / max(self.points - 2, 1))
         return float(np.sqrt(self.misfit)) if self.misfit > expected else 1.0
 
     @property
     def bends_down(self) -> bool:
-        """Whether the MSD bends down by two standard errors or more: ions that still fill their cages."""
+        """Whether the MSD is sub-linear by two standard errors or more, as while ions still explore their cages."""
         bend, error = self.curvature
         return bend < -2 * error
 
     def diffusivity(self, dimensions: int = 3) -> tuple[float, float]:
-        """Return D and its standard error in cm^2/s."""
+        """Return D and its standard error in cm^2/s.
+
+        :param dimensions: d in MSD = 2 d D tau.
+        """
         factor = CM2_PER_S / (2 * dimensions)
         return self.slope * factor, float(np.sqrt(self.covariance[1, 1])) * factor
 
@@ -65,15 +75,20 @@ class Fit:
 def brownian_covariance(
     lags: NDArray[np.int64], frames: int, step_variance: float, noise_variance: float, squared_hop: float = 0.0
 ) -> Array:
-    """Return the covariance (m, m) of one walker's MSD along one axis, averaged over all origins.
+    """Return the covariance (m, m) of one walker's MSD along one axis, averaged over all origins, in A^4.
 
-    The walker makes ``frames - 1`` Gaussian steps of variance ``step_variance``; each position is blurred by Gaussian
-    noise, so that MSD(n) = ``noise_variance`` + n ``step_variance``. For Gaussian displacements
-    Cov(x^2, y^2) = 2 Cov(x, y)^2, summed over all pairs of origins. A walker that gets on by hops adds the fourth
-    cumulant of the steps that two displacements share: rate times a^4 for each, with a^2 = ``squared_hop`` and rate
-    times a^2 the variance of all steps. Over all axes it sums to d times the value returned, wherever hops point to.
+    The walker makes ``frames - 1`` Gaussian steps of variance ``step_variance``, and Gaussian noise blurs each
+    position, so that MSD(n) = ``noise_variance`` + n ``step_variance``. For Gaussian displacements Cov(x^2, y^2) = 2
+    Cov(x, y)^2, summed over all pairs of origins. A walker that moves by hops adds the fourth cumulant of the steps
+    common to the two displacements: rate times a^4 per step, with a^2 = ``squared_hop`` and rate times a^2 the variance
+    of a step, both summed over the axes. The sum over d axes is d times the value returned, whatever the directions of
+    the hops.
 
     :param lags: (m,) lags in frames.
+    :param frames: number of frames.
+    :param step_variance: A^2 per frame and axis.
+    :param noise_variance: offset of the MSD per axis, A^2.
+    :param squared_hop: squared hop length, A^2; 0 for motion without hops.
     """
     way, both, noise, hops = _overlaps(tuple(int(lag) for lag in lags), frames)
     gaussian = step_variance**2 * way + step_variance * noise_variance * both + noise_variance**2 * noise
@@ -82,7 +97,7 @@ def brownian_covariance(
 
 @lru_cache(maxsize=32)
 def _overlaps(lags: tuple[int, ...], frames: int) -> tuple[Array, Array, Array, Array]:
-    """Return the four matrices (m, m) of which the covariance is made, whatever the variances."""
+    """Return the four matrices (m, m) that compose the covariance and do not depend on the variances."""
     matrices = np.zeros((4, len(lags), len(lags)))
     for row, i in enumerate(lags):
         for column, j in enumerate(lags[row:], row):
@@ -92,10 +107,10 @@ def _overlaps(lags: tuple[int, ...], frames: int) -> tuple[Array, Array, Array, 
 
 @lru_cache(maxsize=100_000)
 def _overlap(i: int, j: int, frames: int) -> tuple[float, float, float, float]:
-    shift = np.arange(-i, j + 1)  # start of the first minus start of the second: where they touch
+    shift = np.arange(-i, j + 1)  # start of the first minus start of the second, where they touch
     overlap = np.clip(np.minimum(shift + i, j) - np.maximum(shift, 0), 0, None)
     ends = (shift == 0) * 1.0 + (shift + i == j) - (shift + i == 0) - (shift == j)
-    # Number of pairs of origins (k, l) with k - l = shift, k < frames - i, l < frames - j.
+    # Number of pairs of origins (k, l) with k - l = shift, k < frames - i and l < frames - j.
     pairs = np.clip(np.minimum(frames - i, frames - j + shift) - np.maximum(shift, 0), 0, None)
     pairs = pairs / ((frames - i) * (frames - j))
     way, both = float(2 * pairs @ overlap**2), float(2 * pairs @ (overlap * ends))
@@ -103,10 +118,15 @@ def _overlap(i: int, j: int, frames: int) -> tuple[float, float, float, float]:
 
 
 def choose_windows(lags: Array, msd: Array, hop_length: float, duration: float) -> Iterator[tuple[float, float]]:
-    """Yield windows of the fit in ps, each to half the run.
+    """Yield candidate windows of the fit in ps, all of which end at half the run.
 
-    The first begins where the MSD exceeds half the squared hop length, the later ones each a third later, as long as
-    that is within a third of the run: afterwards too few lags would be left to see a line.
+    The first begins where the MSD exceeds half the squared hop length; each further one begins at 4/3 of the previous
+    start, up to a third of the run, beyond which too few lags remain to test for linearity.
+
+    :param lags: (m,) ps.
+    :param msd: (m,) A^2.
+    :param hop_length: distance between neighbouring sites in A.
+    :param duration: length of the run in ps.
     """
     reached = np.flatnonzero(msd > 0.5 * hop_length**2)
     start = float(lags[reached[0]]) if len(reached) else 0.0
@@ -130,10 +150,15 @@ def fit_msd(
     """Fit MSD = A + 2 d D tau within ``window`` by generalised least squares.
 
     :param lags: (m,) ps, multiples of ``interval``.
-    :param msd: (m,) A^2, summed over all axes, mean over ``walkers`` independent walkers and all origins; it scatters
-        like that of ``dimensions`` equal axes.
-    :param hop_length: A; 0 for motion that has no hops.
-    :param points: at most so many lags of the window are used, evenly spaced: more hold no further information.
+    :param msd: (m,) A^2, summed over all axes, mean over the walkers and all origins.
+    :param window: first and last lag, ps.
+    :param frames: number of frames.
+    :param interval: time between frames in ps.
+    :param walkers: number of independent walkers.
+    :param dimensions: number of equal axes with the same scatter; need not be an integer.
+    :param hop_length: A; 0 for motion without hops.
+    :param points: at most this many lags of the window are fitted, evenly spaced in their logarithm; more add no
+        information.
     :returns: None if fewer than three lags lie in the window.
     """
     inside = np.flatnonzero((lags >= window[0] - 1e-9) & (lags <= window[1] + 1e-9) & (lags > 0))
@@ -161,9 +186,14 @@ def fit_msd(
 
 
 def slope_variance(fit: Fit, lags: Array, frames: int, interval: float, dimensions: float, hop_length: float) -> float:
-    """Return the variance, relative to its square, of the slope that a fit's weights give one walker like those fitted.
+    """Return the relative variance of the slope for a single walker, with the weights of a given fit.
 
-    :param hop_length: of that walker, A.
+    :param fit: the fit.
+    :param lags: (m,) ps.
+    :param frames: number of frames.
+    :param interval: time between frames in ps.
+    :param dimensions: effective number of axes.
+    :param hop_length: hop length of the walker, A.
     """
     steps = np.round(lags[fit.chosen] / interval).astype(np.int64)
     variances = max(fit.slope, 1e-12) * interval / dimensions, max(fit.offset, 0.0) / dimensions

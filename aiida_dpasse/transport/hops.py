@@ -1,4 +1,4 @@
-"""Hops of ions between sites, and how long they stay."""
+"""Hops of ions between sites, and residence times."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ NOWHERE = -1
 
 @dataclass(frozen=True)
 class Hops:
-    """What ions did on ``sites`` sites over ``duration`` ps.
+    """Hops of ``ions`` ions between sites over ``duration`` ps.
 
-    ``events`` (n, 4) are frame, ion, site left and site reached; ``stays`` (m,) ps those between two hops of one ion;
-    ``occupied`` (sites,) the mean number of ions that belong to each site.
+    :param events: (n, 4): frame, ion, site left and site reached.
+    :param stays: times between two consecutive hops of an ion, (m,) ps.
+    :param occupied: mean number of ions assigned to each site, (sites,).
+    :param ions: number of ions.
+    :param duration: length of the run in ps.
     """
 
     events: NDArray[np.int64]
@@ -31,25 +34,25 @@ class Hops:
 
     @property
     def rate(self) -> tuple[float, float]:
-        """Hops of an ion per ps, and the standard deviation if hops are independent (Poisson)."""
+        """Hops per ion and ps, and the standard deviation for independent (Poisson) hops."""
         return len(self.events) / (self.ions * self.duration), len(self.events) ** 0.5 / (self.ions * self.duration)
 
     @property
     def residence_time(self) -> float | None:
-        """Mean time between hops of an ion in ps; None without a hop.
+        """Mean time between the hops of an ion in ps; None if there are no hops.
 
-        All time over all hops: the mean of complete stays alone would miss the long ones that the run cuts off.
+        Total time over total hops: the mean of the complete stays alone would miss the long ones truncated by the run.
         """
         return self.ions * self.duration / len(self.events) if len(self.events) else None
 
     def matrix(self) -> NDArray[np.int64]:
-        """Return the number of hops from each site to each other, (sites, sites)."""
+        """Return the number of hops from each site to each other site, (sites, sites)."""
         counts = np.zeros((len(self.occupied),) * 2, dtype=np.int64)
         np.add.at(counts, (self.events[:, 2], self.events[:, 3]), 1)
         return counts
 
     def back_jumps(self) -> float | None:
-        """Return the part of an ion's further hops that lead back to the site it came from; None without any."""
+        """Return the fraction of second and later hops of an ion that return to the site it left; None without any."""
         order = np.lexsort((self.events[:, 0], self.events[:, 1]))
         ordered = self.events[order]
         same = ordered[1:, 1] == ordered[:-1, 1]
@@ -59,9 +62,10 @@ class Hops:
 def find_hops(positions: Any, cell: Any, sites: Any, interval: float, core: float) -> Hops:
     """Return the hops of ions between sites.
 
-    An ion belongs to the last site whose core it was in: it hops when it reaches the core of another, so that rattling
-    across the border between two sites is no hop (Northrup and Hynes, J. Chem. Phys. 73, 2700, 1980, on reactant and
-    product states). Before it reaches its first core an ion belongs to that one's site: it was not seen to hop there.
+    An ion is assigned to the last site whose core it entered, and hops when it enters the core of another, so that
+    rattling across the border between two sites does not count (Northrup and Hynes, J. Chem. Phys. 73, 2700, 1980, on
+    reactant and product states). Until it enters its first core an ion is assigned to the site of that core, since no
+    hop to it was observed.
 
     :param positions: (frames, ions, 3) A, wrapped or not.
     :param cell: lattice vectors as rows, (3, 3) A.

@@ -1,6 +1,6 @@
-"""Van Hove maps: both correlation functions over distance and time, binned small enough to be kept.
+"""Van Hove maps: self and distinct correlation functions over distance and time, binned coarsely enough to be stored.
 
-Needs numpy only, since it travels with a driver to the machine where the trajectory lies.
+Depends on numpy only, since it is shipped with a driver to the machine that holds the trajectory.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ Array = NDArray[np.float64]
 
 #: Width of the bins in A, and number of lags, evenly spaced in their logarithm up to half the run.
 WIDTH, LAGS = 0.2, 24
-#: Pairs that are looked at for the distinct part, about: some ten seconds on one core.
+#: Approximate number of pairs evaluated for the distinct part: about ten seconds on one core.
 PAIRS = 2e8
-#: Most and fewest time origins of the distinct part.
+#: Largest and smallest number of time origins of the distinct part.
 MOST_ORIGINS, FEWEST_ORIGINS = 50, 4
-#: What is averaged over runs, and the coordinates it stands over.
+#: Maps averaged over runs, and their distance axes.
 MAPS = {'self_per_A': 'self_r_A', 'distinct': 'distinct_r_A'}
 
 
 def van_hove_maps(positions: Any, cell: Any, interval: float, farthest: float) -> dict[str, Array]:
-    """Return 4 pi r^2 G_s, G_d and alpha_2, see `self_part`, `distinct_part` and `non_gaussian_parameter`.
+    """Return 4 pi r^2 G_s, G_d and alpha_2; see `self_part`, `distinct_part` and `non_gaussian_parameter`.
 
-    Over ``map_lag_ps`` (m,) these are ``self_per_A`` (m, k) at ``self_r_A`` (k,), ``distinct`` (m, l) at
-    ``distinct_r_A`` (l,), which a cell that is too small has not, and ``non_gaussian`` (m,).
-
-    :param positions: unwrapped, relative to the framework, (frames, ions, 3) A.
+    :param positions: (frames, ions, 3) A, unwrapped, relative to the framework.
     :param cell: lattice vectors as rows, (3, 3) A.
     :param interval: time between frames in ps.
-    :param farthest: largest distance in A; that of the distinct part ends where images begin to count twice.
+    :param farthest: largest distance in A; the distinct part ends earlier if images would be counted twice.
+    :returns: at the lags ``map_lag_ps`` (m,): ``self_per_A`` (m, k) on ``self_r_A`` (k,), ``distinct`` (m, l) on
+        ``distinct_r_A`` (l,), absent if there is one ion only or the cell is too small, and ``non_gaussian`` (m,).
     """
     points = np.asarray(positions)
     frames, ions, _ = points.shape
@@ -56,9 +55,11 @@ def van_hove_maps(positions: Any, cell: Any, interval: float, farthest: float) -
 
 
 def average_maps(runs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Return the mean of the maps of several runs, cut to the distances that all have; empty if the first has none.
+    """Return the mean of the maps of several runs, truncated to the distances common to all.
 
-    Runs with other lags than the first, or without maps, are left out.
+    Runs without maps, or with other lags than the first, are skipped; empty if the first run has no maps.
+
+    :param runs: maps of each run, as :func:`van_hove_maps` returns them.
     """
     first = runs[0] if runs else {}
     if 'map_lag_ps' not in first:
@@ -79,5 +80,5 @@ def average_maps(runs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 
 def _edges(farthest: float) -> Array:
-    # A hair is given, so that a distance of a whole number of bins keeps the last one.
+    # The tolerance keeps the last bin of a distance that is a whole number of bins up to rounding.
     return np.asarray(WIDTH * np.arange(int(farthest / WIDTH + 1e-9) + 1))

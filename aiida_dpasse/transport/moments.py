@@ -1,6 +1,6 @@
-"""What one trajectory leaves behind: the moments on which D, D_sigma and their errors rest.
+"""Displacement moments of one trajectory, from which D, D_sigma and their errors are computed.
 
-Needs numpy only, since it travels with a driver to the machine where the trajectory lies.
+Depends on numpy only, since it is shipped with a driver to the machine that holds the trajectory.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ Array = NDArray[np.float64]
 
 
 def moments(positions: Any, interval: float, charges: Any = None) -> dict[str, Array]:
-    """Return the arrays of one run up to half its length.
+    """Return the displacement moments of one run, for lags up to half its length.
 
-    ``lag_ps`` (m,); ``msd_A2`` and ``collective_A2`` (m, 3) per axis, ``cross_A2`` and ``collective_cross_A2`` (m, 3)
-    yz, xz and xy of the same tensors; at ``probe_ps`` (k,), ``quartic_A4`` and ``shared`` (k,): see
-    :func:`fourth_moment` and :func:`shared_motion`.
-
-    :param positions: of the carriers, unwrapped, relative to the framework's centre of mass, (frames, ions, 3) A.
+    :param positions: (frames, ions, 3) A, of the carriers, unwrapped, relative to the framework's centre of mass.
     :param interval: time between frames in ps.
-    :param charges: (ions,) in elementary charges; by default alike. The tracers are weighted by z^2.
+    :param charges: (ions,) in elementary charges; equal by default. The tracers are weighted by z^2.
+    :returns: at ``lag_ps`` (m,): ``msd_A2`` and ``collective_A2`` (m, 3) per axis, ``cross_A2`` and
+        ``collective_cross_A2`` (m, 3), the yz, xz and xy elements of the same tensors; at ``probe_ps`` (k,):
+        ``quartic_A4`` (k,), see :func:`fourth_moment`, and ``shared`` (k,), see :func:`shared_motion`.
     :raises ValueError: if no ion carries a charge.
     """
     points = np.asarray(positions) if charges is None else charge_scaled(positions, charges)
@@ -44,29 +43,41 @@ def moments(positions: Any, interval: float, charges: Any = None) -> dict[str, A
 
 
 def probe_lags(frames: int, count: int = 16) -> NDArray[np.int64]:
-    """Return up to ``count`` lags in frames, evenly spaced in their logarithm from 1 to a third of the run."""
+    """Return lags (k,) in frames, evenly spaced in their logarithm from 1 to a third of the run.
+
+    :param frames: number of frames.
+    :param count: largest number of lags.
+    """
     return np.unique(np.geomspace(1, max(frames // 3, 1), count).round().astype(np.int64))
 
 
 def fourth_moment(positions: Any, lag: int) -> float:
-    """Return <|r_i(t+lag) - r_i(t)|^4> in A^4 over ions and up to 2000 evenly spaced origins."""
+    """Return <|r_i(t+lag) - r_i(t)|^4> in A^4 over ions and at most about 2000 evenly spaced origins.
+
+    :param positions: (frames, ions, 3) A, unwrapped.
+    :param lag: in frames.
+    """
     steps = _steps(np.asarray(positions), lag, max(1, -(-(len(positions) - lag) // 2000)))
     return float(np.mean(np.einsum('fai,fai->fa', steps, steps) ** 2))
 
 
 def shared_motion(positions: Any, lag: int) -> float:
-    """Return N sum_{i != j} C_ij^2 / (sum_i C_ii)^2, C the covariance of the ions' displacements over ``lag`` frames.
+    """Return N sum_{i != j} C_ij^2 / (sum_i C_ii)^2, a measure of the correlation between ions.
 
-    The mean square displacement of N ions is known no better than that of N / (1 + s) independent ones, s the number
-    returned: 0 for independent ions, n - 1 for rigid clusters of n. What chance adds to C_ij^2 is taken off (as in the
-    unbiased estimate of tr C^2: Srivastava, J. Jpn Stat. Soc. 35, 251, 2005).
+    C is the covariance of the ions' displacements over ``lag`` frames. The MSD of N ions is known only as well as that
+    of N / (1 + s) independent ones, with s the number returned: 0 for independent ions, n - 1 for rigid clusters of n.
+    The contribution of statistical noise to C_ij^2 is subtracted (as in the unbiased estimate of tr C^2: Srivastava, J.
+    Jpn Stat. Soc. 35, 251, 2005).
+
+    :param positions: (frames, ions, 3) A, unwrapped.
+    :param lag: in frames; the origins are one lag apart.
     """
     steps = _steps(np.asarray(positions), lag, lag)
     _, ions, _ = steps.shape
     rows = np.moveaxis(steps, 1, 2).reshape(-1, ions)
     samples = len(rows)
     diagonal = np.mean(rows**2, axis=0)
-    # tr C^2 from the smaller of the two Gram matrices.
+    # Both Gram matrices give tr C^2; the smaller one is cheaper.
     gram = rows @ rows.T if samples < ions else rows.T @ rows
     off = float(np.sum(gram**2)) / samples**2 - float(np.sum(diagonal**2))
     total = float(np.sum(diagonal)) ** 2

@@ -1,4 +1,4 @@
-"""Pairs of atoms in a periodic cell."""
+"""Distances between pairs of atoms in a periodic cell."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: Pairs that are looked at at a time: many ions stay within bounded memory.
+#: Pairs evaluated at a time, to bound the memory for many ions.
 PORTION = 2**20
 
 
 def reach(cell: Any) -> float:
-    """Return half the shortest distance between the faces of a cell, A: nearest images are unique below it.
+    """Return half the shortest distance between opposite faces of a cell in A, below which nearest images are unique.
 
     :param cell: lattice vectors as rows, (3, 3) A.
     """
@@ -22,9 +22,14 @@ def reach(cell: Any) -> float:
 
 
 def nearest_vectors(late: Any, early: Any, cell: Any) -> Array:
-    """Return the vectors (n, m, 3) A from each of ``early`` (m, 3) to each of ``late`` (n, 3), shortest where short.
+    """Return the nearest-image vectors (n, m, 3) A from each of ``early`` to each of ``late``.
 
-    Images are rounded in fractional coordinates: vectors below `reach` are the shortest, longer ones may not be.
+    Images are chosen by rounding fractional coordinates: vectors shorter than `reach` are the shortest, longer ones may
+    not be.
+
+    :param late: (n, 3) A.
+    :param early: (m, 3) A.
+    :param cell: lattice vectors as rows, (3, 3) A.
     """
     lattice = np.asarray(cell, dtype=float)
     inverse = np.linalg.inv(lattice)
@@ -34,10 +39,13 @@ def nearest_vectors(late: Any, early: Any, cell: Any) -> Array:
 
 
 def pair_counts(late: Any, early: Any, cell: Any, edges: Any, same: bool) -> Array:
-    """Return how many pairs have distances within each of the bins, (bins,).
+    """Return the number of pairs whose distance lies in each bin, (bins,).
 
-    :param late: (n, 3) A, and ``early`` (m, 3) A.
-    :param same: whether they are the same atoms, so that atom i of both makes no pair.
+    :param late: (n, 3) A.
+    :param early: (m, 3) A.
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param edges: of the bins in A, (bins + 1,).
+    :param same: whether both are the same atoms, in which case an atom is not paired with itself.
     :raises ValueError: if the edges exceed `reach`.
     """
     bounds = np.asarray(edges, dtype=float)

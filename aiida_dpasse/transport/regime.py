@@ -1,4 +1,4 @@
-"""Whether a mean square displacement is that of diffusion, and if not, why."""
+"""Test of whether a mean square displacement is diffusive, with the reason if it is not."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from aiida_dpasse.transport.fit import Fit
 
-#: Independent hops below which a coefficient is a coincidence.
+#: Fewest independent hops for a meaningful coefficient.
 FEWEST_HOPS = 10.0
-#: Logarithmic slope of the MSD at the end of the window: 1 for diffusion, 0 for ions that only rattle.
+#: Bounds of the logarithmic slope of the MSD at the end of the window: 1 for diffusion, 0 for ions that only rattle.
 SMALLEST_SLOPE = 0.7
 LARGEST_SLOPE = 1.3
 
 
-#: Root mean square displacement in A of a framework that is none any more: thermal motion gives half an A or so.
+#: Root mean square displacement in A above which the framework has melted or decomposed; thermal motion is about 0.5 A.
 LARGEST_FRAMEWORK_DISPLACEMENT = 2.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the ions diffuse, one sentence that says why, and the numbers it rests on."""
+    """Whether the motion is diffusive, the reason as a sentence, and the numbers behind it.
+
+    :param diffusive: whether all criteria of `judge` are met.
+    :param reason: one sentence.
+    :param slope: d ln MSD / d ln tau at the end of the window, and ``slope_error`` its standard error.
+    :param hops: number of independent hops.
+    """
 
     diffusive: bool
     reason: str
@@ -44,16 +50,24 @@ def judge(
 ) -> Verdict:
     """Return the verdict on a fitted MSD.
 
-    Six things are asked: the framework keeps its place to within `LARGEST_FRAMEWORK_DISPLACEMENT`; the MSD exceeds
-    half the squared hop length early enough to be fitted; at least
-    `FEWEST_HOPS` hops were made (walkers times largest MSD over squared hop length; He et al., npj Comput. Mater. 4,
-    18, 2018); the slope differs from zero by three standard errors; and d ln MSD / d ln tau at the end of the window
-    is within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`, with the bend of the curve
-    counted; and the curve has ceased to bend down.
+    The motion is diffusive if six criteria are met:
 
-    :param msd: (m,) A^2 at ``lags`` (m,) ps, mean over ``walkers`` ions.
-    :param framework: root mean square displacement of the other atoms from the crystal's sites, in A.
-    :param settled: whether the window begins where the curve has ceased to bend down (`Fit.bends_down`).
+    - the framework is displaced by at most `LARGEST_FRAMEWORK_DISPLACEMENT`;
+    - the MSD exceeds half the squared hop length early enough to be fitted;
+    - the slope differs from zero by at least three standard errors;
+    - at least `FEWEST_HOPS` hops occurred (walkers times largest MSD over squared hop length; He et al., npj Comput.
+      Mater. 4, 18, 2018);
+    - d ln MSD / d ln tau at the end of the window is at least 0.5 for the fitted line and, with the curvature included,
+      within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`;
+    - the MSD is no longer sub-linear.
+
+    :param fit: fit of the MSD, None if no window could be fitted.
+    :param lags: (m,) ps.
+    :param msd: (m,) A^2, mean over the walkers.
+    :param walkers: number of independent ions.
+    :param hop_length: distance between neighbouring sites in A.
+    :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+    :param settled: whether the window begins where the MSD is no longer sub-linear (`Fit.bends_down`).
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(
@@ -61,7 +75,7 @@ def judge(
             f'The framework itself moved by {framework:.2g} A: it melted or fell apart; simulate colder, or with a '
             'better potential.',
         )
-    # The lags reach to half the run; a window has to begin within its first third.
+    # The lags extend to half the run, but a window has to begin within the first third of it.
     early = lags <= lags[-1] * 2 / 3 + 1e-9 if len(lags) > 2 else np.ones(len(lags), dtype=bool)
     largest = float(msd[early].max()) if len(msd) else 0.0
     what = 'The mean square displacement'
@@ -76,7 +90,7 @@ def judge(
     final = fit.offset + fit.slope * end
     bend, bend_error = fit.curvature
     middle = 0.5 * (start + end)
-    # The line's slope at its end, and what the bend would add to it there.
+    # The logarithmic slope at the end of the window includes the curvature, with its error.
     local = (fit.slope + 2 * bend * (end - middle)) * end / max(final, 1e-12)
     error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * bend_error * (end - middle)) * end / max(final, 1e-12)
     numbers = {'slope': float(local), 'slope_error': float(error), 'hops': float(hops)}

@@ -1,4 +1,4 @@
-"""Whether a larger cell gives the same diffusion: the test for effects of a cell that is too small."""
+"""Finite-size test: comparison of the diffusion coefficients of a small and a large cell."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import numpy as np
 from aiida_dpasse.transport.diffusion import Diffusion
 from aiida_dpasse.transport.estimate import error_of, value_of
 
-#: Standard errors by which two cells may differ by chance: so much in one case out of twenty.
+#: Largest difference between two cells in standard errors; chance exceeds it in one case out of twenty.
 LARGEST_DIFFERENCE = 2.0
 
 
 def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> dict[str, Any]:
-    """Return the tracer coefficients of two cells in cm^2/s, their difference, and the verdict.
+    """Compare the tracer diffusion coefficients of two cells.
 
-    ``agrees`` is true if they differ by at most `LARGEST_DIFFERENCE` of their common standard error, false if by more,
-    or if only one of them diffuses, and null where neither determines a coefficient. ``resolution`` is the relative
-    difference that would have been noticed: a test that notices little proves little.
-
+    :param small: diffusion in the small cell.
+    :param large: diffusion in the large cell.
     :param ions: number of mobile ions in the small and in the large cell.
+    :returns: the tracer coefficients and errors in cm^2/s, their relative ``difference`` and its error, a ``reason``,
+        and ``agrees``: true if the difference is at most `LARGEST_DIFFERENCE` standard errors, false if it is larger or
+        only one of the cells is diffusive, None if not both coefficients are determined. ``resolution`` is the smallest
+        relative difference that would have been detected: agreement at a poor resolution proves little.
     """
     told = [each.told.tracer is not None for each in (small, large)]
     found: dict[str, Any] = {
@@ -40,7 +42,7 @@ def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> 
         reason = f'The cells with {names} do not both determine how fast the ions diffuse: nothing can be compared.'
         return {**found, 'agrees': None, 'reason': reason}
     difference = large.tracer.value / small.tracer.value - 1
-    # That of a ratio, to first order.
+    # Error of a ratio, to first order.
     error = float(np.hypot(small.tracer.relative_error, large.tracer.relative_error)) * (1 + difference)
     found |= {
         'difference': float(difference),

@@ -1,4 +1,4 @@
-"""Diffusion along directions: the tensor, its errors, and what it is along one axis or another."""
+"""Anisotropic diffusion: the diffusion tensor, its errors, and the coefficient along or across a direction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A diffusion tensor ``values`` (3, 3) in cm^2/s; each axis is a mean of ``freedom`` independent squares."""
+    """A diffusion tensor.
+
+    :param values: (3, 3) cm^2/s.
+    :param freedom: effective degrees of freedom of the chi^2 distribution of each axis.
+    """
 
     values: Array
     freedom: float
@@ -31,8 +35,9 @@ class Tensor:
         return np.asarray(np.sqrt((np.outer(diagonal, diagonal) + self.values**2) / self.freedom))
 
     def along(self, direction: Any) -> Estimate:
-        """Return D along a Cartesian direction (3,), of any length.
+        """Return D along a direction.
 
+        :param direction: Cartesian vector (3,), of any length.
         :raises ValueError: if the direction is zero.
         """
         vector = np.asarray(direction, dtype=float)
@@ -42,20 +47,26 @@ class Tensor:
         return Estimate(float(unit @ self.values @ unit), self.freedom)
 
     def across(self, direction: Any) -> Estimate:
-        """Return the mean D of all directions at right angles to a Cartesian one, as of ab for c of LGPS."""
+        """Return the mean D of all directions perpendicular to ``direction``, for example ab for the c axis of LGPS.
+
+        :param direction: Cartesian vector (3,), of any length.
+        :raises ValueError: if the direction is zero.
+        """
         along = self.along(direction)
         plane = (float(np.trace(self.values)) - along.value) / 2
-        # Two axes know their mean from twice the squares, if they are alike.
+        # The mean of two equal axes has twice the degrees of freedom of one.
         return Estimate(plane, 2 * self.freedom)
 
 
 def diffusion_tensor(
     runs: Sequence[Statistics], found: Diffusion, kind: Literal['tracer', 'collective'] = 'tracer'
 ) -> Tensor | None:
-    """Return the tensor of D* or D_sigma by the weights of the fit of its trace, which is three times D.
+    """Return the tensor of D* or D_sigma, with the weights of the fit of its trace, which equals 3 D.
 
-    :param found: what `pool` made of the same runs.
-    :returns: None if that coefficient is undetermined, or the runs lack the products of axes.
+    :param runs: statistics of the runs.
+    :param found: result of `pool` for the same runs.
+    :param kind: 'tracer' or 'collective'.
+    :returns: None if that coefficient is undetermined, or the runs lack the off-diagonal moments.
     """
     estimate, fit = (found.tracer, found.fit) if kind == 'tracer' else (found.collective, found.fit)
     if estimate is None or fit is None:
@@ -69,6 +80,6 @@ def diffusion_tensor(
         for (i, j), slope in zip(VOIGT, slopes, strict=True):
             values[i, j] += slope / len(runs) * CM2_PER_S / 2
             values[j, i] = values[i, j]
-    # The squares of all axes together tell the trace: freedom = (sum D_k)^2 / sum D_k^2 of that of one axis.
+    # The degrees of freedom of the trace are (sum D_k)^2 / sum D_k^2 times those of one axis.
     axes_counted = float(np.trace(values) ** 2 / np.sum(values**2))
     return Tensor(values, estimate.freedom / axes_counted)

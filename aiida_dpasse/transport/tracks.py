@@ -1,6 +1,6 @@
-"""The ways of the mobile ions through a trajectory of any length, in memory that does not grow with it.
+"""Trajectories of the mobile ions from a run of any length, in bounded memory.
 
-Needs numpy only, since it travels with a driver to the machine where the trajectory lies.
+Depends on numpy only, since it is shipped with a driver to the machine that holds the trajectory.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ from aiida_dpasse.transport.displacement import framework_weights
 
 Array = NDArray[np.float64]
 
-#: Fewer frames than this make no statistics.
+#: Smallest number of frames for displacement statistics.
 FEWEST_FRAMES = 8
-#: Most coordinates that are kept, 128 MB of them; the transforms take some three times as much.
+#: Largest number of coordinates stored (128 MB); the transforms need about three times as much memory.
 LARGEST = 16_000_000
-#: Wrapped ions that move further than this part of the cell between two frames may have moved by the rest, the other
-#: way; so many of them make a trajectory that cannot be unwrapped.
+#: A wrapped ion that moves further than this fraction of the cell between two frames may have moved the other way; a
+#: trajectory with a larger fraction of such moves cannot be unwrapped.
 LONGEST_MOVE, LARGEST_PART = 0.4, 1e-3
 
 
 class Tracks:
-    """Ways of the mobile ions relative to the framework, thinned out by two whenever they exceed ``limit`` frames.
+    """Trajectories of the mobile ions relative to the framework, thinned by two whenever they exceed ``limit`` frames.
 
-    They are kept in fractional coordinates: a cell that breathes (NPT) moves no ion. The framework is compared with the
-    crystal at fractional ``sites`` (natoms, 3), so that one which fell apart while it was equilibrated is told as well;
-    without them, with the first frame. Frames that are left out still count for unwrapping.
+    They are stored in fractional coordinates, so that a fluctuating cell (NPT) moves no ion. Frames that are not stored
+    still count for unwrapping.
 
-    :param symbols: of all atoms (natoms,), and their ``masses`` in any unit.
+    :param symbols: (natoms,), of all atoms.
+    :param masses: (natoms,) in any unit.
     :param ions: symbols of the mobile ions.
-    :param limit: most frames that are kept; fewer if there are so many ions that `LARGEST` would be exceeded.
-    :param wrapped: whether positions are folded back into the cell; no atom may then move half a cell in one frame.
+    :param limit: largest number of frames stored; reduced if the coordinates would exceed `LARGEST`.
+    :param sites: fractional coordinates of the crystal (natoms, 3), the reference of the framework's displacement, so
+        that a framework which decomposed during equilibration is detected as well; by default the first frame.
+    :param wrapped: whether positions are wrapped into the cell; no atom may then move by half a cell in one frame.
     """
 
     def __init__(
@@ -47,25 +49,30 @@ class Tracks:
         wrapped: bool = False,
     ):
         self.mobile = np.isin(np.array(symbols), list(ions))
-        # Where all atoms are mobile nothing tells drift from conduction: then none is taken off.
+        # If all atoms are mobile, drift cannot be separated from conduction, and none is removed.
         self.weights = framework_weights(masses, ~self.mobile) * (not self.mobile.all())
         affordable = LARGEST // (3 * max(int(self.mobile.sum()), 1))
         self.limit = max(min(limit, affordable), 2 * FEWEST_FRAMES)
         self.stride, self.seen = 1, 0
         self.wrapped = wrapped
-        #: Moves between frames so long that the image may be the wrong one, and all moves.
+        #: Number of moves between frames so long that the image is ambiguous, and of all moves.
         self.doubtful, self.moves = 0, 0
         self.steps: list[int] = []
         self.ions: list[Array] = []
         self.centres: list[Array] = []
         self.cells: list[Array] = []
-        #: Root mean square displacement of the framework's atoms from the crystal's, A.
+        #: Root mean square displacement of the framework's atoms from their crystal sites in each frame, A.
         self.framework: list[float] = []
         self.sites = None if sites is None else np.asarray(sites, dtype=float)
         self._last: Array | None = None
 
     def add(self, step: int, cell: Array, positions: Array) -> None:
-        """Take in one frame: ``cell`` (3, 3) A with lattice vectors as rows, ``positions`` (natoms, 3) A."""
+        """Add one frame.
+
+        :param step: MD step.
+        :param cell: lattice vectors as rows, (3, 3) A.
+        :param positions: (natoms, 3) A.
+        """
         keep = self.seen % self.stride == 0
         self.seen += 1
         if not (keep or self.wrapped):
@@ -82,7 +89,7 @@ class Tracks:
             return
         centre = self.weights @ scaled
         if not self.steps:
-            # Whoever wrote the trajectory chose the images.
+            # The images in the trajectory may differ from those of the sites.
             sites = scaled if self.sites is None else self.sites + np.round(scaled - self.sites)
             self.sites = sites - self.weights @ sites
         self.steps.append(step)
@@ -98,9 +105,10 @@ class Tracks:
                 setattr(self, name, getattr(self, name)[::2])
 
     def gap(self) -> int:
-        """Return the number of steps between the frames kept.
+        """Return the number of steps between stored frames.
 
-        :raises ValueError: if there are fewer than `FEWEST_FRAMES`, they are not evenly spaced, or too far to unwrap.
+        :raises ValueError: if there are fewer than `FEWEST_FRAMES` frames, they are not evenly spaced, or too many
+            moves between frames are too long to be unwrapped.
         """
         frames = len(self.steps)
         if frames < FEWEST_FRAMES:
@@ -115,11 +123,15 @@ class Tracks:
         return int(gaps[0])
 
     def positions(self) -> Array:
-        """Return the ions' ways (frames, ions, 3) in A, in the mean cell."""
+        """Return the ions' positions (frames, ions, 3) in A, unwrapped, relative to the framework, in the mean cell."""
         return np.array(self.ions) @ np.array(self.cells).mean(axis=0)
 
     def summary(self) -> dict[str, float]:
-        """Return the mean volume, and what the framework did: displacement in the second half, and drift, in A."""
+        """Return the mean volume, and displacement and drift of the framework.
+
+        :returns: ``volume_A3``, ``framework_displacement_A`` (mean over the second half) and ``framework_drift_A``
+            (largest).
+        """
         cells = np.array(self.cells)
         centres = np.array(self.centres) @ cells.mean(axis=0)
         return {

@@ -13,15 +13,16 @@ Array = NDArray[np.float64]
 
 
 def self_part(positions: Any, lags: Any, edges: Any, origins: int = 1000) -> Array:
-    """Return 4 pi r^2 G_s(r, lag) per A: the distribution of the distance an ion went; its integral is 1.
+    """Return 4 pi r^2 G_s(r, lag) in 1/A: the distribution of the distance travelled by an ion, normalised to 1.
 
     G_s(r, t) = <sum_i delta(r - |r_i(t) - r_i(0)|)> / N (van Hove, Phys. Rev. 95, 249, 1954).
 
-    :param positions: unwrapped, (frames, ions, 3) A.
+    :param positions: (frames, ions, 3) A, unwrapped.
     :param lags: in frames, one or (m,).
     :param edges: of the bins in r, (bins + 1,) A, evenly spaced or not.
-    :param origins: at most so many time origins are used for each lag, evenly spaced.
+    :param origins: at most this many time origins are used for each lag, evenly spaced.
     :returns: (bins,) for one lag, else (m, bins).
+    :raises ValueError: if a lag is as long as the trajectory.
     """
     points, bounds = np.asarray(positions), np.asarray(edges, dtype=float)
     rows = []
@@ -33,17 +34,18 @@ def self_part(positions: Any, lags: Any, edges: Any, origins: int = 1000) -> Arr
 
 
 def distinct_part(positions: Any, cell: Any, lags: Any, edges: Any, origins: int = 50) -> Array:
-    """Return G_d(r, lag): the density of other ions where an ion was; 1 for an ideal gas.
+    """Return G_d(r, lag): the density of other ions around the earlier position of an ion; 1 for an ideal gas.
 
-    G_d(r, t) = <sum_{i != j} delta(r - |r_i(t) - r_j(0)|)> / (4 pi r^2 rho N), with rho = N / V. Nearest images: the
-    edges may not exceed half the shortest distance between the cell's faces.
+    G_d(r, t) = <sum_{i != j} delta(r - |r_i(t) - r_j(0)|)> / (4 pi r^2 rho N), with rho = N / V. Distances are those to
+    the nearest images, so the edges may not exceed half the shortest distance between the cell's faces.
 
     :param positions: (frames, ions, 3) A.
     :param cell: lattice vectors as rows, (3, 3) A.
     :param lags: in frames, one or (m,).
-    :param origins: at most so many time origins are used for each lag, evenly spaced.
+    :param edges: of the bins in r, (bins + 1,) A.
+    :param origins: at most this many time origins are used for each lag, evenly spaced.
     :returns: (bins,) for one lag, else (m, bins).
-    :raises ValueError: if the edges reach too far.
+    :raises ValueError: if the edges extend too far, or a lag is as long as the trajectory.
     """
     points, bounds = np.asarray(positions, dtype=float), np.asarray(edges, dtype=float)
     frames, ions, _ = points.shape
@@ -53,17 +55,19 @@ def distinct_part(positions: Any, cell: Any, lags: Any, edges: Any, origins: int
         counts = np.zeros(len(bounds) - 1)
         for start in starts:
             counts += pair_counts(points[start + int(lag)], points[start], cell, bounds, same=True)
-        # N - 1 others: for few ions N would be a systematic error of 1/N.
+        # Each ion has N - 1 others; N would cause a relative error of 1/N for few ions.
         rows.append(_density(counts, cell, bounds, len(starts) * ions * (ions - 1)))
     return np.asarray(rows[0] if np.ndim(lags) == 0 else rows)
 
 
 def radial_distribution(one: Any, other: Any, cell: Any, edges: Any, frames: int = 50) -> Array:
-    """Return g(r) of two kinds of atoms, (bins,): the density of the ``other`` around each of ``one``; 1 at random.
+    """Return the radial distribution function g(r) of two kinds of atoms, (bins,); 1 for uncorrelated positions.
 
-    :param one: (frames, atoms, 3) A; ``other`` likewise, or None for the same atoms.
+    :param one: (frames, atoms, 3) A.
+    :param other: positions of the atoms counted around each of ``one``, likewise, or None for the same atoms.
     :param cell: lattice vectors as rows, (3, 3) A.
-    :param frames: at most so many are used, evenly spaced.
+    :param edges: of the bins in r, (bins + 1,) A.
+    :param frames: at most this many frames are used, evenly spaced.
     :raises ValueError: if the edges exceed half the shortest distance between the cell's faces.
     """
     bounds, first = np.asarray(edges, dtype=float), np.asarray(one, dtype=float)
@@ -79,9 +83,13 @@ def radial_distribution(one: Any, other: Any, cell: Any, edges: Any, frames: int
 def non_gaussian_parameter(positions: Any, lags: Any, origins: int = 1000) -> Any:
     """Return alpha_2 = 3 <r^4> / (5 <r^2>^2) - 1: zero for diffusion, positive where few ions hop and most rattle.
 
-    Rahman, Phys. Rev. 136, A405 (1964). Arguments as in :func:`self_part`.
+    Rahman, Phys. Rev. 136, A405 (1964).
 
+    :param positions: (frames, ions, 3) A, unwrapped.
+    :param lags: in frames, one or (m,).
+    :param origins: at most this many time origins are used for each lag, evenly spaced.
     :returns: a number for one lag, else (m,).
+    :raises ValueError: if a lag is as long as the trajectory.
     """
     points, rows = np.asarray(positions), []
     for lag in np.atleast_1d(lags):
@@ -92,9 +100,9 @@ def non_gaussian_parameter(positions: Any, lags: Any, origins: int = 1000) -> An
 
 
 def _origins(count: int, most: int) -> NDArray[np.int64]:
-    """Return up to ``most`` of ``count`` time origins, evenly spaced.
+    """Return at most ``most`` of ``count`` time origins, evenly spaced.
 
-    :raises ValueError: if there is none.
+    :raises ValueError: if ``count`` is not positive.
     """
     if count < 1:
         raise ValueError('The lag is as long as the trajectory: give a shorter one.')
@@ -107,7 +115,7 @@ def _displacements(points: Any, lag: int, origins: int) -> Array:
 
 
 def _histogram(distances: Array, bounds: Array) -> Array:
-    """Return the counts (bins,), by one multiplication a distance where the bins are even."""
+    """Return the counts (bins,), computing the bin index directly where the bins are evenly spaced."""
     width = (bounds[-1] - bounds[0]) / (len(bounds) - 1)
     if not np.allclose(np.diff(bounds), width):
         return np.histogram(distances, bounds)[0].astype(float)

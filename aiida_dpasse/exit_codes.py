@@ -1,7 +1,7 @@
-"""The numbers of all exit codes: one name has one number, whatever process returns it.
+"""Exit statuses of all processes: each name has one number, whichever process returns it.
 
-2xx bad input, 3xx missing or unreadable output, 4xx a program or sub-process failed, 6xx it ran and did not converge.
-AiiDA's own numbers stay free: 1xx of schedulers, 301, 302, 401 and 402 of its restarting work chains.
+2xx: invalid input, 3xx: missing or unreadable output, 4xx: failure of a program or sub-process, 6xx: completed without
+convergence. The statuses of AiiDA are not used: 1xx of schedulers, 301, 302, 401 and 402 of restart work chains.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aiida.engine import ProcessSpec
 
 STATUSES = {
     'ERROR_STRUCTURES': 210,
-    # What came home
+    # Retrieved files
     'ERROR_NO_RETRIEVED_FOLDER': 300,
     'ERROR_NO_RESULT': 310,
     'ERROR_NO_LEARNING_CURVE': 311,
@@ -76,19 +76,26 @@ STATUSES = {
 
 
 def exit_code(spec: ProcessSpec, name: str, message: str, **kwargs: Any) -> None:
-    """Define the exit code ``name`` under its number.
+    """Define an exit code with its number from `STATUSES`.
 
-    :raises KeyError: if the name has no number: add it to `STATUSES`.
+    :param spec: specification of the process.
+    :param name: label of the exit code.
+    :param message: exit message.
+    :param kwargs: further arguments of ``spec.exit_code``.
+    :raises KeyError: if the name has no number in `STATUSES`.
     """
     spec.exit_code(STATUSES[name], name, message=message, **kwargs)
 
 
-#: Message of `ERROR_DISK_FULL`, which any job of ours can end with.
+#: Message of `ERROR_DISK_FULL`, which any calculation job can return.
 DISK_FULL = 'The disk of the computer is full or a quota is reached: make room there and submit again.'
 
 
 def job_exit_codes(spec: ProcessSpec) -> None:
-    """Define the exit codes that every job of ours has."""
+    """Define the exit codes common to all calculation jobs.
+
+    :param spec: specification of the process.
+    """
     exit_code(
         spec,
         'ERROR_NO_RETRIEVED_FOLDER',

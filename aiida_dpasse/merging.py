@@ -1,4 +1,4 @@
-"""Laying settings over settings."""
+"""Merging of nested settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Any
 
 
 def merge(base: Any, overrides: Any) -> Any:
-    """Return ``base`` with ``overrides`` laid over it: mappings are merged key by key, everything else is replaced."""
+    """Merge ``overrides`` into ``base``: mappings are merged key by key, all other values are replaced.
+
+    :param base: original settings, which are not modified.
+    :param overrides: settings that take precedence.
+    :return: a deep copy of the merged settings.
+    """
     if not isinstance(base, Mapping) or not isinstance(overrides, Mapping):
         return deepcopy(overrides)
     merged = {key: deepcopy(value) for key, value in base.items()}

@@ -1,4 +1,4 @@
-"""What one child of a chain is: a record with a number, from which its link label is made and never read back."""
+"""Records of the children of a work chain, from which link labels are generated and never parsed back."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Run:
-    """One child of a chain: what it does, its number, and the conditions and inputs that it is of.
+    """Record of one child of a work chain: its kind, its number, its conditions and its inputs.
 
-    :param what: kind of child, as ``md`` or ``train``; it is also the first word of the link label.
-    :param number: number among the children that one plan lists; with ``what``, ``segment`` and ``iteration`` it makes
-        the ``id``.
-    :param structure: label of the structure, as the user gave it.
+    :param what: kind of child, such as ``md`` or ``train``; also the first word of the link label.
+    :param number: number among the children in one plan; together with ``what``, ``segment`` and ``iteration`` it
+        defines the ``id``.
+    :param structure: label of the structure, as given by the user.
     :param potential: label of the potential or calculator.
     :param data: name of the set of frames.
     :param model: name of the model that is trained.
     :param temperature: temperature in K.
     :param pressure: pressure in GPa.
-    :param size: what is varied in size: the name or number of a supercell, or a number of frames or steps.
+    :param size: the varied size: name or number of a supercell, or a number of frames or steps.
     :param replica: number of the repetition.
     :param iteration: number of the iteration or round of a loop.
-    :param segment: number of the part of one run that is carried on, 0 for the first.
+    :param segment: number of the segment of a continued run, 0 for the first.
     """
 
     what: str
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The opaque name of the run: a key of namespaces and mappings.
+        """Unique name of the run, used as a key of namespaces and mappings and not meant to be parsed.
 
         >>> Run('md', 3, structure='a_large', temperature=600.0).id, Run('md', 3, segment=1).id
         ('md_0003', 'md_0003_s01')
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The link label for people: the id, and what the run is of.
+        """Readable link label: the id followed by the conditions and inputs of the run.
 
         >>> Run('md', 3, structure='a_large', temperature=600.0, replica=1).label
         'md_0003_a_large_600K_r1'
@@ -64,19 +64,23 @@ class Run:
         words += [] if self.pressure is None else [f'{self.pressure:g}GPa']
         words += [] if self.size is None else [f'n{self.size}']
         words += [] if self.replica is None else [f'r{self.replica}']
-        # AiiDA allows letters, digits and single underscores.
+        # AiiDA allows only letters, digits and single underscores.
         return re.sub(r'[^A-Za-z0-9]+', '_', '_'.join(words)).strip('_')
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is set, for a node or a context."""
+        """Return the fields that are set, to be stored in a node or context."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def follow(self, what: str, **changes: Any) -> Run:
-        """Return the record of another child that is of the same run, as the analysis of a dynamics."""
+        """Return the record of another child of the same run, for example the analysis of molecular dynamics.
+
+        :param what: kind of the other child.
+        :param changes: fields that differ.
+        """
         return replace(self, what=what, **changes)
 
     def matches(self, **fields: Any) -> bool:
-        """Whether all ``fields`` have these values.
+        """Whether all ``fields`` have the given values.
 
         >>> Run('md', 1, structure='a').matches(what='md', structure='a'), Run('md', 1).matches(structure='a')
         (True, False)
@@ -85,7 +89,11 @@ class Run:
 
 
 class Runs(Mapping[str, Run]):
-    """Runs by their ids, as a plan lists them in its node ``runs``."""
+    """Runs by id, as stored in the node ``runs`` of a plan.
+
+    :param runs: the runs, in order.
+    :raises ValueError: if two runs have the same id.
+    """
 
     def __init__(self, runs: Iterable[Run] = ()) -> None:
         self._runs: dict[str, Run] = {}
@@ -96,11 +104,11 @@ class Runs(Mapping[str, Run]):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Mapping[str, Any]]) -> Runs:
-        """Return the runs of a node `runs`, or of its content."""
+        """Return the runs stored in a node `runs` or in its content."""
         return cls(Run(**record) for _, record in content.items())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Return the content of a node: of each id the record."""
+        """Return the content of a node: the records by id."""
         return {key: run.to_dict() for key, run in self._runs.items()}
 
     def __getitem__(self, key: str) -> Run:
@@ -113,5 +121,5 @@ class Runs(Mapping[str, Run]):
         return len(self._runs)
 
     def select(self, **fields: Any) -> list[Run]:
-        """Return the runs whose ``fields`` have these values, in their order."""
+        """Return the runs whose ``fields`` have the given values, in their order."""
         return [run for run in self._runs.values() if run.matches(**fields)]

@@ -1,1 +1,1 @@
-"""What a potential is worth: errors, test sets, speed, locality, comparison of models."""
+"""Assessment of potentials: errors, test sets, speed, locality of the forces, and model studies."""

@@ -1,4 +1,4 @@
-"""The account of every planned frame of the test sets, and the temperatures at which they were taken."""
+"""The account of every planned frame of the test sets, and the temperatures of the frames."""
 
 from __future__ import annotations
 
@@ -19,17 +19,24 @@ Row = dict[str, Any]
 
 @calcfunction
 def account_test_sets(sample: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Dict]:
-    """Return ``account`` and ``temperatures``.
+    """Account for every planned frame of the test sets.
 
-    ``account`` holds ``requested`` = ``admitted`` + the numbers of ``rejected`` and of ``failed``, these by name with a
-    reason, and ``objections`` to admitted frames; ``frames``, every one by ``id``, ``run``, ``step``, ``temperature_K``
-    and ``state``; and ``runs``, how far each came, with its record. A frame that its run never came to is called
-    ``<run>:<step>``. ``temperatures`` are those of `dpasse.validate` for the sets that have frames.
+    :param sample: output ``sample`` of :func:`plan_test_sets`.
+    :param runs: record of each run, by its id.
+    :param inputs: ``results`` by run; ``samples`` (the frames submitted for labelling) and ``accounts`` (of their
+        labelling) by test set. A node that was not created is left out.
+    :return: ``account`` and ``temperatures``.
 
-    :param sample: of `plan_test_sets`.
-    :param runs: the record of each run, by its id.
-    :param inputs: by run ``results``; by test set ``samples``, the frames that were to be labelled, and ``accounts``,
-        of their labelling. What was not made is missing.
+    ``account`` holds
+
+    - ``requested``, which equals ``admitted`` plus the numbers of ``rejected`` and of ``failed`` frames; the latter two
+      are lists with a reason for each frame;
+    - ``objections`` to admitted frames;
+    - ``frames``, each with its ``id``, ``run``, ``step``, ``temperature_K`` and ``state``. A frame that its run did not
+      reach has the id ``<run>:<step>``;
+    - ``runs``, the record of each run and the last step that it reached.
+
+    ``temperatures`` is the parameter of `dpasse.validate` for the test sets that contain frames.
     """
     planned, lines = Runs.from_dict(runs.get_dict()), sample['lines']
     results, samples, accounts = (inputs.get(name, {}) for name in ('results', 'samples', 'accounts'))
@@ -65,7 +72,7 @@ def account_test_sets(sample: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.
 
 
 def _labelled(samples: Any, account: orm.Dict | None, keys: Mapping[str, str]) -> list[Row]:
-    """Return the frames of a test set that were to be labelled, with what the account of their labelling says."""
+    """Return the frames of a test set that were submitted for labelling, each with its state and reason."""
     rows: list[Row] = [
         {'id': str(identity), 'run': keys[str(source)], 'step': int(step), 'state': ADMITTED, 'reason': ''}
         for item in samples.sets()
@@ -77,7 +84,7 @@ def _labelled(samples: Any, account: orm.Dict | None, keys: Mapping[str, str]) -
     for state in (REJECTED, FAILED):
         for entry in account[state]:
             told.setdefault(entry['id'], []).append((state, entry['reason']))
-    # Of a frame that is there twice the first one has the label.
+    # If a frame occurs twice, the first one carries the label.
     for row in reversed(rows):
         if told.get(row['id']):
             row['state'], row['reason'] = told[row['id']].pop()
@@ -85,7 +92,7 @@ def _labelled(samples: Any, account: orm.Dict | None, keys: Mapping[str, str]) -
 
 
 def _ending(results: orm.Dict | None) -> str:
-    """Return why a run gave no further frames."""
+    """Return the reason why a run produced no further frames."""
     if results is None:
         return NOTHING
     why = ': '.join(str(results[name]) for name in ('verdict', 'reason') if results.get_dict().get(name))

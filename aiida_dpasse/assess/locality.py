@@ -1,4 +1,4 @@
-"""`LocalityWorkChain`: how far a force reaches, the bound on what a potential with a cutoff can learn."""
+"""`LocalityWorkChain`: the range of the forces, which bounds the accuracy of a potential with a cutoff."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_locality(inputs: Any, port: Any = None) -> str | None:
-    """Return one sentence if what drives, what labels, structure and spheres do not go together."""
+    """Return an error message if the driver, the labeller, the structure and the spheres are not compatible.
+
+    :param inputs: inputs of the process.
+    :param port: the port namespace.
+    :return: the message, or None if the inputs are valid.
+    """
     structure, driver = inputs.get('structure'), inputs.get('driver')
     if structure is None or driver is None or 'parameters' not in inputs:
-        return None  # their own ports say so
+        return None  # reported by their own ports
     if message := validate_labeller({**inputs, 'structures': {'structure': structure}}, port):
         return message.replace('structures.structure', 'structure')
     if message := check_dynamics_of('driver', driver, structure, inputs.get('codes') or {}):
@@ -40,8 +45,12 @@ def validate_locality(inputs: Any, port: Any = None) -> str | None:
 
 
 class LocalityWorkChain(DpasseWorkChain):
-    """Hold all atoms within a distance of a centre, run the others, and see how far the force on the centre, by the
-    reference method, still spreads."""
+    """Compute how far the force on an atom depends on its environment.
+
+    All atoms within a given distance of a centre are held fixed while the others move in molecular dynamics; the spread
+    of the reference force on the centre over these frames bounds the accuracy of a potential with half that distance as
+    cutoff.
+    """
 
     CODES = ('lmp',)
     OPTIONAL_CODES = (*LABEL_CODES, 'dp')
@@ -108,14 +117,14 @@ class LocalityWorkChain(DpasseWorkChain):
         )
 
     def setup(self) -> ExitCode | None:
-        """Draw the centres, make the supercell and queue the run of each distance and centre."""
+        """Draw the centres, create the supercell and queue one run for each distance and centre."""
         structure = self.inputs.structure
         self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
         self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
         return self.make_cells({'crystal': (structure, self.ctx.plan['supercell'])}, link='supercell')
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics around one centre."""
+        """Return the molecular dynamics around one centre."""
         return self.job(
             MDBaseWorkChain,
             'md',
@@ -127,7 +136,7 @@ class LocalityWorkChain(DpasseWorkChain):
         )
 
     def label(self) -> ExitCode | None:
-        """Label the frames of all runs that ended well, in one labelling."""
+        """Label the frames of all successful runs in a single labelling."""
         failed = self.report_failures('md')
         samples = {run.id: node.outputs.frames for run, node in self.succeeded('md').items()}
         if not samples:
@@ -140,7 +149,7 @@ class LocalityWorkChain(DpasseWorkChain):
         return None
 
     def tabulate(self) -> ExitCode | None:
-        """Attach the table and the labels, also of a labelling that failed, and say what is missing."""
+        """Attach the table and the labels, including those of a failed labelling, and report what is missing."""
         node = self.ctx.labelling
         if 'account' not in node.outputs:
             return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)

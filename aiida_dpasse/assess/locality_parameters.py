@@ -1,4 +1,4 @@
-"""Settings of a locality test."""
+"""Parameters of a locality test."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
 
-#: What the test sets for each run.
+#: Keys of `dpasse.md` that the test sets itself for each run.
 TAKEN = ('fixed', 'sample_interval', 'seed', 'steps', 'temperature')
 
 
 class LocalityParameters(Parameters):
-    """Spheres, the runs around them, and their labels."""
+    """Parameters of the spheres, the molecular dynamics around them and the labelling."""
 
     supercell: SupercellSize | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""Frames in a plane: the nearer, the more alike."""
+"""Two-dimensional map of frames in which similar frames lie close together."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from aiida_dpasse.structures.projection import project
 
 @calcfunction
 def map_descriptors(settings: orm.Dict, frames: FramesData, **nodes: orm.ArrayData) -> orm.ArrayData:
-    """Return, by the sources of ``frames``, the coordinates of each frame (n, 2); for `pca`, ``explained_variance``.
+    """Project the descriptors of frames onto two dimensions.
 
     :param settings: ``method``, ``perplexity``, ``seed`` and ``potential``.
-    :param nodes: ``descriptors``, of `dpasse.evaluate`; without them frames are described by radial distributions.
+    :param frames: frames to show; their source becomes the name of the array.
+    :param nodes: ``descriptors``, an output of `dpasse.evaluate`. Without them the frames are described by radial
+        distributions.
+    :return: one array of coordinates (n, 2) for each source of ``frames``, and ``explained_variance`` for the method
+        `pca`.
     """
     sets = frames.sets()
     if 'descriptors' in nodes:

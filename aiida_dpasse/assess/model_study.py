@@ -1,6 +1,6 @@
-"""`ModelStudyWorkChain`: which model, how many frames, which labels: by errors and by the dynamics of the ions.
+"""`ModelStudyWorkChain`: comparison of models, training set sizes and labels by their errors and by ion dynamics.
 
-The sweeps of the perspective of Yan, Tang and Zhu (figures 1 to 3): force errors do not determine the diffusion.
+The sweeps follow the perspective of Yan, Tang and Zhu (figures 1 to 3): force errors do not determine the diffusion.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ from aiida_dpasse.train.train import training
 
 
 def validate_model_study(inputs: Any, port: Any = None) -> str | None:
-    """Return one sentence if there is nothing to compare, or data, structures and potentials do not go together."""
+    """Return an error message if there is nothing to compare, or data, structures and potentials are not compatible.
+
+    :param inputs: inputs of the process.
+    :param port: the port namespace.
+    :return: the message, or None if the inputs are valid.
+    """
     if 'parameters' not in inputs or inputs.get('test_data') is None:
         return None
     settings = ModelStudyParameters.model_validate(inputs['parameters'].get_dict())
@@ -68,7 +73,7 @@ def _check_data(name: str, frames: FramesData, test: FramesData, settings: Model
 
 
 def _check_given(inputs: Any, settings: ModelStudyParameters, port: Any) -> str | None:
-    """Return what the test would object to in potentials and calculators that were handed in."""
+    """Return the objection that the validation would raise to the potentials and calculators given as inputs."""
     given = {name: inputs[name] for name in ('codes', 'potentials', 'calculators') if inputs.get(name)}
     if len(given) == ('codes' in given):
         return None
@@ -104,7 +109,11 @@ def _check_dynamics(inputs: Any, settings: ModelStudyParameters, port: Any) -> s
 
 
 class ModelStudyWorkChain(DpasseWorkChain):
-    """Train every model on every set of frames at every size, test all on the same frames, run dynamics with all."""
+    """Compute errors and ionic transport of models trained on different data sets and numbers of frames.
+
+    Every model is trained on every set of frames at every size. All potentials are tested on the same frames and, if
+    requested, used for molecular dynamics.
+    """
 
     CODES = ('dp', 'python')
     OPTIONAL_CODES = ('lmp', 'torchrun')
@@ -183,12 +192,12 @@ class ModelStudyWorkChain(DpasseWorkChain):
         )
 
     def freeze_checkpoints(self) -> None:
-        """Queue the freezing of the checkpoints, if there are dynamics: the test reads them as they are."""
+        """Queue the freezing of checkpoints if molecular dynamics is requested; the test reads checkpoints directly."""
         if self.settings.conductivity is not None:
             super().freeze_checkpoints()
 
     def prepare(self) -> ExitCode | None:
-        """Draw the frames of every training and queue it."""
+        """Draw the frames of every training and queue the trainings."""
         data = self.namespace('training_data')
         self.ctx.plan = plan_model_study(
             self.inputs.parameters, training_data=data, metadata={'call_link_label': 'plan'}
@@ -204,11 +213,11 @@ class ModelStudyWorkChain(DpasseWorkChain):
 
     @property
     def runs(self) -> Runs:
-        """Trainings and draws of the plan."""
+        """Trainings and draws of frames in the plan."""
         return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def make_training(self, run: Run) -> Child:
-        """Return one training; all models of a set, a size and a repeat see the same frames."""
+        """Return one training; all models of the same data set, size and repeat are trained on the same frames."""
         drawn = self.runs.select(what='draw', data=run.data, size=run.size, replica=run.replica)
         return training(
             self,
@@ -218,7 +227,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         )
 
     def test_potentials(self) -> ExitCode | None:
-        """Test every potential that was trained, and what it is compared with, on the same frames."""
+        """Test all trained potentials and those given for comparison on the same frames."""
         failed = self.report_failures('train')
         trained = {run.label: best_form(node.outputs) for run, node in self.succeeded('train').items()}
         self.out('potentials', trained)
@@ -238,7 +247,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         return None
 
     def simulate(self) -> ExitCode | None:
-        """Queue the dynamics with every potential and calculator."""
+        """Queue the molecular dynamics with every potential and calculator."""
         node = self.ctx.validation
         if 'report_card' not in node.outputs:
             return self.failure(node, self.exit_codes.ERROR_VALIDATION_FAILED.format(reason=node.exit_message))
@@ -250,7 +259,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         return None
 
     def make_dynamics(self, run: Run) -> Child:
-        """Return the conductivity with one potential or calculator."""
+        """Return the conductivity calculation with one potential or calculator."""
         inputs = {**self.shared(ConductivityWorkChain, run.label), 'structures': self.namespace('structures')}
         label = str(run.potential)
         if label in self.ctx.potentials:
@@ -262,7 +271,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         return ConductivityWorkChain, inputs
 
     def tabulate(self) -> ExitCode | None:
-        """Attach the table, and say what is missing from it."""
+        """Attach the table, and report what is missing from it."""
         dynamics, validation = self.ended('dynamics'), self.ctx.validation
         found = {
             name: {str(run.potential): node.outputs[name] for run, node in dynamics.items() if name in node.outputs}
@@ -270,7 +279,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         }
         card, metadata = validation.outputs.report_card, {'call_link_label': 'tabulate'}
         self.out('model_study', tabulate_model_study(self.ctx.plan['runs'], card, **found, metadata=metadata))
-        # An undetermined conductivity is an answer; none at all is not.
+        # An undetermined conductivity is a valid result; a missing one is a failure.
         lost = {run.label: node for run, node in self.failed('train').items()}
         lost |= {} if validation.is_finished_ok else {'validation': validation}
         lost |= {run.label: node for run, node in dynamics.items() if 'transport' not in node.outputs}

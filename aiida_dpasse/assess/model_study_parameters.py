@@ -1,4 +1,4 @@
-"""Settings of a model study."""
+"""Parameters of a model study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.parameters.train import TrainParameters
 
 
 class ModelStudyParameters(Parameters):
-    """Every model is trained on every set of data at every size, so many times."""
+    """Parameters of the trainings: every model is trained on every data set at every size, ``repeats`` times."""
 
     models: dict[str, TrainParameters | None] = Field(
         description='Trainings from scratch by name, for example one for each architecture; null leaves one out.'
@@ -49,8 +49,13 @@ class ModelStudyParameters(Parameters):
 
 
 def of_calculator(settings: ConductivityParameters) -> dict[str, Any]:
-    """Return the settings of the dynamics with an ASE calculator, which runs at constant volume, samples nothing and
-    cannot be carried on."""
+    """Return the conductivity parameters for an ASE calculator.
+
+    Molecular dynamics with an ASE calculator runs at constant volume, samples no frames and cannot be continued.
+
+    :param settings: conductivity parameters of the potentials.
+    :return: the same parameters without sampling, precision and trust limits, and with `npt` replaced by `nvt`.
+    """
     given = settings.model_dump()
     md = {**given['md']}
     for name in ('sample_interval', 'deviation_interval'):

@@ -1,4 +1,4 @@
-"""Turn the parameters of a locality test into the atoms that are held, the runs and the labelling."""
+"""Convert the parameters of a locality test into its fixed atoms, runs and labelling."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_locality(parameters: orm.Dict, structure: orm.StructureData) -> dict[str, Any]:
-    """Return ``runs``, one for each distance (``size``, its number) and centre (``replica``); by their ids the
-    parameters of each, ``md``; ``supercell``; ``label``; and ``spheres``.
+    """Plan the runs and the labelling of a locality test.
 
-    ``spheres`` holds under ``runs``, by the id of each run, the ``distance`` in A, the ``centre`` (its site in the
-    supercell), the ``atom`` that it is in frames, whose atoms are sorted by element, and the numbers of atoms that are
-    ``held`` and ``mobile``; how many ``frames`` are asked of each run, all after ``start``; the ``force_tolerance``.
-
+    :param parameters: content of :class:`LocalityParameters`.
+    :param structure: crystal that contains the centres.
+    :return: ``runs``, one for each distance (its number is ``size``) and centre (``replica``); ``md``, the parameters
+        of each run by its id; ``supercell``; ``label``; and ``spheres``.
     :raises ValueError: as :func:`spheres_of`.
+
+    ``spheres`` holds, under ``runs`` and by the id of each run, the ``distance`` in A, the ``centre`` (its site in the
+    supercell), ``atom`` (its index in the frames, whose atoms are sorted by element), and the numbers of ``held`` and
+    ``mobile`` atoms. It also holds ``frames``, the number requested from each run, all after the step ``start``, and
+    the ``force_tolerance``.
     """
     settings = LocalityParameters.model_validate(parameters.get_dict())
     spheres = spheres_of(settings, structure)
@@ -55,18 +59,25 @@ def plan_locality(parameters: orm.Dict, structure: orm.StructureData) -> dict[st
 
 
 def cell_size(settings: LocalityParameters) -> Any:
-    """Return the supercell that is asked for, by default the smallest that holds the largest sphere."""
+    """Return the requested supercell, by default the smallest one that contains the largest sphere.
+
+    :param settings: parameters of the locality test.
+    :return: three repetitions, a 3x3 matrix, or the smallest distance between images in A.
+    """
     return smallest_image_distance(settings.distances) if settings.supercell is None else settings.supercell
 
 
 def spheres_of(settings: LocalityParameters, structure: orm.StructureData) -> dict[Run, dict[str, Any]]:
-    """Return the spheres, by their run, with the ``sites`` that each holds.
+    """Return the spheres by run, each with the ``sites`` that it holds fixed.
 
-    :raises ValueError: if the centres are not there, a sphere reaches its own image, or it leaves nothing to move.
+    :param settings: parameters of the locality test.
+    :param structure: crystal that contains the centres.
+    :return: content of ``spheres`` of :func:`plan_locality`, with the ``sites`` of the fixed atoms in the supercell.
+    :raises ValueError: if the structure lacks the centres, a sphere reaches its own image, or no atom is left to move.
     """
     sites = draw_centres(structure, settings.centre, settings.centres, settings.seed)
     crystal = supercell_of(structure, cell_size(settings))
-    # A supercell groups the copies of each site together, and they are all alike: the first stands for them.
+    # A supercell groups the copies of each site together. They are equivalent, so the first one represents them.
     copies = len(crystal) // len(structure.sites)
     order = np.argsort([site.specie.symbol for site in crystal], kind='stable')
     found = {}
@@ -87,9 +98,13 @@ def spheres_of(settings: LocalityParameters, structure: orm.StructureData) -> di
 
 
 def draw_centres(structure: orm.StructureData, centre: str | int, number: int, seed: int) -> list[int]:
-    """Return the sites of ``structure`` that are centres: ``number`` of those of an element, drawn, or the one named.
+    """Return the sites of ``structure`` that serve as centres.
 
-    :raises ValueError: if there are not so many.
+    :param structure: crystal that contains the centres.
+    :param centre: element whose sites are drawn at random, or the index of one site.
+    :param number: number of sites to draw.
+    :param seed: seed of the draw.
+    :raises ValueError: if the structure has fewer sites.
     """
     symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
     if isinstance(centre, int):

@@ -1,4 +1,4 @@
-"""Turn the parameters of a model study into those of its trainings, its test and its dynamics."""
+"""Convert the parameters of a model study into those of its trainings, test and molecular dynamics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_model_study(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> dict[str, Any]:
-    """Return ``runs``: the trainings, ``train``, and the frames that are drawn for them, ``draw``; by their ids the
-    parameters of each, ``train`` and ``frames``; ``validation``; and, if dynamics are asked for, ``conductivity`` by
-    repeat (``repeat_<r>``) and that of calculators, ``calculator``.
+    """Plan the trainings, the test and the molecular dynamics of a model study.
 
-    All models see the same frames, and of two sets with the same frames and other labels (the perspective's
-    label-quality test) the same are drawn.
+    All models are trained on the same frames. If two data sets contain the same frames with different labels, as in the
+    label-quality test of the perspective, the same frames are drawn from both.
 
-    :param inputs: ``training_data``, frames to train on, by name.
+    :param parameters: content of :class:`ModelStudyParameters`.
+    :param inputs: ``training_data``, the frames to train on, by name.
+    :return: ``runs``, the trainings (``train``) and the draws of their frames (``draw``); their parameters by id,
+        ``train`` and ``frames``; ``validation``; and, if molecular dynamics is requested, ``conductivity`` by repeat
+        (``repeat_<r>``) and ``calculator``, the conductivity parameters for calculators.
     """
     settings = ModelStudyParameters.model_validate(parameters.get_dict())
     data, seed = inputs.get('training_data', {}), settings.seed
@@ -46,7 +48,7 @@ def plan_model_study(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> d
     validation = settings.validation.model_dump()
     plan['validation'] = orm.Dict({**validation, 'seed': derive_seed(seed, 'validation')})
     if settings.conductivity is not None:
-        # Repeats start from other velocities; what is compared starts from the same.
+        # Repeats start from different velocities; the potentials that are compared start from the same ones.
         seeds = {f'repeat_{n}': derive_seed(seed, 'conductivity', n) for n in range(settings.repeats)}
         own = settings.conductivity.model_dump()
         plan['conductivity'] = {name: orm.Dict({**own, 'seed': value}) for name, value in seeds.items()}
@@ -55,9 +57,10 @@ def plan_model_study(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> d
 
 
 def study_runs(settings: ModelStudyParameters, available: Mapping[str, int]) -> Runs:
-    """Return the trainings and the draws of their frames; a training on all frames of a set has no draw.
+    """Return the trainings and the draws of their frames; a training on all frames of a set needs no draw.
 
-    :param available: the number of frames of each set.
+    :param settings: parameters of the model study.
+    :param available: number of frames in each data set.
     """
     models = [name for name, training in sorted(settings.models.items()) if training is not None]
     points = [

@@ -1,4 +1,4 @@
-"""From the parameters of a comparison of speeds to its cells and runs."""
+"""Convert the parameters of a speed comparison into its cells and runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.supercell import MAXIMUM_ATOMS, nearest_repetition, supercell_matrix
 
-#: Namespaces of what is timed, by the kind of run.
+#: Input namespace of the potentials or calculators, by the kind of run.
 PORTS = {'md': 'potentials', 'ase': 'calculators'}
 
 
@@ -23,14 +23,17 @@ PORTS = {'md': 'potentials', 'ase': 'calculators'}
 def plan_speed(
     parameters: orm.Dict, structure: orm.StructureData, **inputs: dict[str, DeepPotentialData]
 ) -> dict[str, Any]:
-    """Return ``runs``, in their order; by the number of each size, as ``s00``, its ``supercell`` and the parameters of
-    its dynamics, ``md``; and ``table``.
+    """Plan the cells and runs of a speed comparison.
 
-    A run with a potential is called ``md``, one with an ASE calculator ``ase``; its ``size`` is the number of its size
-    among ``sizes`` of the ``table``, which holds the ``timestep`` too. All start from the same velocities, and follow
-    each other at each size: what slows the machine down for a while slows down all.
+    A run with a potential is of the kind ``md``, one with an ASE calculator of the kind ``ase``. Its ``size`` is an
+    index into ``sizes`` of the ``table``, which also holds the ``timestep``. All runs start from the same velocities.
+    The runs of one size follow each other, so that a temporary slowdown of the machine affects all potentials.
 
+    :param parameters: content of :class:`SpeedParameters`.
+    :param structure: unit cell.
     :param inputs: ``potentials`` and ``calculators`` by label.
+    :return: ``runs`` in order of execution; ``supercell`` and ``md`` (the parameters of the dynamics) by the key of
+        each size, such as ``s00``; and ``table``.
     """
     settings = SpeedParameters.model_validate(parameters.get_dict())
     sizes = cells(structure, settings)
@@ -49,7 +52,9 @@ def plan_speed(
 
 
 def size_key(number: Any) -> str:
-    """Return the key of the size of that number.
+    """Return the key of a size.
+
+    :param number: index of the size.
 
     >>> size_key(3)
     's03'
@@ -58,14 +63,16 @@ def size_key(number: Any) -> str:
 
 
 def cells(structure: orm.StructureData, settings: SpeedParameters) -> list[dict[str, Any]]:
-    """Return ``supercell``, ``atoms`` and ``wanted_atoms`` of every size, from the smallest on.
+    """Return the cells of a speed comparison, sorted by their number of atoms.
 
-    Wanted numbers that the same repetition is nearest to are one size.
+    Requested numbers of atoms that lead to the same repetition are merged into one size.
 
-    :raises ValueError: for a size that makes no sense, or is too large.
+    :param structure: unit cell.
+    :param settings: parameters with the requested sizes.
+    :return: ``supercell``, ``atoms`` and ``wanted_atoms`` of every size.
+    :raises ValueError: if a size is invalid or too large.
     """
     cell = structure.get_pymatgen()
-    # Repetitions tell more than a matrix, and than the distance that was asked for.
     asked: list[tuple[int | None, Any]] = [
         (wanted, nearest_repetition(cell, wanted)) for wanted in settings.atoms or []
     ]

@@ -1,4 +1,4 @@
-"""Turn the parameters of test sets into those of their runs, samples and labels."""
+"""Convert the parameters of test sets into those of their runs, samples and labels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_test_sets(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
-    """Return ``runs``, whose ``data`` is the test set that they are made for; by their ids the parameters of each,
-    ``md``; ``supercell``; ``label``; and ``sample``.
+    """Plan the runs, samples and labels of the test sets.
 
-    ``sample`` holds under ``lines``, by test set, the temperatures, and under ``steps``, by run, the steps at which its
-    frames are taken.
-
+    :param parameters: content of :class:`TestSetsParameters`.
     :param inputs: the ``structures`` by label.
+    :return: ``runs``, whose ``data`` is the test set that the run contributes to; ``md``, the parameters of each run by
+        its id; ``supercell``; ``label``; and ``sample``, which holds the temperatures by test set (``lines``) and the
+        steps at which frames are taken by run (``steps``).
     """
     settings = TestSetsParameters.model_validate(parameters.get_dict())
     given = settings.model_dump()
@@ -31,10 +31,11 @@ def plan_test_sets(parameters: orm.Dict, **inputs: dict[str, orm.StructureData])
     plan, steps = {}, {}
     for key, run in runs.items():
         md = dynamics[str(run.data)]
-        # By part and structure: a part that is switched off does not change the other.
+        # The seed depends on part and structure, so that switching one part off does not change the other.
         plan[key] = orm.Dict({**md, 'seed': derive_seed(settings.seed, str(run.data), str(run.structure))})
         steps[key] = list(range(md['sample_interval'], md['steps'] + 1, md['sample_interval']))
-    # How many labels may fail is the user's: a set that lost half of its frames tests something else.
+    # The tolerated number of failed labels is set by the user: a set that lost half of its frames tests something
+    # else.
     admit = {name: value for name, value in ADMIT.items() if name != 'minimum_success'}
     return {
         'runs': orm.Dict(runs.to_dict()),

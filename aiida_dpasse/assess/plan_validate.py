@@ -1,4 +1,4 @@
-"""Turn the parameters of a validation into its tests, relaxations and map."""
+"""Convert the parameters of a validation into its tests, relaxations and map."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from aiida_dpasse.assess.validate_parameters import ValidateParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
-#: All finite answers of a calculator are compared: a validation rejects no frame because its error is large.
+#: All finite results of a calculator are compared: a validation rejects no frame because of a large error.
 ADMIT = {'mode': 'audit', 'minimum_success': 0.0, 'dynamics': None, 'relaxation': None}
 
 
 @calcfunction
 def plan_validate(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, Any]:
-    """Return ``runs``; ``evaluate``, by the id of each test of a potential its parameters; ``label``, those of the
-    calculators; ``table``; with structures ``relax`` and ``structures``; and, if descriptors are to be drawn, ``map``
-    and, for a potential's, ``describe``.
+    """Plan the tests, relaxations and the map of a validation.
 
-    A test of a potential is called ``evaluate``, that of a calculator ``label``; a relaxation of all structures with
-    one of them ``relax``.
+    The kind of a run is ``evaluate`` for the test of a potential, ``label`` for that of a calculator, and ``relax`` for
+    the relaxation of all structures with one of them.
 
+    :param parameters: content of :class:`ValidateParameters`.
     :param inputs: ``potentials``, ``calculators``, ``test_sets`` and ``structures``, by label.
+    :return: ``runs``; ``evaluate``, the parameters of each test of a potential by its id; ``label``, the parameters of
+        the calculators; ``table``; with structures, ``relax`` and ``structures``; and, if a map is requested, ``map``
+        and, for the descriptors of a potential, ``describe``.
     """
     settings = ValidateParameters.model_validate(parameters.get_dict())
     potentials, calculators = (sorted(inputs.get(name, {})) for name in ('potentials', 'calculators'))

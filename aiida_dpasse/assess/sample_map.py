@@ -1,4 +1,4 @@
-"""Draw the frames that a map shows."""
+"""Draw the frames that the descriptor map shows."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import take_frames
 from aiida_dpasse.seeds import derive_seed
 
-#: Source of the frames that the potentials learnt from.
+#: Source of the frames that the potentials were trained on.
 LEARNT = 'training_data'
 
 
 def array_of(name: str) -> str:
-    """Return the source, in the map, of the frames of a test set."""
+    """Return the source that the frames of a test set have in the map.
+
+    :param name: name of the test set.
+    """
     return f'test_{name}'
 
 
 @calcfunction
 def sample_map(settings: orm.Dict, **inputs: dict[str, FramesData]) -> FramesData:
-    """Return at most ``max_frames`` of each set, without labels; their source is `array_of` their test set, or
-    ``training_data``.
+    """Draw at most ``max_frames`` frames of each set for the descriptor map.
 
+    :param settings: ``max_frames`` and ``seed``.
     :param inputs: ``test_sets`` by name, and ``learnt``, whose only entry is ``training_data``.
+    :return: the frames without labels; their source is that of :func:`array_of` or ``training_data``.
     """
     shown = {array_of(name): frames for name, frames in inputs['test_sets'].items()} | inputs.get('learnt', {})
     parts = []

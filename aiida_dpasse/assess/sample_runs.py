@@ -1,4 +1,4 @@
-"""Take the planned frames of several runs, each named by its run."""
+"""Collect the planned frames of several runs, with the run as the source of each frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from aiida_dpasse.runs import Runs
 
 @calcfunction
 def sample_runs(sample: orm.Dict, runs: orm.Dict, **inputs: dict[str, FramesData]) -> FramesData:
-    """Return the frames of all runs at the steps of the plan, sorted by formula; the source of a frame is the link
-    label of the samples of its run, its reason the temperature that the thermostat asked for.
+    """Collect the planned frames of all runs, sorted by formula.
 
-    :param sample: of `plan_test_sets`.
-    :param runs: the record of each run, by its id.
-    :param inputs: ``samples``, what the runs sampled, their starts among it, by their ids.
-    :raises ValueError: if no run came to a step of the plan.
+    The source of a frame is the link label of the samples of its run, its reason the target temperature of the
+    thermostat.
+
+    :param sample: output ``sample`` of :func:`plan_test_sets`.
+    :param runs: record of each run, by its id.
+    :param inputs: ``samples``, the sampled frames by run id, including the initial ones.
+    :return: the frames at the planned steps.
+    :raises ValueError: if no run reached a planned step.
     """
     records, samples = Runs.from_dict(runs.get_dict()), inputs['samples']
     taken = []

@@ -1,4 +1,4 @@
-"""`SpeedWorkChain`: how fast potentials are, by the number of atoms."""
+"""`SpeedWorkChain`: speed of potentials as a function of the number of atoms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_speed(inputs: Any, port: Any = None) -> str | None:
-    """Return one sentence if potentials, calculators, codes, cell and sizes do not go together."""
+    """Return an error message if potentials, calculators, codes, cell and sizes are not compatible.
+
+    :param inputs: inputs of the process.
+    :param port: the port namespace.
+    :return: the message, or None if the inputs are valid.
+    """
     structure, parameters = inputs.get('structure'), inputs.get('parameters')
     if structure is None or parameters is None:
         return None
@@ -54,7 +59,10 @@ def validate_speed(inputs: Any, port: Any = None) -> str | None:
 
 
 class SpeedWorkChain(DpasseWorkChain):
-    """Run every potential and calculator in every cell, from the smallest on, one after the other, and time each."""
+    """Compute the speed of molecular dynamics with every potential and calculator for several cell sizes.
+
+    The runs are executed one at a time, from the smallest cell to the largest.
+    """
 
     OPTIONAL_CODES = ('lmp', 'python', 'dp')
     PARAMETERS = SpeedParameters
@@ -111,7 +119,7 @@ class SpeedWorkChain(DpasseWorkChain):
         )
 
     def prepare(self) -> ExitCode | None:
-        """Make the cells, and line the runs up."""
+        """Create the cells and the list of runs."""
         structure = self.inputs.structure
         self.ctx.plan = plan_speed(
             self.inputs.parameters,
@@ -126,21 +134,21 @@ class SpeedWorkChain(DpasseWorkChain):
 
     @property
     def runs(self) -> Runs:
-        """All runs, in their order."""
+        """All runs, in order of execution."""
         return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def runs_left(self) -> bool:
-        """Whether runs wait for their turn."""
+        """Whether there are runs left to execute."""
         return bool(self.ctx.waiting)
 
     def run_next(self) -> None:
-        """Submit the next run, and wait for it: no other one beside it."""
+        """Submit the next run alone and wait for it, since concurrent runs would disturb the timing."""
         key, *self.ctx.waiting = self.ctx.waiting
         self.ctx.ran = [*self.ctx.ran, key]
         self.run_child(key, *self.make_run(self.runs[key]))
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics of one run."""
+        """Return the molecular dynamics of one run."""
         label, size = str(run.potential), size_key(run.size)
         shared = {'structure': self.ctx.cells[size], 'parameters': self.ctx.plan['md'][size]}
         if run.what == 'md':
@@ -154,18 +162,18 @@ class SpeedWorkChain(DpasseWorkChain):
         options = metadata['options']
         options['prepend_text'] = '\n'.join([options.get('prepend_text', ''), MACHINE_COMMAND]).lstrip()
         options['additional_retrieve_list'] = [*options.get('additional_retrieve_list', []), MACHINE_FILE]
-        # The speed rests on the options, processes and cards, which the cache does not see.
+        # The speed depends on the options, processes and GPUs, which are not part of the cache's hash.
         metadata['disable_cache'] = True
         return process, inputs
 
     def parts(self, key: str) -> dict[str, orm.Data]:
-        """Return what the last job of a run left: a base chain that gives up hands nothing on."""
+        """Return the outputs of the last job of a run: a restart work chain that gives up does not pass them on."""
         jobs = [node for node in self.ctx[key].called if isinstance(node, orm.CalcJobNode)]
         outputs = max(jobs, key=lambda node: int(node.pk)).outputs if jobs else {}
         return {name: outputs[name] for name in ('results', 'retrieved') if name in outputs}
 
     def pass_over(self) -> None:
-        """After a run that failed, take the larger cells with the same potential out."""
+        """After a failed run, drop the larger cells with the same potential."""
         run = self.runs[self.ctx.ran[-1]]
         node, parts = self.ctx[run.id], self.parts(run.id)
         if 'results' in parts and production_loop(parts['results'].get_dict()) is not None:
@@ -175,7 +183,7 @@ class SpeedWorkChain(DpasseWorkChain):
         self.ctx.waiting = [key for key in self.ctx.waiting if key not in same]
 
     def tabulate(self) -> ExitCode | None:
-        """Attach the table, and say which runs failed."""
+        """Attach the table, and report which runs failed."""
         parts = {key: self.parts(key) for key in self.ctx.ran}
         found = tabulate_speed(
             self.ctx.plan['table'],

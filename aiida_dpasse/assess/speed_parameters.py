@@ -1,4 +1,4 @@
-"""Settings of a comparison of speeds."""
+"""Parameters of a speed comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class SpeedParameters(Parameters):
-    """Cells, and the run in each."""
+    """Parameters of the cells and of the run in each cell."""
 
     atoms: list[PositiveInt] | None = Field(
         default=None,
@@ -43,7 +43,12 @@ class SpeedParameters(Parameters):
         return self
 
     def dynamics(self, seed: int) -> dict[str, Any]:
-        """Return the parameters of `dpasse.md` of one size: nothing is written while the clock runs."""
+        """Return the parameters of `dpasse.md` for one size.
+
+        Nothing is written to disk during the timed steps.
+
+        :param seed: seed of the initial velocities.
+        """
         total = self.warm_up_steps + self.steps
         return {
             'ensemble': self.ensemble,

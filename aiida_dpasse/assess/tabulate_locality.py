@@ -15,23 +15,24 @@ from aiida_dpasse.frames.gather_runs import source_of
 from aiida_dpasse.landscape.locality import MILLI, Spread, force_spread, judge, pool
 from aiida_dpasse.runs import Runs
 
-#: State of a frame that no labelling names.
+#: Reason of a frame that is missing from the account of the labelling.
 UNNAMED = 'the labelling does not name it'
 NOT_RUN = 'the molecular dynamics ended with an error, see the process called by this label'
 
 
 @calcfunction
 def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **labelling: orm.Data) -> orm.Dict:
-    """Return ``rows`` by distance, ``runs`` by distance and centre, with their records,
-    ``force_tolerance_meV_A``, the smallest cutoff ``r_cut_A`` whose bound is below it (null if there is none), and the
-    ``verdict``.
+    """Tabulate the spread of the force on the centres.
 
-    Of each run ``requested`` = ``labelled`` + the numbers of ``rejected`` and ``failed`` + ``not_sampled``.
+    In each run ``requested`` equals ``labelled`` plus the numbers of ``rejected`` and ``failed`` frames plus
+    ``not_sampled``.
 
-    :param spheres: see `plan_locality`.
-    :param runs: the record of each run, by its id.
-    :param samples: the frames of the runs that ended well, see `gather_runs`.
-    :param labelling: ``frames``, those with labels, if there are any, and the ``account`` of all.
+    :param spheres: output ``spheres`` of :func:`plan_locality`.
+    :param runs: record of each run, by its id.
+    :param samples: frames of the successful runs, see :func:`gather_runs`.
+    :param labelling: ``frames``, the labelled frames, if there are any, and the ``account`` of all frames.
+    :return: ``rows`` by distance; ``runs`` by distance and centre, with their records; ``force_tolerance_meV_A``;
+        ``r_cut_A``, the smallest cutoff whose bound is below the tolerance, or null; and the ``verdict``.
     """
     plan = spheres.get_dict()
     found = labelling.get('frames')
@@ -82,7 +83,7 @@ def _forces(frames: FramesData) -> dict[str, NDArray[np.float64]]:
 
 
 def _sampled(samples: FramesData) -> dict[str, list[str]]:
-    """Return by their source the ids of the frames of each run, in the order of time."""
+    """Return the frame ids of each run in chronological order, by the source of the frames."""
     found: dict[str, list[tuple[int, str]]] = {}
     for item in samples.sets():
         for source, step, identity in zip(item.sources, item.steps, item.ids, strict=True):
@@ -103,7 +104,9 @@ def _numbers(spread: Spread | None) -> dict[str, Any]:
 
 
 def _row(distance: float, runs: list[dict[str, Any]], spreads: Mapping[str, Spread]) -> dict[str, Any]:
-    """Return the row of one distance: all its centres together, those with one labelled frame or none left out."""
+    """Return the row of one distance, pooled over its centres; centres with fewer than two labelled frames are left
+    out.
+    """
     of_distance = [run for run in runs if run['distance_A'] == distance]
     known = [spreads[run['run']] for run in of_distance if run['run'] in spreads]
     return {
@@ -112,7 +115,7 @@ def _row(distance: float, runs: list[dict[str, Any]], spreads: Mapping[str, Spre
         **_numbers(pool(known) if known else None),
         'frames': sum(spread.frames for spread in known),
         'centres': len(known),
-        # Centres differ in their surroundings: the fewest.
+        # The number differs between centres, whose surroundings differ: report the smallest.
         'mobile_atoms': min(run['mobile_atoms'] for run in of_distance),
         'held_atoms': max(run['held_atoms'] for run in of_distance),
     }

@@ -1,4 +1,4 @@
-"""The table of a model study: errors beside diffusion and activation energy."""
+"""The table of a model study: errors, diffusion coefficients and activation energies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.assessment.repeats import ERRORS, mean_errors
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.transport.ensemble import Repeats, pool_repeats
 
-#: Two answers agree if they lie within so many standard deviations of their difference.
+#: Two values agree if they differ by at most this number of standard deviations of their difference.
 AGREEMENT = 2.0
 
 Row = dict[str, Any]
@@ -21,18 +21,19 @@ Row = dict[str, Any]
 
 @calcfunction
 def tabulate_model_study(runs: orm.Dict, report_card: orm.Dict, **found: dict[str, orm.Dict]) -> orm.Dict:
-    """Return ``points``, ``summary`` and ``enough``.
+    """Tabulate errors, diffusion coefficients and activation energies of all potentials.
 
-    A point is one potential: ``label``, ``model``, ``data``, ``frames`` and ``repeat`` (the last three null of what was
-    given), the record of its training, the errors, ``diffusivities`` by temperature and ``activation_energy_eV``.
-    The summary is that of all its repeats, each number with its ``_error`` (one standard deviation) and, of more
-    than one, what the potentials differ by
-    (``_spread``). ``enough`` is by model and data the fewest frames from which on all diffusivities and the activation
-    energy agree with those of the most frames.
-
-    :param runs: of `plan_model_study`.
-    :param report_card: of `dpasse.validate`, on one test set.
+    :param runs: output ``runs`` of :func:`plan_model_study`.
+    :param report_card: output of `dpasse.validate` for one test set.
     :param found: ``transport`` and ``arrhenius`` of `dpasse.conductivity`, by the label of the potential.
+    :return: ``points``, ``summary`` and ``enough``.
+
+    A point describes one potential: ``label``, ``model``, ``data``, ``frames`` and ``repeat`` (the last three are null
+    for a potential given as input), the record of its training, the errors, ``diffusivities`` by temperature and
+    ``activation_energy_eV``. The summary averages over the repeats: each number has an ``_error`` (one standard
+    deviation) and, for more than one repeat, a ``_spread`` between the potentials. ``enough`` gives, by model and data,
+    the smallest number of frames from which on all diffusion coefficients and the activation energy agree with those of
+    the largest number.
     """
     tests = {test['potential']: test for test in report_card['tests'] if test['admitted']}
     trained = {run.label: run for run in Runs.from_dict(runs.get_dict()).select(what='train')}
@@ -57,7 +58,7 @@ def _point(label: str, run: Run | None, test: Mapping[str, Any], found: Mapping[
 
 
 def _groups(points: Sequence[Row]) -> Iterator[list[Row]]:
-    """Points that differ by the repeat only, in the order of the first of each."""
+    """Group the points that differ only in the repeat, in order of first occurrence."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for point in points:
         groups.setdefault((point['model'], point['data'], point['frames']), []).append(point)
@@ -65,14 +66,18 @@ def _groups(points: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def summarize(alike: Sequence[Row]) -> Row:
-    """Return the row of potentials that were trained alike; where one of them tells nothing, ``determined`` is lower
-    than ``repeats``."""
+    """Return the summary row of potentials trained under the same conditions.
+
+    :param alike: points that differ only in the repeat.
+    :return: means and errors. ``determined`` is lower than ``repeats`` if some potentials give no diffusion
+        coefficient.
+    """
     row: Row = {name: alike[0][name] for name in ('model', 'data', 'frames')}
     row |= {'repeats': len(alike), **mean_errors(alike)}
     kelvins = next(([entry['temperature_K'] for entry in p['diffusivities']] for p in alike if p['diffusivities']), [])
     row['diffusivities'] = []
     for place, kelvin in enumerate(kelvins):
-        # A potential whose conductivity is missing has no rows at all.
+        # A potential without a conductivity has no rows at all.
         told = [
             p['diffusivities'][place] for p in alike if p['diffusivities'] and p['diffusivities'][place]['diffusive']
         ]
@@ -95,8 +100,12 @@ def _columns(name: str, unit: str, pooled: Repeats | None) -> Row:
 
 
 def enough(summary: Sequence[Row]) -> Iterator[Row]:
-    """Give, of every model and data that were trained at several sizes, the fewest frames that are enough, or null
-    if not even the last but one agrees; with the ``reason`` in one sentence."""
+    """Yield the smallest sufficient number of frames for every model and data set trained at several sizes.
+
+    :param summary: rows of :func:`summarize`.
+    :return: ``model``, ``data``, ``frames`` (null if not even the second largest number agrees with the largest) and
+        the ``reason`` as a sentence.
+    """
     kinds = dict.fromkeys((row['model'], row['data']) for row in summary if row['frames'] is not None)
     for model, data in kinds:
         rows = sorted((r for r in summary if (r['model'], r['data']) == (model, data)), key=lambda r: int(r['frames']))
@@ -115,7 +124,14 @@ def enough(summary: Sequence[Row]) -> Iterator[Row]:
 
 
 def disagreement(row: Row, other: Row) -> str | None:
-    """Return in what two rows differ, None if in nothing; what neither determines is passed over."""
+    """Return the first quantity in which two rows disagree, or None if they agree.
+
+    Quantities that neither row determines are skipped.
+
+    :param row: summary row.
+    :param other: summary row with the largest number of frames.
+    :return: a sentence fragment for the ``reason``.
+    """
     pairs = [
         (f'D at {mine["temperature_K"]:g} K', 'diffusivity', '_cm2_s', mine, its)
         for mine, its in zip(row['diffusivities'], other['diffusivities'], strict=False)

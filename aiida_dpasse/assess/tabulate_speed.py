@@ -1,4 +1,4 @@
-"""The speed of potentials and calculators by the number of atoms."""
+"""The speed of potentials and calculators by number of atoms."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ ERRORS_FILE = '_scheduler-stderr.txt'
 
 @calcfunction
 def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
-    """Return ``rows``, one for each size that ran, ``failed`` and ``skipped``, each with a ``reason``, and ``fits``.
+    """Tabulate the speed of all potentials and calculators.
 
-    A row holds the record of its run, what is known of the potential's file, the cell, the loop time of the production
-    with the rates that follow, how busy its processors were (``disturbed`` if they waited) and the machine. A fit
-    holds, of each potential, the ``exponent`` of time a step ~ atoms^b and its error, and what `saturation` says.
+    A row holds the record of its run, the known properties of the potential, the cell, the loop time of the production
+    run with the resulting rates, the processor load (``disturbed`` if processors were idle) and the machine. A fit
+    holds, for each potential, the ``exponent`` b of time per step ~ atoms^b with its error, and the result of
+    :func:`saturation`.
 
-    :param table: of `plan_speed`.
-    :param runs: the record of each run, by its id.
-    :param inputs: ``potentials`` and ``calculators`` by label; by run ``results`` of `dpasse.md` or `dpasse.md.ase`,
-        and ``retrieved``. Of one potential, what follows the first size without speed is taken for skipped.
+    :param table: output ``table`` of :func:`plan_speed`.
+    :param runs: record of each run, by its id.
+    :param inputs: ``potentials`` and ``calculators`` by label; ``results`` of `dpasse.md` or `dpasse.md.ase` and
+        ``retrieved`` by run. Sizes after the first one without a speed count as skipped for that potential.
+    :return: ``rows``, one for each successful run; ``failed`` and ``skipped``, each with a ``reason``; and ``fits``.
     """
     rows: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
@@ -60,7 +62,7 @@ def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data
                 **_model(inputs[PORTS[run.what]][str(label)]),
                 **{name: loop[name] for name in ('steps', 'seconds', 'processes', 'threads', 'cpu_percent')},
                 **rates(loop['atoms'], loop['steps'], loop['seconds'], table['timestep']),
-                # Beside a card a processor may wait with good reason.
+                # With a GPU, a processor may be idle for a legitimate reason.
                 'disturbed': None if busy is None or machine['card'] else busy < BUSY,
                 **machine,
             }
@@ -71,7 +73,7 @@ def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data
 
 
 def _content(folder: orm.FolderData | None, name: str) -> str:
-    """Return a file of what came back, empty if it did not."""
+    """Return the content of a retrieved file, or an empty string if it is missing."""
     if folder is None or name not in folder.base.repository.list_object_names():
         return ''
     return str(folder.base.repository.get_object_content(name, mode='rb').decode(errors='replace'))

@@ -1,4 +1,4 @@
-"""Crystals as potentials relax them: their lattices, and whether they decompose into each other."""
+"""Lattices and decomposition energies of crystals relaxed with potentials."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from aiida_dpasse.structures.stability import decomposition_energies, lattice_of
 def tabulate_structures(
     settings: orm.Dict, runs: orm.Dict, crystals: FramesData, **inputs: dict[str, orm.Data]
 ) -> orm.Dict:
-    """Return ``rows``, one for each potential and structure.
+    """Tabulate the relaxed structures, one row for each potential and structure.
 
-    Each has the ``potential`` and the rest of the record of its relaxation, ``structure``, ``formula``, ``relaxed``
-    and, if it is not, the ``reason``; else
-    ``lengths_A``, ``angles_degree`` and ``volume_A3_atom``, those of the structure as it was given as ``given_...``,
-    ``length_change_percent``, the change of each length, ``volume_change_percent``, ``energy_eV_atom``, and
-    ``decomposition_meV_atom``, the energy above the best mixture of the other structures that this potential relaxed,
-    with ``decomposes_to``, None if they cannot make it up, and ``given_decomposition_meV_atom`` where it was given.
+    :param settings: ``decomposition``, the reference values by structure in meV/atom.
+    :param runs: record of each run, by its id.
+    :param crystals: the input structures; their sources are their labels.
+    :param inputs: ``frames`` and ``accounts`` of the relaxations, by run.
+    :return: ``rows``.
 
-    :param settings: ``decomposition``, reference values by structure.
-    :param runs: the record of each run, by its id.
-    :param crystals: the structures, whose sources are their labels.
-    :param inputs: by run ``frames`` and ``accounts`` of the labelling that relaxed them.
+    A row holds the record of its relaxation, ``potential`` included, ``structure``, ``formula`` and ``relaxed``. If the
+    relaxation failed it also holds the ``reason``; otherwise ``lengths_A``, ``angles_degree`` and ``volume_A3_atom``,
+    the same quantities of the input structure with the prefix ``given_``, ``length_change_percent`` for each length,
+    ``volume_change_percent``, ``energy_eV_atom`` and ``decomposition_meV_atom``. The last is the energy above the best
+    mixture of the other structures relaxed with the same potential, ``decomposes_to``; both are None if these
+    structures cannot form the composition. ``given_decomposition_meV_atom`` is the reference value, if there is one.
     """
     rows = []
     for run in Runs.from_dict(runs.get_dict()).select(what='relax'):

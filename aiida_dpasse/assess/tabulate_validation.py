@@ -1,4 +1,4 @@
-"""The report card: the errors of every potential on every test set."""
+"""The report card: errors of every potential on every test set."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from aiida_dpasse.runs import Runs
 from aiida_dpasse.seeds import derive_seed
 
 NOTHING = 'the job left nothing: see its exit code'
-#: Kind of what is tested, by the kind of the run.
+#: Kind of the tested object, by the kind of run.
 KINDS = {'evaluate': 'potential', 'label': 'calculator'}
 
 
 @calcfunction
 def tabulate_validation(settings: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
-    """Return ``report_card`` and, if anything was predicted, ``parity``.
+    """Tabulate the errors of all potentials and calculators on all test sets.
 
-    ``report_card`` holds ``tests``, a list: of each the record of its run, the ``key`` (its id), ``kind`` (`potential`
-    or `calculator`) and ``set``, the account of its frames (``requested`` = ``admitted`` + ``rejected`` + ``failed``,
-    the last two as lists of ``id`` and ``reason``), and, if any was admitted, what `report_card` finds.
-    ``parity`` holds points to draw, drawn by the seed: by key ``<key>_energy`` (n, 2), eV/atom, and ``<key>_force``
-    (n, 2), eV/A, reference and prediction.
+    :param settings: output ``table`` of :func:`plan_validate`.
+    :param runs: record of each run, by its id.
+    :param inputs: ``test_sets`` by name; ``predictions`` of an evaluation, and ``labels`` and ``accounts`` of a
+        calculator, by run. Those of failed jobs are missing.
+    :return: ``report_card`` and, if there are predictions, ``parity``.
 
-    :param settings: ``table`` of `plan_validate`.
-    :param runs: the record of each run, by its id.
-    :param inputs: ``test_sets`` by name; by run ``predictions`` of an evaluation, and ``labels`` and ``accounts`` of a
-        calculator; those of jobs that failed are missing.
+    ``report_card`` holds the list ``tests``. Each test holds the record of its run, its ``key`` (the id of the run),
+    ``kind`` (`potential` or `calculator`) and ``set``, the account of its frames (``requested`` = ``admitted`` +
+    ``rejected`` + ``failed``, the latter two as lists of ``id`` and ``reason``), and, if frames were admitted, the
+    result of
+    :func:`report_card`. ``parity`` holds randomly drawn pairs of reference and prediction: ``<key>_energy`` (n, 2) in
+        eV/atom and ``<key>_force`` (n, 2) in eV/A.
     """
     options = settings.get_dict()
     predictions, labels, accounts = (inputs.get(name, {}) for name in ('predictions', 'labels', 'accounts'))
@@ -65,7 +67,13 @@ def tabulate_validation(settings: orm.Dict, runs: orm.Dict, **inputs: dict[str, 
 
 
 def read_predictions(sets: Sequence[FrameSet], node: orm.ArrayData, label: str) -> tuple[Pairs, np.ndarray]:
-    """Return what `dpasse.evaluate` predicted for every frame, set by set, and a mask that is true everywhere."""
+    """Return the predictions of `dpasse.evaluate` for every frame, set by set.
+
+    :param sets: test frames, in the order in which they were evaluated.
+    :param node: output ``predictions`` of `dpasse.evaluate`.
+    :param label: label of the potential.
+    :return: pairs of frames and predictions, and a mask (frames,) that is true everywhere.
+    """
     energy, force, virial = (node.get_array(f'{label}_{name}') for name in ('energy', 'force', 'virial'))
     pairs, frame, atom = [], 0, 0
     for item in sets:
@@ -77,7 +85,15 @@ def read_predictions(sets: Sequence[FrameSet], node: orm.ArrayData, label: str) 
 
 
 def count(sets: Sequence[FrameSet], mask: np.ndarray, account: orm.Dict | None) -> dict[str, Any]:
-    """Return the account of the frames; one that a set holds twice counts twice, whatever its labeller did with it."""
+    """Return the account of the frames.
+
+    A frame that occurs twice in a set counts twice, whatever the labeller did with it.
+
+    :param sets: test frames.
+    :param mask: (frames,), true where a frame has a prediction.
+    :param account: account of the labelling, if there is one.
+    :return: ``requested``, ``admitted``, ``rejected`` and ``failed``.
+    """
     ids = np.concatenate([item.ids for item in sets])
     lost = Counter(str(identity) for identity in ids[~mask])
     told = account.get_dict() if account is not None else {}
@@ -90,7 +106,13 @@ def count(sets: Sequence[FrameSet], mask: np.ndarray, account: orm.Dict | None) 
 
 
 def parity_points(pairs: Pairs, most: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return at most ``most`` points (n, 2), reference and prediction, of ``energy`` and ``force``."""
+    """Draw pairs of reference and prediction for a parity plot.
+
+    :param pairs: frames and predictions.
+    :param most: largest number of points.
+    :param rng: random number generator of the draw.
+    :return: ``energy`` (n, 2) in eV/atom and ``force`` (n, 2) in eV/A.
+    """
     columns = {
         'energy': [(np.asarray(s.energies) / s.natoms, p.energies / s.natoms) for s, p in pairs],
         'force': [(np.ravel(np.asarray(s.forces)), np.ravel(p.forces)) for s, p in pairs],

@@ -1,4 +1,4 @@
-"""`TestSetsWorkChain`: labelled frames near equilibrium and along a heating, to test potentials on."""
+"""`TestSetsWorkChain`: labelled frames near equilibrium and along a heating run, for testing potentials."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.runs import Run, Runs
 
-#: The potential that labels has a name of its own: another one drives the dynamics.
+#: The labelling potential has a separate name, since another potential drives the dynamics.
 TEACHER = 'teacher'
 
 
 def validate_test_sets(inputs: Any, port: Any = None) -> str | None:
-    """Return one sentence if potential, structures, labeller and parameters do not go together."""
+    """Return an error message if potential, structures, labeller and parameters are not compatible.
+
+    :param inputs: inputs of the process.
+    :param port: the port namespace.
+    :return: the message, or None if the inputs are valid.
+    """
     potential = inputs.get('potential')
     if potential is not None and 'parameters' in inputs:
         settings = TestSetsParameters.model_validate(inputs['parameters'].get_dict())
@@ -39,9 +44,9 @@ def validate_test_sets(inputs: Any, port: Any = None) -> str | None:
 
 
 class TestSetsWorkChain(DpasseWorkChain):
-    """Run the potential from each crystal, cold for a moment and heated linearly; label what it came by."""
+    """Compute labelled test sets from a short cold run and a linear heating run of each crystal."""
 
-    #: No class of tests, whatever its name says to pytest.
+    #: Prevents pytest from collecting this class because of its name.
     __test__ = False
     CODES = ('lmp',)
     OPTIONAL_CODES = (*LABEL_CODES, 'dp')
@@ -115,7 +120,7 @@ class TestSetsWorkChain(DpasseWorkChain):
         )
 
     def prepare(self) -> ExitCode | None:
-        """Plan the runs, make the supercells and queue the runs."""
+        """Plan the runs, create the supercells and queue the runs."""
         structures = self.namespace('structures')
         self.ctx.plan = plan_test_sets(
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
@@ -127,11 +132,11 @@ class TestSetsWorkChain(DpasseWorkChain):
 
     @property
     def parts(self) -> list[str]:
-        """The test sets that are asked for."""
+        """The requested test sets."""
         return [part for part in PARTS if part in self.ctx.plan['sample']['lines']]
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics of one run."""
+        """Return the molecular dynamics of one run."""
         return self.job(
             MDBaseWorkChain,
             'md',
@@ -143,7 +148,7 @@ class TestSetsWorkChain(DpasseWorkChain):
         )
 
     def sample(self) -> None:
-        """Take the frames of each part, those before an early end included, and queue their labelling."""
+        """Collect the frames of each part, including those of runs that ended early, and queue their labelling."""
         for run, node in self.failed('md').items():
             done = node.outputs.results['step'] if 'results' in node.outputs else 'no step'
             self.report(
@@ -159,7 +164,7 @@ class TestSetsWorkChain(DpasseWorkChain):
         self.enqueue('make_labels', [Run('label', number, data=part) for number, part in enumerate(self.ctx.samples)])
 
     def came_to_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
-        """Whether a run came to the step of its first frame."""
+        """Whether a run reached the step of its first frame."""
         first = self.ctx.plan['sample']['steps'][run.id][0]
         return 'frames' in node.outputs and any(int(item.steps.max()) >= first for item in node.outputs.frames.sets())
 
@@ -173,7 +178,7 @@ class TestSetsWorkChain(DpasseWorkChain):
         }
 
     def results(self) -> ExitCode | None:
-        """Attach the sets, their temperatures and the account of all frames; say what failed."""
+        """Attach the sets, their temperatures and the account of all frames; report failures."""
         runs, labels = self.ended('md'), {str(run.data): node for run, node in self.ended('label').items()}
         for part, node in labels.items():
             if 'frames' in node.outputs:

@@ -1,4 +1,4 @@
-"""Settings of the test sets."""
+"""Parameters of the test sets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
 
-#: The test sets, in the order in which they are made.
+#: The test sets, in order of creation.
 PARTS = ('near_equilibrium', 'heating')
-#: What every run is given by its part, or may not have.
+#: Keys of `dpasse.md` that each part sets itself or that are not allowed.
 TAKEN = ('temperature', 'final_temperature', 'steps', 'sample_interval', 'seed')
 
 
 def line_of(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the temperatures of a part as a linear heating, which near equilibrium stays where it is.
+    """Return the temperatures of a part as a linear heating; near equilibrium the temperature is constant.
+
+    :param part: parameters of one part.
+    :return: ``first`` and ``last`` temperature in K and the number of ``steps``.
 
     >>> line_of({'temperature': 50.0, 'steps': 10, 'frames': 5})
     {'first': 50.0, 'last': 50.0, 'steps': 10}
@@ -29,7 +32,10 @@ def line_of(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def runs_of(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return by part the parameters of `dpasse.md`, without seed; a part that is null has none."""
+    """Return the parameters of `dpasse.md` by part, without the seed; a part that is null is left out.
+
+    :param settings: content of :class:`TestSetsParameters`.
+    """
     runs = {}
     for name in PARTS:
         if (part := settings.get(name)) is None:
@@ -47,7 +53,7 @@ def runs_of(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 class SamplingParameters(Parameters):
-    """How many frames of how many steps."""
+    """Number of steps and of sampled frames."""
 
     steps: int = Field(gt=0, description='Number of steps of each run.')
     frames: int = Field(
@@ -65,22 +71,22 @@ class SamplingParameters(Parameters):
 
 
 class NearEquilibriumParameters(SamplingParameters):
-    """A short cold run from each crystal (figure S1)."""
+    """A short cold run of each crystal (figure S1)."""
 
     temperature: float = Field(gt=0, description='Temperature in K.')
 
 
 class HeatingRunParameters(SamplingParameters):
-    """A run from each crystal whose thermostat is heated linearly (figures 2 c, d and S2)."""
+    """A run of each crystal with a linearly increasing thermostat temperature (figures 2 c, d and S2)."""
 
     first: float = Field(gt=0, description='Temperature of the thermostat at the start, K.')
     last: float = Field(gt=0, description='Temperature of the thermostat at the last step, K.')
 
 
 class TestSetsParameters(Parameters):
-    """Which runs are made, what of them is sampled, and how it is labelled."""
+    """Parameters of the runs, their sampling and the labelling."""
 
-    #: No class of tests, whatever its name says to pytest.
+    #: Prevents pytest from collecting this class because of its name.
     __test__ = False
 
     near_equilibrium: NearEquilibriumParameters | None = Field(

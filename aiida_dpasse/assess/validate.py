@@ -1,4 +1,4 @@
-"""`ValidateWorkChain`: the report card of one or several potentials, universal ones beside them."""
+"""`ValidateWorkChain`: the report card of one or several potentials, optionally compared with universal potentials."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_validation(inputs: Any, port: Any = None) -> str | None:
-    """Return one sentence if potentials, test sets and parameters do not go together."""
+    """Return an error message if potentials, test sets and parameters are not compatible.
+
+    :param inputs: inputs of the process.
+    :param port: the port namespace.
+    :return: the message, or None if the inputs are valid.
+    """
     if 'parameters' not in inputs:
         return None
     potentials, calculators = inputs.get('potentials') or {}, inputs.get('calculators') or {}
@@ -67,7 +72,7 @@ def validate_validation(inputs: Any, port: Any = None) -> str | None:
 
 
 def _objection(inputs: Any, label: str, potential: Any, frames: Any, heads: Mapping[str, str]) -> str | None:
-    """Return what `dpasse.evaluate` would object to, before anything is submitted."""
+    """Return the objection that `dpasse.evaluate` would raise, before anything is submitted."""
     own = {'heads': {label: heads[label]}} if label in heads else {}
     given = {'frames': frames, 'potentials': {label: potential}, 'parameters': orm.Dict(own)}
     if 'python' in (inputs.get('codes') or {}):
@@ -112,7 +117,10 @@ def _check_temperatures(settings: ValidateParameters, sets: Mapping[str, FramesD
 
 
 class ValidateWorkChain(DpasseWorkChain):
-    """Test every potential and every calculator on every test set; tabulate the errors, and map the frames."""
+    """Compute the errors of every potential and calculator on every test set.
+
+    Optionally, the chain relaxes crystals with each of them and maps the frames by their descriptors.
+    """
 
     CODES = ('python',)
     PARAMETERS = ValidateParameters
@@ -222,7 +230,7 @@ class ValidateWorkChain(DpasseWorkChain):
 
     @property
     def runs(self) -> Runs:
-        """All children of the plan."""
+        """All planned runs."""
         return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def make_test(self, run: Run) -> Child:
@@ -241,7 +249,7 @@ class ValidateWorkChain(DpasseWorkChain):
         return self.evaluation(run, self.ctx.shown, self.ctx.plan['describe'])
 
     def evaluation(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
-        """Return the evaluation of a potential over ``frames``."""
+        """Return the evaluation of a potential on ``frames``."""
         return self.job(
             EvaluateBaseWorkChain,
             'evaluate',
@@ -263,11 +271,11 @@ class ValidateWorkChain(DpasseWorkChain):
         return LabelWorkChain, {**labeller, 'frames': frames, 'parameters': parameters, **shared}
 
     def outputs_of(self, what: str, name: str) -> dict[str, orm.Data]:
-        """Return an output of all children of a kind that have it, by their ids."""
+        """Return the output ``name`` of all runs of the kind ``what`` that have it, by run id."""
         return {run.id: node.outputs[name] for run, node in self.ended(what).items() if name in node.outputs}
 
     def tabulate(self) -> None:
-        """Bring predictions and labels together."""
+        """Tabulate the errors from predictions and labels."""
         self.ctx.found = tabulate_validation(
             self.ctx.plan['table'],
             self.ctx.plan['runs'],
@@ -280,7 +288,7 @@ class ValidateWorkChain(DpasseWorkChain):
         self.out_many(self.ctx.found)
 
     def compare_structures(self) -> None:
-        """Compare the relaxed crystals with those given; one that did not relax is named with its reason."""
+        """Compare the relaxed crystals with the input structures; failed relaxations are listed with their reason."""
         if 'structures' not in self.ctx.plan:
             return
         found = tabulate_structures(
@@ -294,7 +302,7 @@ class ValidateWorkChain(DpasseWorkChain):
         self.out('structures', found)
 
     def draw_map(self) -> None:
-        """Lay the frames out in a plane, unless their descriptors are missing."""
+        """Compute the two-dimensional map of the frames, unless their descriptors are missing."""
         if 'map' not in self.ctx.plan or self.failed('describe'):
             return
         nodes = list(self.succeeded('describe').values())
@@ -303,7 +311,7 @@ class ValidateWorkChain(DpasseWorkChain):
         self.out('descriptor_map', node)
 
     def judge(self) -> ExitCode | None:
-        """Say which tests failed."""
+        """Report which tests failed."""
         found, tests = self.ctx.found, self.ctx.found['report_card']['tests']
         lost = [self.runs[test['key']] for test in tests if not test['admitted']]
         if lost:

@@ -1,4 +1,4 @@
-"""Settings of a validation."""
+"""Parameters of a validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiida_dpasse.parameters.label import RelaxationParameters
 
 
 class HeatingParameters(Parameters):
-    """A linear heating; the MD step of a frame gives the temperature at which it was taken."""
+    """A linear heating; the temperature of a frame follows from its MD step."""
 
     first: float = Field(gt=0, description='Temperature of step 0, K.')
     last: float = Field(gt=0, description='Temperature of the last step, K.')
@@ -19,7 +19,7 @@ class HeatingParameters(Parameters):
 
 
 class DescriptorParameters(Parameters):
-    """How the frames are laid out in a plane by what they look like."""
+    """Parameters of the two-dimensional map of the frames."""
 
     potential: str | None = Field(
         default=None,
@@ -36,7 +36,7 @@ class DescriptorParameters(Parameters):
 
 
 class ValidateParameters(Parameters):
-    """What is tested, and how it is shown."""
+    """Parameters of the tests, the relaxations and the map."""
 
     heads: dict[str, str] = Field(
         default_factory=dict, description='Head to use of each multi-task potential, by label of the potential.'

@@ -1,1 +1,1 @@
-"""What all chains share: submission, restarts, protocols and checks of inputs."""
+"""Infrastructure that all work chains share: submission, restarts, protocols and input validation."""

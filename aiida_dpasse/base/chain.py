@@ -1,4 +1,4 @@
-"""What all our work chains share: codes, machine options, a limit of programs at once, protocols."""
+"""Base class of the work chains: codes, scheduler options, a limit of concurrent jobs, protocols."""
 
 from __future__ import annotations
 
@@ -41,19 +41,23 @@ CODE_HELP = {
 }
 
 
-#: Scheduler options of another plugin's job where nothing else is asked for.
+#: Default scheduler options of a job of another plugin.
 ONE_PROCESS = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}, 'withmpi': False}
-#: Where the children of the queue lie in the context.
+#: Prefix of the context keys of queued children.
 DONE = 'done.'
-#: A process to submit, and its inputs.
+#: A process class and its inputs.
 Child = tuple[type[Process], dict[str, Any]]
 
 
 def validate_code(code: orm.AbstractCode | None, port: Any) -> str | None:
-    """Return one sentence if ``code`` is another program, or its executable is not there.
+    """Check that ``code`` is the program of its port and that its executable exists.
 
-    It opens a connection, so it looks once, in the shell of the user: in a worker, where a chain submits its children,
-    one missed connection would end the study.
+    The check of the executable opens a connection. It is made once, in the user's shell, and skipped inside a process:
+    in a daemon worker that submits children, a single failed connection would end the study.
+
+    :param code: the code of the port, or None.
+    :param port: the input port, whose name is that of the program.
+    :returns: one sentence that states the problem, or None.
     """
     if code is not None and port is not None and (message := check_program(port.name, code)):
         return message
@@ -61,37 +65,41 @@ def validate_code(code: orm.AbstractCode | None, port: Any) -> str | None:
         return None
     try:
         code.validate_filepath_executable()
-    except Exception as exception:  # transports raise whatever they like; every one of them means it cannot be used
+    except Exception as exception:  # transports raise exceptions of any type; each means that the code is unusable
         return f'The code `{code.full_label}` cannot be used ({exception}): correct it, or run `aiida-dpasse setup`.'
     return None
 
 
 def check_processes_of(inputs: Any) -> str | None:
-    """Return one sentence if a training among the parameters takes several processes without `torchrun`."""
+    """Check that a training in several processes has the code `torchrun`.
+
+    :param inputs: inputs of a chain, with ``parameters`` and ``codes``.
+    :returns: one sentence that states the problem, or None.
+    """
     parameters = inputs.get('parameters')
     return None if parameters is None else check_processes(parameters.get_dict(), inputs.get('codes', {}))
 
 
 def validate_positive(value: int | orm.Int, _: Any) -> str | None:
-    """Return one sentence if ``value`` is not positive."""
+    """Check that ``value`` is positive; return one sentence that states the problem, or None."""
     number = value.value if isinstance(value, orm.Int) else value
     return None if number > 0 else f'It should be greater than 0, got {number}.'
 
 
 class DpasseWorkChain(SubmitOnce, WorkChain):
-    """Base of the work chains. A subclass says which codes it needs, its parameters and its protocol."""
+    """Base class of the work chains. A subclass sets its codes, its parameters and its protocol."""
 
     #: Codes that the chain or its children run.
     CODES: ClassVar[tuple[str, ...]] = ()
-    #: Codes of which it may need some, depending on its other inputs.
+    #: Codes that the chain needs only for some of its inputs.
     OPTIONAL_CODES: ClassVar[tuple[str, ...]] = ()
     #: Model of the `parameters` input.
     PARAMETERS: ClassVar[type[Parameters]]
     #: Name of the YAML file with the protocols.
     PROTOCOL: ClassVar[str]
-    #: Ports of potentials, or namespaces of them, that LAMMPS runs: a checkpoint there is frozen first.
+    #: Ports or namespaces of potentials that LAMMPS runs; a checkpoint in one of them is frozen first.
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ()
-    #: Child chains whose protocols fill the parameters' fields of these names.
+    #: Child chains, by the field of the parameters that their protocols fill.
     CHILDREN: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {}
 
     @classmethod
@@ -150,7 +158,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     @classmethod
     def spec(cls) -> WorkChainSpec:
-        """Return the specification, which refuses labels and checkpoints that no chain can use."""
+        """Return the specification, with a validator of labels, checkpoints and training processes added."""
         first = '_spec' not in cls.__dict__
         spec = super().spec()
         if first:
@@ -172,19 +180,21 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     @property
     def settings(self) -> Any:
-        """The parameters as their model, with every default."""
+        """The validated parameters, with all defaults."""
         return self.PARAMETERS.model_validate(self.inputs.parameters.get_dict())
 
     def namespace(self, name: str) -> dict[str, Any]:
-        """Return the inputs of a dynamic namespace by label, empty if it was not given."""
+        """Return the inputs of a dynamic namespace by label; empty if it was not given."""
         return dict(self.inputs.get(name, {}))
 
     def make_cells(
         self, wanted: Mapping[str, tuple[orm.StructureData, orm.Dict]], link: str = 'supercell_{}'
     ) -> ExitCode | None:
-        """Put supercells into `ctx.cells`, each a structure by a size; one that cannot be made ends the chain.
+        """Make supercells and store them in `ctx.cells`.
 
-        :param link: link label of a call, with the key for ``{}``.
+        :param wanted: structure and size of each supercell, by key.
+        :param link: link label of the calcfunction; ``{}`` is replaced by the key.
+        :returns: ERROR_STRUCTURES if a supercell cannot be made, otherwise None.
         """
         self.ctx.cells = {}
         for key, (structure, size) in wanted.items():
@@ -195,10 +205,10 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             self.ctx.cells[key] = cell
         return None
 
-    # -- handing down -----------------------------------------------------------------------------------------------
+    # -- inputs of children ------------------------------------------------------------------------------------------
 
     def shared(self, child: type[DpasseWorkChain], label: str) -> dict[str, Any]:
-        """Return the shared inputs of ``child``, called under the link label ``label``."""
+        """Return the shared inputs of ``child``, called with the link label ``label``."""
         return {
             'codes': {name: self.inputs.codes[name] for name in child.known_codes(self.inputs.codes)},
             'options': self.inputs.options,
@@ -208,11 +218,11 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     @classmethod
     def known_codes(cls, codes: Mapping[str, Any]) -> list[str]:
-        """Return the names of the codes that the chain takes from ``codes``."""
+        """Return the names of the codes in ``codes`` that the chain accepts; required ones are always included."""
         return [*cls.CODES, *(name for name in cls.OPTIONAL_CODES if name in codes)]
 
     def restart(self, label: str) -> dict[str, Any]:
-        """Return the shared inputs of one of the base (restarting) chains."""
+        """Return the shared inputs of a restarting base chain, called with the link label ``label``."""
         return {
             'max_iterations': self.inputs.max_iterations,
             'clean_workdir': self.inputs.clean_workdir,
@@ -220,15 +230,18 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         }
 
     def options_for(self, program: str) -> dict[str, Any]:
-        """Return the scheduler options of ``program``: those of `default` with its own over them."""
+        """Return the scheduler options of ``program``: `default`, updated with the program's own."""
         return dict(merge(self.inputs.options.get('default', {}), self.inputs.options.get(program, {})))
 
-    # -- many children, few at once ---------------------------------------------------------------------------------
+    # -- queue of children -------------------------------------------------------------------------------------------
 
     def enqueue(self, maker: str, runs: Iterable[Run]) -> None:
-        """Queue one child for each run; the method named ``maker`` turns the run into (process class, inputs).
+        """Queue one child for each run.
 
-        Records only are kept, since the context must survive a restart of the daemon.
+        The queue holds records only, because the context must survive a restart of the daemon.
+
+        :param maker: name of the method that returns process class and inputs of a run.
+        :param runs: the runs, in the order of submission.
         """
         self.ctx.setdefault('done', AttributeDict())
         self.ctx.setdefault('records', {})
@@ -237,18 +250,22 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         self.ctx.queue = [*self.ctx.get('queue', []), *([maker, run.id] for run in queued)]
 
     def queue_left(self) -> bool:
-        """Whether children wait to be submitted."""
+        """Return whether children are waiting to be submitted."""
         return bool(self.ctx.get('queue', []))
 
     def submit_queue(self) -> None:
-        """Submit as many children as may run at once, the next whenever one ends; they come to lie in `ctx.done`."""
+        """Submit the queue, with a limited number of children at once.
+
+        Another child is submitted whenever one finishes. Finished children are stored in `ctx.done`.
+        """
         self.ctx.slots = {}
         self.fill()
 
     def fill(self) -> None:
-        """Submit children of the queue as long as the programs that they may run at once stay within the limit.
+        """Submit queued children while the number of concurrent programs is below `max_concurrent`.
 
-        A job takes one of `max_concurrent`; a chain is handed its share of them, and takes so many.
+        A job occupies one slot. A work chain receives a share of the free slots as its own `max_concurrent`, and
+        occupies as many.
         """
         while self.ctx.queue and (free := self.inputs.max_concurrent - sum(self.ctx.slots.values())) > 0:
             (maker, key), *self.ctx.queue = self.ctx.queue
@@ -263,9 +280,11 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
 
     def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
-        """Submit the next children in the place of one that ended: AiiDA itself goes on when all have ended only, and
-        the slowest of them would hold the others up. One that was submitted before a worker was killed is found
-        again."""
+        """Submit the next children when one finishes.
+
+        AiiDA itself continues only when all children have finished, so the slowest would delay the others. A child that
+        was submitted before a worker was killed is found by `SubmitOnce.submit`.
+        """
         if awaitable.key.startswith(DONE) and self.queue_left():
             known = len(self._awaitables)
             self.ctx.slots.pop(awaitable.key.removeprefix(DONE), None)
@@ -276,29 +295,29 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         super()._on_awaitable_finished(awaitable)
 
     def record(self, key: str) -> Run:
-        """Return the run whose id is ``key``."""
+        """Return the run with the id ``key``."""
         return Run(**self.ctx.records[key])
 
     def ended(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
-        """Return the children that ended, by run, in the order in which they were queued.
+        """Return the finished children by run, in the order in which they were queued.
 
         :param what: kind of the children.
-        :param fields: values that the runs have.
+        :param fields: values that the fields of the runs must have.
         """
         runs = [Run(**record) for record in self.ctx.get('records', {}).values()]
         done = self.ctx.get('done', {})
         return {run: done[run.id] for run in runs if run.id in done and run.matches(what=what, **fields)}
 
     def succeeded(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
-        """Return the children that ended with exit status 0; parameters as in `ended`."""
+        """Return the children that finished with exit status 0; parameters as in `ended`."""
         return {run: node for run, node in self.ended(what, **fields).items() if node.is_finished_ok}
 
     def failed(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
-        """Return the children that ended otherwise; parameters as in `ended`."""
+        """Return the children that did not finish with exit status 0; parameters as in `ended`."""
         return {run: node for run, node in self.ended(what, **fields).items() if not node.is_finished_ok}
 
     def report_failures(self, what: str, **fields: Any) -> dict[Run, orm.ProcessNode]:
-        """Report each child that failed, with its reason, and return them; parameters as in `ended`."""
+        """Report each failed child with its exit message and return the failed children; parameters as in `ended`."""
         failed = self.failed(what, **fields)
         for run, node in failed.items():
             self.report(f'{run.label}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
@@ -307,7 +326,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     # -- potentials for LAMMPS --------------------------------------------------------------------------------------
 
     def freeze_checkpoints(self) -> None:
-        """Queue the freezing of every potential of `RUNS_IN_LAMMPS` that is a checkpoint."""
+        """Queue a freezing job for each checkpoint in the ports `RUNS_IN_LAMMPS`."""
         given: list[DeepPotentialData] = []
         for port in self.RUNS_IN_LAMMPS:
             value = self.inputs.get(port)
@@ -317,36 +336,36 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
         self.enqueue('make_freezing', [Run('freeze', number) for number in range(len(unique))])
 
     def make_freezing(self, run: Run) -> Child:
-        """Return the freezing of one checkpoint."""
+        """Return the job that freezes one checkpoint."""
         potential = self.ctx.to_freeze[run.number]
         return self.job(FreezeBaseWorkChain, 'freeze', run.label, code=self.inputs.codes.dp, potential=potential)
 
     def check_frozen(self) -> ExitCode | None:
-        """Stop if a checkpoint could not be frozen."""
+        """Return ERROR_NOT_FROZEN if a checkpoint could not be frozen."""
         if failed := self.report_failures('freeze'):
             return self.exit_codes.ERROR_NOT_FROZEN.format(reason=first_reason(failed))
         return None
 
     def runnable(self, potential: DeepPotentialData) -> DeepPotentialData:
-        """Return the form of ``potential`` that LAMMPS runs: itself, or what `freeze_checkpoints` made of it."""
+        """Return the potential that LAMMPS can run: the frozen one for a checkpoint, otherwise ``potential`` itself."""
         numbers = [i for i, node in enumerate(self.ctx.get('to_freeze', [])) if node.uuid == potential.uuid]
         return self.ctx.done[Run('freeze', numbers[0]).id].outputs.frozen if numbers else potential
 
-    # -- one child after the other ----------------------------------------------------------------------------------
+    # -- single children ---------------------------------------------------------------------------------------------
 
     def job(self, process: type[JobBaseWorkChain], program: str, label: str, **inputs: Any) -> Child:
-        """Return the restarting chain of one of our jobs with its inputs.
+        """Return the restarting chain of one of the plugin's jobs, with its inputs.
 
         :param process: the restarting chain.
-        :param program: whose scheduler options it takes.
-        :param label: its link label.
-        :param inputs: those of the job, its code among them.
+        :param program: name of the program in `options`.
+        :param label: call link label.
+        :param inputs: inputs of the job, including its code.
         """
         job = {**inputs, 'metadata': {'options': self.options_for(program)}}
         return process, {process.NAMESPACE: job, **self.restart(label)}
 
     def run_child(self, key: str, process: type[Process], inputs: dict[str, Any]) -> None:
-        """Submit one child under the link label ``key`` and wait for it; it comes to lie in `ctx.<key>`."""
+        """Submit one child with the link label ``key`` and wait for it; its node is stored in `ctx.<key>`."""
         inputs.setdefault('metadata', {}).setdefault('call_link_label', key)
         self.to_context(**{key: self.submit(process, **inputs)})
 
@@ -361,9 +380,14 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     def protocol_parameters(
         cls, name: str | None = None, overrides: Mapping[str, Any] | orm.Dict | None = None
     ) -> dict[str, Any]:
-        """Return the parameters of protocol ``name``: the children's, this chain's over them, ``overrides`` over all.
+        """Return the parameters of a protocol.
 
-        A field that the chain's own protocol sets to null switches that child off.
+        The protocols of the children are updated with that of this chain, and the result with ``overrides``. A field
+        that this chain's protocol sets to null disables the child.
+
+        :param name: name of the protocol; None is the default protocol.
+        :param overrides: parameters that differ from the protocol.
+        :raises ValueError: if the protocol or a training preset is unknown.
         """
         given = overrides.get_dict() if isinstance(overrides, orm.Dict) else overrides
         own = merge(protocol(cls.PROTOCOL, name), given or {})
@@ -384,12 +408,12 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     ) -> ProcessBuilder:
         """Return a builder that is ready to be submitted.
 
-        :param codes: codes, or their labels, by name: those of ``CODES``, and of ``OPTIONAL_CODES`` those that are
-            needed; others are passed over.
-        :param protocol: name of the protocol, the physics.
-        :param overrides: parameters that differ from the protocol's.
+        :param codes: codes, or their labels, by name: those of ``CODES``, and those of ``OPTIONAL_CODES`` that are
+            needed; others are ignored.
+        :param protocol: name of the protocol, which sets the physical parameters.
+        :param overrides: parameters that differ from the protocol.
         :param options: name of a machine preset, or scheduler options by program.
-        :param inputs: the chain's own inputs.
+        :param inputs: inputs of this chain.
         :raises ValueError: if a code, protocol or preset is missing.
         """
         missing = [name for name in cls.CODES if name not in codes]

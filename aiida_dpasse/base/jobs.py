@@ -1,4 +1,4 @@
-"""Base chains of our jobs: each is started again where that can help, by the same handlers for all."""
+"""Restarting base chains of the plugin's jobs, with common error handlers."""
 
 from __future__ import annotations
 
@@ -30,26 +30,29 @@ from aiida_dpasse.parameters.base import given
 
 
 def coded(*names: str) -> list[ExitCode]:
-    """Return the exit codes of these names, by their numbers alone: a handler serves every process that has them."""
+    """Return exit codes by name, with their status only, so that one handler serves every process that defines them.
+
+    :param names: names in `exit_codes.STATUSES`.
+    """
     return [ExitCode(STATUSES[name]) for name in names]
 
 
 class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
-    """Base of the restarting chains.
+    """Base class of the restarting chains.
 
-    A job of which nothing readable came home is run again, `max_iterations` times in all; runs that got further than
-    those before them do not count (AiiDA itself counts every run). A full disk pauses the chain. Whatever else went
-    wrong is the chain's own exit code, with the job's message and what outputs it left.
+    A job without readable output is repeated; `max_iterations` limits the consecutive runs without progress, whereas
+    AiiDA counts every run. A full disk pauses the chain. For any other failure the chain returns the exit code and
+    message of the job and attaches the outputs that it left.
     """
 
-    #: Name of the namespace of the job's inputs.
+    #: Namespace of the inputs of the job.
     NAMESPACE: ClassVar[str] = 'job'
-    #: Whether the chain above asks again for what a job at its limit did not come to.
+    #: Whether the calling chain itself resubmits the part that a job did not complete before it reached a limit.
     ASKED_AGAIN: ClassVar[bool] = False
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
-        """Define inputs, outline and outputs: those of the job."""
+        """Define inputs, outline and outputs; the outputs are those of the job."""
         super().define(spec)
         spec.expose_inputs(cls._process_class, namespace=cls.NAMESPACE)
         spec.inputs['max_iterations'].default = lambda: orm.Int(3)
@@ -65,23 +68,23 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         spec.expose_outputs(cls._process_class)
 
     def setup(self) -> None:
-        """Take the inputs of the job into the context, and begin to count."""
+        """Store the inputs of the job in the context and initialise the counters."""
         super().setup()
         self.ctx.inputs = AttributeDict(given(self.exposed_inputs(self._process_class, self.NAMESPACE)))
         self.ctx.fruitless = 0
-        #: Exit statuses of the limits that a run of this chain has met.
+        #: Exit statuses of the limits that a run of this chain has reached.
         self.ctx.limits_met = []
-        #: Exit status and message with which the last handler ended the chain.
+        #: Exit status and message set by the last handler that ended the chain.
         self.ctx.given_up = None
 
-    # -- judging a run ----------------------------------------------------------------------------------------------
+    # -- inspection of a run ----------------------------------------------------------------------------------------
 
     def inspect_process(self) -> ExitCode | None:
-        """Let the handlers judge; the exit code of a job that cannot be helped is the chain's own, with its outputs."""
+        """Call the handlers. If none can help, return the exit code of the job and attach its outputs."""
         node = self.ctx.children[-1]
         self.ctx.given_up = None
         if node.is_excepted and not self.ctx.get('excepted', False):
-            # A connection that was lost at the wrong moment ends so too; an error of ours ends so twice.
+            # A lost connection can also cause an exception; a programming error causes one again in the repeated run.
             self.ctx.excepted = True
             self.report(f'{node.process_label}<{node.pk}> excepted: it is run once more.')
             return None
@@ -102,27 +105,28 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         return code
 
     def attach_outputs(self, node: orm.ProcessNode) -> None:
-        """Attach what a job that failed left."""
+        """Attach the outputs of a failed job."""
         for name, output in self.get_outputs(node).items():
             if name in self.spec().outputs:
                 self.out(name, output)
 
     def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, Any]:
-        """Return the outputs of the chain, those of its last run."""
+        """Return the outputs of the last run as outputs of the chain."""
         return dict(self.exposed_outputs(node, self._process_class))
 
     def go_on_from(self, node: orm.CalcJobNode) -> bool:
-        """Let the next run go on from what ``node`` left, and return whether it left anything.
+        """Let the next run continue from the output of ``node``, and return whether that is possible.
 
-        A program that begins anew each time, as here, leaves nothing.
+        Here it is not: the program starts anew each time. A subclass with restart files overrides this.
         """
         return False
 
     def again(self, node: orm.CalcJobNode, message: str, in_vain: bool = True) -> ProcessHandlerReport:
-        """Run the job again, unless too many runs were in vain.
+        """Repeat the job unless `max_iterations` consecutive runs made no progress.
 
-        :param message: what happened and what comes next, without a full stop.
-        :param in_vain: whether ``node`` got no further than the runs before it.
+        :param node: the last run.
+        :param message: what happened and what follows, without a full stop.
+        :param in_vain: whether ``node`` made no progress over the runs before it.
         """
         self.ctx.fruitless = self.ctx.fruitless + 1 if in_vain else 0
         if self.ctx.fruitless >= self.inputs.max_iterations.value:
@@ -134,13 +138,15 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     def once_more(
         self, node: orm.CalcJobNode, limit: str, code: ExitCode, in_vain: bool = True
     ) -> ProcessHandlerReport:
-        """Run a job that met a limit again the first time, and end with ``code`` the second time.
+        """Repeat a job the first time it reaches a limit; end the chain with ``code`` the second time.
 
-        A node that hangs, or whose memory others take, looks like a job that is too large.
+        A job on a node that hangs, or that shares memory with others, cannot be distinguished from a job that is too
+        large.
 
-        :param limit: what the job met, as a verb with its object.
-        :param code: what to change is its message.
-        :param in_vain: whether ``node`` got no further than the runs before it.
+        :param node: the last run.
+        :param limit: the limit as a verb with its object, for the report.
+        :param code: exit code, whose message states what to change.
+        :param in_vain: whether ``node`` made no progress over the runs before it.
         """
         last = in_vain and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value
         if self.ASKED_AGAIN or last or node.exit_status in self.ctx.limits_met:
@@ -154,11 +160,11 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         self.ctx.given_up = [code.status, code.message]
         return ProcessHandlerReport(do_break=True, exit_code=code)
 
-    # -- handlers, the most urgent first ----------------------------------------------------------------------------
+    # -- handlers, by decreasing priority ---------------------------------------------------------------------------
 
     @process_handler(priority=600, exit_codes=coded('ERROR_DISK_FULL'))
     def wait_for_room(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Pause: a run that is played goes on where this one ended; it does not count."""
+        """Pause the chain if the disk is full. When played, it continues from this run, which is not counted."""
         self.go_on_from(node)
         message = (
             f'The disk of {node.computer.label} is full or a quota is reached: make room there '
@@ -182,13 +188,13 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         ],
     )
     def run_again(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Run a job again that was lost: killed, on a node that failed, or with its output damaged on the way home."""
+        """Repeat a job that was killed, whose node failed, or whose output was damaged during the transfer."""
         went_on = self.go_on_from(node)
         return self.again(node, f'was lost ({node.exit_message}): it {"goes on" if went_on else "is run again"}')
 
     @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME)
     def ask_for_time(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Run again what can go on, and once what begins anew, else end with what to change."""
+        """At the time limit, continue if possible or repeat once; then end and state what to change."""
         limit = 'reached its time limit'
         if self.go_on_from(node):
             return self.again(node, f'{limit}: it goes on from there')
@@ -197,48 +203,48 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
 
     @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY)
     def ask_for_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Run it once more, then end with what to change."""
+        """If the job ran out of memory, repeat it once; then end and state what to change."""
         limit = 'ran out of memory'
         advice = 'ask for more in `options` (`max_memory_kb` or `custom_scheduler_commands`), or take a larger machine.'
         return self.once_more(node, limit, ExitCode(node.exit_status, f'The job {limit}: {advice}'))
 
 
 class EvaluateBaseWorkChain(JobBaseWorkChain):
-    """Evaluation of potentials over frames."""
+    """Evaluate potentials on frames, with restarts."""
 
     _process_class = EvaluateCalculation
 
 
 class TransportBaseWorkChain(JobBaseWorkChain):
-    """Statistics of a trajectory where it lies."""
+    """Compute the statistics of a trajectory on the computer where it is stored, with restarts."""
 
     _process_class = TransportCalculation
 
 
 class LabelJobWorkChain(JobBaseWorkChain):
-    """Labels by our driver."""
+    """Label frames with the plugin's driver, with restarts."""
 
     _process_class = LabelCalculation
     ASKED_AGAIN = True
 
 
 class AseMDBaseWorkChain(JobBaseWorkChain):
-    """Molecular dynamics by an ASE calculator."""
+    """Run a molecular dynamics with an ASE calculator, with restarts."""
 
     _process_class = AseMDCalculation
 
     def on_terminated(self) -> None:
-        """Keep the working directory, whatever `clean_workdir` says: the trajectory lies there to be read."""
+        """Keep the working directory regardless of `clean_workdir`: the analysis reads the trajectory there."""
         WorkChain.on_terminated(self)
 
 
 class FreezeBaseWorkChain(JobBaseWorkChain):
-    """Freezing of a checkpoint."""
+    """Freeze a checkpoint, with restarts."""
 
     _process_class = FreezeCalculation
 
 
 class MigrateBaseWorkChain(JobBaseWorkChain):
-    """Migration of a checkpoint of an earlier release."""
+    """Migrate a checkpoint of an earlier DeePMD-kit release, with restarts."""
 
     _process_class = MigrateCalculation

@@ -1,4 +1,4 @@
-"""Reading protocols: the physics of a work chain as YAML, merged with its children's and the user's overrides."""
+"""Protocols: the physical parameters of a work chain as YAML, merged with those of its children and overrides."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
 DEFAULT_PROTOCOL = 'moderate'
 
 
-#: Scheduler options for kinds of computers, a file each.
+#: Machine presets: scheduler options, one file for each kind of computer.
 MACHINES = files('aiida_dpasse.base') / 'machines'
 
 
 def protocol_file(chain: str) -> Traversable:
-    """Return the YAML of a chain, which lies beside it: ``distill/acceptance.yaml``."""
+    """Return the YAML file of a chain, which is in the directory of the chain: ``distill/acceptance.yaml``.
+
+    :param chain: name of the chain.
+    """
     rooms = [room for room in files('aiida_dpasse').iterdir() if room.is_dir()]
     [path] = [path for room in rooms if (path := room / f'{chain}.yaml').is_file()]
     return path
@@ -36,7 +39,9 @@ def _protocols(chain: str) -> dict[str, Any]:
 def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
     """Return the protocol ``name`` of ``chain``.
 
-    :raises ValueError: if there is no such protocol.
+    :param chain: name of the chain, that of its YAML file.
+    :param name: name of the protocol; None is the default protocol.
+    :raises ValueError: if the protocol is unknown.
     """
     name = name or DEFAULT_PROTOCOL
     content = _protocols(chain)
@@ -46,9 +51,10 @@ def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
 
 
 def expand_presets(tree: Any) -> Any:
-    """Replace every mapping with a ``preset`` by that training preset of ``train.yaml``, the rest laid over it.
+    """Replace every mapping with a ``preset`` by that training preset of ``train.yaml``, updated with its other keys.
 
-    :raises ValueError: if there is no such preset.
+    :param tree: parameters of a chain; values that are not mappings are returned unchanged.
+    :raises ValueError: if a preset is unknown.
     """
     if not isinstance(tree, Mapping):
         return tree
@@ -58,15 +64,16 @@ def expand_presets(tree: Any) -> Any:
         if name not in presets:
             raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')
         rest = {key: value for key, value in tree.items() if key != 'preset'}
-        # Merged first, so that an override can name another preset for a part of this one.
+        # Merging precedes the expansion, so that an override can select another preset for a part of this one.
         return expand_presets(merge(presets[name], rest))
     return {key: expand_presets(value) for key, value in tree.items()}
 
 
 def machine(preset: str | Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return scheduler options by program from a preset's name, or the mapping given.
+    """Return scheduler options by program.
 
-    :raises ValueError: if there is no such preset.
+    :param preset: name of a machine preset, or the mapping itself; None gives no options.
+    :raises ValueError: if the preset is unknown.
     """
     if preset is None:
         return {}

@@ -1,4 +1,4 @@
-"""Checks of inputs that several chains share; each returns one sentence that says what to change, or None."""
+"""Input validation shared by several chains. Each check returns one sentence that states what to change, or None."""
 
 from __future__ import annotations
 
@@ -33,18 +33,21 @@ PROGRAMS = (
     'cp2k',
     'shell',
 )
-#: Atoms nearer to each other than this, in A, are the same atom twice, or two halves of a disordered one.
+#: Atoms closer than this, in A, are duplicates or the alternatives of a disordered site.
 CLOSEST_ATOMS = 0.6
 
 
-#: How the executables and the plugins of programs begin that can be known by them.
+#: Programs by the prefix of the executable or the plugin, for those that can be recognised by it.
 KNOWN_PROGRAMS = {'vasp': 'vasp', 'cp2k': 'cp2k', 'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', 'dp': 'dp'}
 
 
 def check_program(name: str, code: orm.AbstractCode) -> str | None:
-    """Return one sentence if ``code`` is known to be another program than ``name``, that of its port.
+    """Check that ``code`` is not recognised as another program than ``name``.
 
-    Wrappers of any name, and a program of one's own, may be anything.
+    Wrappers with arbitrary names and programs of the user are accepted.
+
+    :param name: name of the program, that of the port.
+    :param code: the code of the port.
     """
     if name not in KNOWN_PROGRAMS.values():
         return None
@@ -57,7 +60,7 @@ def check_program(name: str, code: orm.AbstractCode) -> str | None:
 
 
 def check_label(label: str) -> str | None:
-    """Return one sentence if ``label`` cannot name an input."""
+    """Check that ``label`` can name an input."""
     try:
         validate_link_label(f'input__{label}')
         named = not label.endswith('_') and '__' not in label
@@ -69,7 +72,11 @@ def check_label(label: str) -> str | None:
 
 
 def check_structure(structure: orm.StructureData) -> str | None:
-    """Return one sentence if no program can label or run ``structure``."""
+    """Check that programs can label and simulate ``structure``.
+
+    It must be ordered and periodic in three directions, with a cell that LAMMPS can represent, and contain atoms that
+    do not overlap (`CLOSEST_ATOMS`).
+    """
     if message := check_ordered(structure):
         return message
     if not structure.sites:
@@ -88,7 +95,11 @@ def check_structure(structure: orm.StructureData) -> str | None:
 
 
 def validate_structures(structures: Mapping[str, orm.StructureData] | None, port: Any = None) -> str | None:
-    """Return one sentence if there is no structure, or one of them cannot be run."""
+    """Check that there is at least one structure and that each can be simulated.
+
+    :param structures: structures by label.
+    :param port: the input port, whose name begins the message.
+    """
     name = getattr(port, 'name', 'structures')
     if not structures:
         return f'{name}: give at least one structure.'
@@ -99,20 +110,24 @@ def validate_structures(structures: Mapping[str, orm.StructureData] | None, port
 
 
 def validate_structure(structure: orm.StructureData | None, port: Any) -> str | None:
-    """Return one sentence if a single ``structure`` cannot be run."""
+    """Check that a single ``structure`` can be simulated."""
     message = None if structure is None else check_structure(structure)
     return message and f'{port.name}: {message}'
 
 
 def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
-    """Return one sentence if ``frames`` have no labels to be trained on."""
+    """Check that ``frames`` have energies and forces."""
     if frames is None or frames.labelled:
         return None
     return f'{port.name}: the frames have no energies and forces: label them with `dpasse.label` first.'
 
 
 def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | None = None) -> str | None:
-    """Return one sentence if LAMMPS cannot run ``potential`` on the elements ``symbols``."""
+    """Check that LAMMPS can run ``potential``.
+
+    :param potential: the potential.
+    :param symbols: elements that the potential must contain, if given.
+    """
     if potential.form == 'checkpoint':
         return 'LAMMPS cannot run a checkpoint; freeze it with `aiida-dpasse potential freeze` and give the result.'
     if symbols is not None:
@@ -121,7 +136,7 @@ def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | 
 
 
 def check_same_computer(inputs: Mapping[str, Any]) -> str | None:
-    """Return one sentence if trajectories would lie where the analysis cannot read them."""
+    """Check that LAMMPS and Python run on one computer: trajectories are analysed where they are written."""
     codes = inputs.get('codes', {})
     if 'lmp' in codes and 'python' in codes and codes['lmp'].computer.pk != codes['python'].computer.pk:
         return (
@@ -132,7 +147,11 @@ def check_same_computer(inputs: Mapping[str, Any]) -> str | None:
 
 
 def check_ion(structures: Mapping[str, orm.StructureData], ion: str) -> str | None:
-    """Return one sentence if a structure does not hold the ``ion`` whose transport is asked for."""
+    """Check that every structure contains the mobile ``ion``.
+
+    :param structures: structures by label.
+    :param ion: symbol of the ion.
+    """
     for label, structure in structures.items():
         if ion not in structure.get_symbols_set():
             return f'structures.{label}: it holds no {ion}: correct `transport.ion` in the parameters.'
@@ -140,7 +159,7 @@ def check_ion(structures: Mapping[str, orm.StructureData], ion: str) -> str | No
 
 
 def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
-    """Return one sentence if ``options`` names a program or a scheduler option that does not exist."""
+    """Check that ``options`` contains only known programs and AiiDA's scheduler options."""
     known = set(CalcJob.spec().inputs['metadata']['options'].ports)
     for program, own in (options or {}).items():
         if program not in PROGRAMS:
@@ -156,10 +175,11 @@ def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
 
 
 def check_processes(parameters: Mapping[str, Any], codes: Mapping[str, Any], path: str = 'parameters') -> str | None:
-    """Return one sentence if a training, at any depth of ``parameters``, takes several processes without `torchrun`.
+    """Check that a training in several processes, at any depth of ``parameters``, has the code `torchrun`.
 
-    :param codes: the codes of the chain, by name.
-    :param path: where ``parameters`` are, for the sentence.
+    :param parameters: parameters of a chain.
+    :param codes: codes of the chain, by name.
+    :param path: path of ``parameters``, for the message.
     """
     if codes.get('torchrun') is not None:
         return None
@@ -175,7 +195,7 @@ def check_processes(parameters: Mapping[str, Any], codes: Mapping[str, Any], pat
 
 
 def check_labels(inputs: Mapping[str, Any], namespaces: Iterable[str]) -> str | None:
-    """Return one sentence if a label in one of the dynamic ``namespaces`` of ``inputs`` cannot name an input."""
+    """Check that every label in the dynamic ``namespaces`` of ``inputs`` can name an input."""
     for namespace in namespaces:
         for label in inputs.get(namespace) or {}:
             if message := check_label(str(label)):
@@ -184,9 +204,10 @@ def check_labels(inputs: Mapping[str, Any], namespaces: Iterable[str]) -> str | 
 
 
 def check_checkpoints(inputs: Mapping[str, Any], ports: Iterable[str]) -> str | None:
-    """Return one sentence if a checkpoint in one of the ``ports`` of ``inputs`` cannot be frozen for LAMMPS.
+    """Check that every checkpoint in ``ports`` can be frozen for LAMMPS.
 
-    :param ports: of potentials, or namespaces of them.
+    :param inputs: inputs of a chain.
+    :param ports: names of ports of potentials, or of namespaces of potentials.
     """
     code = (inputs.get('codes') or {}).get('dp')
     version = code.base.extras.get(VERSION_EXTRA, None) if code is not None else None
@@ -213,7 +234,10 @@ def check_checkpoints(inputs: Mapping[str, Any], ports: Iterable[str]) -> str | 
 
 
 def best_form(outputs: Any) -> DeepPotentialData:
-    """Return the compressed potential of a training if it made one, the frozen one otherwise."""
+    """Return the compressed potential of a training if there is one, otherwise the frozen one.
+
+    :param outputs: outputs of the training.
+    """
     return outputs.compressed if 'compressed' in outputs else outputs.frozen
 
 
@@ -224,8 +248,14 @@ def check_dynamics_of(
     codes: Mapping[str, Any],
     parameters: Mapping[str, Any] | None = None,
 ) -> str | None:
-    """Return one sentence if LAMMPS cannot run the ``potential`` of ``port`` on ``structure``, a checkpoint frozen
-    first."""
+    """Check that LAMMPS can run a potential on ``structure``, after freezing it if it is a checkpoint.
+
+    :param port: name of the port of the potential, for the message.
+    :param potential: the potential.
+    :param structure: structure to simulate.
+    :param codes: codes of the chain, by name.
+    :param parameters: parameters of `dpasse.md`.
+    """
     if potential.form == 'checkpoint':
         if codes.get('dp') is None:
             return f'{port}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or a frozen one.'

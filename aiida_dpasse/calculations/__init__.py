@@ -1,1 +1,1 @@
-"""One CalcJob per program."""
+"""Calculation jobs, one for each program."""

@@ -1,4 +1,4 @@
-"""Base of the calculations that run one of our drivers with the compute machine's own Python."""
+"""Base class of the calculations that run a driver script with the Python of the compute machine."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ __all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation', 'check_mani
 
 
 def check_manifest(retrieved: orm.FolderData) -> str | None:
-    """Return one clause if a file of the driver's output did not come home, or other than the driver wrote it.
+    """Check the retrieved output of a driver against its manifest.
 
-    :param retrieved: what came home, the driver's result among it.
+    :param retrieved: retrieved folder, which contains the result of the driver.
+    :return: a clause that describes the first missing or damaged file, or None.
     :raises ValueError: if the result cannot be read.
     """
     repository = retrieved.base.repository
@@ -41,25 +42,29 @@ def check_manifest(retrieved: orm.FolderData) -> str | None:
 
 
 class DriverCalculation(CalcJob):
-    """Runs ``python dpasse_<driver>.zip job.json``; a subclass says which driver and what the job file holds."""
+    """Calculation job that runs ``python dpasse_<driver>.zip job.json``.
+
+    A subclass sets the driver (`DRIVER`) and the content of the job file (:meth:`driver_job`).
+    """
 
     DRIVER: ClassVar[str]
-    #: Modules packed beside the driver, relative to the package.
+    #: Modules that are packed together with the driver, relative to the package.
     MODULES: ClassVar[tuple[str, ...]] = ()
     STDOUT: ClassVar[str] = 'driver.out'
-    #: Further files, retrieved if they are there.
+    #: Further files to retrieve if they exist.
     RETRIEVE: ClassVar[tuple[Any, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if 'DRIVER' in cls.__dict__:
             cls.MODULES = tuple(sorted({'drivers.job', *cls.MODULES}))
-            # The driver's sources are outside the inputs' hash: without this a changed driver would hit old caches.
+            # The sources of the driver are not part of the hash of the inputs; without this, a modified driver would
+            # hit old caches.
             cls.CACHE_VERSION = driver_version(cls.DRIVER, cls.MODULES)
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
-        """Define what all drivers share."""
+        """Define the ports and exit codes common to all drivers."""
         super().define(spec)
         run_as_one_process(spec)
         spec.inputs['code'].help = 'Python of the compute machine, with DeePMD-kit and the ASE calculators in use.'
@@ -86,7 +91,7 @@ class DriverCalculation(CalcJob):
         return []
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Write the driver's zip and its job file."""
+        """Write the zip file of the driver and its job file."""
         job, copies = self.driver_job(folder)
         archive = f'dpasse_{self.DRIVER}.zip'
         folder.create_file_from_filelike(io.BytesIO(pack_driver(self.DRIVER, self.MODULES)), archive, mode='wb')

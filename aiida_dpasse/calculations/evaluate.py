@@ -1,4 +1,4 @@
-"""`EvaluateCalculation`: potentials over frames: predictions, errors, deviation of a committee."""
+"""`EvaluateCalculation`: predictions and errors of potentials on frames, and the deviation of a committee."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 class EvaluateParameters(Parameters):
-    """Settings of an evaluation."""
+    """Parameters of an evaluation."""
 
     heads: dict[str, str] = Field(
         default_factory=dict, description='Head to use of each multi-task potential, by label of the potential.'
@@ -30,7 +30,11 @@ class EvaluateParameters(Parameters):
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
-    """Return one sentence if potentials and frames do not go together."""
+    """Return an error message if potentials and frames are not compatible.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     inputs = given(inputs)
     if 'frames' not in inputs:
         return None  # a work chain exposes these ports without all of them
@@ -60,7 +64,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
 
 
 class EvaluateCalculation(DriverCalculation):
-    """Predicts with every potential, and compares with the frames' labels where they have some."""
+    """Calculation job that evaluates potentials on frames and computes the errors with respect to existing labels."""
 
     DRIVER = 'evaluate'
     MODULES = ('deepmd.dataset', 'assessment.errors', 'deepmd.frameset')
@@ -120,7 +124,7 @@ class EvaluateCalculation(DriverCalculation):
         copies = [(self.inputs.frames.uuid, '.', FRAMES)]
         potentials = {}
         for label, potential in self.inputs.potentials.items():
-            # The suffix tells DeePMD-kit the backend.
+            # DeePMD-kit determines the backend from the suffix.
             target = f'potentials/{label}{PurePosixPath(potential.filename).suffix}'
             potentials[label] = {'file': target, 'head': parameters.heads.get(label)}
             copies.append((potential.uuid, potential.filename, target))

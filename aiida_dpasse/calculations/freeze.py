@@ -20,7 +20,7 @@ from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 class FreezeParameters(Parameters):
-    """Settings of a freezing."""
+    """Parameters of freezing."""
 
     head: str | None = Field(default=None, description='Head to freeze of a checkpoint that has several.')
     compress: bool = Field(
@@ -31,7 +31,13 @@ class FreezeParameters(Parameters):
 def check_freezing(
     potential: DeepPotentialData, parameters: FreezeParameters, version: str | None = None
 ) -> str | None:
-    """Return one sentence if ``potential`` cannot be frozen with these settings by DeePMD-kit ``version``."""
+    """Check whether a potential can be frozen.
+
+    :param potential: checkpoint.
+    :param parameters: head and compression.
+    :param version: version of DeePMD-kit that freezes, if it is known.
+    :return: an error message, or None.
+    """
     if potential.form != 'checkpoint':
         return f'potential: it is {potential.form} already, and only a checkpoint (`.pt`) is frozen; use it as it is.'
     if message := potential.check_usable_with(version):
@@ -48,7 +54,11 @@ def check_freezing(
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
-    """Return one sentence if checkpoint, settings and code do not go together."""
+    """Return an error message if checkpoint, parameters and code are not compatible.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     inputs = given(inputs)
     if 'potential' not in inputs:
         return None  # a work chain exposes these ports without all of them
@@ -58,7 +68,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
 
 
 class FreezeCalculation(CalcJob):
-    """Runs ``dp freeze``, then ``dp compress`` where asked for."""
+    """Calculation job that runs ``dp freeze`` and, if requested, ``dp compress``."""
 
     CHECKPOINT: ClassVar[str] = 'model.pt'
     FROZEN: ClassVar[str] = 'frozen.pth'
@@ -101,7 +111,7 @@ class FreezeCalculation(CalcJob):
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Copy the checkpoint, and chain the two programs."""
+        """Copy the checkpoint and set up both programs to run in sequence."""
         parameters = FreezeParameters.model_validate(self.inputs.parameters.get_dict())
         potential = self.inputs.potential
         head = [] if parameters.head is None else ['--head', parameters.head]
@@ -114,7 +124,7 @@ class FreezeCalculation(CalcJob):
             )
         info.codes_run_mode = CodeRunMode.SERIAL
         info.retrieve_list = [self.STDOUT, self.COMPRESS_STDOUT]
-        # Models become nodes of their own: they need no second home in the retrieved folder.
+        # The models are stored as separate nodes; a second copy in the retrieved folder would be redundant.
         info.retrieve_temporary_list = [self.FROZEN, self.COMPRESSED]
         return info
 

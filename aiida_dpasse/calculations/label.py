@@ -24,7 +24,10 @@ __all__ = ('LabelCalculation', 'RelaxationParameters', 'validate_calculator')
 
 
 def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
-    """Return one sentence if ``calculator`` does not name an ASE calculator."""
+    """Return an error message if ``calculator`` does not name an ASE calculator.
+
+    :param calculator: ``name`` of the calculator, and its arguments.
+    """
     if calculator is None:
         return None
     name = calculator.get_dict().get('name')
@@ -37,7 +40,7 @@ def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
 
 
 def _may_exist(name: str) -> bool:
-    """Whether a calculator of this name may exist on the code's computer: ASE's own are known here as well."""
+    """Whether a calculator of this name may exist on the computer of the code; those of ASE are also known locally."""
     module, colon, attribute = name.partition(':')
     if colon:
         return all(part.isidentifier() for part in [*module.split('.'), attribute])
@@ -47,7 +50,11 @@ def _may_exist(name: str) -> bool:
 
 
 def validate_labelling(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence unless either calculator or potential is given, and it knows all elements."""
+    """Return an error message unless either a calculator or a potential is given and supports all elements.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     inputs = given(inputs)
     if ('calculator' in inputs) == ('potential' in inputs):
         found = 'both are' if 'calculator' in inputs else 'neither is'
@@ -56,7 +63,10 @@ def validate_labelling(inputs: Any, _: Any = None) -> str | None:
 
 
 def validate_teacher(inputs: Any) -> str | None:
-    """Return one sentence if a potential is to label, and lacks an element of the frames or structures."""
+    """Return an error message if the labelling potential lacks an element of the frames or structures.
+
+    :param inputs: inputs of a process, of which ``potential``, ``frames`` and ``structures`` are considered.
+    """
     inputs = given(inputs)
     if 'potential' not in inputs:
         return None
@@ -72,15 +82,20 @@ def validate_teacher(inputs: Any) -> str | None:
 
 
 def time_to_run(walltime_s: int | None) -> float | None:
-    """Return the seconds after which the driver ends by itself, so that what it finished is written before the
-    walltime."""
+    """Return the time in s after which the driver stops by itself.
+
+    The margin before the walltime is 10 %, at least 5 s and at most 300 s, so that finished labels are written in time.
+
+    :param walltime_s: walltime of the job in s, or None.
+    :return: None without a walltime.
+    """
     if walltime_s is None:
         return None
     return walltime_s - min(300.0, max(5.0, 0.1 * walltime_s))
 
 
 class LabelCalculation(DriverCalculation):
-    """Labels frames with an ASE calculator or a DeePMD potential; every frame is accounted for."""
+    """Calculation job that labels frames with an ASE calculator or a DeePMD potential and accounts for every frame."""
 
     DRIVER = 'label'
     MODULES = (
@@ -154,7 +169,7 @@ class LabelCalculation(DriverCalculation):
             'seconds': time_to_run(self.inputs.metadata.options.get('max_wallclock_seconds')),
         }
         if 'potential' in self.inputs:
-            # The suffix tells DeePMD-kit the backend.
+            # DeePMD-kit determines the backend from the suffix.
             potential = self.inputs.potential
             job['potential'] = potential.filename
             copies.append((potential.uuid, potential.filename, potential.filename))

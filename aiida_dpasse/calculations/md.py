@@ -32,24 +32,34 @@ from aiida_dpasse.lammps.script import (
 from aiida_dpasse.parameters.base import parameters_validator
 from aiida_dpasse.parameters.md import MDParameters
 
-#: Number of the frames of the trajectory.
+#: File with the number of frames of the trajectory.
 COUNT_FILE = 'trajectory.count'
 
 
 def symbols_of(structure: orm.StructureData) -> list[str]:
-    """Return the element of each site."""
+    """Return the element of each site.
+
+    :param structure: structure without disorder.
+    """
     return [structure.get_kind(site.kind_name).symbol for site in structure.sites]
 
 
 def kinds_of(structure: orm.StructureData) -> dict[str, tuple[str, float]]:
-    """Return element and mass in amu of each kind that has a site, in the order of the atom types of LAMMPS."""
+    """Return the kinds of ``structure`` that have a site, in the order of the atom types of LAMMPS.
+
+    :param structure: input structure.
+    :return: element and mass in amu by the name of the kind.
+    """
     used = {site.kind_name for site in structure.sites}
     kinds = sorted((kind.symbol, kind.name, kind.mass) for kind in structure.kinds if kind.name in used)
     return {name: (symbol, mass) for symbol, name, mass in kinds}
 
 
 def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
-    """Return one sentence if LAMMPS cannot run ``structure``."""
+    """Return an error message if LAMMPS cannot run ``structure``.
+
+    :param structure: a structure, which has to be ordered and periodic in three directions.
+    """
     if structure is None:
         return None
     if message := check_ordered(structure):
@@ -64,7 +74,11 @@ def validate_structure(structure: orm.StructureData | None, _: Any) -> str | Non
 
 
 def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
-    """Return one sentence if ``sites`` cannot be held in a structure of that number of atoms."""
+    """Return an error message if sites cannot be held fixed.
+
+    :param sites: indices of the sites, counted from 0, or None.
+    :param atoms: number of atoms of the structure.
+    """
     if not sites:
         return None
     if max(sites) >= atoms:
@@ -75,7 +89,11 @@ def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
-    """Return one sentence if structure, potentials, parameters and code do not go together."""
+    """Return an error message if structure, potentials, parameters and code are not compatible.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     potentials = inputs.get('potentials') or {}
     structure, parameters, code = (inputs.get(name) for name in ('structure', 'parameters', 'code'))
     if structure is None or parameters is None:
@@ -112,10 +130,14 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
 
 
 class MDCalculation(LammpsRawCalculation):
-    """Runs LAMMPS with the pair style `deepmd`, from a structure or from the restart files of an earlier segment."""
+    """Calculation job that runs LAMMPS with the pair style `deepmd`.
+
+    The run starts from a structure or from the restart files of an earlier segment.
+    """
 
     MODEL: ClassVar[str] = 'potential_{label}'
-    #: The script and the data file are outside the inputs' hash: without this a changed writer would hit old caches.
+    #: The script and the data file are not part of the hash of the inputs; without this, a modified writer would hit
+    #: old caches.
     CACHE_VERSION = int.from_bytes(
         hashlib.sha256(''.join(map(inspect.getsource, (script, datafile, fixed, watch))).encode()).digest()[:6], 'big'
     )
@@ -124,7 +146,7 @@ class MDCalculation(LammpsRawCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        # The script is written from the parameters: nothing of it can be handed in.
+        # The script is generated from the parameters, so none of its ports may be set.
         for name in ('script', 'files', 'filenames', 'settings'):
             del spec.inputs[name]
         options = spec.inputs['metadata']['options']
@@ -235,12 +257,12 @@ class MDCalculation(LammpsRawCalculation):
         )
 
     def model_names(self) -> list[str]:
-        """Return the potentials' file names in the order in which LAMMPS reads them."""
+        """Return the file names of the potentials in the order in which LAMMPS reads them."""
         potentials = self.inputs.potentials
         return [staged_name(potentials[label], self.MODEL.format(label=label)) for label in sorted(potentials)]
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Write script and data file, and lay the potentials beside them."""
+        """Write script and data file, and copy the potentials."""
         parameters = MDParameters.model_validate(self.inputs.parameters.get_dict()).model_dump()
         structure, options = self.inputs.structure, self.inputs.metadata.options
         kinds = kinds_of(structure)
@@ -274,10 +296,10 @@ class MDCalculation(LammpsRawCalculation):
             for label, potential in sorted(self.inputs.potentials.items())
         ]
         if parameters['trajectory_interval']:
-            # It stays where it lies: only the number of its frames comes home.
+            # The trajectory stays on the compute machine; only its number of frames is retrieved.
             info.append_text = f"grep -c '^ITEM: TIMESTEP' {TRAJECTORY_FILE} > {COUNT_FILE}"
         info.retrieve_list = [options.output_filename]
-        # These become nodes of their own: they need no second home in the retrieved folder.
+        # These files are stored as separate nodes; a second copy in the retrieved folder would be redundant.
         info.retrieve_temporary_list = [LAST_FILE]
         if parameters['trajectory_interval']:
             info.retrieve_temporary_list.append(COUNT_FILE)
@@ -289,7 +311,7 @@ class MDCalculation(LammpsRawCalculation):
 
 
 def _time_to_run(walltime_s: int | None) -> float | None:
-    """Return the seconds after which LAMMPS stops by itself, so that the last files are written before the walltime."""
+    """Return the time in s after which LAMMPS stops by itself, so that the last files are written in time."""
     if walltime_s is None:
         return None
     return walltime_s - min(300.0, max(5.0, 0.1 * walltime_s))

@@ -1,4 +1,4 @@
-"""`AseMDCalculation`: molecular dynamics with an ASE calculator, to compare a potential with through the same chain."""
+"""`AseMDCalculation`: molecular dynamics with an ASE calculator, for comparison with a potential in the same chain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from aiida_dpasse.parameters.md import MDParameters
 
 
 def check_dynamics(parameters: dict[str, Any]) -> str | None:
-    """Return one sentence if an ASE calculator cannot run dynamics with ``parameters`` of `dpasse.md`."""
+    """Check whether an ASE calculator can run molecular dynamics with the parameters of `dpasse.md`.
+
+    :param parameters: parameters of `dpasse.md`.
+    :return: an error message, or None.
+    """
     if message := check_parameters(MDParameters, parameters):
         return message
     given = MDParameters.model_validate(parameters)
@@ -37,13 +41,16 @@ def check_dynamics(parameters: dict[str, Any]) -> str | None:
 
 
 def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
-    """Return one sentence if the parameters are wrong."""
+    """Return an error message if the parameters are invalid."""
     message = None if parameters is None else check_dynamics(parameters.get_dict())
     return f'parameters: {message}' if message else None
 
 
 class AseMDCalculation(DriverCalculation):
-    """Runs dynamics at constant volume with an ASE calculator; `dpasse.transport` reads its trajectory."""
+    """Calculation job that runs molecular dynamics at constant volume with an ASE calculator.
+
+    `dpasse.transport` can read the trajectory.
+    """
 
     DRIVER: ClassVar[str] = 'trajectory'
     MODULES: ClassVar[tuple[str, ...]] = (
@@ -92,7 +99,9 @@ class AseMDCalculation(DriverCalculation):
         )
 
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-        """Return the job: calculator, parameters and atoms, in the frame of LAMMPS as its dumps ask for."""
+        """Return the job: calculator, parameters and atoms, in the cell orientation required by the dump format of
+        LAMMPS.
+        """
         structure = self.inputs.structure
         cell, rotation = lammps_frame(structure.cell)
         masses = {kind.name: kind.mass for kind in structure.kinds}

@@ -1,4 +1,4 @@
-"""Why a dynamics was stopped before its end: a verdict, a sentence, and an exit code for each limit."""
+"""Reasons for stopping molecular dynamics early: verdict, message and exit code of each limit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aiida_dpasse.lammps.log import Log
 from aiida_dpasse.lammps.script import total_steps
 from aiida_dpasse.lammps.watch import DRIFT, EXPLOSION, HEATING, LOSS, MELTING, hottest
 
-#: The fifth limit is watched by the engine, since LAMMPS does not know what its pair style finds.
+#: This limit is monitored by the engine, since LAMMPS has no access to the deviation that its pair style computes.
 DEVIATION = 'deviation'
 
 
 class Stop(NamedTuple):
-    """What follows from a limit that was crossed."""
+    """Exit code label, verdict and message of a limit."""
 
     label: str
     verdict: str
@@ -64,7 +64,7 @@ STOPS = {
     ),
 }
 STOPS[LOSS] = STOPS[EXPLOSION]
-#: The same, by the label of the exit code.
+#: The stops by the label of the exit code.
 BY_LABEL = {stop.label: stop for stop in STOPS.values()}
 
 
@@ -77,11 +77,13 @@ def define_stops(spec: ProcessSpec) -> None:
 def find_stop(
     log: Log, deviation: dict[str, NDArray[np.float64]], parameters: Mapping[str, Any], step: int
 ) -> tuple[Stop, int, str] | None:
-    """Return which limit was crossed, by which step, and what was found there; None if all were kept.
+    """Return the first limit that a run exceeded, or None.
 
-    :param deviation: table of the committee's deviation, empty arrays without a committee.
-    :param parameters: those of `dpasse.md`, complete.
-    :param step: the last step that was done.
+    :param log: parsed log of LAMMPS.
+    :param deviation: table of the committee deviation, empty arrays without a committee.
+    :param parameters: complete parameters of `dpasse.md`.
+    :param step: last completed step.
+    :return: the limit, the step at which it was exceeded, and a description of the value found.
     """
     if log.exploded and log.stopped_by is None:
         return STOPS[EXPLOSION], step, log.error or 'a quantity is not a number'
@@ -99,9 +101,11 @@ def find_stop(
 
 
 def what_was_found(name: str, value: float, parameters: Mapping[str, Any]) -> str:
-    """Return in words the ``value`` that crossed the limit ``name``.
+    """Describe the value that exceeded a limit.
 
-    :param parameters: those of `dpasse.md`, complete.
+    :param name: name of the limit.
+    :param value: value found, in the unit of the limit.
+    :param parameters: complete parameters of `dpasse.md`.
     """
     watch = parameters['watch'] or {}
     if name == EXPLOSION:

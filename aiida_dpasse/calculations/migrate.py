@@ -1,4 +1,4 @@
-"""`MigrateCalculation`: a checkpoint of an older DeePMD-kit, brought up to date without changing a number of it."""
+"""`MigrateCalculation`: update a checkpoint of an older DeePMD-kit without changing any of its values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiida_dpasse.exit_codes import exit_code
 
 
 def validate_potential(potential: DeepPotentialData | None, _: Any) -> str | None:
-    """Return one sentence if there is nothing to migrate."""
+    """Return an error message if there is nothing to migrate."""
     if potential is None or potential.needs_migration:
         return None
     if potential.form != 'checkpoint':
@@ -23,7 +23,10 @@ def validate_potential(potential: DeepPotentialData | None, _: Any) -> str | Non
 
 
 class MigrateCalculation(DriverCalculation):
-    """Adds the empty tensors that DeePMD-kit 3.1 and later ask a DPA-2 checkpoint of 3.0 for."""
+    """Calculation job that updates a DPA-2 checkpoint of DeePMD-kit 3.0.
+
+    It adds the empty tensors that DeePMD-kit 3.1 and later require.
+    """
 
     DRIVER = 'migrate'
 

@@ -1,4 +1,4 @@
-"""Monitors of running jobs: they end what would only use up its time."""
+"""Monitors of running jobs, which stop jobs that would only waste their remaining time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from aiida_dpasse.parameters.md import MDParameters
 
 
 def monitor_stalled(node: CalcJobNode, transport: Transport, seconds: float = 3600.0) -> str | None:
-    """Return why a job is stopped if it has written to no file of its directory for ``seconds``.
+    """Stop a job that has not written to any file of its directory for some time.
 
-    The compute machine's own clock is asked, since ours may go otherwise.
+    The clock of the compute machine is used, since the local one may differ.
+
+    :param node: running job.
+    :param transport: open transport to its computer.
+    :param seconds: longest time without output in s.
+    :return: the reason for stopping, or None.
     """
     directory = node.get_remote_workdir()
     status, now, _ = transport.exec_command_wait('date +%s')
@@ -27,9 +32,14 @@ def monitor_stalled(node: CalcJobNode, transport: Transport, seconds: float = 36
 
 
 def monitor_diverged(node: CalcJobNode, transport: Transport, curve: str = 'lcurve.out') -> CalcJobMonitorResult | None:
-    """Stop a training whose loss is not finite or has exploded; its parser finds that too, and its exit code is kept.
+    """Stop a training whose loss is not finite or has diverged.
 
-    Only both ends of the learning curve travel: they hold what is compared.
+    The parser detects the divergence as well, and its exit code is kept. Only the beginning and the end of the learning
+    curve are transferred, which is sufficient for the comparison.
+
+    :param node: running training.
+    :param transport: open transport to its computer.
+    :param curve: file name of the learning curve.
     """
     directory = node.get_remote_workdir()
     if directory is None:
@@ -37,7 +47,7 @@ def monitor_diverged(node: CalcJobNode, transport: Transport, curve: str = 'lcur
     _, text, _ = transport.exec_command_wait(f'head -n 8 {curve}; tail -n 12 {curve}', workdir=directory)
     try:
         step = parse_lcurve(text).first_diverged
-    except ValueError:  # nothing is printed yet
+    except ValueError:  # the learning curve is still empty
         return None
     if step is None:
         return None
@@ -45,9 +55,13 @@ def monitor_diverged(node: CalcJobNode, transport: Transport, curve: str = 'lcur
 
 
 def monitor_untrusted(node: CalcJobNode, transport: Transport, lines: int = 5000) -> CalcJobMonitorResult | None:
-    """Stop a dynamics that has left the committee's trust; its parser finds that too, and its exit code is kept.
+    """Stop molecular dynamics that has left the trust region of the committee.
 
-    The limit is `watch.deviation` of its own parameters, which are stored. Only the last ``lines`` of the table travel.
+    The parser detects this as well, and its exit code is kept. The limit is `watch.deviation` of the stored parameters.
+
+    :param node: running molecular dynamics.
+    :param transport: open transport to its computer.
+    :param lines: number of lines at the end of the deviation table that are transferred.
     """
     directory = node.get_remote_workdir()
     parameters = MDParameters.model_validate(node.inputs.parameters.get_dict()).model_dump()

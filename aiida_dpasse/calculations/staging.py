@@ -1,4 +1,4 @@
-"""How a potential reaches the machine where it is used: the one place to change when that is to cost less."""
+"""Transfer of potentials to the machine where they are used, kept in one place so that it can be made cheaper."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from aiida_dpasse.data.potential import DeepPotentialData
 
 
 def staged_name(node: DeepPotentialData, name: str) -> str:
-    """Return the file name of ``node`` in a job: ``name`` with the model's suffix, which tells the backend."""
+    """Return the file name of a potential in a job.
+
+    :param node: potential.
+    :param name: file name without a suffix.
+    :return: ``name`` with the suffix of the model file, which determines the backend.
+    """
     return name + PurePosixPath(node.filename).suffix
 
 
 def stage_potential(node: DeepPotentialData, name: str) -> tuple[str, str, str]:
-    """Return the entry of ``local_copy_list`` that lays ``node`` down under :func:`staged_name`."""
+    """Return the entry of ``local_copy_list`` that copies a potential into a job.
+
+    :param node: potential.
+    :param name: file name without a suffix, see :func:`staged_name`.
+    """
     return node.uuid, node.filename, staged_name(node, name)

@@ -1,4 +1,4 @@
-"""`TrainCalculation`: train a potential, freeze and compress it, in one job of DeePMD-kit's ``dp``."""
+"""`TrainCalculation`: train, freeze and compress a potential in one job with DeePMD-kit's ``dp``."""
 
 from __future__ import annotations
 
@@ -25,17 +25,21 @@ from aiida_dpasse.exit_codes import exit_code, job_exit_codes
 from aiida_dpasse.parameters.base import given, parameters_validator
 from aiida_dpasse.parameters.train import TrainParameters
 
-#: What the directory of a finished training is known by; the patterns pass over what is not there.
+#: Files copied from the directory of a finished training; the bracket patterns make missing files acceptable.
 FINISHED = (f'{PREFIX}-*', 'train.ou[t]', 'lcurve.ou[t]', 'out.jso[n]', 'restart.ou[t]', 'early_stop.ou[t]')
 
 
 def copied(folder: orm.RemoteData, names: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return the entries of ``remote_copy_list`` that copy files of ``folder`` into the job."""
+    """Return the entries of ``remote_copy_list`` that copy files of ``folder`` into the job.
+
+    :param folder: working directory of another job.
+    :param names: file names or patterns.
+    """
     return [(folder.computer.uuid, f'{folder.get_remote_path()}/{name}', '.') for name in names]
 
 
 class TrainCalculation(CalcJob):
-    """Runs ``dp train``, then ``dp freeze`` and ``dp compress`` where asked for."""
+    """Calculation job that runs ``dp train`` and, if requested, ``dp freeze`` and ``dp compress``."""
 
     INPUT: ClassVar[str] = 'input.json'
     STDOUT: ClassVar[str] = 'train.out'
@@ -44,7 +48,7 @@ class TrainCalculation(CalcJob):
     CURVE: ClassVar[str] = 'lcurve.out'
     PRETRAINED: ClassVar[str] = 'pretrained.pt'
     FLAGS: ClassVar[dict[str, str]] = {'pytorch': '--pt', 'tensorflow': '--tf'}
-    #: Frozen and compressed model by backend; a checkpoint of TensorFlow is several files and stays on the machine.
+    #: Frozen and compressed model by backend; a TensorFlow checkpoint consists of several files and is not retrieved.
     FROZEN: ClassVar[dict[str, str]] = {'pytorch': 'frozen.pth', 'tensorflow': 'frozen.pb'}
     COMPRESSED: ClassVar[dict[str, str]] = {'pytorch': 'compressed.pth', 'tensorflow': 'compressed.pb'}
     CHECKPOINT: ClassVar[str] = 'model.ckpt.pt'
@@ -188,7 +192,7 @@ class TrainCalculation(CalcJob):
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Write the input, lay down the frames, and chain the three programs."""
+        """Write the input, provide the frames, and set up the three programs to run in sequence."""
         inputs = given(self.inputs)
         parameters = TrainParameters.model_validate(self.inputs.parameters.get_dict())
         info = CalcInfo()
@@ -207,7 +211,8 @@ class TrainCalculation(CalcJob):
             pretrained = self.inputs.pretrained
             info.local_copy_list.append((pretrained.uuid, pretrained.filename, self.PRETRAINED))
         if 'restart_folder' in inputs:
-            # Copies: the former job keeps its checkpoints, and this one removes those that it cannot use.
+            # The checkpoints are copied, not linked: this job removes those that it cannot use, and the former job
+            # keeps its own.
             info.remote_copy_list = copied(self.inputs.restart_folder, (f'{PREFIX}-*',))
             limit = self.inputs.restart_step.value if 'restart_step' in inputs else None
             info.prepend_text = restart_script(parameters.backend, self.STDOUT, limit)
@@ -231,7 +236,7 @@ class TrainCalculation(CalcJob):
             early_stop.REPORT,
             'out.json',
         ]
-        # Models become nodes of their own: they need no second home in the retrieved folder.
+        # The models are stored as separate nodes; a second copy in the retrieved folder would be redundant.
         info.retrieve_temporary_list = [self.FROZEN[backend], self.COMPRESSED[backend]]
         if backend == 'pytorch':
             info.retrieve_temporary_list.append(self.CHECKPOINT)
@@ -239,7 +244,7 @@ class TrainCalculation(CalcJob):
     def _training(self, parameters: TrainParameters) -> CodeInfo:
         program = self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters))
         if parameters.processes > 1:
-            # DeePMD-kit's distributed mode is one that `torchrun` starts: as many `dp` as GPUs.
+            # The distributed mode of DeePMD-kit requires `torchrun`, which starts one `dp` per GPU.
             launcher = ['--standalone', f'--nproc_per_node={parameters.processes}', '--no-python']
             program.cmdline_params = [*launcher, str(self.inputs.code.get_executable()), *program.cmdline_params]
             program.code_uuid = self.inputs.torchrun.uuid
@@ -248,7 +253,7 @@ class TrainCalculation(CalcJob):
     def _start(self, parameters: TrainParameters) -> list[str]:
         if self.inputs.get('restart_folder') is not None:
             arguments = ['--restart', restart_argument(parameters.backend)]
-            # PyTorch's checkpoint holds what the statistics of neighbours are for; TensorFlow needs them once more.
+            # A PyTorch checkpoint contains the result of the neighbour statistics; TensorFlow has to compute it again.
             if parameters.backend == 'pytorch' and not has_automatic_sel(parameters.input['model']):
                 arguments.append('--skip-neighbor-stat')
             return arguments

@@ -1,4 +1,4 @@
-"""The files of a training job: its frames, and the input that names them."""
+"""The files of a training job: its frames, and the input that refers to them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ from aiida_dpasse.deepmd.multitask import heads_of, single_model, type_map_of
 from aiida_dpasse.deepmd.training_input import Systems, complete_input
 from aiida_dpasse.parameters.train import TrainParameters
 
-#: Ports with frames; those of several heads are the namespaces `head_...`.
+#: Ports for frames; models with several heads use the namespaces `head_...` instead.
 TRAINING = 'training_data'
 VALIDATION = 'validation_data'
 
 
 def frames_by_head(inputs: Mapping[str, Any], port: str) -> dict[str, FramesData]:
-    """Return the frames of ``port`` by head, under the empty name if the model has but one."""
+    """Return the frames of ``port`` by head; the key is empty for a model with a single head.
+
+    :param inputs: inputs of the training.
+    :param port: `TRAINING` or `VALIDATION`.
+    """
     if port in inputs:
         return {'': inputs[port]}
     return dict(inputs.get(f'head_{port}', {}))
 
 
 def known_elements(inputs: Mapping[str, Any]) -> list[str]:
-    """Return the type map of a training whose input names none: the pre-trained potential's or the frames' elements."""
+    """Return the default type map of a training.
+
+    :param inputs: inputs of the training.
+    :return: the type map of the pre-trained potential, or the sorted elements of the training frames.
+    """
     if 'pretrained' in inputs:
         return list(inputs['pretrained'].type_map)
     return sorted({element for frames in frames_by_head(inputs, TRAINING).values() for element in frames.elements})
@@ -35,7 +43,14 @@ def known_elements(inputs: Mapping[str, Any]) -> list[str]:
 def lay_down_frames(
     inputs: Mapping[str, Any], parameters: TrainParameters, info: CalcInfo, folder: Folder
 ) -> dict[str, Systems]:
-    """Have the frames copied or written into the job, and return their system directories by port."""
+    """Copy or write the frames into the job.
+
+    :param inputs: inputs of the training.
+    :param parameters: parameters of the training.
+    :param info: calculation info, to which the files are added.
+    :param folder: folder of the job, to which systems of mixed formulas are written.
+    :return: system directories by port, and by head for a model with several heads.
+    """
     systems: dict[str, Systems] = {}
     for port in (TRAINING, VALIDATION):
         directory = port.removesuffix('_data')
@@ -61,7 +76,7 @@ def _lay_down(
     target = folder.get_subfolder(directory, create=True)
     type_map = type_map_of(parameters.input['model']) or known_elements(inputs)
     written = frames.write(target.abspath, mixed=True, type_map=type_map)
-    # The frames are an input already: a second copy in this node would say nothing new.
+    # The frames are an input node already; a second copy in the repository of the job would be redundant.
     info.provenance_exclude_list.append(directory)
     return [f'{directory}/{path.relative_to(target.abspath)}' for path in written]
 
@@ -69,10 +84,15 @@ def _lay_down(
 def whole_input(
     inputs: Mapping[str, Any], parameters: TrainParameters, systems: Mapping[str, Systems]
 ) -> dict[str, Any]:
-    """Return the input of ``dp train``."""
+    """Return the complete input of ``dp train``.
+
+    :param inputs: inputs of the training.
+    :param parameters: parameters of the training.
+    :param systems: system directories by port, of :func:`lay_down_frames`.
+    """
     content = parameters.input
     if 'restart_folder' in inputs and parameters.finetune is not None:
-        # A restart has no `--use-pretrain-script`: what that took over is written out.
+        # A restart does not support `--use-pretrain-script`, so the settings that it took over are written out.
         taken = single_model(inputs['pretrained'].training_input['model'], parameters.finetune.model_branch)
         own = {key: value for key, value in content['model'].items() if value}
         kept = taken if parameters.finetune.use_pretrain_script else {}

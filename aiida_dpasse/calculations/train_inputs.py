@@ -1,4 +1,4 @@
-"""Whether frames, pre-trained potential and codes of a training go together with its settings."""
+"""Validation of the frames, pre-trained potential and codes of a training against its parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
-    """Return one sentence if frames, parameters, pre-trained potential and code do not go together."""
+    """Return an error message if frames, parameters, pre-trained potential and code are not compatible.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     inputs = given(inputs)
     if 'parameters' not in inputs:
         return None  # a work chain exposes these ports without all of them

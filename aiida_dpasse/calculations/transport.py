@@ -1,4 +1,4 @@
-"""`TransportCalculation`: displacement statistics of one run, taken where its trajectory lies."""
+"""`TransportCalculation`: displacement statistics of one run, computed on the machine that holds its trajectory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from aiida_dpasse.parameters.transport import TransportParameters
 
 
 def validate_trajectories(trajectories: Any, _: Any) -> str | None:
-    """Return one sentence if there is no trajectory."""
+    """Return an error message if there is no trajectory."""
     return None if trajectories else 'trajectories: there is none: give the working directory of each segment of a run.'
 
 
 def validate_inputs(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if the ion is not in the structure, or a trajectory lies on another computer."""
+    """Return an error message if the structure lacks the ion, or a trajectory is on another computer.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     structure, parameters = inputs.get('structure'), inputs.get('parameters')
     if structure is not None and parameters is not None:
         ion = parameters.get_dict().get('ion')
@@ -39,7 +43,10 @@ def validate_inputs(inputs: Any, _: Any) -> str | None:
 
 
 class TransportCalculation(DriverCalculation):
-    """Reads the segments of one run, in the order of their labels, and brings home its displacement statistics."""
+    """Calculation job that computes the displacement statistics of one run from the trajectories of its segments.
+
+    The segments are read in the order of their labels.
+    """
 
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
@@ -105,7 +112,7 @@ class TransportCalculation(DriverCalculation):
         return job, []
 
     def remote_links(self) -> list[tuple[str, str, str]]:
-        """Link the trajectory of each segment."""
+        """Return the links to the trajectory of each segment."""
         return [
             (node.computer.uuid, f'{node.get_remote_path()}/{TRAJECTORY_FILE}', f'{label}.lammpstrj')
             for label, node in sorted(self.inputs.trajectories.items())

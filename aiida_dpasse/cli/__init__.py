@@ -1,1 +1,1 @@
-"""The aiida-dpasse command."""
+"""The `aiida-dpasse` command line interface."""

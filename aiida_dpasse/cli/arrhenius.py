@@ -11,7 +11,7 @@ import click
 from aiida_dpasse.cli.refusal import Refusal, existing, require_positive, write_json
 
 COLUMNS = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s')
-#: Given both, the conductivity of ions of charge 1 is told as well.
+#: If both columns are given, the conductivity is reported as well.
 OPTIONAL = ('volume_A3', 'ions')
 
 
@@ -45,9 +45,10 @@ def arrhenius(table: Path, extrapolate: float, exponent: float, charge: float, j
 
 
 def read_table(path: Path) -> dict[str, list[float]]:
-    """Return the columns of the table.
+    """Return the columns of a CSV file.
 
-    :raises Refusal: if a column is missing, or a number is none.
+    :param path: path of the file.
+    :raises Refusal: if a column is missing, or a value is not a number.
     """
     with path.open(newline='', encoding='utf-8-sig', errors='replace') as handle:
         reader = csv.DictReader(handle, skipinitialspace=True)
@@ -70,8 +71,13 @@ def read_table(path: Path) -> dict[str, list[float]]:
 
 
 def describe(columns: dict[str, list[float]], temperature: float, exponent: float, charge: float) -> dict[str, Any]:
-    """Return the fit and what it says, by names with units.
+    """Return the Arrhenius fit and the extrapolation, by names with units.
 
+    :param columns: temperatures in K, diffusion coefficients and their standard deviations in cm^2/s and, optionally,
+        volumes in A^3 and numbers of ions.
+    :param temperature: temperature of the extrapolation in K.
+    :param exponent: m of D = A T^m exp(-Ea / kT).
+    :param charge: charge of an ion in e.
     :raises ValueError: if there are too few temperatures, or a number is not positive.
     """
     import numpy as np
@@ -110,7 +116,7 @@ def describe(columns: dict[str, list[float]], temperature: float, exponent: floa
         **checks.bend_numbers,
     }
     if 'volume_A3' in columns:
-        # The cell at the temperature nearest to that asked for.
+        # The cell volume is that at the temperature closest to the requested one.
         index = int(np.argmin(np.abs(t - temperature)))
         ions, volume = columns['ions'][index], columns['volume_A3'][index]
         factor = conductivity(1.0, round(ions), volume, temperature, charge)
@@ -119,7 +125,10 @@ def describe(columns: dict[str, list[float]], temperature: float, exponent: floa
 
 
 def show(answer: dict[str, Any]) -> str:
-    """Return what is shown on the terminal."""
+    """Return the text shown on the terminal.
+
+    :param answer: numbers of :func:`describe`.
+    """
     energy, error = answer['activation_energy_eV'], answer['activation_energy_error_eV']
     low, high = answer['interval_cm2_s']
     span = f'{min(answer["temperatures_K"]):g} to {max(answer["temperatures_K"]):g} K'

@@ -1,8 +1,8 @@
-"""Keep a profile's daemon at work: start it, restart it if no worker listens, bring back what it lost, stop it cleanly.
+"""Supervision of a profile's daemon: start it, restart it if no worker listens, recover lost tasks, stop it cleanly.
 
-The keeper is written for a private profile on the ZeroMQ broker, whose daemon a script starts and stops by itself;
-`standstill` and `repair` serve any profile, also one on RabbitMQ. Nothing here ends a program of a job: those outlive a
-worker, and the next worker finds them.
+:class:`DaemonKeeper` is intended for a private profile on the ZeroMQ broker, whose daemon is started and stopped by a
+    script. `standstill` and `repair` work with any profile, also on RabbitMQ. Nothing here ends the program of a job:
+    it outlives a worker and is found by the next one.
 """
 
 from __future__ import annotations
@@ -25,20 +25,24 @@ from aiida.manage.configuration import get_config_option
 from aiida.orm import CalcJobNode, ProcessNode, WorkChainNode
 from sqlalchemy import text
 
-#: Seconds that a worker may take to subscribe; it needs about 5 s on an idle machine, and its broker reports every 5 s.
+#: Time in s that a worker may take to subscribe; it needs about 5 s on an idle machine, and its broker reports every 5
+#: s.
 PATIENCE = 45.0
-#: Seconds that the broker may take to start; it needs about 3 s on an idle machine.
+#: Time in s that the broker may take to start; it needs about 3 s on an idle machine.
 START_PATIENCE = 120.0
-#: Seconds for which an active process must be without a task before it counts as lost: a submission stores it first.
+#: Time in s without a task after which an active process counts as lost: a submission stores the process first.
 LOST_AFTER = 10.0
-#: Seconds between the two looks of `standstill`: a worker that has just taken a task is not yet to be reached.
+#: Time in s between the two checks of `standstill`: a worker that has just taken a task cannot be reached yet.
 SECOND_LOOK = 5.0
-#: Seconds after which a chain should have noticed that all its children have ended.
+#: Time in s after which a work chain should have noticed that all its children have ended.
 DEAF_AFTER = 60.0
 
 
 class DaemonKeeper:
-    """Looks after the daemon of the loaded profile; call :meth:`look` now and then while its work is watched."""
+    """Supervises the daemon of the loaded profile; call :meth:`look` regularly while processes are running.
+
+    :param client: client of the daemon, by default that of the loaded profile.
+    """
 
     def __init__(self, client: DaemonClient | None = None) -> None:
         self.client = client or get_daemon_client()
@@ -47,14 +51,18 @@ class DaemonKeeper:
 
     @property
     def running(self) -> bool:
-        """Whether the daemon itself (not only its PID file) is there."""
+        """Whether the daemon itself, and not only its PID file, exists."""
         pid = self.client.get_daemon_pid()
         return pid is not None and psutil.pid_exists(pid) and not self.client._is_pid_file_stale
 
     def start(self) -> bool:
-        """Start the daemon with one worker if it is not running; return whether it was started.
+        """Start the daemon with one worker if it is not running.
 
-        One worker serves all processes of a study: it only waits for programs. Two would race for the SQLite file.
+        One worker is sufficient for all processes of a study, since it only waits for programs; two would compete for
+        the SQLite file.
+
+        :return: whether the daemon was started.
+        :raises DaemonException: if the broker cannot be reached.
         """
         if self.running:
             return False
@@ -65,9 +73,9 @@ class DaemonKeeper:
         return True
 
     def _await_broker(self) -> None:
-        """Wait until the broker can be reached; AiiDA itself waits 10 s, which a busy machine exceeds.
+        """Wait until the broker can be reached; the 10 s that AiiDA waits are too short on a busy machine.
 
-        :raises DaemonException: if it does not come.
+        :raises DaemonException: if it cannot be reached.
         """
         broker = get_manager().get_broker()
         deadline = time.monotonic() + START_PATIENCE
@@ -77,20 +85,22 @@ class DaemonKeeper:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop the daemon, its worker and its broker; jobs that run go on and are found again by the next start."""
+        """Stop the daemon, its worker and its broker; running jobs continue and are found by the next start."""
         if self.running:
             try:
                 self.client.stop_daemon(wait=True, timeout=60)
-            except DaemonException:  # it does not answer
+            except DaemonException:  # the daemon does not respond
                 pid = self.client.get_daemon_pid()
                 if pid is not None and psutil.pid_exists(pid):
                     _end([psutil.Process(pid)])
         self.end_leftovers()
 
     def end_leftovers(self) -> list[int]:
-        """End what serves this profile and has lost its supervisor, which was killed; return the process ids.
+        """End the processes that serve this profile and whose supervisor was killed.
 
-        Left alone, such a worker would run a process beside the new worker.
+        Such a worker would otherwise execute a process concurrently with the new worker.
+
+        :return: the process ids.
         """
         daemon = self.client.get_daemon_pid() if self.running else None
         leftovers = []
@@ -103,7 +113,7 @@ class DaemonKeeper:
         return _end(leftovers)
 
     def _serves(self, process: psutil.Process) -> bool:
-        """Whether a process is supervisor, worker, broker or statistics of this profile."""
+        """Whether a process is the supervisor, a worker, the broker or the statistics of this profile."""
         command = process.cmdline()
         if self.client.circus_log_file in command:
             return True
@@ -113,10 +123,13 @@ class DaemonKeeper:
         return Path(process.environ().get('AIIDA_PATH', '')).resolve() in (home, home.parent)
 
     def look(self) -> list[str]:
-        """Mend what is wrong; return one sentence for each thing that was mended.
+        """Check the daemon and fix any problem.
 
-        The daemon is started if it is gone, restarted if no worker has subscribed for a while, and processes without a
-        task (their submission was cut between storing and sending) are given one.
+        The daemon is started if it is not running, and restarted if no worker has subscribed for a while. Processes
+        without a task, whose submission was interrupted between storing and sending, are given a new one.
+
+        :return: one message for each problem fixed.
+        :raises DaemonException: if the daemon does not start.
         """
         if self.start():
             return ['The daemon was not running and has been started again.']
@@ -153,23 +166,23 @@ class DaemonKeeper:
 
 @dataclass(frozen=True)
 class Standstill:
-    """Why processes do not go on, if they do not."""
+    """Causes for which processes do not progress."""
 
-    #: Whether the daemon runs.
+    #: Whether the daemon is running.
     running: bool = True
-    #: Active processes without a task at the broker, which no worker knows.
+    #: Active processes without a task at the broker, which are unknown to all workers.
     lost: list[ProcessNode] = field(default_factory=list)
-    #: Active processes whose task no worker takes.
+    #: Active processes whose task is not taken by any worker.
     untaken: list[int] = field(default_factory=list)
     #: Work chains that have not noticed that all their children have ended.
     deaf: list[int] = field(default_factory=list)
-    #: Process ids of workers that are older than the database server, and may not be able to use it any more.
+    #: Process ids of workers started before the database server, which may have lost their connection.
     cut_off: list[int] = field(default_factory=list)
 
     def sentences(self, pk: int | None) -> list[str]:
-        """Return one sentence for each cause, with the command that mends it.
+        """Return one message for each cause, with the command that fixes it.
 
-        :param pk: the process that was asked for, None for all.
+        :param pk: the process that was asked about, None for all.
         """
         if not self.running:
             return ['The daemon is not running, so nothing goes on: run `verdi daemon start`.']
@@ -198,9 +211,11 @@ class Standstill:
 
 
 def standstill(pks: Iterable[int] | None = None) -> Standstill:
-    """Return why processes do not go on. Where something is found it is looked at twice, a few seconds apart.
+    """Determine why processes do not progress.
 
-    :param pks: the processes that count, all if None.
+    Positive findings are checked twice, a few seconds apart.
+
+    :param pks: processes to consider, all if None.
     """
     chosen = None if pks is None else set(pks)
     active = [node.pk for node in _active(chosen)]
@@ -225,9 +240,10 @@ def standstill(pks: Iterable[int] | None = None) -> Standstill:
 
 
 def repair(pks: Iterable[int] | None = None) -> list[str]:
-    """Mend what `standstill` finds; return one sentence for each thing that was mended.
+    """Fix the problems found by `standstill`.
 
-    :param pks: the processes that count, all if None.
+    :param pks: processes to consider, all if None.
+    :return: one message for each problem fixed.
     :raises DaemonException: if the daemon does not start.
     """
     chosen = None if pks is None else set(pks)
@@ -253,17 +269,19 @@ def repair(pks: Iterable[int] | None = None) -> list[str]:
 
 
 def lost_processes(pks: set[int] | None = None) -> list[ProcessNode]:
-    """Return the active processes that have no task at the broker and so would wait forever.
+    """Return the active processes that have no task at the broker and would therefore wait forever.
 
-    A single look: one whose task is just being sent or taken is among them.
+    This is a single check: it includes processes whose task is just being sent or taken.
 
-    :param pks: the processes that count, all if None.
+    :param pks: processes to consider, all if None.
     """
     return _look(pks).lost
 
 
 def _active(pks: set[int] | None) -> list[ProcessNode]:
-    """Return the active processes that have tasks: functions have none, and one without checkpoint never began."""
+    """Return the active processes that have tasks: functions have none, and processes without a checkpoint never
+    started.
+    """
     nodes = [node for node in get_active_processes() if pks is None or node.pk in pks]
     return [node for node in nodes if isinstance(node, CalcJobNode | WorkChainNode) and node.checkpoint is not None]
 
@@ -284,15 +302,15 @@ def _look(pks: set[int] | None) -> Standstill:
 
 
 def _cut_off() -> list[int]:
-    """Return the workers that are older than the PostgreSQL server.
+    """Return the workers that were started before the PostgreSQL server.
 
-    A worker that was writing when the server stopped keeps a broken session for the rest of its life: AiiDA never rolls
-    it back. What it holds looks alive from outside.
+    A worker that was writing when the server stopped keeps an invalid session for the rest of its life, since AiiDA
+    never rolls it back. Its processes appear to be active.
     """
     session = get_manager().get_profile_storage().get_session()
     if session.get_bind().dialect.name != 'postgresql':
         return []
-    # By the server's own clock, which may differ from ours.
+    # The clock of the server is used, which may differ from the local one.
     uptime = session.execute(text('SELECT extract(epoch FROM now() - pg_postmaster_start_time())')).scalar()
     started = time.time() - float(uptime)
     workers = get_daemon_client().get_worker_info().get('info', {})
@@ -300,10 +318,10 @@ def _cut_off() -> list[int]:
 
 
 def _tasks(broker: Broker) -> tuple[set[int], Callable[[int], bool]]:
-    """Return the processes whose tasks wait for a worker, and whether a worker has that of another process.
+    """Return the processes whose tasks wait for a worker, and a function that checks whether a worker holds a task.
 
-    The folder of the ZeroMQ broker is read as files: AiiDA's own reader puts tasks that are being processed back in
-    line. RabbitMQ says nothing of a task that a worker has, so the worker is asked.
+    The folder of the ZeroMQ broker is read directly, since AiiDA's own reader requeues tasks that are being processed.
+    RabbitMQ gives no information on tasks held by a worker, so the worker is asked.
     """
     if isinstance(broker, ZeromqBroker):
         queue = Path(broker._storage_path) / 'tasks'
@@ -326,12 +344,12 @@ def _pids(paths: Iterable[Path]) -> set[int]:
         try:
             found.add(json.loads(path.read_text())['body']['args']['pid'])
         except (OSError, ValueError, KeyError):
-            continue  # moved between the listing and the reading: seen again at the next look
+            continue  # moved between listing and reading: found by the next check
     return found
 
 
 def _deaf(node: ProcessNode) -> bool:
-    """Whether a chain waits though the last of its children ended a while ago."""
+    """Whether a work chain still waits although its last child ended a while ago."""
     children = node.called if isinstance(node, WorkChainNode) else []
     if node.paused or not children or not all(child.is_terminated for child in children):
         return False

@@ -1,4 +1,4 @@
-"""`aiida-dpasse dpgen`: for those who move over from DP-GEN."""
+"""`aiida-dpasse dpgen`: conversion of DP-GEN input and export of data sets for DP-GEN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The group `aiida-dpasse`: every command is one module of this room, imported only when it is called."""
+"""The group `aiida-dpasse`: every command is a module of this package, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiida_dpasse import __version__
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that `--help` answers at once."""
+    """A group whose commands are imported on use, so that `--help` responds immediately."""
 
     #: Command -> (module:attribute, one line of help).
     COMMANDS: ClassVar[dict[str, tuple[str, str]]] = {
@@ -26,11 +26,11 @@ class LazyGroup(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of use."""
+        """Return the command names in the order of use."""
         return list(self.COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command, None for an unknown name."""
+        """Import and return one command, or None for an unknown name."""
         if cmd_name not in self.COMMANDS:
             return None
         module, attribute = self.COMMANDS[cmd_name][0].split(':')
@@ -56,11 +56,11 @@ def cli(profile: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command; a missing or unknown profile is one sentence, not a traceback."""
+    """Run the command; a missing or unknown profile gives a message instead of a traceback."""
     try:
         cli()
     except Exception as exception:
-        # Not imported here: commands that need no profile start without AiiDA.
+        # Not imported here, so that commands without a profile start without AiiDA.
         aiida = sys.modules.get('aiida.common.exceptions')
         if aiida is None or not isinstance(exception, aiida.ConfigurationError):
             raise

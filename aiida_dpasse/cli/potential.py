@@ -1,4 +1,4 @@
-"""`aiida-dpasse potential`: look at a model file, import it, bring an older one up to date, freeze it."""
+"""`aiida-dpasse potential`: inspect, import, migrate and freeze model files."""
 
 from __future__ import annotations
 
@@ -100,16 +100,24 @@ def freeze(pk: int, head: str | None, compress: bool, code: str) -> None:
 
 
 def freezing(pk: int, heads: list[str]) -> str:
-    """Return the command that freezes the checkpoint ``pk``."""
+    """Return the command that freezes the checkpoint ``pk``.
+
+    :param pk: pk of the checkpoint.
+    :param heads: its heads, empty for a single one.
+    """
     choice = f' --head {"|".join(heads)}' if heads else ''
     return f'aiida-dpasse potential freeze {pk}{choice}'
 
 
 def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
-    """Run one of our restarting chains on the potential ``pk`` and return its outputs.
+    """Run a restart work chain on a stored potential and return its outputs.
 
-    :raises Refusal: if there is no such potential or code, or they do not go together.
-    :raises ClickException: if it failed.
+    :param chain: class of the restart work chain.
+    :param pk: pk of the potential.
+    :param code: label of the code.
+    :param inputs: further inputs of the job.
+    :raises Refusal: if potential or code does not exist, or they are not compatible.
+    :raises ClickException: if the chain failed.
     """
     from aiida import orm
     from aiida.common import NotExistent
@@ -126,9 +134,10 @@ def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Return what the file says of itself, by the names of the attributes of `DeepPotentialData`.
+    """Return the properties of a model file, by the names of the attributes of `DeepPotentialData`.
 
-    :raises Refusal: if it is no model, or not to be trusted.
+    :param path: path of the file.
+    :raises Refusal: if it is not a model, or not safe to load.
     """
     from aiida_dpasse.deepmd.checkpoint import read_model_file
     from aiida_dpasse.deepmd.compatibility import objection_to_version
@@ -151,9 +160,10 @@ def describe_file(path: Path) -> dict[str, Any]:
 
 @with_profile
 def describe_node(pk: str) -> dict[str, Any]:
-    """Return the same of a potential of the profile.
+    """Return the same properties for a potential stored in the profile.
 
-    :raises Refusal: if there is none of that number.
+    :param pk: pk of the potential.
+    :raises Refusal: if there is no potential with this pk.
     """
     from aiida import orm
     from aiida.common import NotExistent
@@ -178,7 +188,7 @@ def describe_node(pk: str) -> dict[str, Any]:
 
 
 def installed() -> str | None:
-    """Return the version of DeePMD-kit in this environment, None if there is none."""
+    """Return the version of DeePMD-kit in this environment, or None."""
     try:
         return version('deepmd-kit')
     except PackageNotFoundError:
@@ -186,7 +196,10 @@ def installed() -> str | None:
 
 
 def table(answer: dict[str, Any]) -> str:
-    """Return what is shown on the terminal."""
+    """Return the text shown on the terminal.
+
+    :param answer: properties of the potential.
+    """
     backend = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}[answer['backend']]
     step = '' if answer['step'] is None else f', {answer["step"]:,} steps'
     parameters = 'not told by this file' if answer['parameters'] is None else f'{answer["parameters"]:,}'
@@ -210,7 +223,11 @@ def table(answer: dict[str, Any]) -> str:
 
 
 def numbers(training_input: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the main numbers of the training input, as far as the file tells them."""
+    """Return the main hyperparameters of a potential, as far as the file contains them.
+
+    :param training_input: training input of the potential.
+    :return: pairs of name and text.
+    """
     model = training_input.get('model', {})
     rows = []
     if neurons := model.get('fitting_net', {}).get('neuron'):

@@ -1,4 +1,4 @@
-"""Load the profile before a command runs, and only then: `--help` needs none."""
+"""Load the profile before a command runs, and only then, since `--help` does not need one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ R = TypeVar('R')
 
 
 def with_profile(command: Callable[P, R]) -> Callable[P, R]:
-    """Load the default profile before `command` unless one is loaded.
+    """Load the default profile before ``command`` unless a profile is loaded already.
 
-    :raises aiida.common.ConfigurationError: without a profile; `main` makes one sentence of it.
+    :param command: the command to wrap.
+    :raises aiida.common.ConfigurationError: without a profile; `main` converts it into a message.
     """
 
     @wraps(command)

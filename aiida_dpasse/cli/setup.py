@@ -1,8 +1,8 @@
 """`aiida-dpasse setup`: find and start the programs of an environment, and register them as codes of a computer.
 
-Each code carries two extras: `dpasse_version`, the DeePMD-kit release of its environment (validators compare model
-files with it), and `dpasse_versions`, the releases of all packages that matter. Running the command again changes
-nothing that is right, and replaces a code whose path or environment has changed.
+Each code carries two extras: `dpasse_version`, the DeePMD-kit version of its environment, which validators compare with
+model files, and `dpasse_versions`, the versions of all relevant packages. A repeated call leaves correct codes
+unchanged, and replaces those whose path or environment has changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aiida_dpasse.cli.programs import (
 
 VERSION = 'dpasse_version'
 VERSIONS = 'dpasse_versions'
-#: Seconds between two looks at the local process table: twice a second, recording them cost a tenth of a core.
+#: Polling interval of the local process table in s: at 0.5 s, recording the polls used a tenth of a core.
 LOCAL_POLL_INTERVAL = 1.0
 
 
@@ -63,15 +63,19 @@ def setup(label: str, threads: int, prefix: str | None) -> None:
 
 
 def _find(prefix: str, shell: Shell) -> list[Program | Missing]:
-    """Return the programs of an environment, and torchrun and CP2K where they are."""
+    """Return the programs of an environment, and torchrun and CP2K if they are available."""
     optional = (find_torchrun(prefix, shell), find_cp2k(shell))
     return [*find_programs(prefix, shell), *(program for program in optional if program)]
 
 
 def local_computer(label: str) -> tuple[Computer, bool]:
-    """Return the computer of this label and whether it was made; a new one is this machine.
+    """Return the computer with the given label, which is created for this machine if it does not exist.
 
-    A local computer gets no login shell: it would read the user's profile before every job and stalls jobs for minutes.
+    The shell of a local computer is not a login shell: reading the user's profile before every job stalls jobs for
+    minutes.
+
+    :param label: label of the computer.
+    :return: the computer, and whether it was created.
     """
     from aiida.manage import get_manager
     from aiida.manage.configuration import get_config
@@ -102,7 +106,13 @@ def local_computer(label: str) -> tuple[Computer, bool]:
 
 
 def register(program: Program, computer: Computer, threads: int = 1) -> tuple[InstalledCode, str]:
-    """Return the code of this program on this computer, and 'created', 'kept' or 'replaced'."""
+    """Register a program as a code of a computer.
+
+    :param program: the program.
+    :param computer: the computer.
+    :param threads: threads of a job.
+    :return: the code, and 'created', 'kept' or 'replaced'.
+    """
     text = prepend_text(program, threads)
     existing = QueryBuilder().append(Computer, filters={'id': computer.pk}, tag='computer')
     existing.append(InstalledCode, with_computer='computer', filters={'label': program.name}).order_by(
@@ -114,7 +124,7 @@ def register(program: Program, computer: Computer, threads: int = 1) -> tuple[In
         code, state = old, 'kept'
     else:
         if old is not None:
-            # A stored code cannot change: earlier calculations keep the one that they ran with, under another name.
+            # Stored codes are immutable: earlier calculations keep the code that they used, under a new label.
             old.label = f'{program.name}-{old.pk}'
             old.is_hidden = True
         code = InstalledCode(
@@ -129,7 +139,10 @@ def register(program: Program, computer: Computer, threads: int = 1) -> tuple[In
 
 
 def transport_shell(transport: object) -> Shell:
-    """Return a shell that runs on the other side of an open transport."""
+    """Return a shell that runs commands on another computer.
+
+    :param transport: open transport to the computer.
+    """
 
     def shell(command: str) -> tuple[int, str, str]:
         status, output, error = transport.exec_command_wait(command)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""`aiida-dpasse status [PK]`: where a process stands, and what holds it up."""
+"""`aiida-dpasse status [PK]`: the state of a process, and what prevents its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trajectory files of any kind, frame by frame, as tracks of the ions."""
+"""Read trajectory files of any format, frame by frame, as tracks of the ions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiida_dpasse.transport.tracks import Tracks
 
 Array = NDArray[np.float64]
 
-#: Most frames that are kept in memory; longer trajectories are thinned out.
+#: Largest number of frames kept in memory; longer trajectories are thinned.
 MOST_FRAMES = 4000
 
 
@@ -23,12 +23,13 @@ def read_tracks(
 ) -> tuple[Tracks, list[str], float]:
     """Return the tracks of the ions, their symbols, and the time between the frames kept in ps.
 
-    :param ions: symbols of the carriers; in a LAMMPS dump without elements its types, or those of ``elements``.
-    :param timestep: fs, from one step of a LAMMPS dump to the next, else from one frame to the next.
-    :param elements: those of the types of a LAMMPS dump, in order.
-    :param wrapped: whether positions are folded back into the cell; by default the file is looked at.
-    :raises ValueError: if the file is not a trajectory of one set of atoms in one order, evenly spaced in time, that
-        holds all the ions.
+    :param path: path of the trajectory.
+    :param ions: symbols of the carriers; for a LAMMPS dump without elements its types, or those of ``elements``.
+    :param timestep: time in fs between steps of a LAMMPS dump, or between frames of any other file.
+    :param elements: elements of the types of a LAMMPS dump, in order.
+    :param wrapped: whether positions are wrapped into the cell; by default this is determined from the file.
+    :raises ValueError: if the file is not a trajectory that contains the ions, with the same atoms in the same order
+        and a constant interval between frames.
     """
     with path.open('rb') as handle:
         is_dump = handle.read(14) == b'ITEM: TIMESTEP'
@@ -45,7 +46,7 @@ def _begin(path: Path, symbols: Sequence[str], ions: Sequence[str], wrapped: boo
     for ion in ions:
         if ion not in symbols:
             raise ValueError(f'There is no {ion} in {path.name}: it holds {", ".join(sorted(set(symbols)))}.')
-    # Types without elements have no masses: their centre is that of equal atoms.
+    # Masses of types without elements are unknown: all atoms have equal weight in their centre.
     known = all(symbol in atomic_numbers for symbol in symbols)
     masses = [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in symbols]
     return Tracks(symbols, masses, ions, MOST_FRAMES, wrapped=wrapped)
@@ -76,7 +77,7 @@ def _read_dump(
 
 def _read_ase(path: Path, ions: Sequence[str], wrapped: bool | None) -> tuple[Tracks, list[str]]:
     if wrapped is None:
-        # Only what never leaves the cell can have been folded back into it.
+        # The positions can only be wrapped if none lies outside the cell.
         wrapped = all(np.all(np.abs(scaled - 0.5) < 0.51) for _, scaled, _, _ in _frames(path))
     tracks, symbols = None, []
     for step, scaled, cell, found in _frames(path):
@@ -94,7 +95,7 @@ def _read_ase(path: Path, ions: Sequence[str], wrapped: bool | None) -> tuple[Tr
         raise ValueError(f'{path.name} holds no frame.')
     gaps = np.unique(np.diff(tracks.steps))
     if len(gaps) == 1:
-        # The time step given is that between frames, however they are numbered.
+        # The given time step is that between frames, whatever their numbers are.
         tracks.steps = [index * tracks.stride for index in range(len(tracks.steps))]
     return tracks, symbols
 
@@ -119,14 +120,14 @@ def _frames(path: Path) -> Iterator[tuple[int, Array, Array, list[str]]]:
     except Exception as error:
         if isinstance(error, ValueError) and path.name in str(error):
             raise
-        # ASE's readers raise whatever their parsing happens to.
+        # The readers of ASE raise arbitrary exceptions.
         raise ValueError(
             f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
         ) from error
 
 
 def _configurations(path: Path) -> list[int]:
-    """Return the numbers that an XDATCAR gives its frames, so that missing ones are seen; none for other files."""
+    """Return the frame numbers of an XDATCAR, to detect missing frames; empty for other files."""
     if 'XDATCAR' not in path.name:
         return []
     with path.open(encoding='utf8', errors='replace') as handle:

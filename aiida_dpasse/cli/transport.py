@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiida_dpasse.transport.diffusion import Diffusion
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
-#: Rows of the table: name, key, unit.
+#: Rows of the table: name, key and unit.
 ROWS = (
     ('tracer diffusivity D*', 'tracer_diffusivity_cm2_s', 'cm²/s'),
     ('collective diffusivity Dσ', 'collective_diffusivity_cm2_s', 'cm²/s'),
@@ -92,9 +92,17 @@ def analyse_file(
     elements: str | None = None,
     wrapped: bool | None = None,
 ) -> tuple[dict[str, Any], Diffusion]:
-    """Return the numbers of one trajectory file, and the diffusion that they come from.
+    """Analyse the transport in one trajectory file.
 
-    :raises Refusal: if it is not a trajectory that can be analysed.
+    :param path: path of the trajectory.
+    :param charges: charge in e of each mobile element.
+    :param temperature: temperature of the run in K.
+    :param timestep: time step in fs, see :func:`read_tracks`.
+    :param hop_length: distance between neighbouring sites in A.
+    :param elements: elements of the types of a LAMMPS dump, separated by spaces or commas.
+    :param wrapped: whether positions are wrapped into the cell; by default this is determined from the file.
+    :return: the numbers, and the diffusion analysis that they are derived from.
+    :raises Refusal: if the file is not a trajectory that can be analysed.
     """
     import numpy as np
 
@@ -122,7 +130,11 @@ def analyse_file(
 
 
 def table(file: Path, numbers: dict[str, Any]) -> str:
-    """Return what is shown on the terminal."""
+    """Return the text shown on the terminal.
+
+    :param file: path of the trajectory.
+    :param numbers: numbers of :func:`analyse_file`.
+    """
     lines = [
         f'{file.name}: {numbers["ions"]} ions, {numbers["duration_ps"]:.4g} ps, {numbers["temperature_K"]:g} K',
         '',
@@ -148,6 +160,9 @@ def table(file: Path, numbers: dict[str, Any]) -> str:
 def plot(path: Path, temperature: float, found: Diffusion) -> None:
     """Draw the mean square displacement with its error band and the fit.
 
+    :param path: path of the picture.
+    :param temperature: temperature of the run in K.
+    :param found: diffusion analysis.
     :raises Refusal: if the picture cannot be written.
     """
     from aiida_dpasse.reports.msd import Curve, plot_msd

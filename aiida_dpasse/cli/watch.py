@@ -1,4 +1,4 @@
-"""Watch a process until it ends: one display that renews itself on a terminal, plain lines elsewhere."""
+"""Watch a process until it ends, with a display that is updated in place on a terminal, and plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from aiida import orm
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.reports.progress import Progress, progress
 
-#: Seconds between two looks at the process, between two at the daemon, and between two plain lines without news.
+#: Time in s between two checks of the process, between two checks of the daemon, and between two plain lines without
+#: news.
 TICK, CARE, HEARTBEAT = 2.0, 5.0, 60.0
-#: A look at a large study takes a while: the programs keep the processor for so many times as long, and at most so many
-#: seconds.
+#: Checking a large study takes a while: the pause is at least this many times as long, so that the programs can use the
+#: processor, and at most this many s.
 REST, LONGEST = 30.0, 10.0
 
 
 class Display:
-    """What came out stays; the line that says where the process stands is renewed, in place on a terminal."""
+    """Display of a process: results are permanent lines, the line with the current state is updated in place on a
+    terminal.
+
+    :param stream: output stream, by default the standard output.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stdout
@@ -29,18 +34,18 @@ class Display:
         self._last = float('-inf')
 
     def note(self, text: str) -> None:
-        """Write a line that stays."""
+        """Write a permanent line."""
         self.stream.write(f'\r\x1b[K{text}\n' if self.tty else f'{text}\n')
         self.stream.flush()
 
     def show(self, state: Progress) -> None:
-        """Write what is new, and where the process stands."""
+        """Write new results and the current state."""
         news = [line for line in state.lines if line not in self._told]
         self._told.update(news)
         for line in news:
             self.note(f'  {line}')
         if self.tty:
-            # A line that wraps could not be written over.
+            # A wrapped line could not be overwritten.
             width = max(20, shutil.get_terminal_size().columns - 1)
             self.stream.write(f'\r\x1b[K{state.headline()[:width]}' + '\n' * state.terminated)
             self.stream.flush()
@@ -50,7 +55,13 @@ class Display:
 
 
 def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Display | None = None) -> Progress:
-    """Show where `node` stands until it has ended; `keeper` looks after the daemon meanwhile."""
+    """Show the state of a process until it has ended.
+
+    :param node: the process.
+    :param keeper: supervisor of the daemon, which is called meanwhile.
+    :param display: display to use, by default on the standard output.
+    :return: the final state.
+    """
     display = display or Display()
     cared = float('-inf')
     while True:

@@ -1,1 +1,1 @@
-"""CP2K's files: input of labelling jobs, and what they write."""
+"""CP2K: input of labelling jobs and parsing of the output."""

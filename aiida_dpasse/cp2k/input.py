@@ -1,7 +1,7 @@
-"""CP2K input: energies, forces and stress of given frames in one run, of short molecular dynamics, or of a relaxation.
+"""CP2K input for labels of given frames in one run, for short molecular dynamics, or for a relaxation.
 
-Sections and keywords are CP2K's own (manual.cp2k.org), as nested mappings. Given frames are run as a molecular dynamics
-that follows a reference trajectory: one start of CP2K for all of them.
+Sections and keywords are those of CP2K (manual.cp2k.org), as nested mappings. Given frames are run as molecular
+dynamics along a reference trajectory, so that CP2K starts only once for all of them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from aiida_dpasse.cp2k.units import BOHR, HARTREE
 from aiida_dpasse.merging import merge
 
-#: Parametrizations of CP2K's section `PBE`, by the name of the functional.
+#: Parametrization in CP2K's section `PBE`, by the name of the functional.
 FUNCTIONALS = {'PBESOL': 'PBESOL', 'PBE': 'ORIG', 'REVPBE': 'REVPBE'}
 #: Files that aiida-cp2k writes.
 REFERENCE, REFERENCE_CELLS = 'aiida-reftraj.xyz', 'aiida-reftraj.cell'
-#: Self-consistency unless the settings say otherwise, and everything else.
+#: Default settings of the self-consistency (`SCF`) and of everything else (`DEFAULTS`).
 SCF: dict[str, Any] = {
     'solver': 'diagonalization',
     'eps': 1e-6,
@@ -34,12 +34,16 @@ DEFAULTS: dict[str, Any] = {
     'scf': SCF,
     'input': {},
 }
-#: With OT the preconditioner is renewed after so many steps.
+#: Number of steps after which the preconditioner of OT is renewed.
 INNER_STEPS = 20
 
 
 def missing_kinds(elements: Iterable[str], kinds: Mapping[str, Any]) -> list[str]:
-    """Return the elements without a basis set or pseudopotential."""
+    """Return the elements without a basis set or pseudopotential.
+
+    :param elements: symbols of the elements.
+    :param kinds: keywords of `KIND` by element.
+    """
     return [name for name in elements if not {'BASIS_SET', 'POTENTIAL'} <= set(kinds.get(name, {}))]
 
 
@@ -51,15 +55,17 @@ def label_input(
     dynamics: Mapping[str, Any] | None = None,
     relaxation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the input of a job that labels ``frames`` given frames, or those of ``dynamics`` or ``relaxation``.
+    """Return the CP2K input of a labelling job.
 
-    :param elements: those of the frames.
+    :param elements: symbols of the elements in the frames.
     :param settings: ``functional`` (None if ``input`` has it), ``cutoff`` and ``rel_cutoff`` (Ry), ``eps_default``,
-        ``scf`` (see :func:`scf_section`), ``kinds`` (the keywords of `KIND` by element) and ``input`` (sections laid
-        over these); those of ``DEFAULTS`` may be missing.
-    :param mesh: k-points; (1, 1, 1) is the Gamma point.
-    :param dynamics: see :func:`dynamics_motion`.
-    :param relaxation: see :func:`relaxation_motion`.
+        ``scf`` (see :func:`scf_section`), ``kinds`` (keywords of `KIND` by element) and ``input`` (sections that update
+        the generated ones); those in ``DEFAULTS`` are optional.
+    :param mesh: k-point mesh; (1, 1, 1) is the Gamma point.
+    :param frames: number of given frames to label.
+    :param dynamics: parameters of :func:`dynamics_motion`.
+    :param relaxation: parameters of :func:`relaxation_motion`.
+    :returns: the input as nested mappings.
     :raises ValueError: if an element has no basis set or pseudopotential, or not exactly one of ``frames``,
         ``dynamics`` and ``relaxation`` is given.
     """
@@ -95,8 +101,8 @@ def label_input(
     ours = {
         'GLOBAL': {'RUN_TYPE': run, 'PRINT_LEVEL': 'LOW'},
         'FORCE_EVAL': {
-            # The file of MOTION's stress holds zeros for given frames and the ions' motion in dynamics: the log has
-            # the stress of the electrons and ions at rest, the label.
+            # The stress file of MOTION has zeros for given frames and the kinetic part in dynamics. The log has the
+            # stress without the motion of the ions, which is the label.
             'STRESS_TENSOR': 'ANALYTICAL',
             'PRINT': {'STRESS_TENSOR': every_step},
             'SUBSYS': {'KIND': [{'_': name, **settings['kinds'][name]} for name in names]},
@@ -118,9 +124,9 @@ def label_input(
 def scf_section(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section `SCF`.
 
-    :param settings: ``solver`` ('ot' or 'diagonalization'), ``eps``, ``steps`` (of all loops together), ``mixing`` and
-        ``ot`` (keywords of `MIXING`, for diagonalization, and of `OT`), ``smearing`` (K, Fermi and Dirac's, or None),
-        ``added_orbitals``.
+    :param settings: ``solver`` ('ot' or 'diagonalization'), ``eps``, ``steps`` (total of inner and outer loops),
+        ``mixing`` and ``ot`` (keywords of `MIXING`, for diagonalization, and of `OT`), ``smearing`` (Fermi-Dirac
+        temperature in K, or None) and ``added_orbitals``.
     """
     steps = int(settings['steps'])
     section: dict[str, Any] = {
@@ -144,7 +150,10 @@ def scf_section(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reference_motion(frames: int) -> dict[str, Any]:
-    """Return the section `MD` that evaluates ``frames`` given frames, each in its own cell."""
+    """Return the section `MD` that evaluates given frames, each in its own cell.
+
+    :param frames: number of frames.
+    """
     return {
         'ENSEMBLE': 'REFTRAJ',
         'STEPS': frames,
@@ -154,7 +163,7 @@ def reference_motion(frames: int) -> dict[str, Any]:
             'CELL_FILE_NAME': REFERENCE_CELLS,
             'VARIABLE_VOLUME': '.TRUE.',
             'EVAL_ENERGY_FORCES': '.TRUE.',
-            # Without it CP2K 2023.1 writes zeros for forces.
+            # Without this, CP2K 2023.1 writes zero forces.
             'EVAL_FORCES': '.TRUE.',
             'FIRST_SNAPSHOT': 1,
             'LAST_SNAPSHOT': frames,
@@ -166,7 +175,7 @@ def reference_motion(frames: int) -> dict[str, Any]:
 def dynamics_motion(dynamics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section `MD` of Langevin dynamics at constant volume.
 
-    :param dynamics: ``temperature`` and, unless it stays, ``final_temperature`` (K), ``steps``, ``timestep`` (fs),
+    :param dynamics: ``temperature`` and, if it changes, ``final_temperature`` (K), ``steps``, ``timestep`` (fs) and
         ``friction`` (1/fs).
     """
     motion = {
@@ -182,11 +191,11 @@ def dynamics_motion(dynamics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def relaxation_motion(relaxation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section `GEO_OPT`, or `CELL_OPT` at no pressure, of a relaxation.
+    """Return the section `GEO_OPT`, or `CELL_OPT` at zero pressure, of a relaxation.
 
-    :param relaxation: ``max_force`` (eV/A), ``steps`` and ``cell``: whether the lattice relaxes, too.
+    :param relaxation: ``max_force`` (eV/A), ``steps`` and ``cell``, which also relaxes the lattice.
     """
-    # CP2K looks at the largest component; how far the atoms went in the last step is no matter.
+    # CP2K's criterion is the largest component of a force; the criteria on the last displacement are disabled.
     force = relaxation['max_force'] / 3**0.5 / (HARTREE / BOHR)
     section = {
         'OPTIMIZER': 'BFGS',
@@ -197,7 +206,11 @@ def relaxation_motion(relaxation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def temperature_at(step: int, dynamics: Mapping[str, Any]) -> float:
-    """Return the temperature in K of a step: CP2K raises it by the same factor at each."""
+    """Return the temperature in K of a step; CP2K multiplies it by a constant factor at each step.
+
+    :param step: step of the dynamics.
+    :param dynamics: as in :func:`dynamics_motion`.
+    """
     return float(dynamics['temperature'] * _growth(dynamics) ** step)
 
 
@@ -207,8 +220,11 @@ def _growth(dynamics: Mapping[str, Any]) -> float:
 
 
 def _extrapolation(gamma: bool, moving: bool) -> str:
-    """Given frames start from the atoms, so that a label depends on no other frame; a job that moves the atoms goes on
-    from before."""
+    """Return the extrapolation method.
+
+    Given frames start from the atomic guess, so that no label depends on another frame; a job that moves the atoms
+    extrapolates from previous steps.
+    """
     if not moving:
         return 'USE_GUESS'
     return 'ASPC' if gamma else 'USE_PREV_P'

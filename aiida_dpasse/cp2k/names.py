@@ -1,4 +1,4 @@
-"""Which sections and keywords CP2K knows."""
+"""Sections and keywords that CP2K knows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import cache
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-#: Where the settings that have a place of their own belong in CP2K's input.
+#: Paths in CP2K's input of the settings that are given separately.
 MIXING, OT = ('FORCE_EVAL', 'DFT', 'SCF', 'MIXING'), ('FORCE_EVAL', 'DFT', 'SCF', 'OT')
 KIND = ('FORCE_EVAL', 'SUBSYS', 'KIND')
 
 
 class Section(NamedTuple):
-    """A section of CP2K's input: its keywords with their other names, and its sections by name.
+    """A section of CP2K's input: keywords with their aliases, and subsections by name.
 
-    ``open`` says that lines of any content are allowed, as in a table of coordinates.
+    ``open`` is true if lines of any content are allowed, as in a table of coordinates.
     """
 
     keywords: frozenset[str]
@@ -26,9 +26,9 @@ class Section(NamedTuple):
 
 @cache
 def input_schema() -> Section | None:
-    """Return the sections that CP2K's own description of its input lists; None where it is not installed.
+    """Return the sections in CP2K's own description of its input, or None if that is not installed.
 
-    It comes with aiida-cp2k, in the package cp2k-input-tools.
+    The description is part of cp2k-input-tools, which is installed with aiida-cp2k.
     """
     try:
         from cp2k_input_tools import DEFAULT_CP2K_INPUT_XML
@@ -38,7 +38,11 @@ def input_schema() -> Section | None:
 
 
 def objection_to_settings(cp2k: Mapping[str, Any]) -> str | None:
-    """Return one sentence if a keyword or section in the settings ``cp2k`` is misspelt."""
+    """Check the settings ``cp2k`` for misspelt keywords and sections.
+
+    :param cp2k: ``scf``, ``kinds`` and ``input``, see :func:`aiida_dpasse.cp2k.input.label_input`.
+    :returns: one sentence that states the problem, or None.
+    """
     scf = cp2k.get('scf') or {}
     parts: list[tuple[str, tuple[str, ...], Any]] = [('input', (), cp2k.get('input') or {})]
     parts += [('scf.mixing', MIXING, scf.get('mixing') or {}), ('scf.ot', OT, scf.get('ot') or {})]
@@ -50,9 +54,13 @@ def objection_to_settings(cp2k: Mapping[str, Any]) -> str | None:
 
 
 def objection_to_names(path: tuple[str, ...], content: Any) -> str | None:
-    """Return one sentence if a name in ``content``, that of the section at ``path``, is nearly one of CP2K's.
+    """Check the content of a section for names that resemble one of CP2K's.
 
-    A name that resembles none may be of another release than the schema, and is left to CP2K.
+    A name without resemblance may belong to another release than the schema and is accepted.
+
+    :param path: path of the section.
+    :param content: content of the section.
+    :returns: one sentence that states the problem, or None.
     """
     section = input_schema()
     for name in path:

@@ -1,7 +1,7 @@
-"""What CP2K writes of molecular dynamics or a relaxation: frames with their labels, and whether each converged.
+"""Parser of CP2K output: frames of molecular dynamics or a relaxation, with labels and convergence.
 
-CP2K's units are Ha, Ha/bohr and GPa (or bar). The energy is that of `ENERGY| Total FORCE_EVAL`: under smearing it holds
-the electronic entropy term -TS (a Mermin free energy), and it is the one whose derivatives the forces and stress are.
+CP2K writes Ha, Ha/bohr and GPa (or bar). The energy is `ENERGY| Total FORCE_EVAL`. With smearing it contains the
+electronic entropy term -TS (a Mermin free energy); forces and stress are its derivatives.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from aiida_dpasse.cp2k.units import BOHR, HARTREE
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
-#: eV/A^3 of the units that CP2K prints stress in.
+#: CP2K's units of stress in eV/A^3.
 STRESS_UNITS = {'GPa': 6.241509074e-3, 'bar': 6.241509074e-7}
-#: Largest difference in Ha between the energies of one frame in log and trajectory, which has ten decimals.
+#: Largest difference in Ha between the energies of a frame in log and trajectory, which is written with ten decimals.
 SAME_ENERGY = 1e-8
 
 _CONVERGED = re.compile(r'SCF run converged in|outer SCF loop converged in')
@@ -31,7 +31,7 @@ _STRESS_ROW = re.compile(r'STRESS\|\s+[xyz]\s+(\S+)\s+(\S+)\s+(\S+)\s*$')
 
 
 class Evaluation(NamedTuple):
-    """What the log says of one evaluation: energy in Ha, stress (3, 3) in eV/A^3 as CP2K signs it."""
+    """One evaluation in the log: energy in Ha, and stress (3, 3) in eV/A^3 with the sign of CP2K."""
 
     energy: float
     stress: NDArray[np.float64]
@@ -47,16 +47,17 @@ class _Block(NamedTuple):
 def read_frames(
     positions: str, forces: str, cells: str, output: str, relaxation: bool = False
 ) -> list[CalculatedFrame]:
-    """Return the frames of a run from the text of its files; those cut off by a kill are left out.
+    """Return the frames of a run from the text of its files; frames truncated by a kill are omitted.
+
+    Frames are matched by their order: in a reference trajectory every step has the number 1.
 
     :param positions: ``-pos-1.xyz``, with the energies.
     :param forces: ``-frc-1.xyz``.
     :param cells: ``-1.cell``.
-    :param output: CP2K's log, with the stress, which says of each frame whether its electrons converged.
-    :param relaxation: whether it is one: its trajectory lacks the start.
+    :param output: log of CP2K, with stress and convergence of each frame.
+    :param relaxation: whether the run is a relaxation, whose trajectory lacks the initial frame.
+    :returns: frames with energies (eV), forces (eV/A) and virials (eV).
     :raises ValueError: if log and trajectory disagree on the energy of a frame, or a unit of stress is unknown.
-
-    Rows are counted, not named: a reference trajectory numbers every step 1.
     """
     frames = []
     done = evaluations(output)[1 if relaxation else 0 :]
@@ -71,7 +72,7 @@ def read_frames(
                 positions=places.numbers,
                 energy=evaluation.energy * HARTREE,
                 forces=pulls.numbers * (HARTREE / BOHR),
-                # The virial is minus the stress times the volume, and so is what CP2K prints: a pressure tensor.
+                # CP2K prints a pressure tensor, minus the stress, so that the virial is its product with the volume.
                 virial=evaluation.stress * abs(float(np.linalg.det(cell))),
                 converged=evaluation.converged,
             )
@@ -82,10 +83,13 @@ def read_frames(
 
 
 def evaluations(output: str) -> list[Evaluation]:
-    """Return what the log says of each evaluation that ends with its stress.
+    """Return the evaluations in the log that are complete up to their stress.
 
-    Convergence is what CP2K says last of the SCF before it prints the energy; an evaluation of which it says nothing is
-    not converged.
+    Convergence is the last statement of CP2K on the SCF before the energy; without a statement an evaluation is not
+    converged.
+
+    :param output: log of CP2K.
+    :raises ValueError: if the unit of stress is unknown.
     """
     found: list[Evaluation] = []
     converged, energy = False, None
@@ -111,18 +115,18 @@ def evaluations(output: str) -> list[Evaluation]:
 
 
 def _whole_lines(text: str) -> list[str]:
-    """The lines that were written to their end: of a number that was cut off nobody can tell."""
+    """Return the complete lines; a truncated number cannot be recognised as such."""
     return text[: text.rfind('\n') + 1].splitlines()
 
 
 def _cells(text: str) -> list[NDArray[np.float64]]:
-    """The lattice vectors of every row of a cell file: step, time, nine components, volume."""
+    """Return the lattice vectors in each row of a cell file: step, time, nine components, volume."""
     fields = [line.split() for line in _whole_lines(text) if not line.startswith('#')]
     return [np.array(row[2:11], dtype=float).reshape(3, 3) for row in fields if len(row) == 12]
 
 
 def _blocks(text: str) -> Iterator[_Block]:
-    """Every whole block of an XYZ file, with its energy in Ha."""
+    """Yield every complete block of an XYZ file, with its energy in Ha."""
     lines = _whole_lines(text)
     start = 0
     while start + 1 < len(lines) and lines[start].strip().isdigit():

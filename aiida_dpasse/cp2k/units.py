@@ -1,4 +1,4 @@
-"""CP2K's units, by CODATA 2018."""
+"""Units of CP2K (CODATA 2018)."""
 
-#: eV a Ha, A a bohr.
+#: Hartree in eV, bohr in A.
 HARTREE, BOHR = 27.211386245988, 0.529177210903

@@ -1,1 +1,1 @@
-"""The nodes of the chain: frames and potentials."""
+"""Data nodes: frames and potentials."""

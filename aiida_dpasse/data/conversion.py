@@ -1,4 +1,4 @@
-"""Frames to and from pymatgen, ASE, dpdata and AiiDA's own structures and trajectories."""
+"""Conversion of frames from and to pymatgen, ASE, dpdata, and structures and trajectories of AiiDA."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def check_ordered(structure: orm.StructureData) -> str | None:
-    """Return one sentence if ``structure`` has partial occupancies, which no potential can evaluate."""
+    """Check that ``structure`` has no partial occupancies, which no potential can evaluate.
+
+    :returns: one sentence that states the problem, or None.
+    """
     if structure.is_alloy or structure.has_vacancies:
         return (
             f'The structure {structure.get_formula()} has partial occupancies: make an ordered supercell of it first, '
@@ -28,7 +31,10 @@ def check_ordered(structure: orm.StructureData) -> str | None:
 
 
 def sets_from_structures(structures: Iterable[orm.StructureData]) -> list[FrameSet]:
-    """Return unlabelled frames of AiiDA structures."""
+    """Return unlabelled frames from AiiDA structures.
+
+    :raises ValueError: if a structure has partial occupancies.
+    """
     found = []
     for structure in structures:
         if message := check_ordered(structure):
@@ -39,7 +45,7 @@ def sets_from_structures(structures: Iterable[orm.StructureData]) -> list[FrameS
 
 
 def sets_from_ase(atoms: Iterable[ase.Atoms]) -> list[FrameSet]:
-    """Return frames of ASE's atoms, with the results that their calculators hold."""
+    """Return frames from ASE atoms, with the results of their calculators as labels."""
     found = []
     for item in atoms:
         results = {} if item.calc is None else item.calc.results
@@ -57,7 +63,10 @@ def sets_from_ase(atoms: Iterable[ase.Atoms]) -> list[FrameSet]:
 
 
 def sets_to_ase(sets: Iterable[FrameSet]) -> list[ase.Atoms]:
-    """Return every frame as ASE atoms with a `SinglePointCalculator` if labelled; stress is minus virial by volume."""
+    """Return every frame as ASE atoms, with a `SinglePointCalculator` if it is labelled.
+
+    The stress is minus the virial divided by the volume.
+    """
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.stress import full_3x3_to_voigt_6_stress
@@ -80,7 +89,7 @@ def sets_to_ase(sets: Iterable[FrameSet]) -> list[ase.Atoms]:
 
 
 def sets_from_pymatgen(structures: Iterable[Structure]) -> list[FrameSet]:
-    """Return unlabelled frames of pymatgen's structures.
+    """Return unlabelled frames from pymatgen structures.
 
     :raises ValueError: if a structure has partial occupancies.
     """
@@ -105,7 +114,7 @@ def sets_to_pymatgen(sets: Iterable[FrameSet]) -> list[Structure]:
 
 
 def sets_from_dpdata(system: dpdata.System | dpdata.MultiSystems) -> list[FrameSet]:
-    """Return frames of a dpdata (labelled) system or multi-system."""
+    """Return frames from a dpdata system, labelled system or multi-system."""
     import dpdata
 
     members = list(system) if isinstance(system, dpdata.MultiSystems) else [system]
@@ -123,9 +132,12 @@ def sets_from_dpdata(system: dpdata.System | dpdata.MultiSystems) -> list[FrameS
 
 
 def sets_from_file(path: str | Path, fmt: str, **kwargs: Any) -> list[FrameSet]:
-    """Return frames of a file or folder in any format that dpdata reads, labelled where the format has labels.
+    """Return frames from a file or folder in any format of dpdata, with labels if the format has them.
 
-    :raises ValueError: if dpdata knows no such format or cannot read the file.
+    :param path: file or folder.
+    :param fmt: format, as named by dpdata.
+    :param kwargs: further arguments of dpdata's reader.
+    :raises ValueError: if dpdata does not know the format or cannot read the file.
     """
     import dpdata
     from dpdata.format import Format
@@ -133,7 +145,7 @@ def sets_from_file(path: str | Path, fmt: str, **kwargs: Any) -> list[FrameSet]:
     formats = Format.get_formats()
     if fmt not in formats:
         raise ValueError(f'`{fmt}` is no format of dpdata: take one of {", ".join(sorted(formats))}.')
-    # A format may hold labels or not, and several formulas or one: what it can give most of is tried first.
+    # A format may or may not contain labels and several formulas: the reader that returns most is tried first.
     readers = {
         'from_multi_systems': lambda: dpdata.MultiSystems().load_systems_from_file(str(path), fmt=fmt, **kwargs),
         'from_labeled_system': lambda: dpdata.LabeledSystem(str(path), fmt=fmt, **kwargs),
@@ -145,13 +157,13 @@ def sets_from_file(path: str | Path, fmt: str, **kwargs: Any) -> list[FrameSet]:
             continue
         try:
             return sets_from_dpdata(read())
-        except Exception as exception:  # dpdata's readers raise whatever a broken file makes them raise
+        except Exception as exception:  # dpdata's readers raise exceptions of any type for a broken file
             reason = exception
     raise ValueError(f'`{Path(path).name}` could not be read as `{fmt}`: {reason}.') from reason
 
 
 def sets_to_dpdata(sets: Iterable[FrameSet]) -> dpdata.MultiSystems:
-    """Return the frames as a dpdata multi-system, one member per formula."""
+    """Return the frames as a dpdata multi-system, with one member for each formula."""
     import dpdata
 
     systems = []
@@ -173,7 +185,10 @@ def sets_to_dpdata(sets: Iterable[FrameSet]) -> dpdata.MultiSystems:
 
 
 def sets_from_trajectory(trajectory: orm.TrajectoryData) -> list[FrameSet]:
-    """Return frames of an AiiDA trajectory, with its step ids and, where it has them, energies and forces."""
+    """Return frames from an AiiDA trajectory, with its step ids and its energies, forces and virials as labels.
+
+    :raises ValueError: if the trajectory has no cells.
+    """
     cells = trajectory.get_cells()
     if cells is None:
         raise ValueError('The trajectory has no cells: frames need a periodic cell each.')
@@ -184,7 +199,10 @@ def sets_from_trajectory(trajectory: orm.TrajectoryData) -> list[FrameSet]:
 
 
 def sets_to_trajectory(sets: Iterable[FrameSet]) -> orm.TrajectoryData:
-    """Return frames of one formula as an AiiDA trajectory; labels become arrays of the same names."""
+    """Return frames of one formula as an AiiDA trajectory; labels become arrays of the same names.
+
+    :raises ValueError: if the frames have several formulas or kinds of labels.
+    """
     joined = concatenate(sets)
     if len(joined) != 1:
         raise ValueError('A trajectory holds one formula and one kind of labels: select frames of one formula first.')

@@ -1,4 +1,4 @@
-"""`FramesData`: labelled or unlabelled atomic configurations, whose repository is a DeePMD-kit dataset."""
+"""`FramesData`: labelled or unlabelled atomic configurations, stored as a DeePMD-kit dataset."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class FramesData(orm.FolderData):
-    """Frames of any number of compositions, each with its identity, its origin and, if labelled, its labels.
+    """Frames of any number of compositions, each with an identity, an origin and, optionally, labels.
 
-    The repository holds one directory per formula with ``type.raw``, ``type_map.raw`` and one ``set.NNNN`` per source
-    (see :class:`~aiida_dpasse.deepmd.frameset.FrameSet` for arrays and units): a trainer reads it as it lies. Frames
-    are counted in the order of the directories and sets, sorted by name.
+    The repository contains one directory for each formula with ``type.raw``, ``type_map.raw`` and one ``set.NNNN`` for
+    each source (see :class:`~aiida_dpasse.deepmd.frameset.FrameSet` for arrays and units), which DeePMD-kit reads
+    without conversion. Frames are numbered in the order of directories and sets, sorted by name.
     """
 
     KEY_FRAMES = 'frames'
@@ -44,7 +44,7 @@ class FramesData(orm.FolderData):
         """Construct from frame sets.
 
         :param sets: the frames; each member becomes one ``set.NNNN`` of its formula.
-        :raises ValueError: if there are no frames, or they are not valid, in one sentence.
+        :raises ValueError: if there are no frames, or they are invalid; the message is one sentence.
         """
         super().__init__(**kwargs)
         if sets is not None:
@@ -79,7 +79,7 @@ class FramesData(orm.FolderData):
         self.base.attributes.set_many(attributes)
 
     def _validate(self) -> bool:
-        """Check, before storing, that the repository is a valid dataset and the attributes describe it."""
+        """Check, before storing, that the repository is a valid dataset and matches the attributes."""
         super()._validate()
         try:
             sets = self.sets()
@@ -98,17 +98,27 @@ class FramesData(orm.FolderData):
 
     @classmethod
     def from_directory(cls, directory: str | Path) -> FramesData:
-        """Import a DeePMD-kit dataset (plain or mixed layout)."""
+        """Import a DeePMD-kit dataset, in plain or mixed layout.
+
+        :param directory: folder of the dataset.
+        :raises ValueError: if it contains no frames.
+        """
         return cls(sets=read_dataset(directory))
 
     @classmethod
     def from_file(cls, path: str | Path, fmt: str, **kwargs: Any) -> FramesData:
-        """Import any format that dpdata reads, for example ``fmt='vasp/outcar'``."""
+        """Import a file in any format of dpdata, for example ``fmt='vasp/outcar'``.
+
+        :param path: file or folder.
+        :param fmt: format, as named by dpdata.
+        :param kwargs: further arguments of dpdata's reader.
+        :raises ValueError: if dpdata does not know the format or cannot read the file.
+        """
         return cls(sets=conversion.sets_from_file(path, fmt, **kwargs))
 
     @classmethod
     def from_structures(cls, structures: Iterable[orm.StructureData]) -> FramesData:
-        """Unlabelled frames of AiiDA structures.
+        """Create unlabelled frames from AiiDA structures.
 
         :raises ValueError: if a structure has partial occupancies.
         """
@@ -116,33 +126,41 @@ class FramesData(orm.FolderData):
 
     @classmethod
     def from_ase(cls, atoms: Iterable[ase.Atoms]) -> FramesData:
-        """Frames of ASE's atoms; labels are those of a calculator with results for every one of them."""
+        """Create frames from ASE atoms; only results that every calculator has become labels."""
         return cls(sets=conversion.sets_from_ase(atoms))
 
     @classmethod
     def from_pymatgen(cls, structures: Iterable[Structure]) -> FramesData:
-        """Unlabelled frames of pymatgen's structures."""
+        """Create unlabelled frames from pymatgen structures.
+
+        :raises ValueError: if a structure has partial occupancies.
+        """
         return cls(sets=conversion.sets_from_pymatgen(structures))
 
     @classmethod
     def from_dpdata(cls, system: dpdata.System | dpdata.MultiSystems) -> FramesData:
-        """Frames of a dpdata system, labelled system or multi-system."""
+        """Create frames from a dpdata system, labelled system or multi-system."""
         return cls(sets=conversion.sets_from_dpdata(system))
 
     @classmethod
     def from_trajectory(cls, trajectory: orm.TrajectoryData) -> FramesData:
-        """Frames of an AiiDA trajectory; ``energies`` and ``forces`` arrays become labels, step ids are kept."""
+        """Create frames from an AiiDA trajectory; its ``energies``, ``forces`` and ``virials`` become labels, step ids
+        are kept.
+        """
         return cls(sets=conversion.sets_from_trajectory(trajectory))
 
     @classmethod
     def union(cls, nodes: Iterable[FramesData]) -> FramesData:
-        """Join whole sets of ``nodes`` in the order given: sets are renumbered, no array is rewritten."""
+        """Merge the sets of ``nodes`` in the given order; sets are renumbered, arrays are not rewritten.
+
+        :raises ValueError: if there are no nodes.
+        """
         union = cls()
         counts: Counter[str] = Counter()
         sets: list[FrameSet] = []
         with tempfile.TemporaryDirectory() as directory:
             for index, node in enumerate(nodes):
-                # Each object is read once, since that is what takes the time; the bytes stay what they are.
+                # Reading takes most of the time, so each object is read once; its bytes are unchanged.
                 source, joined = Path(directory, str(index)), Path(directory, 'union')
                 node.base.repository.copy_tree(source)
                 sets += read_dataset(source)
@@ -182,7 +200,7 @@ class FramesData(orm.FolderData):
 
     @property
     def atoms(self) -> int:
-        """Number of atoms, those of all frames together."""
+        """Total number of atoms in all frames."""
         return int(self.base.attributes.get(self.KEY_ATOMS))
 
     @property
@@ -197,7 +215,7 @@ class FramesData(orm.FolderData):
 
     @property
     def labels(self) -> list[str]:
-        """Those of energy, force and virial that every frame has."""
+        """Labels among energy, force and virial that every frame has."""
         return list(self.base.attributes.get(self.KEY_LABELS))
 
     @property
@@ -219,10 +237,12 @@ class FramesData(orm.FolderData):
     # -- conversion -------------------------------------------------------------------------------------------------
 
     def write(self, directory: str | Path, mixed: bool = False, type_map: Sequence[str] | None = None) -> list[Path]:
-        """Write as a DeePMD-kit dataset and return the system directories.
+        """Write the frames as a DeePMD-kit dataset.
 
-        :param mixed: one directory per number of atoms, for PyTorch.
+        :param directory: folder of the dataset.
+        :param mixed: write one directory for each number of atoms, for PyTorch.
         :param type_map: elements of the mixed layout, by default those of the frames.
+        :returns: the system directories.
         """
         if mixed:
             return write_mixed(self.sets(), directory, type_map or self.elements)
@@ -230,7 +250,7 @@ class FramesData(orm.FolderData):
         return [Path(directory) / formula for formula in self.formulas]
 
     def to_ase(self) -> list[ase.Atoms]:
-        """Return every frame as ASE atoms; labels are those of a `SinglePointCalculator`."""
+        """Return every frame as ASE atoms, with labels in a `SinglePointCalculator`."""
         return conversion.sets_to_ase(self.sets())
 
     def to_pymatgen(self) -> list[Structure]:

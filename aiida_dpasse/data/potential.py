@@ -1,4 +1,4 @@
-"""`DeepPotentialData`: one model file of DeePMD-kit, and what it says about itself."""
+"""`DeepPotentialData`: a model file of DeePMD-kit and its metadata."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aiida_dpasse.deepmd.compatibility import objection_to_version, read_version
 
 
 class DeepPotentialData(orm.SinglefileData):
-    """A potential: a checkpoint (``.pt``), a frozen model (``.pth``, ``.pb``) or a compressed one.
+    """A DeePMD-kit potential: a checkpoint (``.pt``), or a frozen or compressed model (``.pth``, ``.pb``).
 
-    Everything it tells is read from the file when it is made, without executing what the file holds. The training
-    input is whole for TensorFlow; PyTorch's files carry its model section only.
+    All metadata is read from the file at construction, without executing its content. The training input is complete
+    for TensorFlow; PyTorch files contain its model section only.
     """
 
     KEY_BACKEND = 'backend'
@@ -33,7 +33,7 @@ class DeepPotentialData(orm.SinglefileData):
     KEY_INPUT = 'training_input'
     KEY_STEP = 'step'
     KEY_MIGRATION = 'needs_migration'
-    #: File name in the repository, and so in every job, by backend and form.
+    #: File name in the repository and in every job, by backend and form.
     FILENAMES = {
         ('pytorch', 'checkpoint'): 'model.pt',
         ('pytorch', 'frozen'): 'model.pth',
@@ -47,8 +47,8 @@ class DeepPotentialData(orm.SinglefileData):
         """Import a model file.
 
         :param path: a ``.pt``, ``.pth`` or ``.pb`` file.
-        :param deepmd_version: version of DeePMD-kit that wrote it, if known: the files do not tell.
-        :raises ValueError: in one sentence, if it is no model or not to be trusted.
+        :param deepmd_version: version of DeePMD-kit that wrote it, if known; model files do not contain it.
+        :raises ValueError: if the file is no model or unsafe to load; the message is one sentence.
         """
         path = Path(path)
         if deepmd_version is not None:
@@ -77,7 +77,7 @@ class DeepPotentialData(orm.SinglefileData):
         )
 
     def _validate(self) -> bool:
-        """Check, before storing, that the file is a model and that the attributes are what it says."""
+        """Check, before storing, that the file is a model and matches the attributes."""
         super()._validate()
         with self.as_path() as path:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -90,39 +90,39 @@ class DeepPotentialData(orm.SinglefileData):
             raise ValidationError('The attributes do not describe the file: build the node with `from_file`.')
         return True
 
-    # -- what the file says -----------------------------------------------------------------------------------------
+    # -- metadata ---------------------------------------------------------------------------------------------------
 
     def _get(self, key: str) -> Any:
         return self.base.attributes.get(key, None)
 
     @property
     def framework(self) -> str:
-        """DeePMD-kit's backend: 'pytorch' or 'tensorflow' (a node's `backend` is AiiDA's storage)."""
+        """Backend of DeePMD-kit: 'pytorch' or 'tensorflow' (`backend` of a node is AiiDA's storage)."""
         return str(self._get(self.KEY_BACKEND))
 
     @property
     def form(self) -> str:
-        """'checkpoint', 'frozen' or 'compressed'."""
+        """Form of the model: 'checkpoint', 'frozen' or 'compressed'."""
         return str(self._get(self.KEY_FORM))
 
     @property
     def descriptor(self) -> str:
-        """Type of the descriptor, for example 'dpa2'; those of several heads joined by '+'."""
+        """Type of the descriptor, for example 'dpa2'; types of several heads are joined by '+'."""
         return str(self._get(self.KEY_DESCRIPTOR))
 
     @property
     def type_map(self) -> list[str]:
-        """Elements that it knows, in the order of its types."""
+        """Elements of the potential, in the order of its types."""
         return list(self._get(self.KEY_TYPE_MAP))
 
     @property
     def cutoff(self) -> float:
-        """Radius in A within which an atom feels its neighbours in one layer."""
+        """Cutoff radius in A of one layer."""
         return float(self._get(self.KEY_CUTOFF))
 
     @property
     def parameters(self) -> int | None:
-        """Number of trainable numbers, None if the file does not tell (frozen PyTorch, compressed)."""
+        """Number of trainable parameters; None if the file does not contain it (frozen PyTorch, compressed)."""
         value = self._get(self.KEY_PARAMETERS)
         return None if value is None else int(value)
 
@@ -133,47 +133,55 @@ class DeepPotentialData(orm.SinglefileData):
 
     @property
     def deepmd_version(self) -> str | None:
-        """Version of DeePMD-kit that wrote the file, None if unknown."""
+        """Version of DeePMD-kit that wrote the file, or None if unknown."""
         value = self._get(self.KEY_VERSION)
         return None if value is None else str(value)
 
     @property
     def sha256(self) -> str:
-        """Hash of the file."""
+        """SHA-256 hash of the file."""
         return str(self._get(self.KEY_SHA256))
 
     @property
     def training_input(self) -> dict[str, Any]:
-        """The training input: whole for TensorFlow, the model section only for PyTorch."""
+        """Training input, complete for TensorFlow, the model section only for PyTorch."""
         return dict(self._get(self.KEY_INPUT))
 
     @property
     def needs_migration(self) -> bool:
-        """Whether it is a DPA-2 checkpoint of DeePMD-kit 3.0, which `dpasse.migrate` brings up to date."""
+        """Whether the file is a DPA-2 checkpoint of DeePMD-kit 3.0, which `dpasse.migrate` updates."""
         return bool(self._get(self.KEY_MIGRATION))
 
     @property
     def step(self) -> int | None:
-        """Training steps done, for a checkpoint."""
+        """Number of completed training steps of a checkpoint, or None."""
         value = self._get(self.KEY_STEP)
         return None if value is None else int(value)
 
-    # -- whether it can be used -------------------------------------------------------------------------------------
+    # -- compatibility ----------------------------------------------------------------------------------------------
 
     def missing_elements(self, elements: Iterable[str]) -> list[str]:
-        """Return those of ``elements`` that it does not know, sorted."""
+        """Return the ``elements`` that are not in the type map, sorted."""
         return sorted(set(elements) - set(self.type_map))
 
     def check_elements(self, elements: Iterable[str], what: str) -> str | None:
-        """Return one sentence if it does not know all ``elements`` of ``what``."""
+        """Check that the type map contains all ``elements``.
+
+        :param elements: symbols of the elements.
+        :param what: description of their source, for the message.
+        :returns: one sentence that states the problem, or None.
+        """
         missing = self.missing_elements(elements)
         if not missing:
             return None
         return f'The potential does not know {", ".join(missing)} of {what}: its type map is {" ".join(self.type_map)}.'
 
     def check_usable_with(self, version: str | None) -> str | None:
-        """Return one sentence if DeePMD-kit ``version`` cannot read it, None if it can.
+        """Check that DeePMD-kit ``version`` can read the file.
 
-        Where the version is not known, a checkpoint that `needs_migration` is refused all the same.
+        A checkpoint that `needs_migration` is refused even if the version is unknown.
+
+        :param version: version of DeePMD-kit, or None if unknown.
+        :returns: one sentence that states the problem, or None.
         """
         return objection_to_version(version, self.descriptor, self.needs_migration, self.deepmd_version)

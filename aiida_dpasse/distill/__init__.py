@@ -1,1 +1,1 @@
-"""Distillation and the acceptance of a student."""
+"""Distillation of potentials and acceptance tests of the student."""

@@ -1,4 +1,4 @@
-"""`AcceptanceWorkChain`: may a fast potential replace the slow one that taught it?"""
+"""`AcceptanceWorkChain`: tests whether a fast student potential may replace its teacher."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if potentials and structures do not go together, or a limit has nothing to be tested on."""
+    """Return an error message if potentials and structures are not compatible, or the data for a limit is missing.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     structures = inputs.get('structures', {})
     for name in POTENTIALS:
         if name not in inputs:
@@ -46,7 +50,11 @@ def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
 
 
 class AcceptanceWorkChain(DpasseWorkChain):
-    """Test, run long and hot, run at constant energy, compare transport and speed; then judge."""
+    """Compute whether a student potential may replace its teacher.
+
+    The chain evaluates the errors of the student, runs long dynamics at high temperature and dynamics at constant
+    energy, compares transport and speed with the teacher, and judges all results against limits.
+    """
 
     CODES = ('lmp', 'python')
     OPTIONAL_CODES = ('dp',)
@@ -104,7 +112,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
         exit_code(spec, 'ERROR_REFUSED', message='The student is refused. {reason}')
 
     def prepare(self) -> ExitCode | None:
-        """Queue tests and runs, and make the supercells."""
+        """Queue tests and runs, and create the supercells."""
         structures = self.namespace('structures')
         self.ctx.plan = plan_acceptance(
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
@@ -117,7 +125,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
         return self.make_cells({label: (structure, size) for label, structure in structures.items()})
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics of one run."""
+        """Return the molecular dynamics of one run."""
         return self.job(
             MDBaseWorkChain,
             'md',
@@ -142,7 +150,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
         )
 
     def compare_transport(self) -> ExitCode | None:
-        """Queue the transport with both, unless the student fell apart already."""
+        """Queue the transport calculations with both potentials, unless a run of the student has already failed."""
         for what in ('against_teacher', 'against_reference'):
             for run, node in self.report_failures(what).items():
                 return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
@@ -150,7 +158,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
             return self.exit_codes.ERROR_TEACHER_FAILED.format(key=run.label, reason=reason_of(node))
         fell = {**self.report_failures('hot'), **self.report_failures('drift')}
         for run, node in fell.items():
-            # Without results it did not fall apart: it did not run.
+            # A run without results did not become unstable: it did not start.
             if 'results' not in node.outputs:
                 return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
         if not fell:
@@ -158,7 +166,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
         return None
 
     def make_transport(self, run: Run) -> Child:
-        """Return the conductivity of one structure with one of the potentials."""
+        """Return the conductivity calculation of one structure with one of the potentials."""
         return ConductivityWorkChain, {
             'structures': {run.structure: self.inputs.structures[run.structure]},
             'potential': self.runnable(self.inputs[run.potential]),
@@ -167,8 +175,8 @@ class AcceptanceWorkChain(DpasseWorkChain):
         }
 
     def judge(self) -> ExitCode | None:
-        """Bring together what was found, and judge."""
-        # A chain that determines too little ends otherwise than well, too, but with its transport.
+        """Collect all results and judge the student."""
+        # A conductivity chain with undetermined results also returns an error, but with its transport output.
         silent = {r: node for r, node in self.report_failures('transport').items() if 'transport' not in node.outputs}
         for run, node in silent.items():
             if run.potential == 'teacher':
@@ -191,7 +199,12 @@ class AcceptanceWorkChain(DpasseWorkChain):
 
 
 def outputs_of(run: Run, ended_well: bool) -> dict[str, str]:
-    """Return which outputs of a run are judged, by the kind that `judge_student` takes them as."""
+    """Return the outputs of a run that are judged.
+
+    :param run: record of the run.
+    :param ended_well: whether the run finished without an error.
+    :return: output names by the kind under which :func:`judge_student` takes them.
+    """
     if run.what in ('against_teacher', 'against_reference'):
         return {'evaluations': 'results'}
     if run.what == 'transport':

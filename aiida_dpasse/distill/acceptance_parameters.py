@@ -1,4 +1,4 @@
-"""Settings of the acceptance of a student."""
+"""Parameters of the acceptance of a student."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class LimitParameters(Parameters):
-    """What is asked of the student; null asks for nothing."""
+    """Limits that the student has to meet; null switches a limit off."""
 
     force_mae: float | None = Field(gt=0, description='Largest MAE of the forces against the teacher, meV/A.')
     energy_mae: float | None = Field(gt=0, description='Largest MAE of the energy against the teacher, meV/atom.')
@@ -40,7 +40,7 @@ class LimitParameters(Parameters):
 
 
 class AcceptanceParameters(Parameters):
-    """The runs, and the limits."""
+    """Parameters of the runs and the limits."""
 
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'

@@ -10,13 +10,14 @@ from aiida_dpasse.runs import Runs
 
 @calcfunction
 def account_distillation(runs: orm.Dict, label: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
-    """Return the account of the frames, as the teacher's labelling gave it, and of the runs under ``dynamics``.
+    """Account for every run and every frame of a distillation.
 
-    Requested runs are admitted or failed.
+    Every requested run counts as either admitted or failed.
 
-    :param runs: the records of the teacher's dynamics, by id.
-    :param label: account of the labelling.
-    :param inputs: ``results`` of the dynamics that ended well, by id.
+    :param runs: records of the teacher's dynamics, by id.
+    :param label: account of the labelling by the teacher.
+    :param inputs: ``results`` of the successful dynamics, by id.
+    :return: the account of the frames, with that of the runs under ``dynamics``.
     """
     ended = inputs.get('results', {})
     planned = Runs.from_dict(runs.get_dict()).select(what='md')

@@ -1,4 +1,4 @@
-"""Join the frames that several runs sampled, without the frames that they started from."""
+"""Join the frames sampled in several runs, without the initial frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.frames.union_frames import labelled_frames
 
 @calcfunction
 def collect_samples(**inputs: Any) -> FramesData:
-    """Return the frames of all runs after their step 0, in the order of the runs' labels.
+    """Return the frames of all runs after step 0, in the order of the labels of the runs.
 
     :param inputs: the ``frames`` of the runs by label.
     :raises ValueError: if no run sampled a frame after its start.

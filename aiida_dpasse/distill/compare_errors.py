@@ -1,4 +1,4 @@
-"""Bring the errors of a student against its teacher and against reference labels together."""
+"""Combine the errors of a student against its teacher and against reference labels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from aiida.engine import calcfunction
 
 @calcfunction
 def compare_errors(against_teacher: orm.Dict, against_reference: orm.Dict | None = None) -> orm.Dict:
-    """Return both tables of `dpasse.evaluate` in one.
+    """Combine two error tables of `dpasse.evaluate`.
 
-    ``against_teacher`` holds the student's errors on frames that the teacher labelled and the student never saw;
-    ``against_reference`` those of student and teacher on frames with reference labels, null without such frames.
+    :param against_teacher: errors of the student on frames that the teacher labelled and that were held out of the
+        training.
+    :param against_reference: errors of student and teacher on frames with reference labels.
+    :return: both tables under the names of the parameters; ``against_reference`` is null without such frames.
     """
     reference = None if against_reference is None else against_reference.get_dict()
     return orm.Dict({'against_teacher': against_teacher.get_dict(), 'against_reference': reference})

@@ -1,4 +1,4 @@
-"""Compare the speed of two molecular dynamics."""
+"""Compare the speed of two molecular dynamics runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from aiida.engine import calcfunction
 
 @calcfunction
 def compare_speed(student: orm.Dict, teacher: orm.Dict) -> orm.Dict:
-    """Return the speeds of two molecular dynamics in thousand atom steps a second, and their ``ratio``.
+    """Compare the speed of two molecular dynamics runs on the same structure with the same settings.
 
-    ``student`` and ``teacher`` are the results of `dpasse.md` on the same structure with the same settings; the
-    speed is that of LAMMPS' loop, without its start.
+    The speed is that of the LAMMPS loop, without its start-up.
 
-    :raises ValueError: if one of them ran no step.
+    :param student: results of `dpasse.md` with the student.
+    :param teacher: results of `dpasse.md` with the teacher.
+    :return: both speeds in thousand atom steps per second, and their ``ratio``.
+    :raises ValueError: if one of the runs has no completed step.
     """
     speeds = {'student': student['katom_steps_per_s'], 'teacher': teacher['katom_steps_per_s']}
     for label, speed in speeds.items():

@@ -1,4 +1,4 @@
-"""`DistillWorkChain`: a large potential teaches a small, fast one (the recipe of DPA-SSE's section 3.5)."""
+"""`DistillWorkChain`: distillation of a large potential into a small, fast one (section 3.5 of DPA-SSE)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ from aiida_dpasse.train.train import training
 
 
 def validate_distill(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if the teacher cannot run the structures, or there are too few starts to draw from."""
+    """Return an error message if the teacher cannot run the structures, or there are too few initial structures.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     structures = inputs.get('structures', {})
     if 'teacher' in inputs:
         for label, structure in structures.items():
@@ -54,7 +58,7 @@ def validate_distill(inputs: Any, _: Any = None) -> str | None:
             'structures: raise `perturbations.number`.'
         )
     if recipe.acceptance is not None:
-        # Its student comes later, and its frames are those that the teacher labels.
+        # The student and the frames labelled by the teacher do not exist yet.
         known = {'codes': inputs.get('codes', {}), 'structures': structures, 'frames': None}
         message = validate_acceptance({**known, 'parameters': orm.Dict(recipe.acceptance.model_dump())})
         return message and f'{message} (`acceptance` in the parameters)'
@@ -62,8 +66,13 @@ def validate_distill(inputs: Any, _: Any = None) -> str | None:
 
 
 class DistillWorkChain(DpasseWorkChain):
-    """Perturb, run the teacher, perturb again, label with the teacher, train the student, let it explore by itself and
-    correct it, compare, accept."""
+    """Compute a fast student potential from a larger teacher potential.
+
+    The chain perturbs the structures, samples molecular dynamics of the teacher, perturbs the samples, labels all
+    frames with the teacher and trains the student. Optionally, in further rounds the student explores with its own
+    dynamics and is retrained on the frames sampled there. Finally, student and teacher are compared, and the student
+    can be put through the acceptance test.
+    """
 
     CODES = ('dp', 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun',)
@@ -189,7 +198,7 @@ class DistillWorkChain(DpasseWorkChain):
     # -- frames -----------------------------------------------------------------------------------------------------
 
     def perturb(self) -> None:
-        """Perturb the structures, draw the starts and queue the teacher's runs."""
+        """Perturb the structures, draw the initial structures and queue the runs of the teacher."""
         self.ctx.teacher = self.runnable(self.inputs.teacher)
         structures = self.namespace('structures')
         self.ctx.plan = plan_distill(
@@ -201,21 +210,22 @@ class DistillWorkChain(DpasseWorkChain):
         self.ctx.starts = structures_from_frames(
             self.ctx.perturbed, self.ctx.plan['starts'], metadata={'call_link_label': 'starts'}
         )
-        # The round of the student, 0 before the first; frames taught in each; what is attached in the end.
+        # `round` counts the rounds of the student, 0 before the first; `taught` holds the frames added in each round,
+        # and `results` the outputs attached at the end.
         self.ctx.round, self.ctx.settled, self.ctx.taught, self.ctx.results = 0, False, {}, {}
         self.ctx.errors, self.ctx.accounts = {}, {}
         self.enqueue('make_run', self.planned('md'))
 
     def planned(self, what: str, **fields: Any) -> list[Run]:
-        """Return the planned runs of a kind."""
+        """Return the planned runs of the kind ``what``."""
         return Runs.from_dict(self.ctx.plan['runs']).select(what=what, **fields)
 
     def make_run(self, run: Run) -> Child:
-        """Return one of the teacher's runs."""
+        """Return one run of the teacher."""
         return self.dynamics(run, 'teacher', self.ctx.teacher)
 
     def dynamics(self, run: Run, name: str, potential: DeepPotentialData) -> Child:
-        """Return the dynamics from the start of ``run`` with its settings, driven by ``potential``."""
+        """Return the molecular dynamics of ``run``, with its structure and settings, driven by ``potential``."""
         return self.job(
             MDBaseWorkChain,
             'md',
@@ -227,7 +237,7 @@ class DistillWorkChain(DpasseWorkChain):
         )
 
     def label(self) -> ExitCode | None:
-        """Perturb what the runs sampled, and have the teacher label it all."""
+        """Perturb the sampled frames, and label all frames with the teacher."""
         failed, runs = self.report_failures('md'), self.succeeded('md')
         dynamics = self.settings.dynamics
         if not runs or len(runs) < dynamics.minimum_success * dynamics.starts:
@@ -248,13 +258,14 @@ class DistillWorkChain(DpasseWorkChain):
         return None
 
     def label_by_teacher(self, key: str, frames: FramesData, label: str) -> None:
-        """Have the teacher label ``frames``; the labelling comes to lie in `ctx.<key>`."""
+        """Label ``frames`` with the teacher; the labelling is stored as `ctx.<key>`."""
         inputs = {'frames': frames, 'potential': self.ctx.teacher, 'parameters': self.ctx.plan['label']}
         self.run_child(key, LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, label)})
 
     def of_compounds(self, port: str) -> FramesData | None:
-        """Return the frames at ``port`` that are of the structures' compounds; None, and a report, if there are
-        none."""
+        """Return the frames at ``port`` with the composition of one of the structures, or None if there are no such
+        frames.
+        """
         if port not in self.inputs:
             return None
         frames, wanted = self.inputs[port], self.ctx.plan['compounds']
@@ -289,11 +300,11 @@ class DistillWorkChain(DpasseWorkChain):
     # -- the student ------------------------------------------------------------------------------------------------
 
     def key(self, step: str) -> str:
-        """Return the link label of ``step`` in this round; the first training belongs to none."""
+        """Return the link label of ``step`` in this round; the first training has no round number."""
         return f'{step}_{self.ctx.round:02d}' if self.ctx.round else step
 
     def train(self) -> None:
-        """Train a student on all that it was taught so far."""
+        """Train a student on all frames collected so far."""
         frames = self.ctx.parts['training']
         if self.ctx.taught:
             frames = union_frames(
@@ -305,7 +316,7 @@ class DistillWorkChain(DpasseWorkChain):
         self.run_child('training', *training(self, self.key('train'), **inputs))
 
     def take_student(self) -> ExitCode | None:
-        """Take the student, or give up."""
+        """Store the trained student, or stop with an error."""
         training = self.ctx.training
         if not training.is_finished_ok:
             return self.give_up(training, 'ERROR_TRAINING_FAILED')
@@ -313,29 +324,33 @@ class DistillWorkChain(DpasseWorkChain):
         self.ctx.results |= {'student': self.ctx.student, 'learning_curve': training.outputs.learning_curve}
         return None
 
-    # -- its rounds -------------------------------------------------------------------------------------------------
+    # -- exploration rounds -----------------------------------------------------------------------------------------
 
     def explores(self) -> bool:
-        """Whether there is another round: the student meets configurations that its teacher never visits, and
-        extrapolates there."""
+        """Whether another round follows.
+
+        The student visits configurations that its teacher never visits, and extrapolates there.
+        """
         return not self.ctx.settled and bool(self.planned('round', iteration=self.ctx.round + 1))
 
     def explore(self) -> None:
-        """Queue the student's runs from where its teacher's began."""
+        """Queue the runs of the student from the initial structures of the teacher's runs."""
         self.ctx.round += 1
         self.enqueue('make_exploration', self.planned('explore', iteration=self.ctx.round))
 
     def make_exploration(self, run: Run) -> Child:
-        """Return one of the student's runs."""
+        """Return one run of the student."""
         return self.dynamics(run, 'student', self.ctx.student)
 
     def relabel(self) -> ExitCode | None:
-        """Have the teacher label what the student sampled, also in runs that ended badly: these teach most."""
+        """Label the frames that the student sampled with the teacher, including those of failed runs, which improve it
+        most.
+        """
         failed = self.report_failures('explore', iteration=self.ctx.round)
         sampled = {
             run.id: node.outputs.frames
             for run, node in self.ended('explore', iteration=self.ctx.round).items()
-            # A run that exploded at once sampled nothing but its start.
+            # A run that exploded immediately contains only its initial frame.
             if 'frames' in node.outputs and node.outputs.frames.frames > 1
         }
         if not sampled:
@@ -346,11 +361,11 @@ class DistillWorkChain(DpasseWorkChain):
         return None
 
     def examine(self) -> ExitCode | None:
-        """Compare the student with its teacher where it went by itself."""
+        """Compare the student with its teacher on the frames that the student sampled."""
         labels = self.ctx.relabelled
         none_admitted = LabelWorkChain.get_exit_statuses(['ERROR_NO_FRAME_ADMITTED'])
         if labels.exit_status in none_admitted:
-            # It went where no label is trusted: worse cannot be taught.
+            # No label in the visited region is trusted, so there is nothing to train on.
             return self.give_up(labels, 'ERROR_STUDENT_UNSTABLE')
         if not labels.is_finished_ok:
             return self.give_up(labels, 'ERROR_LABEL_FAILED')
@@ -371,7 +386,7 @@ class DistillWorkChain(DpasseWorkChain):
         )
 
     def settle(self) -> ExitCode | None:
-        """Write the table, and say whether the student knows what it meets; if not, these frames are learned, too."""
+        """Tabulate the rounds, decide whether the student is settled, and add the new frames to its training data."""
         node, labels = self.ctx.examination, self.ctx.relabelled
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_EVALUATION_FAILED')
@@ -401,15 +416,16 @@ class DistillWorkChain(DpasseWorkChain):
         return None
 
     def learns_more(self) -> bool:
-        """Whether the student has to learn from what it met."""
+        """Whether the student has to be retrained on the frames of this round."""
         return not self.ctx.settled
 
-    # -- beside its teacher -----------------------------------------------------------------------------------------
+    # -- comparison with the teacher --------------------------------------------------------------------------------
 
     def compare(self) -> None:
-        """Attach the student, and queue its tests and its run beside the teacher's."""
+        """Attach the student, and queue its tests and a run for comparison with the teacher."""
         self.attach()
-        # The student runs beside a test, as the teacher's runs ran beside each other: the speeds are comparable.
+        # The student runs concurrently with a test, as the runs of the teacher did with each other: the speeds are
+        # comparable.
         self.enqueue('make_student_run', [self.record(self.ctx.reference).follow('student')])
         self.ctx.reference_frames = self.of_compounds('test_data')
         tests = [Run('against_teacher')]
@@ -417,17 +433,17 @@ class DistillWorkChain(DpasseWorkChain):
         self.enqueue('make_test', tests)
 
     def make_student_run(self, run: Run) -> Child:
-        """Return the student's repetition of the teacher's first finished run."""
+        """Return the student's repetition of the first successful run of the teacher."""
         return self.dynamics(run, 'student', self.ctx.student)
 
     def make_test(self, run: Run) -> Child:
-        """Return the test on the frames held out, or the test of both on reference labels."""
+        """Return the test on the held-out frames, or the test of both potentials on reference labels."""
         if run.what == 'against_teacher':
             return self.evaluation(run.label, ['student'], self.ctx.parts['test'])
         return self.evaluation(run.label, ['student', 'teacher'], self.ctx.reference_frames)
 
     def finish(self) -> ExitCode | None:
-        """Attach errors and speed, and say whether the student survived."""
+        """Attach errors and speed, and report whether the run of the student was stable."""
         tables = {}
         for what in ('against_teacher', 'against_reference'):
             for node in self.report_failures(what).values():
@@ -447,11 +463,11 @@ class DistillWorkChain(DpasseWorkChain):
         return None
 
     def accepts(self) -> bool:
-        """Whether the student has to show that it may replace its teacher."""
+        """Whether an acceptance test is requested."""
         return 'acceptance' in self.ctx.plan
 
     def accept(self) -> None:
-        """Let it show that."""
+        """Run the acceptance test."""
         inputs = {
             'student': self.ctx.student,
             'teacher': self.ctx.teacher,
@@ -465,7 +481,7 @@ class DistillWorkChain(DpasseWorkChain):
         self.run_child('accept', AcceptanceWorkChain, inputs)
 
     def take_verdict(self) -> ExitCode | None:
-        """Attach the verdict, and stop at a student that is refused."""
+        """Attach the verdict, and stop with an error if the student is refused."""
         node = self.ctx['accept']
         if 'verdict' not in node.outputs:
             return self.give_up(node, 'ERROR_ACCEPTANCE_FAILED')
@@ -474,13 +490,13 @@ class DistillWorkChain(DpasseWorkChain):
             return self.exit_codes.ERROR_REFUSED.format(reason=node.outputs.verdict['reason'])
         return None
 
-    # -- what there is ----------------------------------------------------------------------------------------------
+    # -- outputs ----------------------------------------------------------------------------------------------------
 
     def attach(self) -> None:
-        """Attach the last student and what it learned from."""
+        """Attach the last student and its training data."""
         self.out_many(self.ctx.results)
 
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
-        """Attach what there is, and return the exit code ``name`` with the reason of ``node``."""
+        """Attach the available outputs, and return the exit code ``name`` with the reason of ``node``."""
         self.attach()
         return getattr(self.exit_codes, name).format(reason=reason_of(node))

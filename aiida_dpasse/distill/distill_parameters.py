@@ -1,4 +1,4 @@
-"""Settings of the distillation."""
+"""Parameters of the distillation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TeacherDynamicsParameters(Parameters):
 
 
 class RoundsParameters(Parameters):
-    """Rounds in which the student explores by itself and learns what its teacher says of it."""
+    """Parameters of the rounds in which the student explores and is retrained on frames labelled by its teacher."""
 
     maximum: int = Field(gt=0, description='Largest number of rounds.')
     force_mae: float = Field(
@@ -50,7 +50,7 @@ class RoundsParameters(Parameters):
 
 
 class DistillParameters(Parameters):
-    """The recipe, number by number."""
+    """All parameters of the distillation recipe."""
 
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'

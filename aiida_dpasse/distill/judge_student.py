@@ -1,4 +1,4 @@
-"""From what student and teacher did to the verdict."""
+"""Judge a student from its results and those of its teacher."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ BIN = 0.1
 
 @calcfunction
 def judge_student(limits: orm.Dict, runs: orm.Dict, **inputs: dict[str, Any]) -> orm.Dict:
-    """Return ``accepted``, ``reason`` and ``checks``.
+    """Judge a student against its limits.
 
-    :param limits: ``limits`` by name, null for what is not asked, ``rdf_cutoff`` (A), and ``timestep`` (fs) of the run
-        at constant energy.
-    :param runs: the record of every run, test and comparison of transport, by id.
-    :param inputs: by id: ``evaluations``, results of `dpasse.evaluate`; ``results`` of `dpasse.md`, and those of runs
-        that ended otherwise than well, ``failed``; ``frames`` sampled in the hot runs; ``thermo`` of the runs at
+    :param limits: ``limits`` by name, null for those that are switched off, ``rdf_cutoff`` (A), and ``timestep`` (fs)
+        of the run at constant energy.
+    :param runs: record of every run, test and transport calculation, by id.
+    :param inputs: nodes by id: ``evaluations``, results of `dpasse.evaluate`; ``results`` of successful runs of
+        `dpasse.md` and ``failed``, those of failed runs; ``frames`` sampled in the hot runs; ``thermo`` of the runs at
         constant energy; ``transport`` and ``arrhenius`` of `dpasse.conductivity`.
+    :return: ``accepted``, ``reason`` and ``checks``.
     """
     found = Found(Runs.from_dict(runs.get_dict()), inputs)
     given = limits['limits']
@@ -53,27 +54,31 @@ def judge_student(limits: orm.Dict, runs: orm.Dict, **inputs: dict[str, Any]) ->
 
 @dataclass(frozen=True)
 class Found:
-    """What was found, looked up by the record of the run that it is of."""
+    """Output nodes of the runs, looked up by the record of the run.
+
+    :param runs: all planned runs.
+    :param nodes: nodes by kind and run id.
+    """
 
     runs: Runs
     nodes: Mapping[str, Mapping[str, Any]]
 
     def get(self, kind: str, what: str, **fields: Any) -> Any:
-        """Return the node of ``kind`` of the one run of these fields, None if there is none."""
+        """Return the node of ``kind`` of the run with these fields, or None if it does not exist."""
         runs = self.runs.select(what=what, **fields)
         return self.nodes.get(kind, {}).get(runs[0].id) if runs else None
 
     def structures(self, kind: str, what: str, **fields: Any) -> list[str]:
-        """Return the structures of which there is a node of ``kind``."""
+        """Return the structures for which a node of ``kind`` exists."""
         runs = self.runs.select(what=what, **fields)
         return [str(run.structure) for run in runs if run.id in self.nodes.get(kind, {})]
 
     def pair(self, kind: str, what: str, structure: str) -> list[Any]:
-        """Return the nodes of student and teacher, None for one that is missing."""
+        """Return the nodes of student and teacher, None for a missing one."""
         return [self.get(kind, what, structure=structure, potential=name) for name in POTENTIALS]
 
     def compared(self) -> list[str]:
-        """Return the structures that both kept through the hot run."""
+        """Return the structures whose hot run succeeded with both potentials."""
         return [s for s in self.structures('results', 'hot', potential='student') if self.pair('results', 'hot', s)[1]]
 
 
@@ -119,7 +124,7 @@ def _stability(found: Found, given: Mapping[str, Any], cutoff: float, timestep: 
     for label in found.compared():
         volumes = [result['volume_mean_A3'] for result in found.pair('results', 'hot', label)]
         if given['density_change'] is not None:
-            # At equal mass.
+            # The mass is equal, so the ratio of the volumes is that of the densities.
             change = abs(volumes[1] / volumes[0] - 1)
             yield at_most(f'density_{label}', change, given['density_change'], f'The change of the density of {label}')
         if given['rdf_mismatch'] is not None:
@@ -151,8 +156,10 @@ def _transport(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def _kept_limits(label: str, mine: list[dict[str, Any]], others: list[dict[str, Any]]) -> Iterator[Check]:
-    """A student whose run exceeds its limits where its teacher's keeps them is refused; where both exceed them,
-    nothing is known."""
+    """Refuse a student whose run exceeds its limits where that of its teacher does not.
+
+    If both exceed them, the check is undetermined.
+    """
     for row, other in zip(mine, others, strict=True):
         if row.get('stopped'):
             kelvin = f'{row["temperature_K"]:g}'

@@ -1,4 +1,4 @@
-"""Turn the parameters of an acceptance into those of its runs."""
+"""Convert the parameters of an acceptance test into those of its runs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
-#: Who runs; both from the same velocities.
+#: Names of the potentials; their runs start from the same velocities.
 POTENTIALS = ('student', 'teacher')
 
 
 @calcfunction
 def plan_acceptance(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
-    """Return ``runs``: for each structure the long ``hot`` run of both potentials, the ``drift`` run of the student and
-    the ``transport`` of both, and the tests ``against_teacher`` and ``against_reference``; ``md``, the parameters of
-    each dynamics by its id; ``evaluate``, ``limits``, ``supercell`` and, if it is asked for, ``conductivity``.
+    """Plan the runs and tests of an acceptance test.
 
+    :param parameters: content of :class:`AcceptanceParameters`.
     :param inputs: the ``structures`` by label.
+    :return: ``runs``: for each structure the long ``hot`` run of both potentials, the ``drift`` run of the student and
+        the ``transport`` of both, and the tests ``against_teacher`` and ``against_reference``; ``md``, the parameters
+        of each dynamics by its id; ``evaluate``, ``limits``, ``supercell`` and, if requested, ``conductivity``.
     """
     settings = AcceptanceParameters.model_validate(parameters.get_dict())
     seed, structures = settings.seed, sorted(inputs['structures'])
     both = [(label, name) for label in structures for name in POTENTIALS]
-    # The two runs that are compared are neighbours: they run beside each other.
+    # The two runs that are compared are adjacent, so that they run concurrently.
     hot = [Run('hot', n, structure=label, potential=name) for n, (label, name) in enumerate(both)]
     drift = [Run('drift', n, structure=label, potential='student') for n, label in enumerate(structures)]
     dynamics = {run: settings.hot for run in hot}

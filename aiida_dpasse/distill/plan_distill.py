@@ -1,4 +1,4 @@
-"""Turn the recipe of a distillation into the parameters of its steps."""
+"""Convert the recipe of a distillation into the parameters of its steps."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
-    """Return ``runs``: the teacher's dynamics (``md``), those of the student in each round from the same starts
-    (``explore``), and the rounds (``round``); by id the parameters of each of the first, ``md``; and the parameters of
-    each step by its name.
+    """Plan the steps and runs of a distillation.
 
-    Steps: ``perturb``, ``starts`` (drawn from the perturbed frames, in the order of the runs), ``perturb_samples``,
-    ``label``, ``split``, ``train``, ``evaluate``, ``compounds`` and, if they are asked for, ``rounds`` and
-    ``acceptance``. The runs differ in their seeds only.
+    The steps are ``perturb``, ``starts`` (drawn from the perturbed frames, in the order of the runs),
+    ``perturb_samples``, ``label``, ``split``, ``train``, ``evaluate``, ``compounds`` and, if requested, ``rounds`` and
+    ``acceptance``. The runs differ only in their initial structures and seeds.
 
+    :param parameters: content of :class:`DistillParameters`.
     :param inputs: the ``structures`` by label.
+    :return: ``runs``: the teacher's dynamics (``md``), those of the student in each round from the same initial
+        structures (``explore``), and the rounds (``round``); ``md``, the parameters of the teacher's dynamics by id;
+        and the parameters of each step by its name.
     """
     settings = DistillParameters.model_validate(parameters.get_dict())
     seed, dynamics, structures = settings.seed, settings.dynamics, inputs['structures']

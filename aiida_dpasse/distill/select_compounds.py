@@ -1,4 +1,4 @@
-"""Take the frames of some compounds out of frames of many."""
+"""Select the frames of given compounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from aiida_dpasse.data.frames import FramesData
 
 
 def reduced_formula(formula: str) -> str:
-    """Return ``formula`` divided by the greatest common divisor of its numbers, elements in alphabetical order.
+    """Return a formula divided by the greatest common divisor of its numbers, with elements in alphabetical order.
+
+    :param formula: formula with elements and numbers only.
 
     >>> reduced_formula('Cl4Li24P4S20')
     'Cl1Li6P1S5'
@@ -24,23 +26,30 @@ def reduced_formula(formula: str) -> str:
 
 
 def compounds_of(structures: Iterable[orm.StructureData]) -> list[str]:
-    """Return the reduced formulas of ``structures``, sorted, each once."""
+    """Return the reduced formulas of ``structures``, sorted and without duplicates."""
     compositions = (structure.get_composition() for structure in structures)
     formulas = (''.join(f'{element}{round(count)}' for element, count in item.items()) for item in compositions)
     return sorted({reduced_formula(formula) for formula in formulas})
 
 
 def frames_of(formulas: Mapping[str, int], compounds: Iterable[str]) -> int:
-    """Return how many frames, counted by formula, are of one of the ``compounds``."""
+    """Return the number of frames that belong to one of the ``compounds``.
+
+    :param formulas: number of frames by formula.
+    :param compounds: reduced formulas.
+    """
     wanted = set(compounds)
     return sum(count for formula, count in formulas.items() if reduced_formula(formula) in wanted)
 
 
 @calcfunction
 def select_compounds(frames: FramesData, parameters: orm.Dict) -> FramesData:
-    """Return the frames whose reduced formula is one of ``parameters['compounds']``.
+    """Select the frames of given compounds.
 
-    :raises ValueError: if there are none.
+    :param frames: frames of any compounds.
+    :param parameters: ``compounds``, a list of reduced formulas.
+    :return: the frames whose reduced formula is in the list.
+    :raises ValueError: if no frame matches.
     """
     compounds = parameters['compounds']
     chosen = [item for item in frames.sets() if reduced_formula(item.formula) in compounds]

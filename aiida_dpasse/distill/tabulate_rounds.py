@@ -1,4 +1,4 @@
-"""The rounds in which a student explored by itself, and whether it is settled."""
+"""Tabulate the rounds in which the student explored, and determine whether it is settled."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from aiida_dpasse.runs import Runs
 
 @calcfunction
 def tabulate_rounds(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
-    """Return ``rounds``, and of the last whether the student is ``settled``, with the ``verdict``.
+    """Tabulate the exploration rounds of a student.
 
-    It is settled if all its runs came to their end and the mean absolute error of its forces, on the frames that it
-    sampled there, is at most ``force_mae`` (meV/A) of ``parameters``.
+    The student is settled if all its runs of the last round finished and the mean absolute error of its forces on the
+    frames sampled there is at most ``force_mae``.
 
-    :param runs: the records of `plan_distill`, by id.
-    :param inputs: by id: ``results`` of the student's runs; of each round the ``errors`` of `dpasse.evaluate` and the
-        ``accounts`` of the labels.
+    :param parameters: ``force_mae`` in meV/A.
+    :param runs: records of :func:`plan_distill`, by id.
+    :param inputs: nodes by id: ``results`` of the student's runs; ``errors`` of `dpasse.evaluate` and ``accounts`` of
+        the labels for each round.
+    :return: ``rounds``; ``settled`` and ``verdict`` of the last round.
     """
     planned = Runs.from_dict(runs.get_dict())
     rows: list[dict[str, Any]] = []

@@ -1,1 +1,1 @@
-"""DP-GEN's files: what its parameters are here, and data as it collects them."""
+"""Conversion of DP-GEN input files, and export of data sets in the format of DP-GEN."""

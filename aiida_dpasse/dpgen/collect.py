@@ -1,4 +1,4 @@
-"""Labelled frames as `dpgen collect --merge` leaves them: one system of DeePMD-kit for each formula."""
+"""Write labelled frames as `dpgen collect --merge` does: one DeePMD-kit system for each formula."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ SET = 'set.000'
 
 
 def formula(symbols: Sequence[str], type_map: Sequence[str]) -> str:
-    """Return DP-GEN's name of a formula, in the order of the type map, absent elements included: `Li6P1S5Cl0`."""
+    """Return DP-GEN's name of a formula, such as `Li6P1S5Cl0`.
+
+    :param symbols: element of each atom.
+    :param type_map: elements in the order of the name; absent elements are included.
+    """
     counts = Counter(symbols)
     return ''.join(f'{element}{counts[element]}' for element in type_map)
 
 
 def collect(sets: Iterable[FrameSet], directory: str | Path, type_map: Sequence[str] | None = None) -> list[Path]:
-    """Write one folder `sys.<formula>` with type.raw, type_map.raw and `set.000` for each formula; return them.
+    """Write one folder `sys.<formula>` for each formula, with type.raw, type_map.raw and `set.000`.
 
-    Frames of one formula whose labels differ (virials or none) go to folders of their own, the second one
-    `sys.<formula>.1`. Numbers keep double precision, which DP-GEN halves. Units: A, eV, eV/A.
+    Frames of one formula with different labels (with and without virials) are written to separate folders, the second
+    one named `sys.<formula>.1`. Arrays keep double precision, which DP-GEN reduces to single. Units: A, eV, eV/A.
 
+    :param sets: labelled frames.
+    :param directory: folder in which the systems are created.
     :param type_map: elements in the order of the types; by default those of all frames, sorted.
-    :raises ValueError: in one sentence, if frames have no labels, an element is not in ``type_map``, or a folder is
-        there already.
+    :return: the folders written.
+    :raises ValueError: if there are no frames, frames have no labels, an element is missing from ``type_map``, or a
+        folder exists already.
     """
     joined = concatenate(sets)
     elements = sorted({symbol for item in joined for symbol in item.symbols})
@@ -52,7 +59,7 @@ def collect(sets: Iterable[FrameSet], directory: str | Path, type_map: Sequence[
 
 
 def _write(item: FrameSet, folder: Path, type_map: Sequence[str]) -> None:
-    """One system: every array (n, ...) as a table of n rows, energies (n,)."""
+    """Write one system: every array (n, ...) as a table of n rows, energies as (n,)."""
     count = len(item)
     arrays = {'box': item.cells.reshape(count, 9), 'coord': item.positions.reshape(count, -1)}
     for label in item.labels:

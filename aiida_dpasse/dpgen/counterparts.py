@@ -1,4 +1,4 @@
-"""Keys of DP-GEN's param.json that have no counterpart, and what to do instead."""
+"""Keys of DP-GEN's param.json without a counterpart, and what to use instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VIRIAL = 'frames are chosen by the deviation of the forces only'
 _CLUSTERS = 'no clusters are cut out of a cell: whole periodic frames are labelled'
 _PLUMED = 'no run is biased by PLUMED'
 _CALYPSO = 'it belongs to exploration with CALYPSO'
-#: Why each has none, and values that ask for nothing else than what is done here.
+#: The reason for each key, and the values that correspond to the behaviour here.
 KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'mass_map': ('runs have the standard atomic weights', ('auto',)),
     'use_ele_temp': ('potentials have no electronic temperature', (0,)),
@@ -72,7 +72,10 @@ KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 
 def leave_counterparts(keys: Keys) -> None:
-    """Leave what has no counterpart, with what to do instead."""
+    """Record the keys without a counterpart, with the reason or an alternative.
+
+    :param keys: keys of param.json.
+    """
     for name, (why, off) in KEYS.items():
         keys.leave(name, why, off)
     keys.leave_rest()

@@ -1,4 +1,4 @@
-"""CP2K's input as DP-GEN has it, as parameters of our labels."""
+"""Convert the CP2K input of DP-GEN into labelling parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiida_dpasse.cp2k.input import FUNCTIONALS
 from aiida_dpasse.dpgen.keys import Keys, Ledger, mapping, number, shortened, whole
 from aiida_dpasse.merging import merge
 
-#: What DP-GEN runs unless the file says otherwise, as far as it is physics.
+#: DP-GEN's defaults, as far as they concern the physics.
 DEFAULTS: dict[str, Any] = {
     'MGRID': {'CUTOFF': 400, 'REL_CUTOFF': 50, 'NGRIDS': 4},
     'QS': {'EPS_DEFAULT': 1.0e-12},
@@ -21,7 +21,11 @@ _FILES = 'CP2K finds the files that come with it: for others give a path on the 
 
 
 def cp2k_parameters(keys: Keys) -> dict[str, Any]:
-    """Return ``cp2k`` of the parameters of `label`, or nothing if the file names an input of its own."""
+    """Return ``cp2k`` of the parameters of `label`, or nothing if the file refers to a separate input file.
+
+    :param keys: keys of param.json.
+    :raises ValueError: as :func:`settings`.
+    """
     if 'user_fp_params' not in keys and 'external_input_path' in keys:
         keys.leave('external_input_path', 'an input file is not read: give its settings in `label.cp2k`')
     else:
@@ -39,16 +43,22 @@ def cp2k_parameters(keys: Keys) -> dict[str, Any]:
 
 
 def upper(tree: Any) -> Any:
-    """Return sections with their names and keywords in capitals, without comments."""
+    """Convert the names of sections and keywords to capitals and remove comments.
+
+    :param tree: nested sections.
+    """
     if not isinstance(tree, Mapping):
         return tree
     return {str(key).upper(): upper(value) for key, value in tree.items() if key == '_' or not str(key).startswith('_')}
 
 
 def settings(given: Mapping[str, Any], where: str, ledger: Ledger) -> dict[str, Any]:
-    """Return our settings of CP2K: those with a name of their own, and the other sections as ``input``.
+    """Return the CP2K parameters: those with a name of their own, and the remaining sections as ``input``.
 
-    :raises ValueError: if no element has a basis set, or a number is none.
+    :param given: sections of the CP2K input, with names in capitals.
+    :param where: key of the sections in param.json, for messages.
+    :param ledger: record of the keys without a counterpart.
+    :raises ValueError: if no element has a basis set, or a value is not a number.
     """
     sections = {name: value for name, value in given.items() if name != 'FORCE_EVAL'}
     evaluation = mapping(given.get('FORCE_EVAL', {}), 'FORCE_EVAL')
@@ -79,7 +89,7 @@ def settings(given: Mapping[str, Any], where: str, ledger: Ledger) -> dict[str, 
 
 
 def _density(density: dict[str, Any]) -> dict[str, Any]:
-    """Take what has a name of its own here out of the section DFT and return it."""
+    """Remove the keywords with a parameter of their own from the section DFT and return the parameters."""
     grid, quickstep, exchange, section = (mapping(density.pop(name), name) for name in ('MGRID', 'QS', 'XC', 'SCF'))
     own: dict[str, Any] = {
         'cutoff': _real(grid.pop('CUTOFF'), 'CUTOFF'),
@@ -104,13 +114,18 @@ def _density(density: dict[str, Any]) -> dict[str, Any]:
 
 
 def scf(section: dict[str, Any]) -> dict[str, Any]:
-    """Take what our settings of self-consistency name out of the section SCF and return it."""
+    """Remove the keywords with a parameter of their own from the section SCF.
+
+    :param section: section SCF, which is modified.
+    :return: content of :class:`ScfParameters`.
+    :raises ValueError: if a value is not a number.
+    """
     steps = whole(_real(section.pop('MAX_SCF'), 'MAX_SCF'), 'MAX_SCF')
     outer = section.pop('OUTER_SCF', None)
     if isinstance(outer, Mapping):
         steps *= 1 + whole(_real(outer.get('MAX_SCF', 50), 'OUTER_SCF'), 'OUTER_SCF', least=0)
     own: dict[str, Any] = {'eps': _real(section.pop('EPS_SCF'), 'EPS_SCF'), 'steps': steps}
-    # The guess is that of the atoms here too.
+    # The atomic guess is the default here as well.
     section.pop('SCF_GUESS', None)
     section.pop('DIAGONALIZATION', None)
     rotation, mixing = section.pop('OT', None), section.pop('MIXING', None)
@@ -123,7 +138,10 @@ def scf(section: dict[str, Any]) -> dict[str, Any]:
 
 
 def functional(section: Any) -> str | None:
-    """Return our name of a functional, or None if it has none."""
+    """Return the name of a functional in :class:`Cp2kParameters`, or None if it has none.
+
+    :param section: content of XC_FUNCTIONAL.
+    """
     named = section if isinstance(section, Mapping) else {'_': section}
     detail = named.get('PBE')
     if isinstance(detail, Mapping) and set(detail) <= {'PARAMETRIZATION', '_'}:
@@ -133,9 +151,11 @@ def functional(section: Any) -> str | None:
 
 
 def kinds_of(section: Any, where: str) -> dict[str, dict[str, Any]]:
-    """Return the keywords of `KIND` by element, which DP-GEN has as lists of equal length.
+    """Return the keywords of `KIND` by element, which DP-GEN stores as lists of equal length.
 
-    :raises ValueError: if no element is named, or a list has another length.
+    :param section: content of `KIND`.
+    :param where: key of the CP2K input in param.json, for messages.
+    :raises ValueError: if no element is named, or a list has a different length.
     """
     name = f'{where}.FORCE_EVAL.SUBSYS.KIND'
     if not isinstance(section, Mapping) or not section.get('_'):
@@ -151,7 +171,7 @@ def kinds_of(section: Any, where: str) -> dict[str, dict[str, Any]]:
 
 
 def _real(value: Any, name: str) -> float:
-    """A number, which CP2K's users also write as text, with an E or D."""
+    """Convert a number, which users of CP2K may also write as text with an exponent E or D."""
     if isinstance(value, str):
         try:
             value = float(value.upper().replace('D', 'E'))
@@ -161,7 +181,7 @@ def _real(value: Any, name: str) -> float:
 
 
 def _put(sections: dict[str, Any], name: str, content: Mapping[str, Any]) -> None:
-    """Put a section that is not empty; take out one that is."""
+    """Set a section, or remove it if it is empty."""
     sections.pop(name, None)
     if content:
         sections[name] = dict(content)

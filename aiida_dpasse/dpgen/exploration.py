@@ -1,4 +1,4 @@
-"""DP-GEN's exploration and choice: the jobs of all iterations, the trust levels, and how many frames are labelled."""
+"""Convert DP-GEN's exploration and selection: jobs of all iterations, trust levels, and number of labels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened, who
 JOBS = 'model_devi_jobs'
 BAR_PER_GPA = 1e4
 FS_PER_PS = 1e3
-#: How the cell follows the pressure, by DP-GEN's ensemble.
+#: Coupling of the cell to the barostat, by DP-GEN's name of the ensemble.
 COUPLINGS = {'npt': 'iso', 'npt-i': 'iso', 'npt-iso': 'iso', 'npt-a': 'aniso', 'npt-aniso': 'aniso'}
 COUPLINGS |= {'npt-t': 'tri', 'npt-tri': 'tri'}
 #: Largest trust level that the protocols allow without raising `trust.explosion`, in eV/A.
 EXPLOSION = 10.0
 _TEMPLATE = 'the LAMMPS script is written here: give its settings in `explore.md`'
-#: Keys of a job without counterpart: why, and values that ask for nothing.
+#: Keys of a job without a counterpart: the reason, and the values that have no effect.
 JOB_KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'template': (_TEMPLATE, ()),
     'rev_mat': (_TEMPLATE, ()),
@@ -36,7 +36,10 @@ JOB_KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True)
 class Job:
-    """One iteration: systems by index, temperatures in K, pressures in GPa; empty or None where a template says it."""
+    """One iteration: systems by index, temperatures in K, pressures in GPa.
+
+    Values that a LAMMPS template defines are empty or None.
+    """
 
     systems: tuple[int, ...]
     interval: int
@@ -48,14 +51,16 @@ class Job:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What a stage holds."""
+        """Content of a stage."""
         return {'temperatures': list(self.temperatures), 'pressures': list(self.pressures), 'steps': self.steps}
 
 
 def read_jobs(keys: Keys, systems: int) -> list[Job]:
-    """Return the jobs of all iterations, the last at the end, for ``systems`` systems.
+    """Return the jobs of all iterations, in their order.
 
-    :raises ValueError: if a job lacks something, or a value is none that DP-GEN takes.
+    :param keys: keys of param.json.
+    :param systems: number of entries of `sys_configs`.
+    :raises ValueError: if a job lacks a key, or a value is not accepted by DP-GEN.
     """
     entries = listed(keys.need(JOBS, 'max_active_iterations, stages, explore'), JOBS)
     if not entries:
@@ -93,7 +98,7 @@ def _job(keys: Keys, systems: int) -> Job:
 
 
 def _pressures(keys: Keys, ensemble: str | None) -> tuple[float, ...]:
-    """Pressures in GPa of DP-GEN's in bar; constant volume needs none, whatever the file says."""
+    """Return the pressures in GPa, which DP-GEN gives in bar; they are ignored at constant volume."""
     if ensemble not in COUPLINGS:
         keys.take(('press', 'Ps'), 'nothing: the volume is constant')
         return (0.0,)
@@ -107,9 +112,11 @@ def _pressures(keys: Keys, ensemble: str | None) -> tuple[float, ...]:
 
 
 def expanded(indices: Any, systems: int) -> list[int]:
-    """Return the indices of DP-GEN's list of numbers and ranges, `first-end:step` without the end.
+    """Expand DP-GEN's list of numbers and ranges, `first-end:step`, where the end is excluded.
 
-    :raises ValueError: if it is no such list, or names a system that is not there.
+    :param indices: list of the file.
+    :param systems: number of entries of `sys_configs`.
+    :raises ValueError: if it is not such a list, or an index is out of range.
     """
     found: list[int] = []
     for item in listed(indices, f'{JOBS}[].sys_idx'):
@@ -125,10 +132,15 @@ def expanded(indices: Any, systems: int) -> list[int]:
 
 
 def explore_parameters(keys: Keys, jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return ``max_active_iterations``, ``final_committee``, ``stages`` and ``explore`` of our parameters."""
+    """Return ``max_active_iterations``, ``final_committee``, ``stages`` and ``explore`` of `dpasse.active_learning`.
+
+    :param keys: keys of param.json.
+    :param jobs: jobs of all iterations.
+    :raises ValueError: if a key is missing, or a value is not accepted by DP-GEN.
+    """
     timestep = FS_PER_PS * number(keys.need('model_devi_dt', 'explore.md.timestep'), 'model_devi_dt', above=0)
     md: dict[str, Any] = {'timestep': timestep, 'sample_interval': min(job.interval for job in jobs)}
-    # DP-GEN's own defaults, in ps.
+    # DP-GEN's defaults, in ps.
     for name, ours, usual in (('taut', 'temperature_damping', 0.1), ('taup', 'pressure_damping', 0.5)):
         value = keys.take(f'model_devi_{name}', f'explore.md.{ours}', usual)
         md[ours] = FS_PER_PS * number(value, f'model_devi_{name}', above=0)
@@ -139,12 +151,12 @@ def explore_parameters(keys: Keys, jobs: Sequence[Job]) -> dict[str, Any]:
     explore = {'supercell': [1, 1, 1], 'replicas': 1, 'runs': None, 'md': md, 'trust': trust(keys, jobs)}
     stages = _conditions(md, explore, [job for job in jobs if job.ensemble], keys.ledger)
     _tell_differences(jobs, keys.ledger)
-    # DP-GEN trains once more after its last labels.
+    # DP-GEN trains once more after the last labelling.
     return {'max_active_iterations': len(jobs), 'final_committee': True, 'stages': stages, 'explore': explore}
 
 
 def _conditions(md: dict[str, Any], explore: dict[str, Any], jobs: Sequence[Job], ledger: Ledger) -> Any:
-    """Write what the runs share into ``md`` and ``explore``; return the stages, or None if the jobs are alike."""
+    """Write what all runs share into ``md`` and ``explore``; return the stages, or None if all jobs are equal."""
     if not jobs:
         return None
     ensemble = next((job.ensemble for job in jobs if job.ensemble in COUPLINGS), jobs[0].ensemble) or ''
@@ -170,7 +182,7 @@ def _alike(job: Job, other: Job) -> bool:
 
 
 def _tell_differences(jobs: Sequence[Job], ledger: Ledger) -> None:
-    """Note what differs between jobs and is one for all runs here."""
+    """Record the settings that differ between jobs but are common to all runs here."""
     if len(intervals := sorted({job.interval for job in jobs})) > 1:
         ledger.leave(f'{JOBS}[].trj_freq', intervals, 'all runs are sampled alike, and the shortest was taken')
     if len({frozenset(job.systems) for job in jobs}) > 1:
@@ -182,9 +194,11 @@ def _tell_differences(jobs: Sequence[Job], ledger: Ledger) -> None:
 
 
 def trust(keys: Keys, jobs: Iterable[Job]) -> dict[str, Any]:
-    """Return the trust levels: one pair for all systems and iterations, the smallest of each.
+    """Return the trust levels: one pair for all systems and iterations, the smallest of each level.
 
-    :raises ValueError: if there is none for a system, or the lower level is not the smaller one.
+    :param keys: keys of param.json.
+    :param jobs: jobs of all iterations.
+    :raises ValueError: if a system has no level, or the lower level is not below the upper one.
     """
     names = ('model_devi_f_trust_lo', 'model_devi_f_trust_hi')
     common = [keys.take(name, f'explore.trust.{ours}') for name, ours in zip(names, ('low', 'high'), strict=True)]
@@ -204,7 +218,7 @@ def trust(keys: Keys, jobs: Iterable[Job]) -> dict[str, Any]:
 
 
 def _level(value: Any, index: int, name: str) -> float:
-    """The level of one system: a number for all, or a list or mapping by its index."""
+    """Return the level of one system, given as a number for all systems, or a list or mapping by index."""
     if isinstance(value, list):
         value = value[index] if index < len(value) else None
     elif isinstance(value, Mapping):
@@ -215,9 +229,11 @@ def _level(value: Any, index: int, name: str) -> float:
 
 
 def choice(keys: Keys, jobs: Sequence[Job], single: bool) -> dict[str, Any]:
-    """Return how many candidates are labelled: DP-GEN's limit is that of a system, ours that of an iteration.
+    """Return the number of candidates to label: DP-GEN limits it per system, `dpasse.active_learning` per iteration.
 
-    :param single: whether each system is one structure.
+    :param keys: keys of param.json.
+    :param jobs: jobs of all iterations.
+    :param single: whether each system is a single structure.
     """
     limit = whole(keys.need('fp_task_max', 'explore.max_candidates'), 'fp_task_max')
     systems = max(len(job.systems) for job in jobs)

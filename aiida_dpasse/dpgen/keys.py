@@ -1,4 +1,4 @@
-"""Reading DP-GEN's JSON so that no key is lost: each is taken to ours, or left with a reason."""
+"""Reading of DP-GEN's JSON files such that no key is lost: each is mapped to a parameter or recorded with a reason."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-#: Where a key went whose value asks for nothing else than what is done here anyway.
+#: Target of a key whose value corresponds to the behaviour here.
 AS_HERE = 'nothing: it is so here'
 UNKNOWN = 'it is none of the keys that DP-GEN documents: nothing was made of it'
 
 
 class Unmatched(NamedTuple):
-    """A key without counterpart, its value, and why, or what to do instead."""
+    """A key without a counterpart, its value, and the reason or an alternative."""
 
     key: str
     value: Any
@@ -21,25 +21,28 @@ class Unmatched(NamedTuple):
 
 
 class Ledger:
-    """What became of every key: ``mapped`` to the name of ours, or ``unmatched``."""
+    """Record of all keys: ``mapped`` to the name of a parameter here, or ``unmatched``."""
 
     def __init__(self) -> None:
         self.mapped: dict[str, str] = {}
         self.unmatched: list[Unmatched] = []
 
     def leave(self, key: str, value: Any, why: str) -> None:
-        """Note that ``key`` has no counterpart; the same note is kept once."""
+        """Record that ``key`` has no counterpart; repeated entries are stored once."""
         entry = Unmatched(key, value, why)
         if entry not in self.unmatched:
             self.unmatched.append(entry)
 
 
 class Keys:
-    """The keys of one mapping, whose names in the ledger start with ``where``.
+    """The keys of one mapping.
 
-    Names that start with ``_`` are comments, as they are to DP-GEN.
+    Names that start with ``_`` are comments, as in DP-GEN.
 
-    :raises ValueError: if ``content`` is no mapping.
+    :param content: the mapping.
+    :param ledger: record of all keys.
+    :param where: prefix of the names in the ledger.
+    :raises ValueError: if ``content`` is not a mapping.
     """
 
     def __init__(self, content: Any, ledger: Ledger, where: str = '') -> None:
@@ -52,7 +55,12 @@ class Keys:
         return name in self.content
 
     def take(self, names: str | tuple[str, ...], to: str, default: Any = None) -> Any:
-        """Return the value of the first of ``names`` that is there, which is ``to`` here, or ``default``."""
+        """Return the value of the first of ``names`` that exists and record its target.
+
+        :param names: one name or several alternatives.
+        :param to: name of the parameter here.
+        :param default: value if none of the names exists.
+        """
         for name in (names,) if isinstance(names, str) else names:
             if name in self.content:
                 self._open.discard(name)
@@ -61,7 +69,7 @@ class Keys:
         return default
 
     def need(self, name: str, to: str) -> Any:
-        """Return the value of ``name``.
+        """Return the value of ``name`` and record its target ``to``.
 
         :raises ValueError: if it is missing.
         """
@@ -70,7 +78,12 @@ class Keys:
         return self.take(name, to)
 
     def leave(self, name: str, why: str, off: tuple[Any, ...] = ()) -> None:
-        """Leave ``name``, if it is there, unless its value is one of ``off``, which ask for nothing."""
+        """Record ``name``, if it exists, as unmatched unless its value has no effect.
+
+        :param name: name of the key.
+        :param why: the reason, or an alternative.
+        :param off: values that correspond to the behaviour here.
+        """
         if name not in self.content:
             return
         self._open.discard(name)
@@ -81,7 +94,7 @@ class Keys:
             self.ledger.leave(self.where + name, self.content[name], why)
 
     def leave_rest(self, why: str = UNKNOWN) -> None:
-        """Leave everything that was neither taken nor left so far."""
+        """Record all remaining keys as unmatched."""
         for name in self.content:
             if name in self._open:
                 self.leave(name, why)
@@ -90,7 +103,8 @@ class Keys:
 def read_json(path: str | Path) -> Any:
     """Return the content of a JSON file.
 
-    :raises ValueError: if it is not there or no JSON.
+    :param path: path of the file.
+    :raises ValueError: if the file cannot be read or is not JSON.
     """
     file = Path(path)
     try:
@@ -102,9 +116,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def number(value: Any, name: str, above: float | None = None) -> float:
-    """Return ``value`` as it is.
+    """Return ``value`` unchanged if it is a number.
 
-    :raises ValueError: if it is no number, or not greater than ``above``.
+    :param value: value of the file.
+    :param name: key, for messages.
+    :param above: exclusive lower bound.
+    :raises ValueError: if it is not a number, or not greater than ``above``.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f'`{name}` should be a number, got {shortened(value)}.')
@@ -114,9 +131,12 @@ def number(value: Any, name: str, above: float | None = None) -> float:
 
 
 def whole(value: Any, name: str, least: int = 1) -> int:
-    """Return ``value``, a whole number, as an integer.
+    """Return ``value`` as an integer.
 
-    :raises ValueError: if it is none, or smaller than ``least``.
+    :param value: value of the file.
+    :param name: key, for messages.
+    :param least: smallest allowed value.
+    :raises ValueError: if it is not a whole number, or smaller than ``least``.
     """
     if number(value, name, least - 1) != int(value):
         raise ValueError(f'`{name}` should be a whole number, got {value}.')
@@ -124,9 +144,11 @@ def whole(value: Any, name: str, least: int = 1) -> int:
 
 
 def listed(value: Any, name: str) -> list[Any]:
-    """Return ``value``, a list.
+    """Return ``value`` if it is a list.
 
-    :raises ValueError: if it is none.
+    :param value: value of the file.
+    :param name: key, for messages.
+    :raises ValueError: if it is not a list.
     """
     if not isinstance(value, list):
         raise ValueError(f'`{name}` should be a list, got {shortened(value)}.')
@@ -134,9 +156,11 @@ def listed(value: Any, name: str) -> list[Any]:
 
 
 def mapping(value: Any, name: str) -> dict[str, Any]:
-    """Return a copy of ``value``, a mapping of names.
+    """Return a copy of ``value`` if it is a mapping.
 
-    :raises ValueError: if it is none.
+    :param value: value of the file.
+    :param name: key, for messages.
+    :raises ValueError: if it is not a mapping.
     """
     if not isinstance(value, Mapping):
         raise ValueError(f'`{name}` should be a mapping of names to values, got {shortened(value)}.')
@@ -144,6 +168,6 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
 
 
 def shortened(value: Any, length: int = 60) -> str:
-    """Return ``value`` as JSON, cut to ``length`` characters."""
+    """Return ``value`` as JSON, truncated to ``length`` characters."""
     text = json.dumps(value, default=str)
     return text if len(text) <= length else text[: length - 4] + ' ...'

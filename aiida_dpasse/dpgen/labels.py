@@ -1,4 +1,4 @@
-"""DP-GEN's labels: which program, its settings, and how many of them may fail."""
+"""Convert DP-GEN's labelling: the program, its settings, and the tolerated fraction of failures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened
 from aiida_dpasse.vasp.incar import OURS
 
 INCAR = 'label.vasp.incar'
-#: What labelling writes itself, and the values that say the same.
+#: Tags that labelling writes itself, and the values that are equivalent.
 _SAME = {'NSW': (0,), 'IBRION': (-1,), 'ISIF': (2,)}
-#: Tags of which a letter is a name, not a truth value.
+#: Tags whose value may be a single letter that is not a truth value.
 _NAMES = ('ALGO', 'PREC', 'GGA', 'METAGGA', 'SYSTEM')
-#: What VASP takes for the tags that our protocols set, where an INCAR is silent; null leaves it to VASP: the functional
-#: is that of the POTCAR, and so is the cutoff.
+#: VASP's defaults of the tags that the protocols set, used for tags missing from an INCAR. Null leaves the choice to
+#: VASP: functional and cutoff are those of the POTCAR.
 OF_VASP: dict[str, Any] = {
     'GGA': None,
     'ENCUT': None,
@@ -35,7 +35,7 @@ _TRUTH = {'T': True, 'F': False, 'TRUE': True, 'FALSE': False}
 _TITEL = re.compile(r'TITEL\s*=\s*\S+\s+(\S+)')
 _NEEDED = 'the POTCARs were not read: name that of each element in `label.vasp.potential_mapping`'
 _UPLOAD = 'upload the POTCARs (`aiida-vasp potcar uploadfamily`) and name the family in `label.vasp.potential_family`'
-#: Keys of programs that label in DP-GEN and not here.
+#: Keys of labelling programs that are supported by DP-GEN but not here.
 OF_PROGRAMS = (
     'fp_params',
     'user_fp_params',
@@ -52,10 +52,12 @@ OF_PROGRAMS = (
 
 
 def read_labels(keys: Keys, folder: Path) -> tuple[str | None, dict[str, Any]]:
-    """Return what labels (`vasp`, `cp2k` or None), and the parameters of `label`.
+    """Return the labelling program and the parameters of `label`.
 
-    :param folder: where relative paths start.
-    :raises ValueError: if a value is none that DP-GEN takes.
+    :param keys: keys of param.json.
+    :param folder: folder that relative paths refer to.
+    :return: `vasp`, `cp2k` or None for any other program, and the parameters.
+    :raises ValueError: if a value is not accepted by DP-GEN.
     """
     parameters: dict[str, Any] = {}
     if 'ratio_failed' in keys:
@@ -94,7 +96,9 @@ def _vasp(keys: Keys, folder: Path) -> dict[str, Any]:
 
 
 def _tags(keys: Keys, folder: Path) -> tuple[str, dict[str, Any]] | None:
-    """The tags, in capitals, and the key they are of; DP-GEN takes the first of these that is there."""
+    """Return the INCAR tags in capitals and the key that they come from; DP-GEN uses the first of these keys that
+    exists.
+    """
     if 'fp_incar' in keys:
         for name in ('user_fp_params', 'fp_params'):
             keys.leave(name, 'DP-GEN takes `fp_incar` instead')
@@ -111,7 +115,11 @@ def _tags(keys: Keys, folder: Path) -> tuple[str, dict[str, Any]] | None:
 
 
 def parse_incar(text: str) -> dict[str, Any]:
-    """Return the tags of an INCAR, in capitals, as truth values, numbers, lists of numbers, or text."""
+    """Return the tags of an INCAR file, with names in capitals.
+
+    :param text: content of the file.
+    :return: truth values, numbers, lists of numbers, or text, by tag.
+    """
     tags = {}
     for line in text.splitlines():
         for part in re.split('[#!]', line)[0].split(';'):
@@ -138,7 +146,14 @@ def _number(word: str) -> float:
 
 
 def electrons(tags: Mapping[str, Any], name: str, ledger: Ledger) -> dict[str, Any]:
-    """Return the tags of the electrons: how the ions move is written by labelling, and a title has no meaning."""
+    """Return the tags of the electronic structure.
+
+    Tags of the ionic motion are written by the labelling, and the title has no effect.
+
+    :param tags: all tags.
+    :param name: key that they come from, for the ledger.
+    :param ledger: record of the tags that are left out.
+    """
     kept = {}
     for tag, value in tags.items():
         if tag in OURS:
@@ -152,7 +167,11 @@ def electrons(tags: Mapping[str, Any], name: str, ledger: Ledger) -> dict[str, A
 
 
 def old_incar(keys: Keys) -> dict[str, Any]:
-    """Return the tags that DP-GEN makes of the few settings of `fp_params`."""
+    """Return the tags that DP-GEN derives from the settings of `fp_params`.
+
+    :param keys: keys of `fp_params`.
+    :raises ValueError: if a key is missing, or the smearing is unknown.
+    """
     tags: dict[str, Any] = {'PREC': 'A', 'ISYM': 0, 'ALGO': 'fast', 'LREAL': 'A', 'NELMIN': 4}
     tags |= {'LWAVE': False, 'LCHARG': False}
     for name, tag in (('ecut', 'ENCUT'), ('ediff', 'EDIFF'), ('npar', 'NPAR'), ('kpar', 'KPAR')):
@@ -173,7 +192,12 @@ def old_incar(keys: Keys) -> dict[str, Any]:
 
 
 def potcar_names(keys: Keys, folder: Path) -> dict[str, str]:
-    """Return the name of the POTCAR of each element, as `Li_sv`, read from the files; empty if one is not there."""
+    """Return the POTCAR name of each element, such as `Li_sv`, read from the files.
+
+    :param keys: keys of param.json.
+    :param folder: folder that relative paths refer to.
+    :return: names by element; empty if a file is missing.
+    """
     place = folder / str(keys.take('fp_pp_path', 'label.vasp.potential_family', ''))
     names = listed(keys.take('fp_pp_files', 'label.vasp.potential_mapping', []), 'fp_pp_files')
     keys.leave('fp_pp_path', _UPLOAD)

@@ -1,4 +1,4 @@
-"""DP-GEN's machine.json: scheduler options of each program, and what belongs to computers and codes instead."""
+"""Convert DP-GEN's machine.json into scheduler options, and list what belongs to computers and codes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, shortened, whole
 
-#: Our programs by DP-GEN's step; what labels is named by its code.
+#: Programs by DP-GEN's step; the labelling program is named by its code.
 PROGRAMS = {'train': 'train', 'model_devi': 'md', 'fp': 'label'}
-#: AiiDA's schedulers by DP-GEN's `batch_type` in small letters.
+#: AiiDA's schedulers by DP-GEN's `batch_type` in lower case.
 SCHEDULERS = {
     'slurm': 'core.slurm',
     'slurmjobarray': 'core.slurm',
@@ -20,7 +20,7 @@ SCHEDULERS = {
     'lsf': 'core.lsf',
     'shell': 'core.direct',
 }
-#: How each says a walltime among its flags.
+#: Pattern of the walltime directive of each scheduler.
 _WALLTIME = {
     'core.slurm': re.compile(r'#SBATCH\s+(?:-t\s*|--time[=\s]\s*)([\d:-]+)\s*$'),
     'core.lsf': re.compile(r'#BSUB\s+-W\s*([\d:]+)\s*$'),
@@ -30,17 +30,20 @@ _WALLTIME = {
 }
 _PARALLEL = re.compile(r'\b(mpirun|mpiexec|srun|jsrun|aprun)\b')
 _COMPUTER = 'it belongs to the computer: `verdi computer setup` and `verdi computer configure`'
-#: Strategies that ask for nothing.
+#: Strategies without any effect.
 _IDLE: tuple[Any, ...] = ({}, {'if_cuda_multi_devices': False}, {'ratio_unfinished': 0.0})
 _HIDDEN = '(not shown)'
 _GPU = 'AiiDA asks this scheduler for no GPU: add its own line to `custom_scheduler_commands`'
 
 
 def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> tuple[dict[str, Any], int | None]:
-    """Return scheduler options by program, and the batch size of labels, None if it has no limit.
+    """Return scheduler options by program, and the batch size of labels.
 
-    :param labeller: code that labels, or None: its options are those of `label` then.
-    :raises ValueError: if it is no machine.json of DP-GEN's, or a value is none that it takes.
+    :param content: content of machine.json.
+    :param labeller: code that labels; if None, its options are those of `label`.
+    :param ledger: record of all keys.
+    :return: the options, and the batch size or None if it is not limited.
+    :raises ValueError: if it is not a machine.json of DP-GEN, or a value is not accepted by DP-GEN.
     """
     keys = Keys(content, ledger)
     if not any(step in keys for step in PROGRAMS):
@@ -62,7 +65,7 @@ def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> tuple[di
         options[name], group = _program(Keys(given, ledger, f'{step}.'), name, labels=step == 'fp')
         batch = group if step == 'fp' else batch
     if 'train' in options:
-        # DP-GEN has no job that evaluates potentials; it wants what a training does.
+        # DP-GEN has no job that evaluates potentials; it needs the same resources as a training.
         options['evaluate'] = options['train']
     _hide(keys, 'handlers')
     keys.leave('handlers', 'no mail is sent: `aiida-dpasse status` tells where a study stands')
@@ -71,13 +74,13 @@ def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> tuple[di
 
 
 def _hide(keys: Keys, name: str) -> None:
-    """Keep what may hold a password out of everything that is shown."""
+    """Hide a value that may contain a password from all output."""
     if name in keys:
         keys.content[name] = _HIDDEN
 
 
 def _program(keys: Keys, name: str, labels: bool) -> tuple[dict[str, Any], int | None]:
-    """Options of one program and, if it labels, how many frames make a job, None without a limit."""
+    """Return the options of one program and, if it labels, the number of frames per job or None without a limit."""
     command = str(keys.take('command', 'code', ''))
     if command:
         keys.leave('command', 'it is a code: `verdi code create core.code.installed`, or `aiida-dpasse setup`')
@@ -93,7 +96,7 @@ def _program(keys: Keys, name: str, labels: bool) -> tuple[dict[str, Any], int |
     machine.leave_rest(_COMPUTER)
     resources = Keys(keys.take('resources', f'options.{name}', {}), keys.ledger, f'{keys.where}resources.')
     group = None
-    # As with DP-GEN, in one of two places.
+    # As in DP-GEN, the key may be in either of two places.
     for place in (keys, resources):
         if labels:
             group = whole(place.take('group_size', 'label.batch_size', 0), 'group_size', least=0) or group
@@ -105,7 +108,7 @@ def _program(keys: Keys, name: str, labels: bool) -> tuple[dict[str, Any], int |
 
 
 def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str, Any]:
-    """AiiDA's options of one program's resources."""
+    """Return AiiDA's options for the resources of one program."""
     to = f'options.{name}'
     keys.take('batch_type', 'scheduler of the computer')
     nodes = whole(keys.take('number_node', f'{to}.resources', 1), 'number_node')
@@ -121,7 +124,7 @@ def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str,
     elif parallel:
         options['resources'] = {'num_machines': nodes, 'num_mpiprocs_per_machine': cores}
     else:
-        # One process with all cores of the node for its threads.
+        # One process whose threads use all cores of the node.
         options['resources'] = {'num_machines': nodes, 'num_mpiprocs_per_machine': 1}
         options['resources'] |= {'num_cores_per_mpiproc': cores} if scheduler != 'core.direct' else {}
     if queue := keys.take('queue_name', f'{to}.queue_name', ''):
@@ -145,7 +148,7 @@ def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str,
 
 
 def _flags(keys: Keys, scheduler: str, options: dict[str, Any], to: str) -> list[str]:
-    """Take a walltime out of the scheduler's lines, into ``options``, and return the others."""
+    """Move the walltime from the scheduler directives to ``options`` and return the remaining directives."""
     lines = []
     for flag in listed(keys.take('custom_flags', f'{to}.custom_scheduler_commands', []), 'custom_flags'):
         match = _WALLTIME[scheduler].match(str(flag).strip()) if scheduler in _WALLTIME else None
@@ -158,10 +161,14 @@ def _flags(keys: Keys, scheduler: str, options: dict[str, Any], to: str) -> list
 
 
 def seconds(text: str, scheduler: str) -> int:
-    """Return a walltime in s: SLURM's `[days-]hours:minutes:seconds` and what it leaves out, LSF's `hours:minutes`,
-    or `hours:minutes:seconds`.
+    """Convert a walltime to seconds.
 
-    :raises ValueError: if it is no time.
+    The formats are SLURM's `[days-]hours:minutes:seconds` and its short forms, LSF's `hours:minutes`, and
+    `hours:minutes:seconds`.
+
+    :param text: the walltime.
+    :param scheduler: entry point of the scheduler.
+    :raises ValueError: if it is not a time.
     """
     days, dash, clock = text.rpartition('-')
     try:
@@ -174,7 +181,7 @@ def seconds(text: str, scheduler: str) -> int:
     if dash:
         units = (3600, 60, 1)[: len(parts)]
     elif scheduler in ('core.slurm', 'core.lsf') and len(parts) < 3:
-        # A single number is minutes; of two, SLURM's are minutes and seconds, LSF's hours and minutes.
+        # A single number gives minutes. Two numbers are minutes and seconds for SLURM, hours and minutes for LSF.
         units = (60, 1)[: len(parts)] if scheduler == 'core.slurm' else (3600, 60)[-len(parts) :]
     else:
         units = (3600, 60, 1)[-len(parts) :]
@@ -182,7 +189,7 @@ def seconds(text: str, scheduler: str) -> int:
 
 
 def _script(keys: Keys, options: dict[str, Any], to: str) -> None:
-    """Write what is done before and after the program, in DP-GEN's order."""
+    """Write the commands before and after the program, in DP-GEN's order."""
     lines = ['module purge'] if keys.take('module_purge', f'{to}.prepend_text', False) else []
     for name, start in (
         ('module_unload_list', 'module unload'),

@@ -1,6 +1,6 @@
-"""DP-GEN's parameters of `dpgen run`: what they are for `dpasse.active_learning`, and what has no counterpart.
+"""Convert the parameters of `dpgen run` into those of `dpasse.active_learning`, and list those without a counterpart.
 
-Units of DP-GEN are ps, bar and eV/A; ours fs, GPa and eV/A.
+DP-GEN uses ps, bar and eV/A; the parameters here fs, GPa and eV/A.
 """
 
 from __future__ import annotations
@@ -24,41 +24,45 @@ NO_FILE = 'no such file is here: hand in its structures yourself'
 
 @dataclass(frozen=True)
 class Conversion:
-    """What DP-GEN's files say, in our terms."""
+    """Inputs of `dpasse.active_learning` that correspond to DP-GEN's files."""
 
-    #: Parameters that differ from those of a protocol, to be laid over it.
+    #: Parameters that differ from those of a protocol, to be merged into it.
     overrides: dict[str, Any]
-    #: Sections, by their place in the parameters, that DP-GEN gives as a whole: they replace the protocol's, of which
-    #: nothing may shine through.
+    #: Sections, by their place in the parameters, that DP-GEN defines completely: they replace those of the protocol,
+    #: instead of being merged with them.
     sections: dict[str, dict[str, Any]]
     #: Scheduler options by program.
     options: dict[str, dict[str, Any]]
     #: Other inputs of the work chain.
     inputs: dict[str, Any]
-    #: Files of the structures to explore, by label, and their format, as dpdata names it.
+    #: Files of the structures to explore by label, and their format by its name in dpdata.
     structures: dict[str, Path]
     structure_format: str
     type_map: list[str]
-    #: Folders of the labelled frames to start from.
+    #: Folders of the initial labelled frames.
     datasets: list[Path]
-    #: Code that labels, `vasp` or `cp2k`; None for any other.
+    #: Labelling code, `vasp` or `cp2k`; None for any other.
     labeller: str | None
-    #: Name of ours by key of DP-GEN's.
+    #: Name of the parameter here by DP-GEN's key.
     mapped: dict[str, str]
     unmatched: list[Unmatched]
 
     def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``parameters``, a protocol with the overrides laid over it, with the whole sections in place."""
+        """Return the parameters with the complete sections in place.
+
+        :param parameters: a protocol merged with the overrides.
+        """
         return replace_sections(parameters, self.sections)
 
 
 def read_dpgen(param: str | Path, machine: str | Path | None = None) -> Conversion:
-    """Return what a param.json, and if given a machine.json, say in our terms.
+    """Convert a param.json and, optionally, a machine.json.
 
-    Relative paths start at the folder of ``param``. Files that are not there are among the unmatched.
+    Relative paths refer to the folder of ``param``. Missing files are listed among the unmatched keys.
 
-    :raises ValueError: in one sentence, if a file cannot be read, a key that is needed is missing, or a value is none
-        that DP-GEN takes.
+    :param param: path of param.json.
+    :param machine: path of machine.json.
+    :raises ValueError: if a file cannot be read, a required key is missing, or a value is not accepted by DP-GEN.
     """
     folder, ledger = Path(param).resolve().parent, Ledger()
     keys = Keys(read_json(param), ledger)
@@ -108,7 +112,14 @@ def read_dpgen(param: str | Path, machine: str | Path | None = None) -> Conversi
 
 
 def find_structures(keys: Keys, systems: list[Any], used: Iterable[int], folder: Path) -> dict[str, Path]:
-    """Return the files of the systems that a job explores, by a label as `sys_000_0003`: system and file."""
+    """Return the structure files of the systems that a job explores.
+
+    :param keys: keys of param.json.
+    :param systems: entries of `sys_configs`.
+    :param used: indices of the systems that are explored.
+    :param folder: folder that relative paths refer to.
+    :return: files by a label such as `sys_000_0003`, of system and file.
+    """
     prefix = folder / str(keys.take('sys_configs_prefix', 'structures', ''))
     found: dict[str, Path] = {}
     for index, patterns in enumerate(systems):
@@ -122,13 +133,17 @@ def find_structures(keys: Keys, systems: list[Any], used: Iterable[int], folder:
             if not matches:
                 keys.ledger.leave(f'{name}[{place}]', pattern, NO_FILE)
             paths += matches
-        # As DP-GEN does.
+        # Files are numbered in sorted order, as in DP-GEN.
         found |= {f'sys_{index:03d}_{place:04d}': Path(path) for place, path in enumerate(sorted(paths))}
     return found
 
 
 def find_datasets(keys: Keys, folder: Path) -> list[Path]:
-    """Return the folders of initial data that are there."""
+    """Return the existing folders of initial data.
+
+    :param keys: keys of param.json.
+    :param folder: folder that relative paths refer to.
+    """
     prefix = folder / str(keys.take('init_data_prefix', 'frames', ''))
     found = []
     for index, name in enumerate(listed(keys.need('init_data_sys', 'frames'), 'init_data_sys')):
@@ -144,9 +159,11 @@ def find_datasets(keys: Keys, folder: Path) -> list[Path]:
 
 
 def replace_sections(parameters: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``parameters`` in which each of ``sections``, named by its place as `committee.train.input`, is replaced.
+    """Return a copy of ``parameters`` in which sections are replaced.
 
-    :raises ValueError: if there is no such place.
+    :param parameters: parameters of a work chain.
+    :param sections: new content by place, such as `committee.train.input`.
+    :raises ValueError: if a place does not exist.
     """
     replaced = deepcopy(dict(parameters))
     for place, content in sections.items():
@@ -161,7 +178,10 @@ def replace_sections(parameters: Mapping[str, Any], sections: Mapping[str, Any])
 
 
 def describe(unmatched: Iterable[Unmatched]) -> str:
-    """Return the keys without counterpart as text, those with the same reason together."""
+    """Return the keys without a counterpart as text, grouped by reason.
+
+    :param unmatched: keys without a counterpart.
+    """
     reasons: dict[str, list[str]] = {}
     for entry in unmatched:
         reasons.setdefault(entry.why, []).append(f'{entry.key} = {shortened(entry.value)}')

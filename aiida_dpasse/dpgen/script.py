@@ -1,4 +1,4 @@
-"""A `verdi run` script for an active learning that DP-GEN's files describe, ready to be edited."""
+"""Generate a `verdi run` script, to be edited by the user, for an active learning run defined by DP-GEN's files."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ WIDTH = 100
 def script(conversion: Conversion, source: str, target: str = 'SCRIPT', protocol: str = 'moderate') -> str:
     """Return the text of the script.
 
-    :param source: name of the file that was converted.
+    :param conversion: converted input of DP-GEN.
+    :param source: name of the converted file.
     :param target: name of the script.
-    :param protocol: what is laid under the settings of DP-GEN.
+    :param protocol: protocol that the converted parameters are merged into.
     """
     names = [*CODES, *([conversion.labeller] if conversion.labeller else [])]
     codes = {name: f'{name}@localhost' for name in names}
@@ -78,7 +79,11 @@ def _assigned(name: str, value: Any) -> str:
 
 
 def literal(value: Any, indent: str = '') -> str:
-    """Return ``value`` as Python, entries on lines of their own where one line would be too long."""
+    """Return ``value`` as a Python literal, with one entry per line where a single line would be too long.
+
+    :param value: value to write.
+    :param indent: indentation of the first line.
+    """
     text = repr(value)
     if len(indent) + len(text) <= WIDTH or not isinstance(value, (Mapping, list)):
         return text

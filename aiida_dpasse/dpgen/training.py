@@ -1,4 +1,4 @@
-"""DP-GEN's training: the committee, and the input of DeePMD-kit that all its members share."""
+"""Convert DP-GEN's training: the committee, and the DeePMD-kit input shared by its members."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, mapping, shortened, wh
 
 PARAM = 'default_training_param'
 INPUT = 'committee.train.input'
-#: Names of files that a training job knows by these names, and what those of the first DeePMD-kit said of the data.
+#: File names that a training job relies on, and the data prefix of the first releases of DeePMD-kit.
 _NAMES = {'disp_file': 'lcurve.out', 'save_ckpt': 'model.ckpt', 'set_prefix': 'set'}
 FROM_SCRATCH = (
     'every committee is trained from scratch, on all frames; `dpasse.finetune` starts a potential from another'
@@ -17,9 +17,11 @@ FROM_SCRATCH = (
 
 
 def read_committee(keys: Keys) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters of the committee, and the input of its trainings: model, learning rate, loss, training.
+    """Return the parameters of the committee and the training input of its members.
 
-    :raises ValueError: if a key that is needed is missing, or a value is none that DP-GEN takes.
+    :param keys: keys of param.json.
+    :return: the parameters, and the sections model, learning_rate, loss and training.
+    :raises ValueError: if a required key is missing, or a value is not accepted by DP-GEN.
     """
     members = whole(keys.need('numb_models', 'committee.members'), 'numb_models', least=2)
     backend = keys.take('train_backend', 'committee.train.backend', 'tensorflow')
@@ -30,12 +32,16 @@ def read_committee(keys: Keys) -> tuple[dict[str, Any], dict[str, Any]]:
     content['model']['type_map'] = type_map_of(keys)
     content['training']['training_data']['batch_size'] = batch_size(keys, content['training'])
     train = {'backend': backend, 'compress': compress}
-    # DP-GEN goes on with none of the models missing.
+    # DP-GEN does not continue if a model is missing.
     return {'members': members, 'minimum_members': members, 'train': train}, content
 
 
 def type_map_of(keys: Keys) -> list[str]:
-    """Return the elements in DP-GEN's order."""
+    """Return the elements in DP-GEN's order.
+
+    :param keys: keys of param.json.
+    :raises ValueError: if an element is repeated or there are none.
+    """
     type_map = listed(keys.need('type_map', f'{INPUT}.model.type_map'), 'type_map')
     if not type_map or len(set(map(str, type_map))) != len(type_map):
         raise ValueError(f'`type_map` should name each element once, got {shortened(type_map)}.')
@@ -43,7 +49,12 @@ def type_map_of(keys: Keys) -> list[str]:
 
 
 def training_input(given: Any, ledger: Ledger) -> dict[str, Any]:
-    """Return the sections of a training input without seeds, comments, data paths and names of files."""
+    """Return the sections of a training input without seeds, comments, data paths and file names.
+
+    :param given: training input of DP-GEN.
+    :param ledger: record of the keys that are left out.
+    :raises ValueError: if a section is missing.
+    """
     content = cleaned(mapping(given, PARAM))
     for section in ('model', 'learning_rate', 'training'):
         if not isinstance(content.get(section), dict):
@@ -75,7 +86,7 @@ def training_input(given: Any, ledger: Ledger) -> dict[str, Any]:
 
 
 def cleaned(tree: Any) -> Any:
-    """Return ``tree`` without comments and seeds: each member of the committee is given seeds of its own."""
+    """Return ``tree`` without comments and seeds, since each member of the committee is assigned its own seeds."""
     if isinstance(tree, list):
         return [cleaned(item) for item in tree]
     if not isinstance(tree, Mapping):
@@ -84,10 +95,15 @@ def cleaned(tree: Any) -> Any:
 
 
 def batch_size(keys: Keys, training: Mapping[str, Any]) -> Any:
-    """Return the batch size: DP-GEN gives each system its own, here there is one for all."""
+    """Return the batch size, which DP-GEN sets for each system and which is common to all frames here.
+
+    :param keys: keys of param.json.
+    :param training: section `training` of the training input.
+    :raises ValueError: if a batch size is neither a number nor text.
+    """
     to = f'{INPUT}.training.training_data.batch_size'
     given = training['training_data'].get('batch_size')
-    # As with DP-GEN, the training input's own counts only if it mixes systems.
+    # As in DP-GEN, the batch size of the training input is used only if it mixes systems.
     if isinstance(given, str) and given.startswith('mixed:'):
         for name in ('init_batch_size', 'sys_batch_size'):
             keys.leave(name, f'`{PARAM}` mixes systems in a batch, which DP-GEN lets stand over this, too')

@@ -1,1 +1,1 @@
-"""Small programs that run on the compute machine, with only that machine's Python."""
+"""Drivers: small programs that run in the Python of the remote computer."""

@@ -1,4 +1,4 @@
-"""Short Langevin dynamics with a labeller, sampled: the first frames of a study (the paper's short AIMD)."""
+"""Short Langevin dynamics with a labeller, sampled for the first frames of a study (the paper's short AIMD)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from aiida_dpasse.seeds import derive_seed
 
 
 def temperatures(settings: dict[str, Any]) -> np.ndarray:
-    """Temperature in K of each step (steps,): constant, or rising evenly to ``final_temperature``."""
+    """Return the temperature in K of each step.
+
+    :param settings: ``temperature`` (K), ``final_temperature`` (K, or None for a constant temperature) and ``steps``.
+    :returns: array (steps,), linear between the two temperatures.
+    """
     final = settings['final_temperature'] or settings['temperature']
     return np.linspace(settings['temperature'], final, settings['steps'])
 
@@ -22,14 +26,16 @@ def temperatures(settings: dict[str, Any]) -> np.ndarray:
 def sample_dynamics(
     start: FrameSet, sampler: CalculatorLabeller, settings: dict[str, Any]
 ) -> Iterator[tuple[FrameSet, Labels]]:
-    """Yield the start (a set of one frame) and every ``interval``-th step of a run from it, with labels.
+    """Run dynamics and yield the initial frame and every ``interval``-th step, with labels.
 
-    Ends early if the numbers stop being finite. Velocities and noise come from ``seed`` and the frame's id,
-    so that a run does not
-    depend on which job it is in.
+    The run ends early if forces are not finite. Velocities and noise depend on ``seed`` and the id of the frame, and
+    hence not on the job that runs it.
 
-    :param settings: ``temperature`` and ``final_temperature`` (K), ``steps``, ``interval``, ``timestep``
-        (fs), ``friction`` (1/fs), ``seed``.
+    :param start: initial frame, a set of one.
+    :param sampler: calculator of forces and labels.
+    :param settings: ``temperature`` and ``final_temperature`` (K), ``steps``, ``interval``, ``timestep`` (fs),
+        ``friction`` (1/fs) and ``seed``.
+    :returns: pairs of a frame (a set of one) and its labels.
     """
     from ase import units
     from ase.md.langevin import Langevin
@@ -39,7 +45,7 @@ def sample_dynamics(
     atoms.calc = sampler.calculator
     labels = sampler.labels_of(atoms)
     yield start, labels
-    # Maxwell and Boltzmann's momenta; ASE's own function changed its name between releases.
+    # Maxwell-Boltzmann momenta; ASE's own function was renamed between releases.
     width = np.sqrt(atoms.get_masses() * units.kB * settings['temperature'])
     atoms.set_momenta(width[:, None] * generator.standard_normal((len(atoms), 3)))
     dynamics = Langevin(
@@ -47,7 +53,7 @@ def sample_dynamics(
         timestep=settings['timestep'] * units.fs,
         temperature_K=settings['temperature'],
         friction=settings['friction'] / units.fs,
-        # The cell may drift as a whole, which no label sees; holding it would bias small cells.
+        # A drift of the centre of mass does not affect the labels; removing it would bias small cells.
         fixcm=False,
         rng=generator,
     )

@@ -1,4 +1,4 @@
-"""Driver: one or many potentials over the same frames: predictions, errors against labels, committee deviation."""
+"""Driver: evaluate potentials on the same frames, for predictions, errors and committee deviation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
 
-#: Atoms that a potential evaluates in one call: bounds the memory.
+#: Atoms that a potential evaluates in one call, which limits the memory.
 ATOMS_PER_CALL = 8192
 PREDICTIONS = 'predictions.npz'
 DEVIATION = 'deviation.npz'
@@ -22,7 +22,12 @@ DESCRIPTORS = 'descriptors.npz'
 
 
 def calls(potential: Any, item: FrameSet) -> Iterator[tuple[int, tuple[Any, Any, list[int]]]]:
-    """Yield, few frames at a time, their number and the coordinates, cells and types to call a `DeepPot` with."""
+    """Yield the arguments of calls to a `DeepPot`, for a few frames at a time.
+
+    :param potential: a `deepmd.infer.DeepPot`.
+    :param item: set of frames.
+    :returns: number of frames, and coordinates (n, 3 natoms) in A, cells (n, 9) in A and atom types of each call.
+    """
     type_map = list(potential.get_type_map())
     types = [type_map.index(symbol) for symbol in item.symbols]
     chunk = max(1, ATOMS_PER_CALL // item.natoms)
@@ -32,7 +37,12 @@ def calls(potential: Any, item: FrameSet) -> Iterator[tuple[int, tuple[Any, Any,
 
 
 def predict(potential: Any, item: FrameSet) -> Prediction:
-    """Return what a `deepmd.infer.DeepPot` predicts for the frames."""
+    """Return the predictions of a potential for a set of frames.
+
+    :param potential: a `deepmd.infer.DeepPot`.
+    :param item: set of n frames.
+    :returns: energies (n,) in eV, forces (n, natoms, 3) in eV/A and virials (n, 3, 3) in eV.
+    """
     parts: list[list[NDArray[np.float64]]] = [[], [], []]
     for count, arguments in calls(potential, item):
         for part, values in zip(parts, potential.eval(*arguments)[:3], strict=True):
@@ -43,7 +53,12 @@ def predict(potential: Any, item: FrameSet) -> Prediction:
 
 
 def describe(potential: Any, item: FrameSet) -> NDArray[np.float64]:
-    """Return the potential's descriptor of each frame (n, m), the mean over its atoms."""
+    """Return the descriptor of each frame, averaged over its atoms.
+
+    :param potential: a `deepmd.infer.DeepPot`.
+    :param item: set of n frames.
+    :returns: array (n, m).
+    """
     return np.concatenate(
         [
             np.asarray(potential.eval_descriptor(*arguments), dtype=float).reshape(count, item.natoms, -1).mean(1)
@@ -53,14 +68,23 @@ def describe(potential: Any, item: FrameSet) -> NDArray[np.float64]:
 
 
 def load(path: str, head: str | None) -> Any:
-    """Return the potential in file ``path``."""
+    """Load a potential.
+
+    :param path: model file.
+    :param head: head of a multi-task model, or None.
+    """
     from deepmd.infer import DeepPot
 
     return DeepPot(path) if head is None else DeepPot(path, head=head)
 
 
 def prediction_arrays(predictions: dict[str, list[Prediction]]) -> dict[str, NDArray[np.float64]]:
-    """Join the sets: ``<label>_energy`` (n,), ``_force`` (atoms of all frames, 3), ``_virial`` (n, 3, 3)."""
+    """Concatenate the predictions of all sets.
+
+    :param predictions: predictions of each set, by the label of the potential.
+    :returns: for each label ``<label>_energy`` (n,), ``<label>_force`` (atoms of all frames, 3) and ``<label>_virial``
+        (n, 3, 3), in eV and eV/A.
+    """
     arrays = {}
     for label, parts in predictions.items():
         arrays[f'{label}_energy'] = np.concatenate([part.energies for part in parts])
@@ -74,7 +98,7 @@ def _save(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Evaluate the potentials of ``job.json``; one that cannot be used is named in the result."""
+    """Evaluate the potentials of ``job.json``; the first unusable one is named in the result and ends the job."""
     job = read_job(argv)
     sets = read_dataset(FRAMES)
     predictions: dict[str, list[Prediction]] = {}
@@ -85,7 +109,7 @@ def main(argv: list[str]) -> int:
             predictions[label] = [predict(loaded, item) for item in sets]
             if job['descriptors']:
                 descriptors[label] = np.concatenate([describe(loaded, item) for item in sets])
-        except Exception as exception:  # the backends raise errors of their own kinds
+        except Exception as exception:  # each backend raises its own types of exceptions
             text = ' '.join(f'{type(exception).__name__}: {exception}'.split())[:300]
             write_result({'error': {'label': label, 'reason': text}})
             return 0

@@ -1,4 +1,4 @@
-"""What every driver does alike: read ``job.json``, write ``output.json`` last and whole."""
+"""Input and output that all drivers share: ``job.json``, and ``output.json``, written last and atomically."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ MANIFEST = 'files'
 
 
 def read_job(arguments: list[str]) -> dict[str, Any]:
-    """Return the content of the job file that is the first argument, ``job.json`` by default."""
+    """Return the content of the job file, by default ``job.json``.
+
+    :param arguments: command-line arguments; the first is the path of the job file.
+    """
     return dict(json.loads(Path(arguments[0] if arguments else JOB).read_text()))
 
 
 def write_result(result: dict[str, Any]) -> None:
-    """Write ``output.json`` in one move, so that a killed job never leaves half of it; nan becomes null.
+    """Write ``output.json`` atomically, so that a killed job leaves no partial file; nan becomes null.
 
-    The files of ``output/``, which have to be there by then, are listed as `MANIFEST`.
+    The result lists the files in ``output/`` as `MANIFEST`, so these must be written before.
+
+    :param result: content of the file.
     """
     temporary = Path(f'{RESULT}.part')
     temporary.write_text(json.dumps(_without_nan({**result, MANIFEST: manifest()})))
@@ -33,9 +38,12 @@ def write_result(result: dict[str, Any]) -> None:
 
 
 def manifest(folder: str | Path = OUTPUT) -> dict[str, dict[str, Any]]:
-    """Return ``sha256`` and ``size`` (bytes) of every file below ``folder``, by its path there.
+    """Return hash and size of every file in ``folder``.
 
-    What comes home is held against it; the driver writes it into its result.
+    The parser compares the retrieved files with it.
+
+    :param folder: output folder of the job.
+    :returns: ``sha256`` and ``size`` (bytes) by relative path.
     """
     root = Path(folder)
     files = sorted(path for path in root.rglob('*') if path.is_file())

@@ -1,5 +1,4 @@
-"""Driver: labels frames with an ASE calculator or a teacher potential; every frame ends admitted, rejected or
-failed."""
+"""Driver: label frames with an ASE calculator or a potential, and record each as accepted, rejected or failed."""
 
 from __future__ import annotations
 
@@ -30,18 +29,18 @@ from aiida_dpasse.labels.records import (
     without_cut_run,
 )
 
-#: When the driver began, in seconds.
+#: Start time of the driver in s.
 BEGUN = time.monotonic()
 
 
 class OutOfTimeError(Exception):
-    """The job is to end before the scheduler ends it."""
+    """The job must stop before the scheduler stops it."""
 
 
 class TimedJournal(Journal):
-    """A journal that ends the job in time: what is done by then comes home whole.
+    """A journal that stops the job before its time limit, so that all finished frames are retrieved.
 
-    :param seconds: how long the job may run; None for as long as it takes.
+    :param seconds: time limit of the job in s, or None.
     """
 
     def __init__(self, seconds: float | None):
@@ -53,7 +52,7 @@ class TimedJournal(Journal):
         now = time.monotonic()
         self._longest = max(self._longest, now - self._last)
         self._last = now
-        # The next record may take as long as the longest did.
+        # The next record may take as long as the longest so far.
         if self._seconds is not None and now + self._longest > BEGUN + self._seconds:
             raise OutOfTimeError
 
@@ -65,7 +64,14 @@ def label_set(
     limits: dict[str, Any],
     journal: Journal,
 ) -> None:
-    """Label all frames of one set and record each as it is done."""
+    """Label all frames of one set and record each when it is finished.
+
+    :param item: set of frames.
+    :param member: index of the set.
+    :param labeller: labeller of the frames.
+    :param limits: acceptance criteria, see `limits_of`.
+    :param journal: journal of the job.
+    """
     ids = [str(identity) for identity in item.ids]
     sound = sound_frames(item, limits)
     for frame in sorted(set(range(len(item))) - set(sound)):
@@ -81,8 +87,10 @@ def run_set(
     limits: dict[str, Any],
     journal: Journal,
 ) -> None:
-    """Run dynamics from all frames of one set and record each sample as it is taken; step 0 is the frame
-    itself."""
+    """Run dynamics from each frame of one set and record each sample; step 0 is the frame itself.
+
+    Parameters as in `label_set`.
+    """
     sampler = CalculatorLabeller(labeller.calculator)
     for frame in range(len(item)):
         start = item.take([frame])
@@ -98,7 +106,7 @@ def run_set(
                 done += 1
         except OutOfTimeError:
             raise
-        except Exception as error:  # the calculator broke off: this run ends, the next one starts
+        except Exception as error:  # a failed run does not stop the others
             sampler.calculator.reset()
             end = one_line(error)
         for name in names[done:]:
@@ -112,13 +120,16 @@ def relax_set(
     limits: dict[str, Any],
     journal: Journal,
 ) -> None:
-    """Relax all frames of one set; what is recorded under a frame's name is the relaxed one, with its labels."""
+    """Relax each frame of one set and record the relaxed frame, with labels, under the name of the initial one.
+
+    Parameters as in `label_set`.
+    """
     sampler = CalculatorLabeller(labeller.calculator)
     for frame in range(len(item)):
         start = item.take([frame])
         try:
             relaxed, outcome = relax(start, sampler, limits['relaxation'])
-        except Exception as error:  # the calculator broke off: this frame failed, the next one starts
+        except Exception as error:  # a failed frame does not stop the others
             sampler.calculator.reset()
             journal.discard(str(start.ids[0]), FAILED, one_line(error))
         else:
@@ -126,7 +137,7 @@ def relax_set(
 
 
 def main(arguments: list[str]) -> int:
-    """Label what lies in ``frames/``; write ``output/frames/`` and ``output.json`` with the account."""
+    """Label the frames in ``frames/``; write ``output/frames/``, and ``output.json`` with the account."""
     job = read_job(arguments)
     limits = job['parameters']
     sets = read_dataset(FRAMES)
@@ -137,7 +148,7 @@ def main(arguments: list[str]) -> int:
                 labeller: CalculatorLabeller | PotentialLabeller = PotentialLabeller(job['potential'])
             else:
                 labeller = CalculatorLabeller(make_calculator(**job['calculator']))
-        except Exception as exception:  # no frame can be labelled, and each has to say so
+        except Exception as exception:  # without a labeller every frame is recorded as failed
             error = one_line(exception)
         else:
             act = label_set if limits['dynamics'] is None else run_set
@@ -154,7 +165,7 @@ def main(arguments: list[str]) -> int:
         reason = f'the labeller did not start ({error})'
         records = [{'id': i, 'state': FAILED, 'reason': reason} for i in requested_ids(sets, limits['dynamics'])]
     admitted, account = collect(records, sets, requested_ids(sets, limits['dynamics']), limits)
-    # Written aside and moved: a half-written dataset is never taken for a whole one.
+    # Written elsewhere and renamed, so that a partial dataset is never read as complete.
     write_dataset(admitted, f'{OUTPUT}.part/{FRAMES}')
     if admitted:
         os.replace(f'{OUTPUT}.part', OUTPUT)

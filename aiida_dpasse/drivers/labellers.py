@@ -1,5 +1,4 @@
-"""What gives a frame its energy, forces and virial: an ASE calculator, or a DeePMD potential as the
-teacher."""
+"""Sources of energies, forces and virials: an ASE calculator, or a DeePMD potential."""
 
 from __future__ import annotations
 
@@ -16,16 +15,17 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-#: Calculators with a short name that ASE itself does not know.
+#: Short names of calculators that are not part of ASE.
 KNOWN = {'chgnet': 'chgnet.model.dynamics:CHGNetCalculator', 'mace_mp': 'mace.calculators:mace_mp'}
 #: Atoms that a potential evaluates in one call.
 ATOMS_PER_CALL = 8192
 
 
 def make_calculator(name: str, **arguments: Any) -> Calculator:
-    """Return the ASE calculator of a name ('chgnet', any name ASE knows, or 'module:Class') with its
-    arguments.
+    """Return an ASE calculator.
 
+    :param name: 'chgnet', 'mace_mp', a name known to ASE, or 'module:Class'.
+    :param arguments: arguments of the calculator.
     :raises ValueError: if there is no such calculator.
     """
     path = KNOWN.get(name, name)
@@ -45,28 +45,30 @@ def to_atoms(item: FrameSet, frame: int) -> Atoms:
 
 
 class CalculatorLabeller:
-    """Labels frames one by one with an ASE calculator."""
+    """Label frames one by one with an ASE calculator."""
 
     def __init__(self, calculator: Calculator):
         self.calculator = calculator
         self._stress = 'stress' in calculator.implemented_properties
 
     def evaluate(self, item: FrameSet, frames: Sequence[int]) -> Iterator[tuple[int, Labels | Exception]]:
-        """Yield each frame's index with its labels, or with what went wrong; no frame stops the others."""
+        """Yield the index of each frame with its labels or the exception; a failed frame does not stop the others."""
         for frame in frames:
             atoms = to_atoms(item, frame)
             atoms.calc = self.calculator
             try:
                 outcome: Labels | Exception = self.labels_of(atoms)
-            except Exception as error:  # calculators raise whatever they like; the frame failed, the job goes on
+            except Exception as error:  # calculators raise exceptions of any type
                 outcome = error
-                # A calculator that broke off may hold half of a result for these atoms.
+                # After an exception the calculator may hold a partial result for these atoms.
                 self.calculator.reset()
             yield frame, outcome
 
     def labels_of(self, atoms: Atoms) -> Labels:
-        """Return the labels of atoms that hold the calculator; ASE's stress becomes the virial, minus stress
-        times volume."""
+        """Return the labels of ``atoms`` with an attached calculator.
+
+        The virial is minus ASE's stress times the volume; it is None if the calculator has no stress.
+        """
         energy = float(atoms.get_potential_energy())
         forces = np.array(atoms.get_forces(), dtype=float)
         virial = -atoms.get_volume() * np.array(atoms.get_stress(voigt=False), dtype=float) if self._stress else None
@@ -74,7 +76,7 @@ class CalculatorLabeller:
 
 
 class PotentialLabeller:
-    """Labels frames with a DeePMD potential, many in one call."""
+    """Label frames with a DeePMD potential, many in one call."""
 
     def __init__(self, path: str):
         from deepmd.infer import DeepPot
@@ -91,13 +93,13 @@ class PotentialLabeller:
         return DP(model=self._path)
 
     def evaluate(self, item: FrameSet, frames: Sequence[int]) -> Iterator[tuple[int, Labels | Exception]]:
-        """Yield each frame's index with its labels, or with what went wrong; no frame stops the others."""
+        """Yield the index of each frame with its labels or the exception; a failed frame does not stop the others."""
         chunk = max(1, ATOMS_PER_CALL // item.natoms)
         for start in range(0, len(frames), chunk):
             chosen = frames[start : start + chunk]
             try:
                 outcomes: list[Labels | Exception] = [*self._call(item, chosen)]
-            except Exception:  # one bad frame spoils a whole call: find it by calling one at a time
+            except Exception:  # one bad frame fails the whole call; single calls identify it
                 outcomes = [self._call_alone(item, frame) for frame in chosen]
             yield from zip(chosen, outcomes, strict=True)
 
@@ -117,5 +119,5 @@ class PotentialLabeller:
     def _call_alone(self, item: FrameSet, frame: int) -> Labels | Exception:
         try:
             return self._call(item, [frame])[0]
-        except Exception as error:  # DeePMD-kit's backends raise errors of their own kinds
+        except Exception as error:  # each backend raises its own types of exceptions
             return error

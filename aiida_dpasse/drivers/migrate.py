@@ -1,7 +1,7 @@
-"""Driver: gives an older checkpoint the empty tensors that later versions of DeePMD-kit ask for.
+"""Driver: add to an older checkpoint the empty tensors that later versions of DeePMD-kit require.
 
-The installed DeePMD-kit builds the model that the checkpoint describes; what that model has beyond the checkpoint is
-added only if it is empty, so that no number of the potential is made up.
+The installed DeePMD-kit builds the model that the checkpoint describes. Tensors of that model that the checkpoint lacks
+are added only if they are empty, so that no parameter of the potential is invented.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from aiida_dpasse.drivers.job import OUTPUT, read_job, write_result
 
 MIGRATED = 'model.pt'
-#: Of more names than these the rest is counted.
+#: Largest number of names in a message; further ones are counted.
 MOST_NAMES = 3
 
 
 def objection(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
     """Return why a checkpoint cannot be migrated, or None.
 
-    :param held: its tensors by name.
-    :param asked: those of the model as the installed DeePMD-kit builds it.
+    :param held: tensors of the checkpoint by name.
+    :param asked: tensors of the model built by the installed DeePMD-kit.
     """
     unknown = [name for name in held if name not in asked]
     full = [name for name, tensor in asked.items() if name not in held and tensor.numel()]
@@ -39,7 +39,10 @@ def objection(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
 
 
 def build(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tensors of the model that ``parameters`` (the section `model`) describe, named as in a checkpoint."""
+    """Return the tensors of a model built by the installed DeePMD-kit, named as in a checkpoint.
+
+    :param parameters: section `model` of the training input.
+    """
     from deepmd.pt.model.model import get_model
 
     heads = parameters.get('model_dict', {'Default': parameters})
@@ -51,7 +54,7 @@ def build(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Migrate the checkpoint; write ``output/model.pt`` and ``output.json`` with what was added."""
+    """Migrate the checkpoint; write ``output/model.pt``, and ``output.json`` with the names of the added tensors."""
     import deepmd
     import torch
 
@@ -61,7 +64,7 @@ def main(arguments: list[str]) -> int:
     weights = state.get('model', state)
     try:
         asked = build(weights['_extra_state']['model_params'])
-    except Exception as exception:  # DeePMD-kit raises whatever it likes of parameters that it does not know
+    except Exception as exception:  # DeePMD-kit raises exceptions of any type for unknown parameters
         error = f'DeePMD-kit {deepmd.__version__} cannot build the model ({" ".join(str(exception).split())[:300]})'
     else:
         held = {name: tensor for name, tensor in weights.items() if name != '_extra_state'}

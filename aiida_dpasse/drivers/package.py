@@ -1,4 +1,4 @@
-"""Pack a driver and the science rooms it uses into one zip that any Python with numpy can run."""
+"""Pack a driver and the modules that it uses into one zip that any Python with numpy can run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from functools import lru_cache
 from importlib.resources import files
 
 _PACKAGE = 'aiida_dpasse'
-# The oldest date a zip can hold: the same sources give the same bytes on every machine.
+# A constant date, the oldest in the zip format, so that equal sources give equal bytes on every machine.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @lru_cache
 def pack_driver(driver: str, modules: tuple[str, ...]) -> bytes:
-    """Return the bytes of the zip that runs ``aiida_dpasse.drivers.<driver>``.
+    """Return the content of the zip that runs ``aiida_dpasse.drivers.<driver>``.
 
-    :param modules: further modules to pack, relative to the package, for example ``deepmd.dataset``. The path
-        ``aiida_dpasse/...`` is kept, so that our rooms do not shadow the programs of the same names.
+    The path ``aiida_dpasse/...`` is kept, so that packed subpackages do not shadow programs of the same names.
+
+    :param driver: name of the driver.
+    :param modules: further modules to pack, relative to the package, for example ``deepmd.dataset``.
     """
     start = f'import sys\nfrom {_PACKAGE}.drivers.{driver} import main\nsys.exit(main(sys.argv[1:]))\n'
     content = {'__main__.py': start}
@@ -48,5 +50,5 @@ def _with_parents(modules: Iterable[str]) -> list[str]:
 
 
 def driver_version(driver: str, modules: tuple[str, ...]) -> int:
-    """Return a number that changes whenever the packed sources do, for `CACHE_VERSION`."""
+    """Return a number that changes with the packed sources, for `CACHE_VERSION`; parameters as in `pack_driver`."""
     return int.from_bytes(hashlib.sha256(pack_driver(driver, modules)).digest()[:6], 'big')

@@ -1,4 +1,4 @@
-"""Relaxation with a labeller: a crystal as the calculator has it, from which perturbation starts."""
+"""Relaxation with a labeller, of the crystals that are perturbed afterwards."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from aiida_dpasse.labels.admission import Labels
 
 
 def relax(start: FrameSet, sampler: CalculatorLabeller, settings: dict[str, Any]) -> tuple[FrameSet, Labels | str]:
-    """Return the relaxed frame (a set of one) with its labels, or the last one with why it is not relaxed.
+    """Relax one frame.
 
-    :param settings: ``max_force`` (eV/A), ``steps`` and ``cell``: whether the lattice relaxes with the atoms, at no
-        pressure; its gradient counts as a force then, as ASE's `FrechetCellFilter` defines it.
+    :param start: initial frame, a set of one.
+    :param sampler: calculator of forces and labels.
+    :param settings: ``max_force`` (eV/A), ``steps`` and ``cell``, which relaxes the lattice with the atoms at zero
+        pressure; its gradient, as defined by ASE's `FrechetCellFilter`, then counts as a force.
+    :returns: the last frame (a set of one), with its labels or the reason why it is not relaxed.
     """
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE

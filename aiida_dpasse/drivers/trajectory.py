@@ -1,4 +1,4 @@
-"""Driver: molecular dynamics with an ASE calculator, which leaves the trajectory that LAMMPS would leave."""
+"""Driver: molecular dynamics with an ASE calculator, with a trajectory in the format of LAMMPS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAJECTORY, THERMO, LAST = 'trajectory.lammpstrj', 'thermo.npz', 'last.npz'
 
 
 class Watch:
-    """The limits of a run: see `lammps.watch`, whose meaning they share."""
+    """Limits of a run, with the definitions of `lammps.watch`."""
 
     def __init__(self, atoms: Any, job: dict[str, Any]):
         self.parameters = job['parameters']
@@ -33,13 +33,21 @@ class Watch:
         self.energy: float | None = None
 
     def displacement(self, positions: Array) -> float:
-        """Return the root mean square displacement of the framework from its sites in A, drift taken off."""
+        """Return the root mean square displacement in A of the framework from its sites, without its drift.
+
+        :param positions: positions (natoms, 3) in A.
+        """
         moved = positions - self.sites
         moved = (moved - self.weights @ moved)[self.framework]
         return float(np.sqrt(np.mean(np.sum(moved**2, axis=1)))) if len(moved) else 0.0
 
     def crossed(self, step: int, atoms: Any, conserved: float) -> tuple[str, float] | None:
-        """Return the limit that is crossed, and the value found; None if all are kept."""
+        """Return the exceeded limit and the value, or None.
+
+        :param step: step of the run.
+        :param atoms: ASE atoms with calculator.
+        :param conserved: conserved energy in eV.
+        """
         forces = np.sqrt(np.max(np.sum(atoms.get_forces() ** 2, axis=1)))
         if not np.isfinite(forces) or not np.isfinite(atoms.get_positions()).all():
             return EXPLOSION, float(forces)
@@ -62,9 +70,12 @@ class Watch:
 
 
 def make_dynamics(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return ASE atoms with calculator and velocities, and their integrators by ensemble.
+    """Return ASE atoms with calculator and velocities, and a constructor of the integrator for each ensemble.
 
-    Bussi's rescaling (J. Chem. Phys. 126, 014101, 2007) makes a canonical ensemble and hardly touches the ions' ways.
+    The canonical ensemble is sampled with the velocity rescaling of Bussi (J. Chem. Phys. 126, 014101, 2007), which
+    hardly affects the diffusion of the ions.
+
+    :param job: content of the job file.
     """
     from ase import Atoms, units
     from ase.md.bussi import Bussi
@@ -77,7 +88,7 @@ def make_dynamics(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     rng = np.random.default_rng(parameters['seed'])
     momenta = np.sqrt(atoms.get_masses() * units.kB * parameters['temperature'])[:, None]
     momenta = momenta * rng.standard_normal((len(atoms), 3))
-    # Nothing moves as a whole, and the first temperature is that asked for, as in LAMMPS.
+    # As in LAMMPS, the total momentum is zero and the initial temperature exact.
     momenta -= atoms.get_masses()[:, None] * momenta.sum(axis=0) / atoms.get_masses().sum()
     atoms.set_momenta(momenta)
     atoms.set_momenta(momenta * np.sqrt(parameters['temperature'] / atoms.get_temperature()))
@@ -90,7 +101,11 @@ def make_dynamics(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def steps(job: dict[str, Any]) -> Iterator[tuple[int, Any, float]]:
-    """Yield step, atoms and conserved energy in eV, from step 0 through equilibration and production."""
+    """Run equilibration and production, and yield each step from step 0 on.
+
+    :param job: content of the job file.
+    :returns: step, atoms and conserved energy in eV.
+    """
     parameters = job['parameters']
     atoms, integrators = make_dynamics(job)
     stages = [(stage['ensemble'], stage['steps']) for stage in [parameters['equilibration'], parameters] if stage]
@@ -106,7 +121,13 @@ def steps(job: dict[str, Any]) -> Iterator[tuple[int, Any, float]]:
 
 
 def write_frame(handle: IO[str], step: int, atoms: Any, kinds: list[int]) -> None:
-    """Write one frame as LAMMPS does; the cell is lower triangular."""
+    """Write one frame in the dump format of LAMMPS.
+
+    :param handle: trajectory file.
+    :param step: step of the frame.
+    :param atoms: ASE atoms with a lower triangular cell.
+    :param kinds: type of each atom, counted from 1.
+    """
     (lx, _, _), (xy, ly, _), (xz, yz, lz) = atoms.cell.array
     low, high = min(0.0, xy, xz, xy + xz), max(0.0, xy, xz, xy + xz)
     lines = ['ITEM: TIMESTEP', str(step), 'ITEM: NUMBER OF ATOMS', str(len(atoms))]
@@ -120,7 +141,11 @@ def write_frame(handle: IO[str], step: int, atoms: Any, kinds: list[int]) -> Non
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the dynamics; return how far it came and which limit was crossed."""
+    """Run the dynamics and write trajectory, thermodynamic data and final positions.
+
+    :param job: content of the job file.
+    :returns: the last step, the exceeded limit, and timings in s.
+    """
     parameters = job['parameters']
     elements = sorted(set(job['symbols']))
     kinds = [elements.index(symbol) + 1 for symbol in job['symbols']]
@@ -153,11 +178,11 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job."""
+    """Run the dynamics of the job; an exception is reported in the result."""
     job = read_job(arguments)
     try:
         result = run(job)
-    except Exception as error:  # calculators raise whatever they like; the parser has to say which
+    except Exception as error:  # calculators raise exceptions of any type; the parser reports them
         result = {'error': f'{type(error).__name__}: {error}'}
     write_result(result)
     return 0

@@ -1,4 +1,4 @@
-"""Driver beside a trajectory: reads it where it lies, in bounded memory, and leaves only statistics."""
+"""Driver: compute the statistics of a trajectory where it is stored, with limited memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ STATISTICS = 'statistics.npz'
 
 
 class MissingFramesError(ValueError):
-    """Frames that were written are not in the files."""
+    """The files lack frames that were written."""
 
 
 def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
-    """Return the tracks of the trajectory files of ``job``, and the number of frames that were cut short.
+    """Read the trajectory files of a job.
 
-    :raises ValueError: if the trajectory is one of another structure.
-    :raises MissingFramesError: if frames are missing that have to be there.
+    :param job: content of the job file.
+    :returns: the tracks of the ions, and the number of truncated frames.
+    :raises ValueError: if the trajectory belongs to another structure.
+    :raises MissingFramesError: if required frames are missing.
     """
     found = 0
     tracks = Tracks(job['symbols'], job['masses'], [job['ion']], job['max_frames'], job['sites'])
@@ -47,7 +49,12 @@ def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
 
 
 def analyse(job: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of one run and write its arrays; with ``error``, one sentence, if there are too few frames."""
+    """Compute the statistics of one run and write its arrays.
+
+    :param job: content of the job file.
+    :returns: numbers of the run, with times in ps; or ``error``, one sentence, if there are too few frames, and
+        ``damaged`` if frames are missing.
+    """
     try:
         tracks, dropped = read_tracks(job)
         interval = tracks.gap() * job['timestep'] * 1e-3
@@ -76,6 +83,6 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job."""
+    """Run the analysis of the job."""
     write_result(analyse(read_job(arguments)))
     return 0

@@ -1,1 +1,1 @@
-"""Molecular dynamics and what it gives: diffusion, conductivity, convergence."""
+"""Molecular dynamics and the properties derived from it: diffusion, conductivity, convergence."""

@@ -1,4 +1,4 @@
-"""`ConductivityWorkChain`: molecular dynamics at several temperatures, and the conductivity that follows from it."""
+"""`ConductivityWorkChain`: ionic conductivity from molecular dynamics at several temperatures."""
 
 from __future__ import annotations
 
@@ -29,14 +29,20 @@ from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.merging import merge
 from aiida_dpasse.runs import Run, Runs
 
-#: Exit codes of a dynamics that crossed one of its limits.
+#: Exit codes of a molecular dynamics run that exceeded one of its limits.
 STOPPED = tuple(stop.status for stop in BY_LABEL.values())
-#: What differs in a protocol where a calculator runs the dynamics: at constant volume, and never made longer.
+#: Changes to a protocol if an ASE calculator runs the dynamics: constant volume, no extension of the runs.
 WITH_CALCULATOR = {'precision': None, 'md': {'ensemble': 'nvt', 'equilibration': {'ensemble': 'nvt'}}}
 
 
 def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping[str, Any]) -> str | None:
-    """Return one sentence if LAMMPS cannot run the ``potential`` of ``port`` on the structures of ``inputs``."""
+    """Check that LAMMPS can run a potential on the structures of a chain.
+
+    :param port: name of the input port of the potential, used in the message.
+    :param potential: the potential; None is accepted.
+    :param inputs: inputs of the chain, with ``structures`` and ``codes``.
+    :returns: one sentence that states the problem, or None.
+    """
     if potential is None:
         return None
     for label, structure in inputs.get('structures', {}).items():
@@ -49,8 +55,14 @@ def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping
 
 
 def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
-    """Return one sentence if the inputs of a conductivity do not go together, whose potential may come later: with
-    neither potential nor calculator a calling chain checks what it knows."""
+    """Check that the inputs of a conductivity chain are consistent.
+
+    A chain that calls this one may not know the potential yet. Without potential and calculator only the other inputs
+    are checked.
+
+    :param inputs: inputs of `ConductivityWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if 'parameters' not in inputs:
         return None
     settings = ConductivityParameters.model_validate(inputs['parameters'].get_dict())
@@ -78,7 +90,11 @@ def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
 
 
 def validate_conductivity(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if potential or calculator, structures, ion and codes do not go together."""
+    """Check that exactly one of calculator and potential is given and that all inputs are consistent.
+
+    :param inputs: inputs of `ConductivityWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     given = [name for name in ('calculator', 'potential') if inputs.get(name) is not None]
     if len(given) != 1:
         found = 'both are' if given else 'neither is'
@@ -87,7 +103,13 @@ def validate_conductivity(inputs: Any, _: Any = None) -> str | None:
 
 
 class ConductivityWorkChain(DpasseWorkChain):
-    """Run every structure at every temperature, take statistics where the trajectories lie, fit what they give."""
+    """Compute the ionic conductivity from molecular dynamics at several temperatures.
+
+    Each structure is simulated at each temperature. The trajectories are analysed on the computer where they were
+    written, the runs of a temperature are pooled, and an Arrhenius line gives activation energy and extrapolated
+    conductivity. With `precision`, runs are extended until the diffusion coefficient is known to the requested relative
+    error.
+    """
 
     CODES = ('lmp', 'python')
     OPTIONAL_CODES = ('dp',)
@@ -210,14 +232,14 @@ class ConductivityWorkChain(DpasseWorkChain):
         return Runs.from_dict(self.ctx.plan['runs'].get_dict()).select(what='md')
 
     def setup(self) -> ExitCode | None:
-        """Make the supercells and queue all runs, the coldest first: their ions move least."""
+        """Make the supercells and queue all runs, the coldest first because their ions diffuse slowest."""
         self.ctx.plan = plan_conductivity(
             self.inputs.parameters,
             structures=self.namespace('structures'),
             committee=self.namespace('committee'),
             metadata={'call_link_label': 'plan'},
         )
-        # The parameters of the runs that became longer, and of their analyses, by the id of the run.
+        # Parameters of the extended runs and of their analyses, by the id of the run.
         self.ctx.longer, self.ctx.round = {}, 0
         if (code := self.make_supercells()) is not None:
             return code
@@ -226,7 +248,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         return None
 
     def make_supercells(self) -> ExitCode | None:
-        """Make the supercell of each structure, and the larger one that it is compared with."""
+        """Make the supercell of each structure and, for the finite-size check, the larger one."""
         self.ctx.cells = {}
         sizes = {None: 'supercell'} | ({LARGE: 'supercell_large'} if 'supercell_large' in self.ctx.plan else {})
         for size, name in sizes.items():
@@ -252,18 +274,22 @@ class ConductivityWorkChain(DpasseWorkChain):
         return None
 
     def cell_of(self, run: Run) -> orm.StructureData:
-        """Return the supercell in which ``run`` moves."""
+        """Return the supercell in which ``run`` is simulated."""
         return self.ctx.cells['supercell' if run.size is None else 'supercell_large'][run.structure]
 
     def parameters_of(self, run: Run, what: str) -> orm.Dict:
-        """Return the parameters of ``run``, as long as it is now: those of its dynamics ('md') or 'transport'."""
+        """Return the parameters of ``run`` at its present length.
+
+        :param run: any segment of the run.
+        :param what: 'md' for the parameters of the dynamics, 'transport' for those of the analysis.
+        """
         planned = run.follow('md', segment=None).id
         if planned in self.ctx.longer:
             return self.ctx.longer[planned][what]
         return self.ctx.plan['md'][planned] if what == 'md' else self.ctx.plan['transport']
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics of a run, or a segment of it that goes on where the last one ended."""
+        """Return the molecular dynamics of a run, or its next segment, which continues from the previous one."""
         structure, parameters = self.cell_of(run), self.parameters_of(run, 'md')
         if 'calculator' in self.inputs:
             return self.job(
@@ -275,7 +301,7 @@ class ConductivityWorkChain(DpasseWorkChain):
                 calculator=self.inputs.calculator,
                 parameters=parameters,
             )
-        # The first by name drives.
+        # LAMMPS integrates with the first potential by name: `potential` sorts before `potential_<label>`.
         potentials = {'potential': self.runnable(self.inputs.potential)}
         for label, node in self.namespace('committee').items():
             potentials[f'potential_{label}'] = self.runnable(node)
@@ -292,11 +318,11 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
 
     def segments(self, run: Run) -> list[orm.ProcessNode]:
-        """Return the segments of ``run`` that ended well, in order."""
+        """Return the segments of ``run`` that finished successfully, in order."""
         return list(self.succeeded('md', number=run.number).values())
 
     def analyse_trajectories(self) -> ExitCode | None:
-        """Queue the analysis of every run that ended well, beside its trajectory, all its segments together."""
+        """Queue one analysis for each successful run; it covers all segments and runs on the trajectory's computer."""
         segment = self.ctx.round or None
         failed = self.report_failures('md', segment=segment)
         ended = self.succeeded('md', segment=segment)
@@ -307,11 +333,11 @@ class ConductivityWorkChain(DpasseWorkChain):
         return None
 
     def stopped(self) -> dict[Run, orm.ProcessNode]:
-        """Return the runs that crossed a limit."""
+        """Return the runs that exceeded a limit."""
         return {run: node for run, node in self.failed('md').items() if node.exit_status in STOPPED}
 
     def make_analysis(self, run: Run) -> Child:
-        """Return the analysis of all segments of one run so far."""
+        """Return the analysis of all segments of a run completed so far."""
         folders: dict[str, orm.RemoteData] = {}
         for number, node in enumerate(self.segments(run)):
             trajectories = (
@@ -331,7 +357,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
 
     def determine(self) -> ExitCode | None:
-        """Pool the runs of each temperature, fit the line, and name what is undetermined."""
+        """Pool the runs of each temperature, fit the Arrhenius line, and report undetermined quantities."""
         failed = self.report_failures('transport', segment=self.ctx.round or None)
         analyses = self.analyses()
         if not analyses and not self.stopped():
@@ -348,9 +374,10 @@ class ConductivityWorkChain(DpasseWorkChain):
         return None
 
     def analyses(self) -> dict[str, orm.ProcessNode]:
-        """Return the last analysis of each run that ended well, by the id of the run.
+        """Return the latest analysis of each successful run, by the id of the run.
 
-        One that fell behind the others of its temperature is left out: it was sampled more densely.
+        A run with fewer segments than the others of its temperature is omitted, because its statistics are sampled more
+        densely.
         """
         counts = {run: len(self.segments(run)) for run in self.runs}
         last = {}
@@ -362,8 +389,9 @@ class ConductivityWorkChain(DpasseWorkChain):
         return last
 
     def dynamics(self) -> dict[str, orm.Dict]:
-        """Return the results of the dynamics of each run: of one that failed its end, of others how they were
-        equilibrated."""
+        """Return one `results` node of each run: of a failed run the final one, otherwise that of the first segment,
+        which contains the equilibration.
+        """
         found = {}
         for run in self.runs:
             ended = [*self.failed('md', number=run.number).values(), *self.segments(run)]
@@ -373,8 +401,10 @@ class ConductivityWorkChain(DpasseWorkChain):
         return found
 
     def imprecise(self) -> list[float]:
-        """Return the temperatures in K at which the diffusion is not known well enough; where a run crossed a limit,
-        longer ones are of no use."""
+        """Return the temperatures in K at which the diffusion coefficient misses the requested precision.
+
+        Temperatures with a run that exceeded a limit are excluded, since a longer run would exceed it as well.
+        """
         precision = self.settings.precision
         if precision is None:
             return []
@@ -386,7 +416,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         ]
 
     def waiting(self) -> list[Run]:
-        """Return the runs that may become twice as long, and should."""
+        """Return the runs that miss the precision and whose length can be doubled within `precision.maximum_steps`."""
         wanted = self.imprecise()
         return [
             run
@@ -398,11 +428,11 @@ class ConductivityWorkChain(DpasseWorkChain):
         ]
 
     def goes_on(self) -> bool:
-        """Whether runs have to become longer, and may."""
+        """Return whether any run has to be extended and may be."""
         return bool(self.waiting())
 
     def lengthen(self) -> None:
-        """Queue another segment of the runs at the temperatures at which the diffusion is not known well enough."""
+        """Queue another segment of each run at the temperatures with insufficient precision."""
         waiting = self.waiting()
         self.ctx.round += 1
         for run in waiting:
@@ -414,7 +444,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         self.enqueue('make_run', [run.follow('md', segment=self.ctx.round) for run in waiting])
 
     def choose_candidates(self) -> dict[str, orm.Data]:
-        """Return the frames of all runs that left the committee's trust, and how its trust is spread."""
+        """Return the frames of all runs with a committee deviation above the limit, and statistics of the deviation."""
         if 'selection' not in self.ctx.plan:
             return {}
         samples = {}
@@ -435,7 +465,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         return {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
 
     def finish(self) -> ExitCode | None:
-        """Attach the results, and say what could not be determined, or not well enough."""
+        """Attach the results and return the exit code of what is undetermined or imprecise."""
         results = {**self.ctx.results, **self.choose_candidates()}
         self.out_many(results)
         rows = results['transport']['temperatures']
@@ -467,8 +497,8 @@ class ConductivityWorkChain(DpasseWorkChain):
     ) -> ProcessBuilder:
         """Return a builder that is ready to be submitted; parameters as in the base class.
 
-        A ``calculator`` runs the protocol at constant volume and once: `md.ensemble` and that of the equilibration are
-        nvt, `precision` is null, unless ``overrides`` say otherwise.
+        With a ``calculator`` each run is done once and at constant volume: `md.ensemble` and the ensemble of the
+        equilibration are nvt and `precision` is null, unless ``overrides`` set them.
         """
         if inputs.get('calculator') is not None:
             overrides = merge(WITH_CALCULATOR, overrides or {})

@@ -1,4 +1,4 @@
-"""Settings of the conductivity."""
+"""Parameters of `ConductivityWorkChain`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.parameters.transport import DiffusionParameters
 
 
 class PrecisionParameters(Parameters):
-    """How well the diffusion has to be known, and what that may cost."""
+    """Requested precision of the diffusion coefficient, and the maximum length of a run."""
 
     relative_error: float = Field(
         gt=0, lt=1, description='Runs go on where the error of the tracer coefficient is a larger part of it than this.'
@@ -24,13 +24,13 @@ class PrecisionParameters(Parameters):
 
 
 class TrustParameters(DeviationLimit):
-    """How the deviation of a committee is watched while it runs."""
+    """Limits of the committee deviation during a run."""
 
     interval: int = Field(gt=0, description='Steps between frames whose deviation is looked at, and may be chosen.')
 
 
 class FiniteSizeParameters(Parameters):
-    """A larger cell at one temperature, whose diffusion should be the same."""
+    """A larger cell at one temperature, which tests the diffusion coefficient for finite-size effects."""
 
     supercell: SupercellSize = Field(
         description='The larger cell: three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
@@ -42,7 +42,7 @@ class FiniteSizeParameters(Parameters):
 
 
 class ConductivityParameters(DiffusionParameters):
-    """Temperatures, replicas, dynamics and analysis."""
+    """Temperatures, replicas, dynamics and analysis of a conductivity."""
 
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'

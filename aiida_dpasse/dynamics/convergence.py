@@ -1,4 +1,4 @@
-"""`ConvergenceWorkChain`: how large a cell and how long a run the diffusion asks for."""
+"""`ConvergenceWorkChain`: convergence of the diffusion coefficient with cell size and run length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_convergence(inputs: Mapping[str, Any], _: Any = None) -> str | None:
-    """Return one sentence if potential, structure, ion and codes do not go together."""
+    """Check that potential, structure, mobile ion and codes are consistent.
+
+    :param inputs: inputs of `ConvergenceWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if 'parameters' not in inputs or 'structure' not in inputs:
         return None
     ion = ConvergenceParameters.model_validate(inputs['parameters'].get_dict()).transport.ion
@@ -35,7 +39,11 @@ def validate_convergence(inputs: Mapping[str, Any], _: Any = None) -> str | None
 
 
 class ConvergenceWorkChain(DpasseWorkChain):
-    """Run every size, replica by replica, and analyse the beginning of each run by itself."""
+    """Determine the cell size and run length at which the diffusion coefficient is converged.
+
+    Every cell size is simulated in several replicas. Each run has the longest of the lengths; shorter ones are analysed
+    as its beginning. The spread between replicas gives the error of a single run.
+    """
 
     CODES = ('lmp', 'python')
     OPTIONAL_CODES = ('dp',)
@@ -90,7 +98,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
         return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def setup(self) -> ExitCode | None:
-        """Make the supercells and queue all runs, the largest first: they take longest."""
+        """Make the supercells and queue all runs, the largest cells first because they take longest."""
         self.ctx.plan = plan_convergence(self.inputs.parameters, metadata={'call_link_label': 'plan'})
         sizes = sorted(self.ctx.plan['supercells'].items())
         if code := self.make_cells({key: (self.inputs.structure, size) for key, size in sizes}, link='{}'):
@@ -101,11 +109,11 @@ class ConvergenceWorkChain(DpasseWorkChain):
         return None
 
     def cell_of(self, run: Run) -> orm.StructureData:
-        """Return the supercell in which ``run`` moves."""
+        """Return the supercell in which ``run`` is simulated."""
         return self.ctx.cells[Run('supercell', int(run.size or 0)).id]
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics of one size and replica."""
+        """Return the molecular dynamics of one cell size and replica."""
         return self.job(
             MDBaseWorkChain,
             'md',
@@ -117,7 +125,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
         )
 
     def analyse(self) -> ExitCode | None:
-        """Queue the analysis of every length of every run that ended well."""
+        """Queue the analysis of each length of each successful run."""
         failed = self.report_failures('md')
         ended = self.succeeded('md')
         if not ended:
@@ -141,7 +149,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
         )
 
     def tabulate(self) -> ExitCode | None:
-        """Attach the table, and say whether anything is enough."""
+        """Attach the table and check whether any size and length is converged."""
         failed = self.report_failures('transport')
         found = {run.id: node for run, node in self.succeeded('transport').items()}
         if not found:

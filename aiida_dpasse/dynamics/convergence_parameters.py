@@ -1,4 +1,4 @@
-"""Settings of the convergence of a conductivity with size and length."""
+"""Parameters of `ConvergenceWorkChain`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiida_dpasse.parameters.transport import DiffusionParameters
 
 
 class ConvergenceParameters(DiffusionParameters):
-    """Cells, lengths and replicas."""
+    """Cell sizes, run lengths and replicas of a convergence study."""
 
     supercells: list[SupercellSize] = Field(
         min_length=1,

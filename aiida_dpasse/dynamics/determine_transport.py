@@ -1,4 +1,4 @@
-"""From the statistics of all runs to diffusion, conductivity and activation energy."""
+"""Diffusion, conductivity and activation energy from the statistics of all runs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from aiida_dpasse.transport.estimate import LARGEST_RELATIVE_ERROR, error_of, va
 from aiida_dpasse.transport.maps import average_maps
 from aiida_dpasse.transport.regime import LARGEST_FRAMEWORK_DISPLACEMENT
 
-#: What the framework did, by the largest of all runs.
+#: Displacement and drift of the framework; a row has the largest value of its runs.
 FRAMEWORK = ('displacement', 'drift')
-#: Values that what configurations differ by belongs to, and their errors.
+#: Values and their errors, to which the spread between configurations is added.
 WITH_ERRORS = (
     ('diffusivity_cm2_s', 'error_cm2_s'),
     ('collective_diffusivity_cm2_s', 'collective_error_cm2_s'),
     ('conductivity_mS_cm', 'conductivity_error_mS_cm'),
     ('nernst_einstein_conductivity_mS_cm', 'nernst_einstein_conductivity_error_mS_cm'),
 )
-#: The row of a temperature at which no run ended well.
+#: The row of a temperature at which no run succeeded.
 NOTHING: dict[str, Any] = {
     'diffusivity_cm2_s': None,
     'error_cm2_s': None,
@@ -51,14 +51,18 @@ NOTHING: dict[str, Any] = {
 
 @calcfunction
 def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
-    """Return ``transport`` (by temperature), ``arrhenius`` (the fit, and sigma at `extrapolate_to`) and ``curves``.
+    """Compute diffusion and conductivity at each temperature, and the Arrhenius fit.
 
-    Runs without statistics are listed by their records as ``runs_failed``, and as ``stopped`` if they crossed a limit.
+    Runs without statistics are listed by their records in ``runs_failed``, and in ``stopped`` if they exceeded a limit.
 
-    :param parameters: those of the conductivity chain.
-    :param runs: the record of every run that was planned, those of larger cells with a size.
-    :param inputs: ``statistics`` and ``results`` of `dpasse.transport` of the runs that ended well, and ``dynamics``,
-        the results of `dpasse.md`; each by the id of the run.
+    :param parameters: `ConductivityParameters`.
+    :param runs: records of all planned runs by id; runs in a larger cell have a size.
+    :param inputs: namespaces by the id of the run: ``statistics`` (ArrayData) and ``results`` (Dict) of
+        `dpasse.transport` for the successful runs, and ``dynamics``, the results (Dict) of `dpasse.md`.
+    :returns: ``transport``, a Dict with one row for each temperature (diffusivity in cm^2/s, conductivity in mS/cm)
+        and, if requested, the finite-size comparison; ``curves``, an ArrayData with, for the temperature of index
+        ``nn``, lag times (ps), MSD and its error (A^2) and van Hove maps, if any run succeeded; ``arrhenius``, a Dict
+        with the fit and the conductivity at `extrapolate_to`, unless that is null.
     """
     settings = ConductivityParameters.model_validate(parameters.get_dict())
     statistics, results = inputs.get('statistics', {}), inputs.get('results', {})
@@ -108,7 +112,13 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
 def describe(found: Diffusion, runs: list[Statistics], temperature: float, charge: float) -> dict[str, Any]:
     """Return the row of one temperature; undetermined numbers are null.
 
-    It is ``diffusive`` if the ions diffuse and the runs determine how fast.
+    A row is ``diffusive`` if the ions diffuse and the runs determine the coefficient.
+
+    :param found: diffusion of the pooled runs.
+    :param runs: statistics of each run.
+    :param temperature: temperature in K.
+    :param charge: charge of the mobile ion in elementary charges.
+    :returns: diffusivities in cm^2/s, conductivities in mS/cm, volume in A^3, times in ps, and the verdict.
     """
     found = found.told
     told, reason = found.tracer is not None, found.verdict.reason
@@ -142,17 +152,23 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
 
 
 def verdict_of(runs: list[Statistics], told: bool) -> str:
-    """Return the row's verdict in two words at most."""
+    """Return the verdict on a temperature: 'melted', 'diffusive' or 'not diffusive'.
+
+    :param runs: statistics of each run.
+    :param told: whether the tracer diffusion coefficient is determined.
+    """
     if max(run.framework for run in runs) > LARGEST_FRAMEWORK_DISPLACEMENT:
         return 'melted'
     return 'diffusive' if told else 'not diffusive'
 
 
 def split_configurations(runs: list[Run], found: list[Statistics], hop_length: float) -> Ensemble | None:
-    """Return mean and spread of the tracer coefficients of several configurations, None if they are undetermined.
+    """Return mean and spread of the tracer coefficients (cm^2/s) over configurations.
 
-    :param runs: the record of each run; a structure is a configuration.
-    :param found: the statistics of each.
+    :param runs: the record of each run; a configuration is a structure.
+    :param found: the statistics of each run, in the same order.
+    :param hop_length: hop length in A.
+    :returns: None if a coefficient is undetermined, if there is one configuration, or if no configuration has two runs.
     """
     values: dict[str | None, list[float]] = {}
     for run, statistics in zip(runs, found, strict=True):
@@ -166,9 +182,13 @@ def split_configurations(runs: list[Run], found: list[Statistics], hop_length: f
 
 
 def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
-    """Return ``row`` with what configurations differ by in every error, and ``configurations`` with its parts.
+    """Return ``row`` with the configurational spread added in quadrature to every error.
 
-    Runs of one configuration share its disorder: taken for independent they would give too small an error.
+    Runs of one configuration share its disorder: treated as independent they would give too small an error.
+
+    :param row: the row of one temperature.
+    :param split: mean and spread over configurations (cm^2/s), or None, which leaves the row unchanged.
+    :returns: the row with larger errors and ``configurations``, the parts of the error in cm^2/s.
     """
     if split is None:
         return row
@@ -183,9 +203,15 @@ def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
 
 
 def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any]:
-    """Return activation energy and conductivity at ``temperature``, null with the reason if they are undetermined.
+    """Fit the Arrhenius line of conductivity times temperature and evaluate it at ``temperature``.
 
-    The collective conductivity is taken if it is determined at every diffusive temperature, else Nernst-Einstein's.
+    The collective conductivity is fitted if it is determined at every diffusive temperature, otherwise the
+    Nernst-Einstein conductivity.
+
+    :param rows: the rows of all temperatures.
+    :param temperature: temperature in K of the extrapolated conductivity.
+    :returns: activation energy in eV, conductivity and its interval in mS/cm, line parameters, and checks of the line;
+        numbers are null if fewer than `FEWEST_TEMPERATURES` temperatures are diffusive, and ``reason`` states why.
     """
     diffusive = [row for row in rows if row['diffusive']]
     collective = bool(diffusive) and all(row['conductivity_mS_cm'] is not None for row in diffusive)

@@ -1,4 +1,4 @@
-"""Make a molecular dynamics longer."""
+"""Extend a molecular dynamics run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from aiida.engine import calcfunction
 
 @calcfunction
 def lengthen_run(parameters: orm.Dict, analysis: orm.Dict) -> dict[str, orm.Dict]:
-    """Return ``md``, the parameters of `dpasse.md` with twice the steps of production, and ``transport``, those of the
-    analysis up to the new end: with its working directory as `restart_folder` a run goes on where it ended.
+    """Double the production steps of a run and extend its analysis to the new end.
 
-    :param parameters: those of `dpasse.md`.
-    :param analysis: those of `dpasse.transport`.
+    With the working directory of the last segment as `restart_folder`, `dpasse.md` continues the run to the new length.
+
+    :param parameters: parameters of `dpasse.md`.
+    :param analysis: parameters of `dpasse.transport`.
+    :returns: ``md`` with twice the ``steps``, and ``transport`` with ``last_step`` moved by the added steps.
     """
     steps = parameters['steps']
     return {

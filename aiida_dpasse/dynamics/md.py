@@ -1,4 +1,4 @@
-"""`MDBaseWorkChain`: one molecular dynamics, carried on over as many jobs as its walltime asks for."""
+"""`MDBaseWorkChain`: one molecular dynamics run, continued over as many jobs as it needs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.merging import merge
 
-#: Outputs of a segment that are joined if there are several.
+#: Outputs that are merged if a run has several segments.
 MERGED = ('frames', 'thermo', 'deviation', 'results')
 
 
 class MDBaseWorkChain(JobBaseWorkChain):
-    """Run one molecular dynamics, watched; a segment that is cut off is carried on from its restart file.
+    """Run one molecular dynamics with LAMMPS, and continue interrupted jobs from their restart files.
 
-    There are as many segments as the dynamics asks for: `max_iterations` counts those in a row that got no further.
+    The number of segments is not limited: `max_iterations` counts consecutive segments without progress. With
+    `watch.deviation`, a monitor stops the run when the committee deviation exceeds its limit.
     """
 
     _process_class = MDCalculation
@@ -69,7 +70,7 @@ class MDBaseWorkChain(JobBaseWorkChain):
         )
 
     def setup(self) -> None:
-        """Begin to count, and have the run watched."""
+        """Initialise the progress counter and, with `watch.deviation`, add the monitor of the deviation."""
         super().setup()
         self.ctx.reached = 0
         self.ctx.watch = None
@@ -78,12 +79,12 @@ class MDBaseWorkChain(JobBaseWorkChain):
             self.ctx.inputs.monitors = {'untrusted': self.ctx.watch['monitor'], **self.ctx.inputs.get('monitors', {})}
 
     def attach_outputs(self, node: orm.ProcessNode) -> None:
-        """Attach what all segments left, joined."""
+        """Attach the merged outputs of all segments."""
         self.attach()
 
     @process_handler(priority=710, exit_codes=[getattr(MDCalculation.exit_codes, label) for label in BY_LABEL])
     def stop(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Give up: the same start crosses the same limit again, and what came before it is what is asked for."""
+        """End the chain: the run would exceed the same limit again, and the part before the limit is the result."""
         return self.give_up(ExitCode(node.exit_status, node.exit_message))
 
     @process_handler(
@@ -98,7 +99,7 @@ class MDBaseWorkChain(JobBaseWorkChain):
         ],
     )
     def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the latest restart file; a segment that got no further, or with damaged frames, runs again."""
+        """Continue from the latest restart file; a segment without progress, or with damaged frames, is repeated."""
         damaged = node.exit_status == MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
         step = node.outputs.results['step'] if 'results' in node.outputs and not damaged else 0
         if step > self.ctx.reached:
@@ -120,14 +121,16 @@ class MDBaseWorkChain(JobBaseWorkChain):
         return None
 
     def on_terminated(self) -> None:
-        """Keep the working directories, whatever `clean_workdir` says, where a trajectory lies there to be read."""
+        """Keep the working directories of a run with a trajectory, regardless of `clean_workdir`: analyses read it
+        there.
+        """
         if self.inputs.md.parameters.get_dict().get('trajectory_interval'):
             WorkChain.on_terminated(self)
         else:
             super().on_terminated()
 
     def attach(self) -> None:
-        """Attach the last segment's outputs, those of all segments joined, and where the trajectory lies."""
+        """Attach the outputs of the last segment, the merged outputs of all segments, and the trajectory folders."""
         ran = [node for node in self.ctx.children if 'results' in node.outputs]
         damaged = MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
         ran = [node for node in ran if node.exit_status != damaged] or ran[-1:]
@@ -161,14 +164,17 @@ class MDBaseWorkChain(JobBaseWorkChain):
 
     @staticmethod
     def segment(number: int) -> str:
-        """Return the name of a segment, by which they stand in order."""
+        """Return the name of a segment; names sort in the order of the segments."""
         return f'segment_{number:04d}'
 
     # -- protocols --------------------------------------------------------------------------------------------------
 
     @classmethod
     def protocol_parameters(cls, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the parameters of a molecular dynamics by protocol, ``overrides`` over them."""
+        """Return the parameters of a protocol, updated with ``overrides``.
+
+        :raises ValueError: if the protocol is unknown.
+        """
         return dict(merge(protocol(cls.PROTOCOL, name), overrides or {}))
 
     @classmethod
@@ -184,13 +190,13 @@ class MDBaseWorkChain(JobBaseWorkChain):
     ) -> ProcessBuilder:
         """Return a builder that is ready to be submitted.
 
-        :param code: LAMMPS, or its label.
-        :param structure: where the dynamics starts.
-        :param potentials: one potential, or a committee, by name.
-        :param protocol: name of the protocol, the physics.
-        :param overrides: parameters that differ from the protocol's, for example ``{'temperature': 900}``.
+        :param code: LAMMPS code, or its label.
+        :param structure: initial structure.
+        :param potentials: one potential or a committee, by name.
+        :param protocol: name of the protocol, which sets the physical parameters.
+        :param overrides: parameters that differ from the protocol, for example ``{'temperature': 900}``.
         :param options: name of a machine preset, or scheduler options by program.
-        :raises ValueError: if protocol or preset are unknown.
+        :raises ValueError: if the protocol or the preset is unknown.
         """
         builder = cls.get_builder()
         builder.md.code = orm.load_code(code) if isinstance(code, str) else code

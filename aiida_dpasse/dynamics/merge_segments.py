@@ -1,4 +1,4 @@
-"""Join the segments of one molecular dynamics."""
+"""Merge the segments of one molecular dynamics run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from aiida_dpasse.lammps.summary import summarize_run
 
 @calcfunction
 def merge_segments(**inputs: dict[str, dict[str, orm.Data]]) -> dict[str, orm.Data]:
-    """Return ``results`` and, where segments have them, ``frames``, ``thermo`` and ``deviation`` of the whole run.
+    """Merge the outputs of the segments of one molecular dynamics run.
 
-    Where segments repeat a step, the later one counts.
+    A step that occurs in several segments is taken from the latest.
 
-    :param inputs: ``results``, ``frames``, ``thermo`` and ``deviation`` of the segments, each by names that stand in
-        their order.
+    :param inputs: namespaces ``results``, ``frames``, ``thermo`` and ``deviation``, each with the outputs of the
+        segments by names that sort in the order of the segments.
+    :returns: ``results`` (Dict) and, if segments have them, ``frames`` (FramesData), ``thermo`` and ``deviation``
+        (ArrayData) of the whole run.
     """
     outputs: dict[str, orm.Data] = {}
     tables = {}
@@ -42,7 +44,7 @@ def merge_segments(**inputs: dict[str, dict[str, orm.Data]]) -> dict[str, orm.Da
     merged['loops'] = [loop for result in results for loop in result.get('loops', [])]
     merged['frames'] = outputs['frames'].frames if 'frames' in outputs else 0
     merged['segments'] = len(results)
-    # Results of an earlier release do not hold it.
+    # Results of earlier releases lack `final_temperature_K`.
     heated = merged.get('final_temperature_K') is not None
     start, atoms, mass, timestep = (merged[name] for name in ('production_start', 'atoms', 'mass_u', 'timestep_fs'))
     merged |= summarize_run(tables['thermo'], start, atoms, mass, timestep, heated)
@@ -69,5 +71,5 @@ def _join_frames(nodes: list[FramesData]) -> FramesData:
             whole = whole and len(inside) == len(item)
             if len(inside):
                 kept.append(item.take(inside))
-    # A union keeps the arrays as they lie, at no cost.
+    # A union references the stored arrays instead of copying them.
     return FramesData.union(nodes) if whole else FramesData.from_sets(kept)

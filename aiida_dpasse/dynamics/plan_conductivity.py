@@ -1,4 +1,4 @@
-"""One Dict for every child of a conductivity."""
+"""Plan the inputs of all children of `ConductivityWorkChain`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
-#: The size of the cells that `finite_size` compares with.
+#: Size label of the larger cells of `finite_size`.
 LARGE = 'large'
 
 
 @calcfunction
 def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, Any]:
-    """Return ``runs``, what each run is of, and by its id the parameters of each, ``md``; ``transport`` of their
-    analyses, and ``supercell``.
+    """Derive the runs of a conductivity and the parameters of each child.
 
-    Every structure meets every temperature ``replicas`` times, and with `finite_size` one temperature in a larger cell
-    too, whose runs have the size 'large'; ``supercell_large`` is that cell. With a committee there is the ``selection``
-    of candidates.
+    Every structure is simulated ``replicas`` times at every temperature. With `finite_size`, runs of size 'large'
+    repeat one temperature in a larger cell.
 
-    :param inputs: the ``structures`` and, if there is one, the ``committee`` whose deviation is watched, by label.
+    :param parameters: `ConductivityParameters`.
+    :param inputs: namespaces ``structures`` and, optionally, ``committee`` (the potentials whose deviation is
+        monitored), by label.
+    :returns: ``runs``, the record of each run by id; ``md``, the parameters of each run by the same id; ``transport``,
+        the parameters of all analyses; ``supercell`` and, with `finite_size`, ``supercell_large``; with a committee,
+        ``selection``, the settings of the candidate selection.
     """
     settings = ConductivityParameters.model_validate(parameters.get_dict())
     structures, larger = sorted(inputs['structures']), settings.finite_size
@@ -60,12 +63,21 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
 
 
 def complete(md: dict[str, Any], **each: Any) -> dict[str, Any]:
-    """Return the parameters of `dpasse.md` of one run with all defaults; ``each`` is what differs between the runs."""
+    """Return the parameters of `dpasse.md` for one run, with all defaults.
+
+    :param md: parameters that all runs share.
+    :param each: parameters that differ between runs.
+    """
     return MDParameters.model_validate({**md, **each}).model_dump()
 
 
 def watched(md: dict[str, Any], ion: str, trust: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the parameters of a dynamics with the mobile ion, and the committee's limit if any, in their watch."""
+    """Return the parameters of a dynamics with the mobile ion and the committee limit in `watch`.
+
+    :param md: parameters of `dpasse.md`.
+    :param ion: symbol of the mobile ion.
+    :param trust: limits of the committee deviation and the sampling ``interval`` in steps, or None.
+    """
     watch = {'mobile': [ion], **md['watch']} if md.get('watch') else None
     if trust is None:
         return {**md, 'watch': watch}

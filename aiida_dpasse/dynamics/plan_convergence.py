@@ -1,4 +1,4 @@
-"""Turn the parameters of a convergence study into those of its runs and analyses."""
+"""Plan the runs and analyses of `ConvergenceWorkChain`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_convergence(parameters: orm.Dict) -> dict[str, Any]:
-    """Return ``runs``, what each child is of, and by its id the parameters of each, ``md`` and ``transport``; and
-    ``supercells`` by the id of the runs in them.
+    """Derive the runs and analyses of a convergence study and the parameters of each.
 
-    The size of a run is the place of its cell among `supercells`, the segment of an analysis the place of its length
-    among `steps`. Every run is as long as the longest; shorter ones are its beginning, so that what they differ by is
-    their length.
+    Every run has the longest length. Shorter lengths are analysed as the beginning of the same run, so that results
+    differ by the length only.
+
+    :param parameters: `ConvergenceParameters`.
+    :returns: ``runs``, the records of runs and analyses by id, in which ``size`` is the index in `supercells` and
+        ``segment`` of an analysis the index in `steps`; ``md`` and ``transport``, the parameters by id; ``supercells``,
+        the size of each cell by the id of ``Run('supercell', index)``.
     """
     settings = ConvergenceParameters.model_validate(parameters.get_dict())
     md = watched({**settings.md, 'steps': max(settings.steps)}, settings.transport.ion, None)
@@ -35,7 +38,7 @@ def plan_convergence(parameters: orm.Dict) -> dict[str, Any]:
     analyses = [run.follow('transport', segment=place) for run in runs for place in range(len(settings.steps))]
     any_run = dynamics[runs[0].id]
     before, _ = total_steps(any_run)
-    # Only coefficients are compared.
+    # The comparison needs the coefficients only, so the van Hove maps are switched off.
     lengths = [settings.analysis(any_run, before + steps, van_hove_range=None) for steps in settings.steps]
     return {
         'runs': orm.Dict(Runs([*runs, *analyses]).to_dict()),

@@ -1,4 +1,4 @@
-"""How the deviation of a committee is watched, and which frames are worth a label."""
+"""Plan the monitoring of the committee deviation and the selection of candidates."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from aiida_dpasse.train.adjust_training import WATCH_INTERVAL
 
 
 def selection(trust: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of `select_candidates` for frames whose deviation is above a limit.
+    """Return the settings of `select_candidates` for frames with a deviation above a limit.
 
     :param trust: `watch.deviation` of the dynamics.
-    :param parameters: those of the dynamics: the seed and the unit of the deviation.
+    :param parameters: parameters of the dynamics, which give the seed and the unit of the deviation.
     """
     levels = {'mode': 'fixed', 'low': trust['limit'], 'high': trust.get('high', 10.0), 'quantile': 0.5}
     return {
         'trust': {**levels, 'explosion': levels['high']},
         'max_candidates': trust.get('max_candidates', 100),
         'max_per_structure': None,
-        # Frames that follow each other are alike.
+        # Consecutive frames are similar.
         'choice': 'diverse',
         'relative_deviation': parameters.get('relative_deviation'),
         'seed': parameters['seed'],
@@ -31,10 +31,11 @@ def selection(trust: dict[str, Any], parameters: dict[str, Any]) -> dict[str, An
 
 @calcfunction
 def plan_watch(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return ``monitor``, which stops a run that leaves the committee's trust, the ``selection`` of
-    candidates, and the one run among ``runs``.
+    """Derive the monitor and the candidate selection of a single molecular dynamics run.
 
-    :param parameters: those of `dpasse.md`, with `watch.deviation`.
+    :param parameters: parameters of `dpasse.md`, with `watch.deviation`.
+    :returns: ``monitor``, which stops the run when the committee deviation exceeds its limit; ``selection``, the
+        settings of `select_candidates`; ``runs``, the record of the run.
     """
     given = parameters.get_dict()
     run = Run('md', structure='structure', temperature=given['temperature'])

@@ -1,4 +1,4 @@
-"""Mean and spread of the diffusion by size of the cell and length of the run, and what is enough."""
+"""Diffusion by cell size and run length, and the recommended point."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from aiida_dpasse.transport.diffusion import Statistics, pool
 
 @calcfunction
 def tabulate_convergence(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
-    """Return ``points``, one for each size and length, and the ``recommended`` one with the reason, null if none is.
+    """Tabulate mean and spread of the diffusion coefficient by cell size and run length.
 
-    A point repeats the record of its analyses; ``runs_failed`` lists the records of those without a result.
-
-    :param parameters: those of the study.
-    :param runs: the record of every child that was planned.
-    :param inputs: ``statistics`` and ``results`` of `dpasse.transport`, by the id of the analysis.
+    :param parameters: `ConvergenceParameters`.
+    :param runs: records of all planned runs and analyses by id.
+    :param inputs: namespaces ``statistics`` (ArrayData) and ``results`` (Dict) of `dpasse.transport`, by the id of the
+        analysis.
+    :returns: ``points``, one for each size and length, with diffusivities in cm^2/s, the common record of its analyses
+        and ``runs_failed``, the records of analyses without result; ``recommended``, the cheapest converged point or
+        null; and the ``reason``.
     """
     settings = ConvergenceParameters.model_validate(parameters.get_dict())
     statistics, results = inputs.get('statistics', {}), inputs.get('results', {})
@@ -43,7 +45,7 @@ def tabulate_convergence(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[st
 
 
 def _record(run: Run) -> dict[str, Any]:
-    """Return what all analyses of a point have in common."""
+    """Return the part of the record that all analyses of a point share."""
     return {name: value for name, value in run.to_dict().items() if name not in ('number', 'replica')}
 
 
@@ -64,11 +66,15 @@ def _point(hop_length: float, statistics: list[Statistics]) -> dict[str, Any]:
 
 
 def recommend(points: list[dict[str, Any]], wanted: float) -> tuple[dict[str, Any] | None, str]:
-    """Return the cheapest point that is as good as the best, and why.
+    """Return the cheapest point that agrees with the best one, and the reason.
 
-    The best has the most ions and the longest runs. A point is as good if all its runs are diffusive, the spread of one
-    run is at most ``wanted`` of the mean, and the mean differs from the best one's by at most ``wanted``, or two
-    standard errors of the difference. Cost is ions times duration.
+    The best point has the most ions and the longest runs. A point agrees with it if all its runs are diffusive, the
+    spread of a single run is at most ``wanted`` of the mean, and the means differ by at most ``wanted`` or two standard
+    errors of the difference. The cost is ions times duration.
+
+    :param points: rows of `tabulate_convergence`.
+    :param wanted: largest accepted relative spread and deviation.
+    :returns: the point, or None if the best one is undetermined or its spread too large; and the reason.
     """
     if not points:
         return None, 'No run ended well.'

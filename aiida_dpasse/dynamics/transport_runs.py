@@ -1,4 +1,4 @@
-"""What the runs of a temperature say: statistics, limits that they crossed, how they settled, and larger cells."""
+"""Evaluation of the runs of one temperature: statistics, exceeded limits, equilibration and finite size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiida_dpasse.runs import Run
 from aiida_dpasse.transport.diffusion import Statistics, pool
 from aiida_dpasse.transport.size import compare_sizes
 
-#: Endings of the numbers of a row that are left out where a run was stopped.
+#: Suffixes of the numbers of a row that are null if a run was stopped.
 NUMBERS = ('_cm2_s', '_mS_cm', 'haven_ratio', 'haven_ratio_error')
 
 
@@ -21,10 +21,11 @@ def record_of(run: Run) -> dict[str, Any]:
 
 
 def stops_of(runs: Iterable[Run], dynamics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the record of each of ``runs`` that crossed a limit, with ``run``, its label, ``verdict``, ``step`` and
-    ``reason``.
+    """Return the records of the runs that exceeded a limit.
 
+    :param runs: runs to examine.
     :param dynamics: results of `dpasse.md` by the id of the run.
+    :returns: the record of each stopped run, with its label ``run``, ``verdict``, ``step`` and ``reason``.
     """
     return [
         {
@@ -40,7 +41,11 @@ def stops_of(runs: Iterable[Run], dynamics: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def error_of_program(runs: Iterable[Run], dynamics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a sentence with the first error of the program among ``runs``, or nothing."""
+    """Return a sentence with the first program error among ``runs``, or an empty string.
+
+    :param runs: runs to examine, in order.
+    :param dynamics: results of `dpasse.md` by the id of the run.
+    """
     for run in runs:
         if error := dynamics.get(run.id, {}).get('error'):
             return f' {run.label} ended with an error: {error}.'
@@ -48,11 +53,13 @@ def error_of_program(runs: Iterable[Run], dynamics: Mapping[str, Mapping[str, An
 
 
 def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the row of one temperature with ``verdict``, ``stopped``, ``density_g_cm3`` and its drift.
+    """Return the row of one temperature with ``verdict``, ``stopped``, ``density_g_cm3`` and ``density_drift``.
 
-    Where a run was stopped, no coefficient is given: the others would have crossed the limit too, had they run longer.
+    If a run was stopped, coefficients are null: the other runs would exceed the limit as well if they were longer.
 
-    :param runs: those that were started at this temperature.
+    :param row: the row of the temperature.
+    :param runs: the runs started at this temperature.
+    :param dynamics: results of `dpasse.md` by the id of the run.
     """
     stopped = stops_of(runs, dynamics)
     ended = [dynamics[run.id] for run in runs if dynamics.get(run.id, {}).get('density_g_cm3') is not None]
@@ -84,7 +91,17 @@ def check_size(
     results: Mapping[str, orm.Dict],
     dynamics: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return the comparison of the cells of the runs ``small`` with those of ``large``, see `compare_sizes`."""
+    """Compare the diffusion in two cell sizes, see `compare_sizes`.
+
+    :param hop_length: hop length in A.
+    :param small: runs in the smaller cell.
+    :param large: runs in the larger cell, at the same temperature.
+    :param statistics: arrays of `dpasse.transport` by the id of the run.
+    :param results: results of `dpasse.transport` by the id of the run.
+    :param dynamics: results of `dpasse.md` by the id of the run.
+    :returns: ``temperature_K``, ``runs_failed``, ``agrees`` and the numbers of `compare_sizes`; ``agrees`` is null with
+        a ``reason`` if a run was stopped or a cell has no successful run.
+    """
     found: dict[str, Any] = {'temperature_K': large[0].temperature, 'agrees': None}
     found['runs_failed'] = [record_of(run) for run in large if run.id not in statistics]
     if stopped := stops_of([*small, *large], dynamics):
@@ -102,7 +119,12 @@ def check_size(
 
 
 def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistics:
-    """Return the statistics of one run."""
+    """Return the statistics of one run.
+
+    :param node: arrays of `dpasse.transport`.
+    :param result: results of `dpasse.transport`: number of frames, interval (ps), number of ions, volume (A^3) and
+        displacement of the framework (A).
+    """
     arrays = {name: node.get_array(name) for name in node.get_arraynames()}
     return Statistics.from_arrays(
         arrays,

@@ -1,1 +1,1 @@
-"""Committees, exploration and the loops that learn from it."""
+"""Committees, exploration, and active-learning loops."""

@@ -1,4 +1,4 @@
-"""`ActiveLearningWorkChain`: train a committee, explore, label what it does not know, again."""
+"""`ActiveLearningWorkChain`: alternate training of a committee, exploration, and labelling of uncertain frames."""
 
 from __future__ import annotations
 
@@ -37,8 +37,14 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence unless one labeller is given, the frames can be trained on and hold the elements of all
-    structures, and the structures the ion that is watched."""
+    """Check that the inputs of an active learning are consistent.
+
+    Exactly one labeller is required. The frames must be suitable for training and contain the elements of all
+    structures, and the structures the mobile ion if its diffusion is monitored.
+
+    :param inputs: inputs of `ActiveLearningWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if message := validate_labeller(inputs):
         return message
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
@@ -70,7 +76,7 @@ def _check_training(inputs: Any, settings: ActiveLearningParameters) -> str | No
 
 
 def _check_observed(inputs: Any, settings: ActiveLearningParameters) -> str | None:
-    """The dynamics that are watched are run by the first member of the committee, whatever labels."""
+    """Check the inputs of the monitored dynamics, which the first committee member runs for every labeller."""
     if settings.conductivity is None:
         return None
     ion = settings.conductivity.transport.ion
@@ -78,7 +84,12 @@ def _check_observed(inputs: Any, settings: ActiveLearningParameters) -> str | No
 
 
 class ActiveLearningWorkChain(CommitteeLoopWorkChain):
-    """Train, explore, label, again: the frames grow where the committee disagrees."""
+    """Train a potential by active learning on frames for which a committee disagrees.
+
+    Each iteration trains a committee, computes its errors on held-out frames, explores the structures with molecular
+    dynamics, and labels the frames with a large deviation of the committee. The loop ends when the convergence criteria
+    are met.
+    """
 
     CODES = ('dp', 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun', *BY_CODE)
@@ -172,7 +183,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         )
 
     def setup(self) -> None:
-        """Plan all iterations and hold out frames for validation."""
+        """Derive the parameters of all iterations and hold out frames for validation."""
         self.ctx.plan = plan_active_learning(
             self.inputs.parameters,
             self.inputs.frames,
@@ -195,30 +206,30 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         self.ctx.committee = {}
         self.ctx.calibration = {}
         self.ctx.unobserved = ''
-        # Of each kind the nodes of all iterations, by the ids of their records.
+        # Nodes of all iterations by kind and by the id of their record.
         self.ctx.parts = {kind: {} for kind in (*KINDS, 'transport')}
 
     def note(self, kind: str, node: orm.Data) -> None:
-        """Keep what this iteration left for the table."""
+        """Keep a node of this iteration for the table."""
         self.ctx.parts[kind][self.run_of('iteration').id] = node
 
     def committee_data(self) -> dict[str, Any]:
-        """Return what is learned from, and what is held out."""
+        """Return training and validation frames."""
         return {'training_data': self.ctx.training, 'validation_data': self.ctx.held_out}
 
     def inspect_committee(self) -> ExitCode | None:
-        """Take the committee, or give up."""
+        """Store the committee, or end the chain if its training failed."""
         code = super().inspect_committee()
         if code is None:
             self.note('frames', self.ctx.training)
         return code
 
     def validate_committee(self) -> None:
-        """Measure the errors of the committee on the held-out frames."""
+        """Compute the errors of the committee on the held-out frames."""
         self.predict('evaluate', self.ctx.held_out)
 
     def inspect_validation(self) -> ExitCode | None:
-        """Take the errors, or give up."""
+        """Store the errors, or end the chain if the evaluation failed."""
         node = self.child('evaluate')
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_VALIDATION_FAILED')
@@ -226,16 +237,16 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         return None
 
     def observes(self) -> bool:
-        """Whether the diffusion of the ions is watched."""
+        """Return whether the diffusion of the ions is monitored."""
         return self.settings.conductivity is not None
 
     def observe(self) -> None:
-        """Queue the dynamics of every structure with the first member of the committee."""
+        """Queue molecular dynamics of every structure with the first member of the committee."""
         runs = Runs.from_dict(self.ctx.plan['runs'])
         self.enqueue('make_observation', runs.select(what='transport', iteration=self.ctx.iteration))
 
     def make_observation(self, run: Run) -> Child:
-        """Return the dynamics of one structure."""
+        """Return the molecular dynamics of one structure."""
         inputs = {
             'structures': {run.structure: self.inputs.structures[run.structure]},
             'potential': self.ctx.committee[min(self.ctx.committee)],
@@ -245,7 +256,10 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         return ConductivityWorkChain, inputs
 
     def inspect_observation(self) -> None:
-        """Take the diffusion coefficients; where there are none, the loop is not converged, and says why."""
+        """Store the diffusion coefficients.
+
+        If some are missing, the loop is not converged and the verdict states why.
+        """
         fields = {'iteration': self.ctx.iteration}
         self.ctx.unobserved = first_reason(self.report_failures('transport', **fields))
         for run, node in self.ended('transport', **fields).items():
@@ -253,11 +267,11 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
                 self.ctx.parts['transport'][run.id] = node.outputs.transport
 
     def explores(self) -> bool:
-        """Whether this iteration explores: all but the final training do."""
+        """Return whether this iteration explores; all do except the final training."""
         return not self.ctx.final
 
     def explore(self) -> None:
-        """Explore with the committee; what was labelled or refused before is not chosen again."""
+        """Explore with the committee; frames that were labelled or rejected before are not selected again."""
         run = self.run_of('explore')
         inputs = {
             'structures': self.namespace('structures'),
@@ -270,7 +284,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         self.run_child(run.id, ExploreWorkChain, inputs)
 
     def conditions(self, run: Run) -> orm.Dict:
-        """Return the parameters of the exploration, those of its stage if there are stages."""
+        """Return the parameters of the exploration, with those of its stage if there are stages."""
         parameters = self.ctx.plan['explore'][run.id]
         if 'stages' not in self.ctx.plan:
             return parameters
@@ -280,7 +294,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         return staged['parameters']
 
     def inspect_exploration(self) -> ExitCode | None:
-        """Take the statistics; give up if the exploration failed or found only failures."""
+        """Store the statistics; end the chain if the exploration failed or found only failed frames."""
         node = self.child('explore')
         if 'statistics' in node.outputs:
             self.note('statistics', node.outputs.statistics)
@@ -289,11 +303,11 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
                 ['ERROR_NO_RUN_FINISHED', 'ERROR_ONLY_FAILURES']
             )
             return self.give_up(node, 'ERROR_ONLY_FAILURES' if barren else 'ERROR_EXPLORATION_FAILED')
-        self.ctx.barren += 1  # until its labels are there
+        self.ctx.barren += 1  # reset once there are new labels
         return None
 
     def has_candidates(self) -> bool:
-        """Whether the exploration chose frames to label."""
+        """Return whether the exploration selected frames for labelling."""
         return 'candidates' in self.child('explore').outputs
 
     def label(self) -> None:
@@ -310,7 +324,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         self.run_child(run.id, LabelWorkChain, inputs)
 
     def inspect_labels(self) -> ExitCode | None:
-        """Add the labelled frames to those to learn from; what a failed labelling did admit is kept."""
+        """Add the labelled frames to the training frames, including those that a failed labelling accepted."""
         node = self.child('label')
         if 'account' in node.outputs:
             self.note('accounts', node.outputs.account)
@@ -325,7 +339,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         return None
 
     def all_rejected(self, node: orm.ProcessNode) -> bool:
-        """Whether the labeller worked and every frame was too far out: that is known now, and the loop goes on."""
+        """Return whether the labeller worked and rejected every frame, in which case the loop continues."""
         none_admitted = LabelWorkChain.get_exit_statuses(['ERROR_NO_FRAME_ADMITTED'])
         if node.exit_status not in none_admitted or node.outputs.account['failed']:
             return False
@@ -333,15 +347,15 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         return True
 
     def calibrates(self) -> bool:
-        """Whether the trust levels follow the errors of what was labelled, and something was."""
+        """Return whether trust levels are calibrated and this iteration labelled frames."""
         return self.settings.explore.trust.mode == 'calibrated' and self.run_of('labelled').id in self.ctx.labelled
 
     def evaluate_labels(self) -> None:
-        """Let the committee that chose the frames predict them, now that their labels are known."""
+        """Predict the newly labelled frames with the committee that selected them."""
         self.predict('truth', self.ctx.labelled[self.run_of('labelled').id])
 
     def calibrate(self) -> None:
-        """Compare errors and deviations; without them the levels stay as they were."""
+        """Compare errors and deviations; if the evaluation failed, the trust levels remain unchanged."""
         node = self.child('truth')
         if not node.is_finished_ok:
             self.report(f'{reason_of(node)} The trust levels stay.')
@@ -354,7 +368,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         )
 
     def judge(self) -> None:
-        """Write the table and decide whether the loop goes on."""
+        """Update the table and decide whether the loop continues."""
         self.tabulate()
         if self.ctx.tables['iterations']['pending']:
             self.ctx.barren = 0
@@ -369,7 +383,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             self.ctx.over = last
 
     def tabulate(self) -> None:
-        """Make the table of what was done so far."""
+        """Make the table of the iterations so far."""
         self.ctx.tables = tabulate_iterations(
             self.ctx.plan['convergence'], self.ctx.plan['runs'], **self.ctx.parts, metadata=self.link('table')
         )
@@ -388,12 +402,12 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         self.out_many(self.ctx.tables)
 
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
-        """Make the table of what there is, attach it, and return the exit code ``name``."""
+        """Make the table of the iterations so far, attach it, and return the exit code ``name``."""
         self.tabulate()
         return super().give_up(node, name)
 
     def results(self) -> ExitCode | None:
-        """Attach the outputs, converged or not."""
+        """Attach the outputs, whether or not the loop converged."""
         self.attach()
         if self.ctx.converged:
             return None

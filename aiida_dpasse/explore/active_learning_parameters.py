@@ -1,4 +1,4 @@
-"""Settings of the active learning."""
+"""Parameters of `ActiveLearningWorkChain`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.parameters.sizes import PartSize
 
 
 class StageParameters(Parameters):
-    """What is explored until the committee knows it; what is null stays as `explore` has it."""
+    """Conditions of one stage of the exploration; null keeps the value of `explore`."""
 
     temperatures: list[float] | None = Field(default=None, min_length=1, description='Temperatures in K.')
     pressures: list[float] | None = Field(default=None, min_length=1, description='Pressures in GPa.')
@@ -21,7 +21,7 @@ class StageParameters(Parameters):
 
 
 class ConvergenceParameters(Parameters):
-    """When the loop may stop."""
+    """Convergence criteria of the loop."""
 
     accurate_fraction: float = Field(gt=0, le=1, description='Least fraction of the sampled frames that are accurate.')
     stable_iterations: int = Field(
@@ -48,7 +48,7 @@ class ConvergenceParameters(Parameters):
 
 
 class ActiveLearningParameters(Parameters):
-    """The loop, and its steps."""
+    """Iterations of an active learning, and the parameters of each step."""
 
     max_active_iterations: int = Field(gt=0, description='At most so many iterations.')
     final_committee: bool = Field(

@@ -1,4 +1,4 @@
-"""`CommitteeWorkChain`: potentials that differ in their seeds only, to know where they disagree."""
+"""`CommitteeWorkChain`: train potentials that differ only in their seeds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def name_of(member: Run) -> str:
 
 
 def validate_committee_training(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if the frames and the settings of the training do not go together."""
+    """Check that frames and training parameters are consistent.
+
+    :param inputs: inputs of `CommitteeWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if 'parameters' not in inputs or 'training_data' not in inputs:
         return None
     train = orm.Dict(CommitteeParameters.model_validate(inputs['parameters'].get_dict()).train.model_dump())
@@ -40,7 +44,10 @@ def validate_committee_training(inputs: Any, _: Any = None) -> str | None:
 
 
 class CommitteeWorkChain(DpasseWorkChain):
-    """Train the members of a committee on the same frames."""
+    """Train a committee of potentials on the same frames, with different seeds.
+
+    The deviation between the members estimates the error of their predictions.
+    """
 
     CODES = ('dp',)
     OPTIONAL_CODES = ('torchrun',)
@@ -86,7 +93,7 @@ class CommitteeWorkChain(DpasseWorkChain):
         )
 
     def setup(self) -> None:
-        """Give every member its seeds and queue its training."""
+        """Derive the seeds of each member and queue its training."""
         self.ctx.plan = plan_committee(self.inputs.parameters, metadata={'call_link_label': 'plan'})
         self.enqueue('make_training', Runs.from_dict(self.ctx.plan['runs']).values())
 
@@ -97,7 +104,7 @@ class CommitteeWorkChain(DpasseWorkChain):
         return training(self, run.label, parameters=self.ctx.plan['train'][run.id], **given)
 
     def results(self) -> ExitCode | None:
-        """Attach the best form of each member, and say which trainings failed."""
+        """Attach the best form of each member's potential, and report failed trainings."""
         failed = self.report_failures('member')
         outputs = {name_of(run): node.outputs for run, node in self.succeeded('member').items()}
         self.out('potentials', {name: best_form(output) for name, output in outputs.items()})

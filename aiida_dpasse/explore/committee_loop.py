@@ -1,4 +1,4 @@
-"""`CommitteeLoopWorkChain`: what the chains share that train a committee again and again."""
+"""`CommitteeLoopWorkChain`: base of the loops that train a committee in each iteration."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aiida_dpasse.runs import Run
 
 
 class CommitteeLoopWorkChain(DpasseWorkChain):
-    """Base of a loop over a committee; a subclass says what it learns from and what it leaves (`attach`).
+    """Base class of a loop over a committee; a subclass sets the frames and attaches the outputs (`attach`).
 
-    The context holds ``iteration``, ``over``, ``training``, ``committee`` and ``plan``, in which ``committee`` has the
-    parameters of every training by id, and ``evaluate`` those of the evaluations.
+    The context contains ``iteration``, ``over``, ``training``, ``committee`` and ``plan``. In the plan, ``committee``
+    has the parameters of every training by id, and ``evaluate`` those of the evaluations.
     """
 
     def goes_on(self) -> bool:
-        """Whether there is another iteration."""
+        """Return whether there is another iteration."""
         return not self.ctx.over
 
     def run_of(self, what: str) -> Run:
@@ -35,15 +35,15 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         return self.ctx[self.run_of(what).id]
 
     def link(self, what: str) -> dict[str, Any]:
-        """Return the metadata of a calcfunction of this iteration."""
+        """Return the metadata of a calcfunction of this iteration, with its link label."""
         return {'call_link_label': self.run_of(what).label}
 
     def committee_data(self) -> dict[str, Any]:
-        """Return the frames of the committee's inputs."""
+        """Return the frames among the inputs of the committee."""
         return {'training_data': self.ctx.training}
 
     def train_committee(self) -> None:
-        """Train a committee on all frames so far."""
+        """Train a committee on all training frames so far."""
         run = self.run_of('committee')
         inputs = {
             **self.committee_data(),
@@ -53,7 +53,7 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         self.run_child(run.id, CommitteeWorkChain, inputs)
 
     def inspect_committee(self) -> ExitCode | None:
-        """Take the committee, or give up."""
+        """Store the committee, or end the chain if its training failed."""
         node = self.child('committee')
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_COMMITTEE_FAILED')
@@ -61,7 +61,11 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         return None
 
     def predict(self, what: str, frames: FramesData) -> None:
-        """Let the committee predict labelled frames, which gives its errors and its deviation."""
+        """Evaluate the committee on labelled frames, which gives its errors and its deviation.
+
+        :param what: kind of the step.
+        :param frames: labelled frames.
+        """
         run = self.run_of(what)
         process, inputs = self.job(
             EvaluateBaseWorkChain,
@@ -75,10 +79,10 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         self.run_child(run.id, process, inputs)
 
     def attach(self) -> None:
-        """Attach what there is."""
+        """Attach the outputs so far."""
         raise NotImplementedError
 
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
-        """Attach what there is and return the exit code ``name`` with the reason why ``node`` failed."""
+        """Attach the outputs so far and return the exit code ``name`` with the reason why ``node`` failed."""
         self.attach()
         return self.failure(node, self.exit_codes[name].format(index=self.ctx.iteration, reason=reason_of(node)))

@@ -1,4 +1,4 @@
-"""Settings of a committee."""
+"""Parameters of `CommitteeWorkChain`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiida_dpasse.parameters.train import TrainParameters
 
 
 class CommitteeParameters(Parameters):
-    """How many potentials are trained, and how."""
+    """Number of potentials in a committee, and their training."""
 
     members: int = Field(ge=2, description='Number of potentials; a deviation needs two at least.')
     minimum_members: int = Field(

@@ -1,4 +1,4 @@
-"""How far a committee was from the truth, beside how far its members were from each other."""
+"""Errors of a committee against its deviation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from aiida_dpasse.data.potential import DeepPotentialData
 def compare_to_labels(
     frames: FramesData, predictions: orm.ArrayData, **inputs: dict[str, DeepPotentialData]
 ) -> orm.Dict:
-    """Return, for each of ``frames``, its deviation when it was chosen and the committee's error, both in eV/A.
+    """Compare the error of a committee with its deviation at selection, for each labelled frame.
 
-    The error is the largest over the atoms of the distance between the label and the mean force of the committee.
+    The error of a frame is the largest distance over its atoms between the labelled force and the committee's mean
+    force.
 
-    :param predictions: those of the committee, as `dpasse.evaluate` gives them.
-    :param inputs: the committee's ``potentials`` by the labels that they had there.
+    :param frames: labelled frames, with the deviations from their selection.
+    :param predictions: predictions of the committee by `dpasse.evaluate`.
+    :param inputs: namespace ``potentials``, the committee by the labels used in that evaluation.
+    :returns: ``deviations_eV_A`` and ``errors_eV_A``, lists in eV/A, for the frames with a known deviation.
     """
     mean = np.mean([predictions.get_array(f'{label}_force') for label in inputs['potentials']], axis=0)
     labels = np.concatenate([np.asarray(item.forces).reshape(-1, 3) for item in frames.sets()])

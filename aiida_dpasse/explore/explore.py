@@ -1,4 +1,4 @@
-"""`ExploreWorkChain`: molecular dynamics with a committee, and the choice of what it does not know yet."""
+"""`ExploreWorkChain`: molecular dynamics with a committee, and selection of uncertain frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def validate_committee(potentials: Any, _: Any = None) -> str | None:
-    """Return one sentence if ``potentials`` are no committee."""
+    """Check that there are at least two potentials; return one sentence that states the problem, or None."""
     count = len(potentials or {})
     if count < 2:
         return f'potentials: a deviation needs a committee of at least two, got {count}.'
@@ -30,7 +30,11 @@ def validate_committee(potentials: Any, _: Any = None) -> str | None:
 
 
 def validate_elements(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if a potential does not know an element of a structure."""
+    """Check that every potential contains the elements of every structure.
+
+    :param inputs: inputs of `ExploreWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     for label, structure in inputs.get('structures', {}).items():
         for member, potential in inputs.get('potentials', {}).items():
             if missing := potential.missing_elements(sorted(structure.get_symbols_set())):
@@ -42,7 +46,11 @@ def validate_elements(inputs: Any, _: Any = None) -> str | None:
 
 
 class ExploreWorkChain(DpasseWorkChain):
-    """Run the committee over structures, temperatures and pressures, and choose the candidates for labels."""
+    """Explore structures with molecular dynamics and select the frames with uncertain predictions.
+
+    A committee of potentials is run at combinations of structure, temperature and pressure. The deviation of the
+    predicted forces classifies each sampled frame as accurate, candidate or failed.
+    """
 
     CODES = ('lmp',)
     OPTIONAL_CODES = ('dp',)
@@ -113,7 +121,7 @@ class ExploreWorkChain(DpasseWorkChain):
         )
 
     def setup(self) -> ExitCode | None:
-        """Draw the runs and queue them; make the supercells of the structures that they start from."""
+        """Draw the runs, make the supercells of their structures, and queue them."""
         self.ctx.plan = plan_explore(
             self.inputs.parameters, structures=self.namespace('structures'), metadata={'call_link_label': 'plan'}
         )
@@ -123,7 +131,7 @@ class ExploreWorkChain(DpasseWorkChain):
         return self.make_cells({label: (self.inputs.structures[label], size) for label in drawn})
 
     def make_run(self, run: Run) -> Child:
-        """Return the dynamics of one run."""
+        """Return the molecular dynamics of one run."""
         return self.job(
             MDBaseWorkChain,
             'md',
@@ -135,7 +143,7 @@ class ExploreWorkChain(DpasseWorkChain):
         )
 
     def select(self) -> ExitCode | None:
-        """Choose the candidates among the frames of all runs, those before an explosion included."""
+        """Select candidates among the frames of all runs, including those before the end of a failed run."""
         failed = self.report_failures('md')
         samples = {run.id: node.outputs.frames for run, node in self.ended('md').items() if 'frames' in node.outputs}
         outputs = select_candidates(

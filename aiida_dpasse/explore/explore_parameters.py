@@ -1,4 +1,4 @@
-"""Settings of an exploration."""
+"""Parameters of `ExploreWorkChain`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from aiida_dpasse.parameters.sizes import SupercellSize
 
 
 class TrustParameters(Parameters):
-    """Which deviations of the committee's forces are accurate, candidates or failed; without unit where the dynamics
-    writes relative ones."""
+    """Classification of frames by the committee's force deviation as accurate, candidate or failed.
+
+    Levels have no unit if the dynamics writes relative deviations.
+    """
 
     mode: Literal['fixed', 'adaptive', 'calibrated'] = Field(
         description='`fixed`: the levels as they are; `adaptive`: both are multiplied by the factor, 1 at '
@@ -41,7 +43,7 @@ class TrustParameters(Parameters):
 
 
 class ExploreParameters(Parameters):
-    """Which runs are made and which of their frames are chosen."""
+    """Runs of an exploration, and the selection of their frames."""
 
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'

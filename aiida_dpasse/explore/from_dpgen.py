@@ -1,4 +1,4 @@
-"""An active learning from DP-GEN's files."""
+"""Conversion of DP-GEN input files to an active learning."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def builder_from_dpgen(
     options: str | Mapping[str, Any] | None = None,
     **inputs: Any,
 ) -> tuple[ProcessBuilder, list[Unmatched]]:
-    """Return a builder of `dpasse.active_learning`, and the settings of DP-GEN that have no counterpart.
+    """Return a builder of `dpasse.active_learning`, and the DP-GEN settings without counterpart.
 
-    :param param: DP-GEN's param.json of `dpgen run`.
+    :param param: param.json of `dpgen run`.
     :param codes: codes, or their labels, by name.
-    :param machine: DP-GEN's machine.json, which gives the scheduler options.
-    :param protocol: what is laid under DP-GEN's settings.
-    :param overrides: parameters that are laid over them.
-    :param options: scheduler options instead of those of ``machine``.
-    :param inputs: the chain's own inputs: ``frames`` and ``structures`` instead of those that ``param`` names, a
-        ``calculator`` that labels.
-    :raises ValueError: in one sentence, if the files are wrong, or there are no structures or no frames.
+    :param machine: machine.json of DP-GEN, which gives the scheduler options.
+    :param protocol: name of the protocol that the settings of DP-GEN update.
+    :param overrides: parameters that update those of DP-GEN.
+    :param options: scheduler options that replace those of ``machine``.
+    :param inputs: inputs of the chain: ``frames`` and ``structures`` replace those named in ``param``; a ``calculator``
+        labels.
+    :raises ValueError: if the files are invalid, or there are no structures or no frames; the message is one sentence.
     """
     found = read_dpgen(param, machine)
     if 'structures' not in inputs:
@@ -63,9 +63,12 @@ def builder_from_dpgen(
 
 
 def objection(conversion: Conversion, protocol: str | None = None) -> str | None:
-    """Return one sentence if the active learning refuses the parameters, as DeePMD-kit does names of old releases.
+    """Check that the active learning accepts the converted parameters; names of old DeePMD-kit releases are refused.
 
-    :raises ValueError: if there is no such protocol.
+    :param conversion: converted settings of DP-GEN.
+    :param protocol: name of the protocol that they update.
+    :returns: one sentence that states the problem, or None.
+    :raises ValueError: if the protocol is unknown.
     """
     chain = ActiveLearningWorkChain
     parameters = conversion.complete(chain.protocol_parameters(protocol, conversion.overrides))
@@ -73,17 +76,19 @@ def objection(conversion: Conversion, protocol: str | None = None) -> str | None
 
 
 def read_frames(folders: Iterable[str | Path]) -> FramesData:
-    """Return the labelled frames of DeePMD-kit systems at or below ``folders``.
+    """Read labelled frames from DeePMD-kit systems.
 
-    :raises ValueError: if a folder holds none.
+    :param folders: folders that are or contain systems.
+    :raises ValueError: if a folder contains none.
     """
     return FramesData.from_sets([item for folder in folders for item in read_dataset(folder)])
 
 
 def read_structures(files: Mapping[str, str | Path], fmt: str, type_map: Iterable[str]) -> dict[str, orm.StructureData]:
-    """Return the structure of each file, its first frame if it holds several.
+    """Read one structure from each file, the first if there are several.
 
-    :param fmt: format, as dpdata names it.
+    :param files: paths by label.
+    :param fmt: format, as named by dpdata.
     :param type_map: elements, for formats that only number them.
     :raises ValueError: if a file cannot be read.
     """
@@ -93,7 +98,7 @@ def read_structures(files: Mapping[str, str | Path], fmt: str, type_map: Iterabl
     for label, path in files.items():
         try:
             [item] = sets_from_dpdata(dpdata.System(str(path), fmt=fmt, type_map=list(type_map)))
-        except Exception as error:  # dpdata's readers raise whatever a broken file makes them raise
+        except Exception as error:  # dpdata's readers raise exceptions of any type for a broken file
             raise ValueError(f'`{path}` cannot be read as {fmt} ({error}): correct it, or `sys_format`.') from error
         structures[label] = orm.StructureData(ase=sets_to_ase([item.take([0])])[0])
     return structures

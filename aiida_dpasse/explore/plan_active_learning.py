@@ -1,4 +1,4 @@
-"""Turn the parameters of an active learning into those of its iterations."""
+"""Derive the parameters of the iterations of an active learning."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from aiida_dpasse.seeds import derive_seed
 def plan_active_learning(
     parameters: orm.Dict, frames: FramesData, **inputs: dict[str, orm.StructureData]
 ) -> dict[str, Any]:
-    """Return ``runs``, the record of every iteration and of the child chains of each; by their ids the parameters of
-    each ``committee`` and ``explore``; and ``split``, ``evaluate``, ``label``, ``convergence``, and, if the parameters
-    have them, ``stages`` and ``conductivity``, which has one seed in all iterations.
+    """Derive the parameters of all iterations of an active learning.
 
-    One committee more than explorations, for the final training. Each has a seed of its own, derived from
-    ``seed``, and a type map, by default the elements of ``frames``, which stays the same in all iterations.
+    There is one more committee than explorations, for the final training. Each committee and exploration has its own
+    seed, derived from ``seed``. The type map, by default the elements of ``frames``, is the same in all iterations.
 
-    :param inputs: the ``structures`` by label.
+    :param parameters: `ActiveLearningParameters`.
+    :param frames: initial labelled frames.
+    :param inputs: namespace ``structures``, by label.
+    :returns: ``runs``, the records of iterations and their child chains by id; ``committee`` and ``explore``, the
+        parameters of each child by the same id; ``split``, ``evaluate``, ``label`` and ``convergence``; and, if set,
+        ``stages`` and ``conductivity``, whose seed is the same in all iterations.
     """
     settings = ActiveLearningParameters.model_validate(parameters.get_dict())
     seed, explorations = settings.seed, range(settings.max_active_iterations)
@@ -52,7 +55,7 @@ def plan_active_learning(
         'runs': orm.Dict(runs.to_dict()),
         'split': orm.Dict({'validation': settings.validation, 'seed': derive_seed(seed, 'split')}),
         'evaluate': orm.Dict({}),
-        # What is left out stays left out: the programs that label have defaults of their own.
+        # Unset fields are omitted, because the labelling programs have their own defaults.
         'label': orm.Dict(settings.label.model_dump(exclude_unset=True)),
         'convergence': orm.Dict({**settings.convergence.model_dump(), 'stages': len(settings.stages or [None])}),
     }
@@ -62,7 +65,7 @@ def plan_active_learning(
             for run in runs.select(what=what)
         }
     if settings.conductivity is not None:
-        # The same velocities each time: what changes is the potential.
+        # Equal initial velocities in all iterations, so that only the potential changes.
         own = {**settings.conductivity.model_dump(), 'seed': derive_seed(seed, 'conductivity')}
         plan['conductivity'] = orm.Dict(own)
     if settings.stages:

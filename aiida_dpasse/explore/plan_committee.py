@@ -1,4 +1,4 @@
-"""Turn the parameters of a committee into those of its members."""
+"""Derive the parameters of the members of a committee."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from aiida_dpasse.seeds import derive_seed
 
 
 def without_seeds(tree: Any) -> Any:
-    """Return a training input without its seeds, which would make all members equal."""
+    """Return a training input without its seeds, which would make all members equal.
+
+    :param tree: training input, or a part of it.
+    """
     if not isinstance(tree, dict):
         return tree
     return {key: without_seeds(value) for key, value in tree.items() if key != 'seed'}
@@ -21,10 +24,12 @@ def without_seeds(tree: Any) -> Any:
 
 @calcfunction
 def plan_committee(parameters: orm.Dict) -> dict[str, Any]:
-    """Return ``runs``, the record of each member's training, and by its id the parameters, ``train``, which differ in
-    ``seed`` only.
+    """Derive the training parameters of each member of a committee, which differ in ``seed`` only.
 
-    Seeds within the training input are taken out: the training fills them from its own.
+    Seeds within the training input are removed; the training derives them from its ``seed``.
+
+    :param parameters: `CommitteeParameters`.
+    :returns: ``runs``, the record of each training by id, and ``train``, the parameters by the same id.
     """
     settings = CommitteeParameters.model_validate(parameters.get_dict())
     train = settings.train.model_dump()

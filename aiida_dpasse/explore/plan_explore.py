@@ -1,4 +1,4 @@
-"""Turn the parameters of an exploration into those of its runs."""
+"""Derive the parameters of the runs of an exploration."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_explore(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
-    """Return ``runs``, what each run is of, and by its id the parameters of each, ``md``; ``selection`` of the choice
-    and ``supercell``.
+    """Derive the runs of an exploration and the parameters of each.
 
-    Every structure meets every temperature and pressure ``replicas`` times. Where that is more than ``runs``,
-    so many are drawn by the seed, in turn from each structure, so that none is left out before another has
-    two.
+    Every structure is run ``replicas`` times at every temperature and pressure. If that exceeds ``runs``, that number
+    is drawn by the seed from the structures in turn: each structure has one run before any has two.
 
-    :param inputs: the ``structures`` by label.
+    :param parameters: `ExploreParameters`.
+    :param inputs: namespace ``structures``, by label.
+    :returns: ``runs``, the record of each run by id; ``md``, the parameters of each by the same id; ``selection``, the
+        parameters of `select_candidates`; ``supercell``, its size.
     """
     settings = ExploreParameters.model_validate(parameters.get_dict())
     structures, seed = inputs['structures'], settings.seed

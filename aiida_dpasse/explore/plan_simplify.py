@@ -1,4 +1,4 @@
-"""Turn the parameters of a simplification into those of its iterations."""
+"""Derive the parameters of the iterations of a simplification."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_simplify(parameters: orm.Dict, frames: FramesData) -> dict[str, Any]:
-    """Return ``runs``, the record of every iteration and of its steps; by their ids the parameters of each
-    ``committee`` and ``select``, with seeds derived from ``seed``; and ``split`` and ``evaluate``.
+    """Derive the parameters of all iterations of a simplification.
 
-    The first frames are what `split_frames` calls its validation part: every formula gives its share.
+    The initial frames are the validation part of `split_frames`, to which every formula contributes its share.
+
+    :param parameters: `SimplifyParameters`.
+    :param frames: labelled frames to choose from.
+    :returns: ``runs``, the records of iterations and their steps by id; ``committee`` and ``select``, the parameters of
+        each step by the same id, with seeds derived from ``seed``; ``split`` and ``evaluate``.
     """
     settings = SimplifyParameters.model_validate(parameters.get_dict())
     committee = settings.committee.model_dump()

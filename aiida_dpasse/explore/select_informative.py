@@ -1,4 +1,4 @@
-"""Choose, of labelled frames, those that a committee does not know."""
+"""Select the labelled frames that a committee predicts with a large deviation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from aiida_dpasse.structures.diversity import describe_sets, farthest_points
 
 @calcfunction
 def select_informative(frames: FramesData, deviation: orm.ArrayData, parameters: orm.Dict) -> dict[str, orm.Data]:
-    """Return ``statistics`` and, if there are any, the ``chosen`` frames and the ``rest``, with labels and origin.
+    """Select labelled frames by the deviation of a committee.
 
-    :param deviation: ``max_devi_f`` (eV/A) of each frame, as `dpasse.evaluate` gives it.
+    :param frames: labelled frames.
+    :param deviation: ``max_devi_f`` (eV/A) of each frame, from `dpasse.evaluate`.
     :param parameters: ``low`` and ``high`` (eV/A; None for no upper level), ``max_candidates``, ``choice`` ('random' or
         'diverse') and ``seed``.
+    :returns: ``statistics`` and, unless empty, the ``chosen`` frames and the ``rest``, with labels and origin.
     """
     settings = parameters.get_dict()
     sets = frames.sets()

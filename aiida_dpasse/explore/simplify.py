@@ -1,4 +1,4 @@
-"""`SimplifyWorkChain`: of a large labelled dataset, the part that is worth training on."""
+"""`SimplifyWorkChain`: select the informative part of a large labelled dataset."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from aiida_dpasse.parameters.sizes import part_size
 
 
 def validate_simplify(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if the first frames would be all, or cannot be trained on."""
+    """Check that the initial frames are a part of all frames and can be trained on.
+
+    :param inputs: inputs of `SimplifyWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if 'frames' not in inputs or 'parameters' not in inputs:
         return None
     settings, total = SimplifyParameters.model_validate(inputs['parameters'].get_dict()), inputs['frames'].frames
@@ -42,7 +46,11 @@ def validate_simplify(inputs: Any, _: Any = None) -> str | None:
 
 
 class SimplifyWorkChain(CommitteeLoopWorkChain):
-    """Train a committee on few frames, add those that it does not know, again, until it knows the rest."""
+    """Select the informative frames of a large labelled dataset.
+
+    A committee is trained on a few frames. Frames on which its members disagree are added and the committee is trained
+    again, until its predictions on the remaining frames are accurate.
+    """
 
     CODES = ('dp', 'python')
     OPTIONAL_CODES = ('torchrun',)
@@ -84,7 +92,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         )
 
     def setup(self) -> None:
-        """Plan all iterations and draw the first frames."""
+        """Derive the parameters of all iterations and draw the initial frames."""
         self.ctx.plan = plan_simplify(self.inputs.parameters, self.inputs.frames, metadata={'call_link_label': 'plan'})
         parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
         self.ctx.chosen = {'initial': parts['validation']}
@@ -94,11 +102,11 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         self.ctx.parts = {'frames': {}, 'statistics': {}}
 
     def evaluate_rest(self) -> None:
-        """Find the committee's deviation on all other frames."""
+        """Compute the deviation of the committee on all other frames."""
         self.predict('evaluate', self.ctx.rest)
 
     def inspect_rest(self) -> ExitCode | None:
-        """Add the frames that the committee does not know, unless it knows enough."""
+        """Add the frames with a large deviation, unless enough of the rest is accurate."""
         node = self.child('evaluate')
         if not node.is_finished_ok:
             return self.give_up(node, 'ERROR_EVALUATION_FAILED')
@@ -121,7 +129,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         return None
 
     def attach(self) -> None:
-        """Attach what was chosen so far, and the table."""
+        """Attach the frames selected so far, and the table."""
         self.out('frames', self.ctx.training)
         if self.ctx.rest is not None:
             self.out('rest', self.ctx.rest)
@@ -130,7 +138,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         self.out('iterations', table)
 
     def results(self) -> ExitCode | None:
-        """Attach the outputs, converged or not."""
+        """Attach the outputs, whether or not the loop converged."""
         self.attach()
         wanted = self.settings.accurate_fraction
         if self.ctx.fraction >= wanted or self.ctx.rest is None:

@@ -1,4 +1,4 @@
-"""Settings of a choice from a dataset."""
+"""Parameters of `SimplifyWorkChain`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiida_dpasse.parameters.sizes import PartSize
 
 
 class SimplifyParameters(Parameters):
-    """How a dataset is made smaller."""
+    """Selection of the informative part of a dataset."""
 
     initial: PartSize = Field(gt=0, description='Number of frames, or fraction below 1, to start from.')
     max_simplify_iterations: int = Field(gt=0, description='At most so many iterations.')

@@ -1,4 +1,4 @@
-"""The conditions of one exploration of a loop whose exploration grows."""
+"""Conditions of an exploration in stages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from aiida_dpasse.merging import merge
 def stage_exploration(
     parameters: orm.Dict, stages: orm.List, iterations: orm.Dict | None = None
 ) -> dict[str, orm.Dict]:
-    """Return ``parameters`` of the exploration with the conditions of its stage laid over them, and ``stage``.
+    """Apply the conditions of the present stage to the parameters of an exploration.
 
-    :param stages: ``temperatures`` (K), ``pressures`` (GPa) and ``steps`` of each, what is null left as it was.
-    :param iterations: the table of the iterations so far, which knows the next stage; without one it is the first.
+    :param parameters: `ExploreParameters`.
+    :param stages: ``temperatures`` (K), ``pressures`` (GPa) and ``steps`` of each stage; null keeps the value.
+    :param iterations: table of the iterations so far, which contains the next stage; the first stage without it.
+    :returns: ``parameters`` of the exploration and ``stage``, the index of the stage.
     """
     stage = 0 if iterations is None else iterations['next_stage']
     wanted = {name: value for name, value in stages[stage].items() if value is not None}

@@ -1,4 +1,4 @@
-"""The iteration table of an active learning, and whether it has converged."""
+"""Table of the iterations of an active learning, and its convergence."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from aiida_dpasse.assessment.repeats import ERRORS
 from aiida_dpasse.learning.convergence import judge, next_stage, pending
 from aiida_dpasse.runs import Run, Runs
 
-#: What an iteration leaves, one node each.
+#: Kinds of nodes that an iteration produces, one of each.
 KINDS = ('frames', 'errors', 'statistics', 'accounts', 'stages')
 
 
 @calcfunction
 def tabulate_iterations(convergence: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Dict]:
-    """Return ``iterations``, the table with the verdict, and ``account``, the sum over all labels asked for.
+    """Tabulate the iterations of an active learning and judge its convergence.
 
-    A row repeats the record of its iteration. What an iteration did not come to is None in its row.
+    A row contains the record of its iteration; values that an iteration did not produce are None.
 
     :param convergence: criteria (see `judge`).
-    :param runs: the records of the iterations, and of the dynamics that are watched.
-    :param inputs: by id of the iteration: ``frames`` that the committee was trained on, ``errors`` on the held-out set
-        by member, ``statistics`` of the exploration, ``accounts`` of the labels, ``stages`` of an exploration that
-        grows; and, by their own ids, ``transport`` of the dynamics that are watched.
+    :param runs: records of the iterations and of the monitored dynamics.
+    :param inputs: namespaces by the id of the iteration: ``frames`` of the training, ``errors`` on the held-out frames
+        by member, ``statistics`` of the exploration, ``accounts`` of the labels, ``stages`` of an exploration in
+        stages; and, by the id of the run, ``transport`` of the monitored dynamics.
+    :returns: ``iterations``, the table with the verdict, and ``account``, the sum over all requested labels.
     """
     planned, transport = Runs.from_dict(runs.get_dict()), inputs.get('transport', {})
     rows, account = [], {'requested': 0, 'admitted': 0, 'rejected': [], 'failed': []}
@@ -72,7 +73,7 @@ def _row(run: Run, nodes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _transport(watched: Mapping[Run, Any]) -> dict[str, Any]:
-    """The diffusion coefficients of an iteration, if dynamics were watched."""
+    """Return the diffusion coefficients of an iteration, if dynamics are monitored."""
     names = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s', 'diffusive', 'reason')
     rows = [
         {**run.to_dict(), **{name: row[name] for name in names}}
@@ -84,7 +85,7 @@ def _transport(watched: Mapping[Run, Any]) -> dict[str, Any]:
 
 
 def _add(account: dict[str, Any], node: orm.Dict | None, run: Run) -> None:
-    """Add the account of one labelling to that of all."""
+    """Add the account of one labelling to the total."""
     if node is None:
         return
     for key in ('requested', 'admitted'):

@@ -1,4 +1,4 @@
-"""The iteration table of a simplification."""
+"""Table of the iterations of a simplification."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from aiida_dpasse.runs import Runs
 
 @calcfunction
 def tabulate_simplify(runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
-    """Return ``iterations``: for each, its record, the frames trained on and what the rest was.
+    """Tabulate the iterations of a simplification.
 
-    :param runs: the records of the iterations.
-    :param inputs: by id of the iteration: ``frames`` and ``statistics`` (see `select_informative`).
+    :param runs: records of the iterations.
+    :param inputs: namespaces by the id of the iteration: ``frames`` of the training, and ``statistics`` of the
+        remaining frames (see `select_informative`).
+    :returns: ``iterations``, a list with record, number of frames, statistics and accurate fraction of each iteration.
     """
     frames: dict[str, Any] = inputs.get('frames', {})
     rows = []

@@ -1,1 +1,1 @@
-"""Calcfunctions that make frames and structures from others."""
+"""Calcfunctions that create frames and structures from other nodes."""

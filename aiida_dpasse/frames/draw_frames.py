@@ -1,4 +1,4 @@
-"""Draw a number of frames."""
+"""Draw a number of frames at random or by diversity."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from aiida_dpasse.structures.diversity import describe_sets, farthest_points
 
 @calcfunction
 def draw_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
-    """Return ``number`` of the frames, with labels and origin, at ``choice`` 'random' or 'diverse', drawn by ``seed``.
+    """Draw a number of frames, with their labels and origin.
 
-    :raises ValueError: if there are fewer.
+    :param frames: frames to draw from.
+    :param parameters: ``number`` of frames, ``choice`` ('random' or 'diverse') and ``seed``.
+    :returns: the drawn frames.
+    :raises ValueError: if there are fewer frames than ``number``.
     """
     number, seed = parameters['number'], parameters['seed']
     sets = frames.sets()

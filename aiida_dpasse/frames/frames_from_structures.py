@@ -1,4 +1,4 @@
-"""Turn structures into frames."""
+"""Convert structures to frames."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from aiida_dpasse.data.frames import FramesData
 
 @calcfunction
 def frames_from_structures(**inputs: dict[str, orm.StructureData]) -> FramesData:
-    """Return one frame for each structure, whose source is the structure's label.
+    """Convert structures to unlabelled frames, one for each; the source of a frame is the structure's label.
 
-    :param inputs: the ``structures`` by label.
+    :param inputs: namespace ``structures``, by label.
+    :returns: the frames, in the order of the labels.
     :raises ValueError: for partial occupancies.
     """
     structures = inputs['structures']

@@ -1,4 +1,4 @@
-"""Gather what the runs of a locality test sampled, and keep which run each frame is of."""
+"""Collect the frames sampled by the runs of a locality test, and record the run of each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from aiida_dpasse.data.frames import FramesData
 
 @calcfunction
 def gather_runs(spheres: orm.Dict, **inputs: dict[str, FramesData]) -> FramesData:
-    """Return the frames of all runs after the step ``start`` of ``spheres``, in the order of the runs.
+    """Collect the frames of all runs after the step ``start``, in the order of the runs.
 
-    The source of each is the link label of the samples of its run. The frame at ``start`` is where a run came from: it
-    is none of those that were asked for.
+    The source of each frame is the link label of its run's samples. The frame at ``start`` is the initial state of a
+    run and is omitted.
 
-    :param inputs: ``samples`` by the ids of the runs.
+    :param spheres: Dict with ``start``, a step.
+    :param inputs: namespace ``samples``, the sampled frames by the id of the run.
+    :returns: the frames.
     """
     samples = inputs['samples']
     sets = [
@@ -28,5 +30,8 @@ def gather_runs(spheres: orm.Dict, **inputs: dict[str, FramesData]) -> FramesDat
 
 
 def source_of(run: str) -> str:
-    """Return the link label of the samples of a run."""
+    """Return the link label of the samples of a run.
+
+    :param run: id of the run.
+    """
     return f'samples__{run}'

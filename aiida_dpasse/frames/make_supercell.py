@@ -12,13 +12,15 @@ from aiida_dpasse.structures import supercell
 
 @calcfunction
 def make_supercell(structure: orm.StructureData, parameters: orm.Dict) -> orm.StructureData:
-    """Return the supercell ``parameters['supercell']``: three repetitions, a 3x3 matrix, or a minimum image
-    distance in A.
+    """Make a supercell of a structure, with the kinds of the structure.
 
-    :raises ValueError: for partial occupancies or a size that makes no sense.
+    :param structure: ordered structure.
+    :param parameters: ``supercell``: three repetitions, a 3x3 matrix, or a minimum distance between images in A.
+    :returns: the supercell.
+    :raises ValueError: for partial occupancies or an invalid size.
     """
     grown = supercell_of(structure, parameters['supercell'])
-    # The kinds are those of the structure: pymatgen forgets their masses.
+    # The kinds are copied from the structure, because pymatgen loses their masses.
     cell = orm.StructureData(cell=grown.lattice.matrix.tolist())
     for kind in structure.kinds:
         cell.append_kind(kind)
@@ -29,8 +31,12 @@ def make_supercell(structure: orm.StructureData, parameters: orm.Dict) -> orm.St
 
 
 def supercell_of(structure: orm.StructureData, size: supercell.Size) -> supercell.Structure:
-    """Return the supercell of an AiiDA structure as a pymatgen structure; errors as
-    :func:`make_supercell`."""
+    """Return the supercell of an AiiDA structure as a pymatgen structure.
+
+    :param structure: ordered structure.
+    :param size: three repetitions, a 3x3 matrix, or a minimum distance between images in A.
+    :raises ValueError: for partial occupancies or an invalid size.
+    """
     if message := check_ordered(structure):
         raise ValueError(message)
     return supercell.make_supercell(structure.get_pymatgen(), size)

@@ -1,4 +1,4 @@
-"""Perturb frames once more, as the paper does with the frames of a teacher's trajectory."""
+"""Perturb frames, as the paper does with the frames of a teacher's trajectory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from aiida_dpasse.structures.perturb import draw
 
 @calcfunction
 def perturb_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
-    """Return ``number`` perturbed copies of every frame, unlabelled, with the step and source of the frame
-    they come from.
+    """Make perturbed, unlabelled copies of every frame, with step and source of the original frame.
 
-    ``parameters`` holds ``number``, ``cell_fraction``, ``displacement`` and ``closest`` (A), and ``seed``. A
-    copy that
-    cannot keep its atoms apart is drawn again up to 50 times.
+    A copy in which two atoms are too close is drawn again, up to 50 times.
 
+    :param frames: frames to perturb.
+    :param parameters: ``number`` of copies, ``cell_fraction`` (largest relative strain), ``displacement`` and
+        ``closest`` (A), and ``seed``.
+    :returns: the copies.
     :raises ValueError: if no draw of a frame keeps the atoms apart.
     """
     settings = parameters.get_dict()
@@ -36,7 +37,7 @@ def perturb_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
                 positions.append(moved)
         if cells:
             copies = item.with_labels().take(origin)
-            # Its parent's identity leads the lineage on: sources and steps do not tell one run's frames from another's.
+            # The reason names the parent frame: source and step do not distinguish the frames of different runs.
             reasons = [f'perturbed from {identity}' for identity in copies.ids]
             moved_set = type(item)(symbols=item.symbols, cells=np.array(cells), positions=np.array(positions))
             sets.append(moved_set.with_origin(sources=copies.sources, steps=copies.steps, reasons=reasons))

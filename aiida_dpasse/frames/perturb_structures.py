@@ -1,4 +1,4 @@
-"""Turn crystals into perturbed frames: the first configurations of a study."""
+"""Convert crystals to perturbed frames."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from aiida_dpasse.structures.perturb import perturb
 
 @calcfunction
 def perturb_structures(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> FramesData:
-    """Return perturbed supercells of all structures; each frame's source is the structure's label.
+    """Make perturbed supercells of all structures; the source of a frame is the structure's label.
 
-    :param inputs: the ``structures`` by label.
-
-    ``parameters`` holds ``supercell``, ``scales`` (linear), ``perturbations`` (``number`` per scale,
-    ``cell_fraction``,
-    ``displacement`` and ``closest`` in A) and ``seed``.
-
-    :param inputs: the ``structures`` by label.
+    :param parameters: ``supercell``, ``scales`` (linear), ``perturbations`` (``number`` per scale, ``cell_fraction``,
+        ``displacement`` and ``closest`` in A) and ``seed``.
+    :param inputs: namespace ``structures``, by label.
+    :returns: unlabelled frames.
     :raises ValueError: for partial occupancies, or if no draw keeps the atoms apart.
     """
     settings = parameters.get_dict()

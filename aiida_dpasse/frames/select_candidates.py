@@ -1,4 +1,4 @@
-"""Choose the frames of an exploration that are worth a label."""
+"""Select the frames of an exploration that are worth labelling."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from aiida_dpasse.structures.diversity import describe_sets, farthest_points
 
 @calcfunction
 def select_candidates(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> dict[str, orm.Data]:
-    """Return ``statistics`` and, if there are any, ``candidates``.
+    """Select frames for labelling by the deviation of a committee.
 
-    The candidates' ``sources`` are the link labels of their samples, their steps and deviations are the samples' own.
-    Statistics: sampled = accurate + candidate + failed, and candidate = chosen + known + left_over; ``runs``
-    the same per run, with its record; ``only_failures`` says that there is no candidate and no accurate frame but
-    starts.
+    The statistics satisfy sampled = accurate + candidate + failed and candidate = chosen + known + left_over. ``runs``
+    contains the same counts for each run, with its record. ``only_failures`` is true if there is no candidate, and no
+    accurate frame other than the first frames of runs.
 
-    :param parameters: ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``choice``
-        ('random' or 'diverse'), ``relative_deviation`` (eV/A, or None if deviations are in eV/A) and ``seed``.
-    :param runs: the record of every run that was started, those that gave no frame included, by id.
-    :param inputs: ``samples``, the frames that the runs sampled, by id, with their deviations; ``known``, frames that
-        were labelled, or requested and refused, before: they are never chosen again; ``calibration``, deviations and
-        errors of frames labelled before (see `compare_to_labels`).
+    :param parameters: ``trust`` (see `trust_levels`), ``max_candidates``, ``max_per_structure``, ``choice`` ('random'
+        or 'diverse'), ``relative_deviation`` (eV/A, or None if deviations are in eV/A) and ``seed``.
+    :param runs: records of all started runs by id, including runs without frames.
+    :param inputs: namespaces ``samples``, the sampled frames with their deviations, by the id of the run; ``known``,
+        frames that were labelled or rejected before and are not selected again; ``calibration``, deviations and errors
+        of frames labelled before (see `compare_to_labels`).
+    :returns: ``statistics`` and, if any are selected, ``candidates``, whose sources are the link labels of their
+        samples and whose steps and deviations are those of the samples.
     """
     settings, planned = parameters.get_dict(), Runs.from_dict(runs.get_dict())
     frames = inputs.get('samples', {})
@@ -87,7 +88,7 @@ def select_candidates(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, 
         'runs_without_frames': [key for key, row in rows.items() if row['last_step'] is None],
         'runs': rows,
     }
-    # The start of a run is often a crystal whose forces vanish by symmetry: that alone is no success.
+    # A run often starts from a crystal whose forces vanish by symmetry, where agreement proves nothing.
     trusted = (classes == ACCURATE) & (steps > 0)
     statistics['only_failures'] = not len(candidates) and not bool(trusted.any())
     outputs: dict[str, orm.Data] = {'statistics': orm.Dict(statistics)}
@@ -99,7 +100,10 @@ def select_candidates(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, 
 
 
 def source_of(run: str) -> str:
-    """Return the link label of the samples of a run."""
+    """Return the link label of the samples of a run.
+
+    :param run: id of the run.
+    """
     return f'samples__{run}'
 
 

@@ -1,4 +1,4 @@
-"""Take the frames with given identities."""
+"""Select frames by their identities."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from aiida_dpasse.data.frames import FramesData
 
 @calcfunction
 def select_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
-    """Return the frames whose identities are in ``parameters['ids']``, in the order of ``frames``.
+    """Select frames by their identities, in the order of ``frames``.
 
+    :param frames: frames to select from.
+    :param parameters: ``ids``, a list of identities.
+    :returns: the selected frames.
     :raises ValueError: if an identity is not among the frames.
     """
     wanted = set(parameters['ids'])

@@ -1,4 +1,4 @@
-"""Split frames at random, by seed, into parts for training, validation and test."""
+"""Split frames at random into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def split_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, FramesData]:
-    """Return ``training`` and, where asked, ``validation`` and ``test`` frames.
+    """Split frames at random into ``training`` and, if requested, ``validation`` and ``test``.
 
-    ``parameters`` holds ``seed`` and the sizes ``validation`` and ``test``: a number of frames, or a fraction below 1.
-    Every formula gives its share, by largest remainder, so that no part misses a compound that has frames enough.
+    Every formula contributes its share, rounded by the largest remainder, so that a formula with enough frames is in
+    each part.
 
-    :raises ValueError: if nothing would be left for training.
+    :param frames: frames to split.
+    :param parameters: ``seed`` and the sizes ``validation`` and ``test``: a number of frames, or a fraction below 1.
+    :returns: the frames of each part that is not empty.
+    :raises ValueError: if no frame would remain for training.
     """
     groups = concatenate(frames.sets())
     total = sum(len(group) for group in groups)

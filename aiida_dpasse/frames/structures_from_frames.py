@@ -1,4 +1,4 @@
-"""Turn frames into structures, to start molecular dynamics from them."""
+"""Convert frames to structures, as initial structures of molecular dynamics."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from aiida_dpasse.data.frames import FramesData
 
 @calcfunction
 def structures_from_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, orm.StructureData]:
-    """Return ``frame_0000``, ``frame_0001``... of the frames at ``parameters['indices']``, or of all frames
-    without it.
+    """Convert frames to structures.
 
-    :raises ValueError: if an index is beyond the frames.
+    :param frames: frames to convert.
+    :param parameters: ``indices`` of the frames, counted from 0; all frames if it is missing.
+    :returns: the structures as ``frame_0000``, ``frame_0001``, ... in the order of the indices.
+    :raises ValueError: if an index is out of range.
     """
     atoms = sets_to_ase(frames.sets())
     indices = parameters.get_dict().get('indices', range(len(atoms)))

@@ -1,1 +1,1 @@
-"""Labels: one interface, its sources, and the first data."""
+"""Labelling of frames: common interface, label sources, and initial data."""

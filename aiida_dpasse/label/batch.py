@@ -1,4 +1,4 @@
-"""`BatchLabelWorkChain`: one batch of frames through a program that is not our driver, with the same interface."""
+"""`BatchLabelWorkChain`: base of the chains that label one batch of frames with an external program."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from aiida_dpasse.runs import Run
 
 
 class BatchLabelWorkChain(DpasseWorkChain):
-    """Base of the chains that label one batch with a foreign program; frames and account are those of
-    `LabelCalculation`.
+    """Base class of the chains that label one batch with an external program.
 
-    A subclass writes the frames for its program (`prepare`, which queues the jobs), says what a job is (`make_job`),
-    and reads the answers (`collect`).
+    Outputs ``frames`` and ``account`` are those of `LabelCalculation`. A subclass writes the frames for its program and
+    queues the jobs (`prepare`), defines a job (`make_job`) and reads the results (`collect`).
     """
 
     PROTOCOL = 'label'
-    #: Whether the program relaxes frames as well.
+    #: Whether the program can relax frames.
     RELAXES: ClassVar[bool] = True
 
     @classmethod
@@ -58,9 +57,13 @@ class BatchLabelWorkChain(DpasseWorkChain):
 
     @classmethod
     def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
-        """Return one sentence if frames of ``elements`` cannot be labelled with ``parameters``, those of a batch.
+        """Check that frames of ``elements`` can be labelled with ``parameters``.
 
-        Every chain that labels asks it before it is submitted.
+        Every chain that labels calls this before its submission.
+
+        :param parameters: parameters of a batch.
+        :param elements: symbols of the elements in the frames.
+        :returns: one sentence that states the problem, or None.
         """
         if message := check_parameters(cls.PARAMETERS, dict(parameters)):
             return f'parameters: {message}'
@@ -72,7 +75,10 @@ class BatchLabelWorkChain(DpasseWorkChain):
     def protocol_parameters(
         cls, name: str | None = None, overrides: Mapping[str, Any] | orm.Dict | None = None
     ) -> dict[str, Any]:
-        """Return what a batch takes of the labelling protocol ``name``, with ``overrides`` over it."""
+        """Return the batch parameters of the labelling protocol ``name``, updated with ``overrides``.
+
+        :raises ValueError: if the protocol is unknown.
+        """
         given = overrides.get_dict() if isinstance(overrides, orm.Dict) else overrides
         own = job_parameters(protocol(cls.PROTOCOL, name), cls.CODES[0])
         return dict(expand_presets(merge(own, given or {})))
@@ -80,7 +86,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
     @classmethod
     def _validate(cls, inputs: Any, _: Any = None) -> str | None:
         if inputs.get('parameters') is None or inputs.get('frames') is None:
-            return None  # their own ports say so
+            return None  # reported by the ports themselves
         return cls.objection(inputs['parameters'].get_dict(), inputs['frames'].elements)
 
     def prepare(self) -> None:
@@ -88,21 +94,20 @@ class BatchLabelWorkChain(DpasseWorkChain):
         raise NotImplementedError
 
     def make_job(self, run: Run) -> Child:
-        """Return the job of ``run``."""
+        """Return process class and inputs of the job of ``run``."""
         raise NotImplementedError
 
     def job_options(self) -> dict[str, Any]:
-        """Return the scheduler options of a job: one process, unless those of `label`, or over them those of the
-        program, say otherwise."""
+        """Return the scheduler options of a job: one process, updated with those of `label` and then of the program."""
         own = merge(self.options_for('label'), self.inputs.options.get(self.CODES[0], {}))
         return {**ONE_PROCESS, **own}
 
     def collect(self) -> dict[str, orm.Data]:
-        """Return ``account`` and, if any frame is admitted, ``frames``, both made by a calcfunction."""
+        """Return ``account`` and, if any frame is accepted, ``frames``, both created by a calcfunction."""
         raise NotImplementedError
 
     def results(self) -> ExitCode | None:
-        """Attach the labelled frames and the account, whatever the jobs' exit codes."""
+        """Attach the labelled frames and the account, regardless of the exit codes of the jobs."""
         self.report_failures(self.CODES[0])
         outputs = self.collect()
         self.out_many(outputs)

@@ -1,4 +1,4 @@
-"""`Cp2kLabelWorkChain`: labels by CP2K, density-functional theory without a licence, many frames in one job."""
+"""`Cp2kLabelWorkChain`: labels by density-functional theory with CP2K."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from aiida_dpasse.runs import Run, Runs
 
 
 class Cp2kLabelWorkChain(BatchLabelWorkChain):
-    """Label one batch with CP2K: one job for each formula, or one for each frame that dynamics starts from."""
+    """Compute energies, forces and virials of one batch of frames with CP2K.
+
+    Frames of one formula share a job. With dynamics or relaxation each initial frame has its own job.
+    """
 
     CODES = ('cp2k',)
     PARAMETERS = Cp2kLabelParameters
 
     @classmethod
     def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
-        """Return one sentence if the plugin, a setting, or an element's basis set or pseudopotential is missing."""
+        """Check that aiida-cp2k is installed and that settings, basis sets and pseudopotentials are complete."""
         try:
             CalculationFactory('cp2k')
         except EntryPointError:
@@ -46,7 +49,7 @@ class Cp2kLabelWorkChain(BatchLabelWorkChain):
         return None
 
     def prepare(self) -> None:
-        """Write trajectories and input for the frames that are worth labelling."""
+        """Write trajectories and input files of the frames that pass the geometry checks."""
         self.ctx.plan = plan_cp2k_label(
             self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
         )
@@ -61,7 +64,7 @@ class Cp2kLabelWorkChain(BatchLabelWorkChain):
         return CalculationFactory('cp2k'), {**planned, **options}
 
     def collect(self) -> dict[str, orm.Data]:
-        """Read what the jobs left."""
+        """Read the retrieved files of the jobs."""
         retrieved = {
             run.id: node.outputs.retrieved for run, node in self.ended('cp2k').items() if 'retrieved' in node.outputs
         }

@@ -1,4 +1,4 @@
-"""`InitialDataWorkChain`: crystals, perturbed and heated a little, labelled: the first frames of a study."""
+"""`InitialDataWorkChain`: the first labelled frames of a study, from perturbed crystals."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ __all__ = ('InitialDataParameters', 'InitialDataWorkChain', 'PerturbationParamet
 
 
 class InitialDataWorkChain(DpasseWorkChain):
-    """Relax the crystals (optional), make supercells, scale and perturb them, run short dynamics with the labeller from
-    each, and label the samples."""
+    """Generate the first labelled frames of a study from crystal structures.
+
+    The crystals are relaxed (optional), repeated to supercells, scaled and perturbed. The perturbed copies, or samples
+    of short dynamics that start from them, are labelled.
+    """
 
     OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = InitialDataParameters
@@ -67,23 +70,23 @@ class InitialDataWorkChain(DpasseWorkChain):
         )
 
     def setup(self) -> None:
-        """Plan the steps."""
+        """Derive the parameters of the steps."""
         self.ctx.plan = plan_initial_data(self.inputs.parameters, metadata={'call_link_label': 'plan'})
         self.ctx.structures = dict(self.inputs.structures)
 
     def relaxes(self) -> bool:
-        """Whether the structures are relaxed first."""
+        """Return whether the structures are relaxed first."""
         return 'relax' in self.ctx.plan
 
     def relax(self) -> None:
-        """Relax the structures with what labels."""
+        """Relax the structures with the labeller."""
         frames = frames_from_structures(
             structures=self.namespace('structures'), metadata={'call_link_label': 'structures'}
         )
         self.run_labels('relax', frames)
 
     def inspect_relaxation(self) -> ExitCode | None:
-        """Take the relaxed structures; all of them are needed."""
+        """Store the relaxed structures; the chain fails if any structure did not relax."""
         account = self.ctx.relax.outputs.account.get_dict() if 'account' in self.ctx.relax.outputs else {}
         if not self.ctx.relax.is_finished_ok or account['admitted'] < account['requested']:
             reasons = [entry['reason'] for state in ('rejected', 'failed') for entry in account.get(state, [])]
@@ -104,7 +107,11 @@ class InitialDataWorkChain(DpasseWorkChain):
         return None
 
     def run_labels(self, step: str, frames: FramesData) -> None:
-        """Hand ``frames`` to the labeller under the link label ``step``, with that step's parameters."""
+        """Submit ``frames`` to the labelling chain.
+
+        :param step: name of the step, whose parameters are used and which is the link label.
+        :param frames: frames to relax or label.
+        """
         inputs = {
             'frames': frames,
             **labeller_of(self.inputs),
@@ -114,11 +121,11 @@ class InitialDataWorkChain(DpasseWorkChain):
         self.run_child(step, LabelWorkChain, inputs)
 
     def label(self) -> None:
-        """Label them, or the samples of dynamics that start from them."""
+        """Label the perturbed copies, or samples of dynamics that start from them."""
         self.run_labels('label', self.ctx.frames)
 
     def results(self) -> ExitCode | None:
-        """Attach the labelled frames and the account, also of a labelling that failed."""
+        """Attach the labelled frames and the account, also if the labelling failed."""
         node = self.ctx.label
         for name in ('frames', 'account'):
             if name in node.outputs:

@@ -1,4 +1,4 @@
-"""Parameters of initial data."""
+"""Parameters of `InitialDataWorkChain`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PerturbationParameters(Parameters):
 
 
 class InitialDataParameters(Parameters):
-    """From crystals to the first labelled frames."""
+    """Supercell, relaxation, perturbation, dynamics and labels of the initial frames."""
 
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'

@@ -1,4 +1,4 @@
-"""`LabelWorkChain`: label frames in batches; every frame is accounted for, across batches and retries."""
+"""`LabelWorkChain`: label frames in batches and record the outcome of each."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ from aiida_dpasse.runs import Run, Runs
 
 
 def brought(account: orm.Dict | None) -> bool:
-    """Whether a job labelled a frame, or rejected one for good."""
+    """Return whether a job accepted or rejected at least one frame."""
     return account is not None and bool(account['admitted'] or account['rejected'])
 
 
 class LabelWorkChain(DpasseWorkChain):
-    """Label frames in batches, with whatever is handed in to label.
+    """Label frames with energies, forces and virials, in batches.
 
-    Failed frames are tried once more; those that no job came to are asked for again as long as that brings any.
+    The labeller is an ASE calculator, a potential, or one of the codes VASP, CP2K and a user's program. Frames on which
+    the labeller failed are repeated once. Frames that a job did not reach are resubmitted as long as each job makes
+    progress.
     """
 
     OPTIONAL_CODES = LABEL_CODES
@@ -85,7 +87,7 @@ class LabelWorkChain(DpasseWorkChain):
         self.enqueue('make_job', Runs.from_dict(self.ctx.plan['plan']['runs']).values())
 
     def make_job(self, run: Run) -> Child:
-        """Return the job of a batch, or the chain that sees to it."""
+        """Return the job of a batch, or the chain that labels it."""
         source, process = process_of(self.inputs)
         frames = self.ctx.batches[run.id]
         if issubclass(process, BatchLabelWorkChain):
@@ -104,7 +106,7 @@ class LabelWorkChain(DpasseWorkChain):
         )
 
     def queue_retries(self) -> None:
-        """Queue a job for the failed frames of each batch whose last job brought something, or was the first."""
+        """Queue a job for the failed frames of each batch whose last job was the first or made progress."""
         number = self.ctx.round + 1
         retries = []
         for run, node in self.ended('batch', segment=self.ctx.round or None).items():
@@ -132,7 +134,7 @@ class LabelWorkChain(DpasseWorkChain):
         self.enqueue('make_job', retries)
 
     def results(self) -> ExitCode | None:
-        """Attach the labelled frames and the account of all, whatever the jobs' exit codes."""
+        """Attach the labelled frames and the merged account, regardless of the exit codes of the jobs."""
         self.report_failures('batch')
         outputs = {run.id: node.outputs for run, node in self.ended('batch').items()}
         account = merge_accounts(

@@ -1,4 +1,4 @@
-"""What every calcfunction that reads a program's labels returns."""
+"""Outputs of the calcfunctions that read the labels of a program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from aiida_dpasse.deepmd.frameset import FrameSet
 
 
 def label_outputs(admitted: Iterable[FrameSet], account: dict[str, Any]) -> dict[str, orm.Data]:
-    """Return ``account`` and, if any frame is ``admitted``, ``frames``."""
+    """Return the outputs of a labelling as nodes.
+
+    :param admitted: labelled frames that were accepted.
+    :param account: outcome of each requested frame.
+    :returns: ``account`` and, if there are accepted frames, ``frames``.
+    """
     sets = list(admitted)
     frames = {'frames': FramesData.from_sets(sets)} if sets else {}
     return {'account': orm.Dict(account), **frames}

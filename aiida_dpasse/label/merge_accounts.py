@@ -1,4 +1,4 @@
-"""Add up what became of every frame of a labelling, over batches and retries."""
+"""Merge the accounts of a labelling over batches and retries."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ State = tuple[str, str]
 
 @calcfunction
 def merge_accounts(plan: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
-    """Return the account of all batches: ``requested`` = ``admitted`` + the numbers of ``rejected`` and of
-    ``failed``; ``objections`` name what only an audit admitted.
+    """Merge the accounts of all batches of a labelling.
 
-    A frame ends as its last job says; a batch without an account failed as a whole; a frame that was given twice is
-    rejected the second time. ``retried`` counts the frames that got a second job, ``calculations`` how often the
-    program that labels was started, further attempts within one job among it.
+    The state of a frame is that of its last job. All frames of a batch without account have failed. A duplicate of a
+    frame is rejected.
 
-    :param plan: that of `plan_label`.
-    :param inputs: as ``accounts`` those of the jobs by the ids of their runs: `Run('batch', n)`, and its segments 1, 2
-        and so on for the frames that were asked for again.
+    :param plan: ``plan`` of `plan_label`.
+    :param inputs: namespace ``accounts`` with the accounts of the jobs by the id of the run: ``Run('batch', n)``, and
+        its segments 1, 2, ... for repeated frames.
+    :returns: the account: ``requested`` equals ``admitted`` plus the lengths of ``rejected`` and ``failed``;
+        ``objections`` lists the frames that only the mode `audit` accepted; ``retried`` counts the frames with a second
+        job, and ``calculations`` the runs of the labelling program, including repeated attempts within one job.
     """
     accounts = inputs.get('accounts', {})
     states: list[tuple[str, State]] = [
@@ -38,7 +39,7 @@ def merge_accounts(plan: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
         final = _states(names, accounts.get(key), f'the job {run.label} left no account')
         asked, before = {name for name in names if ':' not in name}, [accounts[key]] if key in accounts else []
         again: set[str] = set()
-        # Every segment but the first and the last brought something: there are not more of them than names.
+        # Every segment except the first and the last settled at least one name, which limits their number.
         for segment in range(1, len(names) + 3):
             account = accounts.get(run.follow('batch', segment=segment).id)
             if account is not None:
@@ -67,7 +68,7 @@ def merge_accounts(plan: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
 
 
 def _states(names: list[str], account: orm.Dict | None, without: str) -> dict[str, State]:
-    """State and reason of each name, as one job's account tells it."""
+    """Return state and reason of each name according to the account of one job."""
     if account is None:
         return dict.fromkeys(names, (FAILED, without))
     told = {entry['id']: (state, entry['reason']) for state in (REJECTED, FAILED) for entry in account[state]}

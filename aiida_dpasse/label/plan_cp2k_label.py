@@ -1,4 +1,4 @@
-"""Write the frames of a batch for CP2K: one job per formula, or one per frame that is relaxed or starts dynamics."""
+"""Write the frames of a batch for CP2K."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ from aiida_dpasse.structures.kpoints import kpoint_mesh
 
 @calcfunction
 def plan_cp2k_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
-    """Return ``runs``, those of :func:`cp2k_jobs`, and by the id of each what CP2K is given: ``structures``, ``inputs``
-    and, unless the job moves the atoms itself, ``trajectories``. Frames that are not worth labelling are in no job.
+    """Write the inputs of CP2K for the frames of a batch.
+
+    Frames that fail the geometry checks are in no job.
+
+    :param frames: frames to label, to relax, or to start dynamics from.
+    :param parameters: `Cp2kLabelParameters`.
+    :returns: ``runs``, the records of :func:`cp2k_jobs`; by the id of the run ``structures``, ``inputs`` and, unless
+        the job moves the atoms itself, ``trajectories``.
     """
     given = Cp2kLabelParameters.model_validate(parameters.get_dict()).model_dump()
     settings, limits = given['cp2k'], limits_of(given, frames.elements)
@@ -52,6 +58,12 @@ def plan_cp2k_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
 
 
 def cp2k_jobs(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[Run, FrameSet]:
-    """Return the frames of each job, without labels: those of a formula, or one where the job moves its atoms."""
+    """Return the frames of each job, without labels.
+
+    A job contains all frames of one formula, or a single frame if the job runs dynamics or a relaxation.
+
+    :param sets: frames of the batch.
+    :param limits: acceptance criteria with ``dynamics`` and ``relaxation``, see `limits_of`.
+    """
     by_frame = limits['dynamics'] is not None or limits['relaxation'] is not None
     return (jobs_by_frame if by_frame else jobs_by_formula)('cp2k', sets, limits)

@@ -1,4 +1,4 @@
-"""Turn the parameters of initial data into those of its steps."""
+"""Derive the parameters of the steps of initial data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from aiida_dpasse.seeds import derive_seed
 
 @calcfunction
 def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return ``perturb``, what the perturbation takes, ``label`` and, if asked for, ``relax``, what the labelling chain
-    takes."""
+    """Derive the parameters of each step of the initial data.
+
+    :param parameters: `InitialDataParameters`.
+    :returns: ``perturb``, the parameters of `perturb_structures`; ``label`` and, if requested, ``relax``, parameters of
+        `LabelWorkChain`.
+    """
     settings = InitialDataParameters.model_validate(parameters.get_dict()).model_dump(mode='json')
     seed, label = settings['seed'], settings['label']
     perturb = {name: settings[name] for name in ('supercell', 'scales', 'perturbations')}

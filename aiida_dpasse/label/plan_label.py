@@ -1,4 +1,4 @@
-"""Divide frames into the batches of a labelling, each one job."""
+"""Divide frames into batches for labelling; each batch is one job."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from aiida_dpasse.runs import Run, Runs
 
 @calcfunction
 def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
-    """Return by the ids of their runs the frames of each batch, ``batches``; ``calculation``, the parameters of a job
-    of our driver; ``programs`` and ``retries``, by name those of the programs that have settings of their own; and
-    ``plan``: the ``runs``, and what has to be accounted for.
+    """Divide frames into batches of nearly equal cost, and derive the parameters of their jobs.
 
-    ``parameters`` are those of `LabelParameters`; a program's ``retry`` is laid over its other settings for frames that
-    failed. No frame is labelled twice: ``plan`` lists as ``duplicates`` the ids that came before, and under
-    ``batches`` the names (see `requested_ids`) of each batch. Large cells are dealt out first, so that the batches take
-    about equally long.
+    No frame is labelled twice. Large cells are distributed first, so that the batches take similar times.
+
+    :param frames: frames to label, or to start dynamics from.
+    :param parameters: `LabelParameters`. A program's ``retry`` updates its other settings for frames that failed.
+    :returns: ``batches``, the frames by the id of the run; ``calculation``, the parameters of a job of the plugin's
+        driver; ``programs`` and ``retries``, the parameters by program for the programs with their own settings;
+        ``plan``, a Dict with the ``runs``, the names (see `requested_ids`) of each batch in ``batches`` and the
+        repeated ids in ``duplicates``.
     """
     settings = LabelParameters.model_validate(parameters.get_dict()).model_dump(mode='json')
     sets = frames.sets()
@@ -53,6 +55,6 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
 
 
 def _gather(sets: list[FrameSet], places: list[tuple[int, int]]) -> list[FrameSet]:
-    """The frames at (set, frame), set by set."""
+    """Return the frames at ``places`` (set, frame), set by set."""
     chosen = [(item, np.array(sorted(f for m, f in places if m == member))) for member, item in enumerate(sets)]
     return [item.take(indices) for item, indices in chosen if len(indices)]

@@ -1,4 +1,4 @@
-"""Write the frames of a batch for a program that reads extended XYZ."""
+"""Write the frames of a batch as extended XYZ for a program of the user."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from aiida_dpasse.parameters.label import ShellLabelParameters
 from aiida_dpasse.parameters.shell import ANSWER
 from aiida_dpasse.runs import Run, Runs
 
-#: Entry of a frame's comment line that names it.
+#: Key of the frame's identity in its comment line.
 NAME = 'frame_id'
 
 
 @calcfunction
 def plan_shell_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
-    """Return ``runs``, one job unless no frame is worth labelling; by its id ``files``, extended XYZ of the frames that
-    are; and the ``arguments`` and ``outputs`` of aiida-shell's job.
+    """Write the frames of a batch as extended XYZ for a program of the user.
 
-    Each frame's comment line holds its ``frame_id``.
+    The comment line of each frame contains its ``frame_id``.
+
+    :param frames: frames to label.
+    :param parameters: `ShellLabelParameters`.
+    :returns: ``runs``, one job, or none if no frame passes the geometry checks; ``files``, the frames by the id of the
+        run; ``arguments`` and ``outputs`` of the aiida-shell job.
     """
     settings = ShellLabelParameters.model_validate(parameters.get_dict()).model_dump()
     limits = limits_of(settings, frames.elements)

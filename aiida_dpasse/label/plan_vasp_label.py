@@ -1,5 +1,4 @@
-"""Write the frames of a batch for aiida-vasp: one job per frame, whether it is labelled, relaxed, or dynamics starts
-from it."""
+"""Write the frames of a batch for aiida-vasp, one job for each frame."""
 
 from __future__ import annotations
 
@@ -20,19 +19,24 @@ from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.kpoints import kpoint_mesh
 from aiida_dpasse.vasp.incar import label_incar
 
-#: Settings of aiida-vasp's jobs and parser: OSZICAR is kept as well.
+#: Settings of the aiida-vasp jobs: OSZICAR is retrieved too.
 SETTINGS: dict[str, Any] = {'ADDITIONAL_RETRIEVE_LIST': ['OSZICAR']}
-#: Dynamics that was cut off starts anew, since the steps of one that goes on from its last frame would be miscounted.
+#: Interrupted dynamics starts anew: if it continued from its last frame, its steps would be miscounted.
 HANDLERS = {'handler_unfinished_calc_ionic': {'enabled': False}}
 
 
 @calcfunction
 def plan_vasp_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
-    """Return ``runs``, those of `vasp_jobs`, and by the id of each ``structures`` and ``incars``; ``meshes``, of each
-    id the key of its ``kpoints``; and what all share: ``potential_family``, ``potential_mapping``, ``settings``,
-    ``handlers`` and the monitor ``stalled``. Frames that are not worth labelling are in no job.
+    """Write the inputs of aiida-vasp for the frames of a batch.
 
-    The density of k-points is a frame's own, as with VASP's KSPACING.
+    Frames that fail the geometry checks are in no job. The k-point mesh of a frame follows from the spacing, as with
+    VASP's KSPACING.
+
+    :param frames: frames to label, to relax, or to start dynamics from.
+    :param parameters: `VaspLabelParameters`.
+    :returns: ``runs``, the records of `vasp_jobs`; by the id of the run ``structures`` and ``incars``; ``meshes``, the
+        key in ``kpoints`` of each id; and the inputs that all jobs share: ``potential_family``, ``potential_mapping``,
+        ``settings``, ``handlers`` and the monitor ``stalled``.
     """
     given = VaspLabelParameters.model_validate(parameters.get_dict()).model_dump()
     settings, limits = given['vasp'], limits_of(given, frames.elements)
@@ -56,7 +60,7 @@ def plan_vasp_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
             points.set_kpoints_mesh(list(mesh))
             kpoints[meshes[run.id]] = points
         structures[run.id] = orm.StructureData(ase=sets_to_ase([item])[0])
-        # aiida-vasp wants small letters.
+        # aiida-vasp requires lower case.
         incars[run.id] = orm.Dict({'incar': {name.lower(): value for name, value in tags.items()}})
     return {
         **shared,
@@ -69,5 +73,9 @@ def plan_vasp_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
 
 
 def vasp_jobs(sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[Run, FrameSet]:
-    """Return the frame of each job, without labels."""
+    """Return the frame of each job, without labels.
+
+    :param sets: frames of the batch.
+    :param limits: acceptance criteria, see `limits_of`.
+    """
     return jobs_by_frame('vasp', sets, limits)

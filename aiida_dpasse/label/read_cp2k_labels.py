@@ -1,4 +1,4 @@
-"""Read the labels of the frames of a batch from CP2K's files."""
+"""Read the labels of a batch from the output of CP2K."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.answers import settle_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
-#: Files of :func:`read_frames`, in its order.
+#: Files in the order of the arguments of :func:`read_frames`.
 FILES = ('aiida-pos-1.xyz', 'aiida-frc-1.xyz', 'aiida-1.cell', 'aiida.out')
 
 
@@ -25,13 +25,16 @@ FILES = ('aiida-pos-1.xyz', 'aiida-frc-1.xyz', 'aiida-1.cell', 'aiida.out')
 def read_cp2k_labels(
     frames: FramesData, parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.FolderData]
 ) -> dict[str, orm.Data]:
-    """Return ``account`` and, if any frame is admitted, ``frames``.
+    """Read and check the labels of a batch computed with CP2K.
 
-    A frame whose electrons did not converge, by CP2K's own statement, has failed; so have the frames that a job did not
-    come to, while those before them are kept.
+    A frame whose electrons did not converge, according to CP2K, has failed. If a job ends early, the frames that it did
+    not reach have failed and those before them are kept.
 
-    :param runs: the record of each job, which says what frames it is of.
-    :param inputs: by the ids of :func:`cp2k_jobs`, what each job left, ``retrieved``.
+    :param frames: frames of the batch.
+    :param parameters: `Cp2kLabelParameters`.
+    :param runs: record of each job; it keeps the frames of the jobs in the provenance.
+    :param inputs: namespace ``retrieved`` with the retrieved folders by the id of the run, see :func:`cp2k_jobs`.
+    :returns: ``account`` and, if any frame is accepted, ``frames`` with energies (eV), forces (eV/A) and virials (eV).
     """
     sets, retrieved = frames.sets(), inputs.get('retrieved', {})
     limits = limits_of(parameters.get_dict(), frames.elements)
@@ -42,7 +45,7 @@ def read_cp2k_labels(
 
 
 def _read(folder: orm.FolderData | None, limits: Mapping[str, Any]) -> tuple[list[CalculatedFrame], str]:
-    """The frames that a job left, and why there are no more."""
+    """Return the frames that a job computed, and why it computed no more."""
     if folder is None:
         return [], 'CP2K left no files'
     try:
@@ -59,7 +62,7 @@ def _content(folder: orm.FolderData, name: str) -> str:
 
 
 def _end(folder: orm.FolderData) -> str:
-    """Why a job has no more frames: the exit code of the calculation that left it, and what CP2K's log says of it."""
+    """Return why a job computed no more frames: its exit code and the message of CP2K's abort."""
     boxed = [line.strip(' *|/\\_') for line in _content(folder, 'aiida.out').splitlines() if line.startswith(' *')]
     aborts = [index for index, line in enumerate(boxed) if 'ABORT' in line]
     said = next((line for line in boxed[aborts[0] + 1 :] if line), '') if aborts else ''

@@ -1,4 +1,4 @@
-"""Read the labels that a program wrote as extended XYZ."""
+"""Read labels that a program of the user wrote as extended XYZ."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aiida_dpasse.parameters.shell import ANSWER
 if TYPE_CHECKING:
     from ase import Atoms
 
-#: Largest distance in A between an atom as it was given and as it came back.
+#: Largest distance in A between the input and output position of an atom.
 MOVED = 1e-3
 
 
@@ -31,13 +31,16 @@ MOVED = 1e-3
 def read_shell_labels(
     frames: FramesData, parameters: orm.Dict, **inputs: dict[str, orm.SinglefileData]
 ) -> dict[str, orm.Data]:
-    """Return ``account`` and, if any frame is admitted, ``frames``.
+    """Read and check the labels of a batch computed by a program of the user.
 
-    A frame is known by its ``frame_id`` or, where the program dropped that, by its place. ``converged=F``, or a
-    ``reason``, in the comment line says that the program failed on the frame.
+    A frame is identified by its ``frame_id`` or, if the program removed that, by its position in the file. With
+    ``converged=F``, or a ``reason``, in the comment line the frame has failed.
 
-    :param inputs: by the id of the job its file ``labels.xyz``, if the program left it, as ``files``: ASE's extended
-        XYZ with ``energy`` (eV), ``forces`` (eV/A), and ``stress`` (eV/A^3) or ``virial`` (eV, nine numbers).
+    :param frames: frames of the batch.
+    :param parameters: `ShellLabelParameters`.
+    :param inputs: namespace ``files`` with the file ``labels.xyz`` by the id of the run, if the program wrote it: ASE's
+        extended XYZ with ``energy`` (eV), ``forces`` (eV/A), and ``stress`` (eV/A^3) or ``virial`` (eV, nine numbers).
+    :returns: ``account`` and, if any frame is accepted, ``frames`` with energies (eV), forces (eV/A) and virials (eV).
     """
     sets = frames.sets()
     limits = limits_of(parameters.get_dict(), frames.elements)
@@ -57,18 +60,18 @@ def read_shell_labels(
 
 
 def _read(text: str) -> tuple[list[Atoms], str]:
-    """Return the images that can be read, and what has to be said of frames that are not among them."""
+    """Return the readable images, and the reason for frames that are not among them."""
     images: list[Atoms] = []
     try:
         for atoms in iread(io.StringIO(text), format='extxyz'):
             images.append(atoms)
-    except Exception as error:  # ASE's reader raises whatever a broken file makes it raise
+    except Exception as error:  # ASE's reader raises exceptions of any type for a broken file
         return images, f'labels.xyz cannot be read after {len(images)} frames ({error})'
     return images, 'it is not in labels.xyz'
 
 
 def _match(images: Sequence[Atoms], asked: Mapping[str, tuple[FrameSet, int]]) -> dict[str, Labels | str]:
-    """The outcome of each frame that came back."""
+    """Return the outcome of each frame in the file."""
     names = list(asked)
     outcomes: dict[str, Labels | str] = {}
     for place, atoms in enumerate(images):
@@ -96,8 +99,10 @@ def _labels(atoms: Atoms, item: FrameSet, frame: int) -> Labels | str:
 
 
 def _order(atoms: Atoms, item: FrameSet, frame: int) -> NDArray[np.int64] | None:
-    """Indices that put the atoms that came back, in whatever order and cell, into the frame's own; None if they are
-    others."""
+    """Return indices that sort the output atoms, in any order and periodic image, into the order of the frame.
+
+    None if the atoms differ from those of the frame.
+    """
     fractional = (item.positions[frame][:, None] - atoms.positions[None]) @ np.linalg.inv(item.cells[frame])
     fractional -= np.rint(fractional)
     distances = np.linalg.norm(fractional @ item.cells[frame], axis=-1)

@@ -1,4 +1,4 @@
-"""Read the labels of the frames of a batch from VASP's files."""
+"""Read the labels of a batch from the output of VASP."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
 def read_vasp_labels(
     frames: FramesData, parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]
 ) -> dict[str, orm.Data]:
-    """Return ``account`` and, if any frame is admitted, ``frames``.
+    """Read and check the labels of a batch computed with VASP.
 
-    A frame whose electrons did not converge, by VASP's own statement, has failed; so have the steps that dynamics did
-    not come to.
+    A frame whose electrons did not converge, according to VASP, has failed; so have the steps that dynamics did not
+    reach.
 
-    :param runs: the record of each job, which says what frames it is of.
-    :param inputs: by the ids of `vasp_jobs`, what the last calculation of each job left, ``retrieved``; and
-        ``started``, the directories of all calculations, whose number the account gives as ``calculations``: aiida-vasp
-        starts several for one job.
+    :param frames: frames of the batch.
+    :param parameters: `VaspLabelParameters`.
+    :param runs: record of each job; it keeps the frames of the jobs in the provenance.
+    :param inputs: namespaces ``retrieved``, the retrieved folder of the last calculation of each job by the id of the
+        run (see `vasp_jobs`), and ``started``, the remote folders of all calculations. Their number is ``calculations``
+        in the account, as aiida-vasp may run several for one job.
+    :returns: ``account`` and, if any frame is accepted, ``frames`` with energies (eV), forces (eV/A) and virials (eV).
     """
     sets, retrieved = frames.sets(), inputs.get('retrieved', {})
     limits = limits_of(parameters.get_dict(), frames.elements)
@@ -40,7 +43,7 @@ def read_vasp_labels(
 
 
 def _read(folder: orm.Data | None) -> tuple[list[CalculatedFrame], str]:
-    """The frames that a job left, and why there are no more."""
+    """Return the frames that a job computed, and why it computed no more."""
     if not isinstance(folder, orm.FolderData):
         return [], 'VASP left no files'
     status = '' if folder.creator is None else _status(folder.creator)
@@ -57,6 +60,6 @@ def _read(folder: orm.Data | None) -> tuple[list[CalculatedFrame], str]:
 
 
 def _status(job: orm.CalcJobNode) -> str:
-    if job.exit_status is None:  # aiida-vasp's parser met what it does not expect, or somebody killed the job
+    if job.exit_status is None:  # the parser of aiida-vasp excepted, or the job was killed
         return f' (the job was {job.process_state.value})'
     return f' (exit code {job.exit_status}: {job.exit_message})'

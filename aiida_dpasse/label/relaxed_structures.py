@@ -1,4 +1,4 @@
-"""Turn relaxed frames into the structures that perturbation starts from."""
+"""Convert relaxed frames to structures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from aiida_dpasse.data.frames import FramesData
 
 @calcfunction
 def relaxed_structures(frames: FramesData) -> dict[str, orm.StructureData]:
-    """Return the structure of each frame under its source, the label of the structure that it was relaxed from."""
+    """Convert relaxed frames to structures.
+
+    :param frames: relaxed frames, whose source is the label of the initial structure.
+    :returns: the structures by that label.
+    """
     structures = {}
     for item in frames.sets():
         for frame, source in enumerate(item.sources):

@@ -1,4 +1,4 @@
-"""Take the frames whose labelling failed, to try them again."""
+"""Select the frames whose labelling failed, for another attempt."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from aiida_dpasse.data.frames import FramesData
 
 @calcfunction
 def select_failed(frames: FramesData, account: orm.Dict, **inputs: dict[str, orm.Dict]) -> FramesData:
-    """Return the frames to ask for again, those of :func:`failed_ids`.
+    """Select the frames of a job that are to be labelled again, see :func:`failed_ids`.
 
-    :param account: that of the job that was given ``frames``.
-    :param inputs: as ``earlier``, the accounts of the jobs that were given them before.
+    :param frames: frames of the job.
+    :param account: account of the job.
+    :param inputs: namespace ``earlier`` with the accounts of earlier jobs of the same frames.
+    :returns: the selected frames.
     :raises ValueError: if there are none.
     """
     failed = failed_ids(account, inputs.get('earlier', {}).values())
@@ -25,10 +27,13 @@ def select_failed(frames: FramesData, account: orm.Dict, **inputs: dict[str, orm
 
 
 def failed_ids(account: orm.Dict, earlier: Iterable[orm.Dict] = ()) -> list[str]:
-    """Return the ids of the frames that ``account`` lists as failed and that are worth asking for again: those that the
-    program never had a go at, and those that it failed on for the first time.
+    """Return the ids of the failed frames that are worth another attempt.
 
-    Samples of dynamics (``<id>:<step>``) are no frames of ours.
+    These are the frames that the program never attempted and those on which it failed for the first time. Samples of
+    dynamics (``<id>:<step>``) are omitted, since they are not input frames.
+
+    :param account: account of the last job.
+    :param earlier: accounts of earlier jobs of the same frames.
     """
     known = {name for before in earlier for name in _answered(before)}
     given_up = known & _answered(account)
@@ -36,5 +41,5 @@ def failed_ids(account: orm.Dict, earlier: Iterable[orm.Dict] = ()) -> list[str]
 
 
 def _answered(account: orm.Dict) -> set[str]:
-    """The names that a program had a go at and failed on."""
+    """Return the names that the program attempted and failed on."""
     return {entry['id'] for entry in account['failed']} - set(account.get_dict().get('unreached', []))

@@ -17,14 +17,17 @@ from aiida_dpasse.runs import Run, Runs
 
 
 class ShellLabelWorkChain(BatchLabelWorkChain):
-    """Label one batch with a program of one's own: it reads extended XYZ and writes it with energies and forces."""
+    """Compute labels of one batch with a program of the user, through extended XYZ files.
+
+    The program reads the frames and writes them with energies and forces.
+    """
 
     CODES = ('shell',)
     PARAMETERS = ShellLabelParameters
     RELAXES = False
 
     def prepare(self) -> None:
-        """Write the frames that are worth labelling into one file."""
+        """Write the frames that pass the geometry checks into one file."""
         self.ctx.plan = plan_shell_label(
             self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
         )

@@ -1,4 +1,4 @@
-"""What can label: one interface, chosen by what is handed in."""
+"""Label sources: the inputs that can label, and the process that each of them runs."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from aiida_dpasse.label.vasp import VaspLabelWorkChain
 from aiida_dpasse.parameters.base import given as inputs_given
 from aiida_dpasse.parameters.label import job_parameters
 
-#: Input that labels if it is given: a potential.
+#: Input of a potential that labels.
 TEACHER = 'potential'
-#: Inputs that label through our own driver, which needs the code `python`.
+#: Inputs that label through the plugin's driver, which requires the code `python`.
 DRIVEN = ('calculator', TEACHER)
-#: Process that labels a batch, by the code that labels.
+#: Process that labels a batch, by the name of the code.
 BY_CODE: dict[str, type[BatchLabelWorkChain]] = {
     'vasp': VaspLabelWorkChain,
     'cp2k': Cp2kLabelWorkChain,
     'shell': ShellLabelWorkChain,
 }
-#: Codes of which a labelling may need one.
+#: Codes of which a labelling needs at most one.
 LABEL_CODES = ('python', *BY_CODE)
 
 
 def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
-    """Define the inputs of which one labels, alike in every chain that labels; the others are optional codes.
+    """Define the inputs of a labeller; the programs that label are optional codes.
 
-    :param teacher: what the potential that labels is called, in a chain whose `potential` does something else.
+    :param spec: specification of the chain.
+    :param teacher: name of the input of the potential that labels, for chains in which `potential` has another role.
     """
     spec.input(
         'calculator',
@@ -55,29 +56,42 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
 
 
 def sources_of(inputs: Any) -> list[str]:
-    """Return everything among ``inputs`` that could label."""
+    """Return the names of all inputs that could label.
+
+    :param inputs: inputs of a chain, in which the potential that labels is `potential`.
+    """
     codes = inputs.get('codes', {})
     driven = [name for name in DRIVEN if inputs.get(name) is not None]
     return [*driven, *(f'codes.{name}' for name in BY_CODE if codes.get(name) is not None)]
 
 
 def labeller_of(inputs: Mapping[str, Any], teacher: str = TEACHER) -> dict[str, orm.Data]:
-    """Return the inputs, beside the codes, that a child that labels is to be given; ``teacher`` as in
-    `define_labeller`."""
+    """Return the inputs of the labeller, except codes, for a child.
+
+    :param inputs: inputs of the calling chain.
+    :param teacher: as in `define_labeller`.
+    """
     names = {name: teacher if name == TEACHER else name for name in DRIVEN}
     return {name: inputs[given] for name, given in names.items() if inputs.get(given) is not None}
 
 
 def process_of(inputs: Any) -> tuple[str, type[Process]]:
-    """Return what labels, and the process that labels a batch with it."""
+    """Return the name of the labeller and the process that labels a batch.
+
+    :param inputs: inputs with exactly one labeller.
+    """
     [source] = sources_of(inputs)
     name = source.removeprefix('codes.')
     return name, BY_CODE.get(name, LabelJobWorkChain)
 
 
 def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str | None:
-    """Return one sentence unless exactly one labeller is given, with the code and the parameters that it needs;
-    ``teacher`` as in `define_labeller`."""
+    """Check that exactly one labeller is given, with the code and the parameters that it requires.
+
+    :param inputs: inputs of a chain.
+    :param teacher: as in `define_labeller`.
+    :returns: one sentence that states the problem, or None.
+    """
     inputs = inputs_given(inputs)
     given = {name: inputs[name] for name in inputs if name not in DRIVEN} | labeller_of(inputs, teacher)
     called = {TEACHER: teacher}
@@ -95,7 +109,11 @@ def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str
 
 
 def validate_program(inputs: Any) -> str | None:
-    """Return one sentence if the program that labels cannot, with its parameters, label the frames or structures."""
+    """Check that the labelling program accepts the parameters and the elements of frames and structures.
+
+    :param inputs: inputs with exactly one labeller.
+    :returns: one sentence that states the problem, or None.
+    """
     name = sources_of(inputs)[0].removeprefix('codes.')
     if name not in BY_CODE or 'parameters' not in inputs:
         return None
@@ -111,7 +129,7 @@ def validate_program(inputs: Any) -> str | None:
 
 
 def label_sections(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of every labelling in those of a chain, with what initial data adds to them."""
+    """Yield the label parameters at any depth of ``parameters``, with relaxation and dynamics of initial data added."""
     if isinstance(own := parameters.get('label'), Mapping):
         if parameters.get('relax') is not None:
             yield {**own, 'relaxation': parameters['relax']}

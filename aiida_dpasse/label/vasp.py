@@ -1,4 +1,4 @@
-"""`VaspLabelWorkChain`: labels by VASP through aiida-vasp's `VaspWorkChain`, one frame a job."""
+"""`VaspLabelWorkChain`: labels by density-functional theory with VASP, through aiida-vasp."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from aiida_dpasse.runs import Run, Runs
 
 
 class VaspLabelWorkChain(BatchLabelWorkChain):
-    """Label one batch with VASP: one job for each frame, with what aiida-vasp does about those that fail."""
+    """Compute energies, forces and virials of one batch of frames with VASP, one job for each frame.
+
+    The jobs are run by aiida-vasp's `VaspWorkChain`, which also handles their errors.
+    """
 
     CODES = ('vasp',)
     PARAMETERS = VaspLabelParameters
 
     @classmethod
     def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
-        """Return one sentence if a setting is wrong, a tag is none of VASP's, or a POTCAR is missing."""
+        """Check that the settings are valid, the tags are VASP's and every element has a POTCAR."""
         if message := super().objection(parameters, elements):
             return message
         vasp = parameters['vasp']
         return _objection_to_tags(vasp['incar']) or _objection_to_potentials(vasp, sorted(elements))
 
     def prepare(self) -> None:
-        """Write structure, INCAR and k-points of the frames that are worth labelling."""
+        """Write structure, INCAR and k-points of the frames that pass the geometry checks."""
         self.ctx.plan = plan_vasp_label(
             self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
         )
@@ -58,7 +61,7 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         return WorkflowFactory('vasp.v2.vasp'), inputs
 
     def collect(self) -> dict[str, orm.Data]:
-        """Read what the last calculation of each job left, and count all of them."""
+        """Read the output of the last calculation of each job, and count all calculations."""
         retrieved, started = {}, {}
         for run, node in self.ended('vasp').items():
             calculations = sorted(
@@ -82,7 +85,7 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
 
 
 def _objection_to_tags(incar: Mapping[str, Any]) -> str | None:
-    """One sentence if aiida-vasp does not know a tag."""
+    """Return one sentence if aiida-vasp does not know a tag."""
     from aiida_vasp.common import parameters_validator
 
     try:
@@ -93,7 +96,7 @@ def _objection_to_tags(incar: Mapping[str, Any]) -> str | None:
 
 
 def _objection_to_potentials(vasp: Mapping[str, Any], elements: list[str]) -> str | None:
-    """One sentence if an element has no POTCAR in the family."""
+    """Return one sentence if an element has no POTCAR in the family."""
     potcars, family = DataFactory('vasp.potcar'), vasp['potential_family']
     if not family:
         return 'parameters: `vasp.potential_family` is missing; give the name of a POTCAR family.'

@@ -1,1 +1,1 @@
-"""Admission of labels, their records, and how answers of programs are read."""
+"""Acceptance of labels, their records, and the evaluation of program output."""

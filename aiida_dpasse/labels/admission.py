@@ -1,4 +1,4 @@
-"""What is admitted as training data: frames that are no nonsense, labels that are finite, small and like the rest."""
+"""Acceptance criteria of training data: plausible geometries, and finite, limited and consistent labels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aiida_dpasse.structures.distances import closest_contact, minimum_distance
 
 #: eV/A^3 in GPa.
 GPA = 160.21766208
-#: With fewer energies of a formula than this, none is called an outlier.
+#: Fewest energies of a formula for which outliers are determined.
 FEWEST = 4
-#: What is admitted unless a job's parameters say otherwise; units in the names of `LabelJobParameters`.
+#: Default acceptance criteria; units as in `LabelJobParameters`.
 LIMITS: dict[str, Any] = {
     'max_force': 20.0,
     'max_stress': None,
@@ -26,9 +26,9 @@ LIMITS: dict[str, Any] = {
     'dynamics': None,
     'relaxation': None,
 }
-#: Dynamics, the same way.
+#: Default parameters of dynamics.
 DYNAMICS: dict[str, Any] = {'final_temperature': None, 'timestep': 2.0, 'friction': 0.02, 'seed': 1}
-#: Relaxation, the same way.
+#: Default parameters of a relaxation.
 RELAXATION: dict[str, Any] = {'max_force': 0.01, 'steps': 500, 'cell': True}
 
 
@@ -41,9 +41,11 @@ class Labels(NamedTuple):
 
 
 def limits_of(parameters: Mapping[str, Any], elements: Iterable[str]) -> dict[str, Any]:
-    """Return what is admitted with all defaults, and the covalent ``radii`` (A) of ``elements`` if contacts are judged.
+    """Return the acceptance criteria with all defaults.
 
-    ``parameters`` are those of a job; what is no limit is left out.
+    :param parameters: parameters of a job; keys other than those of `LIMITS` are ignored.
+    :param elements: symbols of the elements in the frames.
+    :returns: the criteria and, if ``minimum_contact`` is set, the covalent ``radii`` (A) of ``elements``.
     """
     limits = {name: parameters.get(name, default) for name, default in LIMITS.items()}
     if limits['dynamics'] is not None:
@@ -51,7 +53,7 @@ def limits_of(parameters: Mapping[str, Any], elements: Iterable[str]) -> dict[st
     if limits['relaxation'] is not None:
         limits['relaxation'] = {**RELAXATION, **limits['relaxation']}
     if limits['minimum_contact']:
-        # The compute machine is handed the numbers: a teacher's needs no ASE.
+        # The radii are passed to the job, because a computer that labels with a potential may lack ASE.
         from ase.data import atomic_numbers, covalent_radii
 
         limits['radii'] = {name: float(covalent_radii[atomic_numbers[name]]) for name in elements}
@@ -61,8 +63,10 @@ def limits_of(parameters: Mapping[str, Any], elements: Iterable[str]) -> dict[st
 def objection_to_geometry(item: FrameSet, frame: int, limits: Mapping[str, Any]) -> str | None:
     """Return why a frame is not worth labelling, or None.
 
-    ``limits`` holds ``minimum_distance`` (A) and, if atoms have sizes, ``minimum_contact`` (fraction of the sum of two
-    ``radii``, A by element).
+    :param item: set of frames.
+    :param frame: index of the frame.
+    :param limits: ``minimum_distance`` (A) and, optionally, ``minimum_contact``, a fraction of the sum of two ``radii``
+        (A, by element).
     """
     cell, positions = item.cells[frame], item.positions[frame]
     shortest = minimum_distance(cell, positions)
@@ -80,8 +84,15 @@ def objection_to_geometry(item: FrameSet, frame: int, limits: Mapping[str, Any])
 
 
 def objection_to_labels(labels: Labels, volume: float, limits: Mapping[str, Any]) -> str | None:
-    """Return why labels are not admitted, or None: a number that is not finite, or a force (eV/A) or a component of the
-    stress (GPa; the virial over ``volume``, A^3) above ``max_force`` or ``max_stress``."""
+    """Return why labels are not accepted, or None.
+
+    Labels are rejected if a number is not finite, a force exceeds ``max_force`` (eV/A), or a component of the stress
+    exceeds ``max_stress`` (GPa).
+
+    :param labels: labels of one frame.
+    :param volume: volume of the cell in A^3, which converts the virial to the stress.
+    :param limits: ``max_force`` and, optionally, ``max_stress``.
+    """
     if not finite(labels):
         return 'an energy, force or virial is not finite'
     largest = float(np.linalg.norm(labels.forces, axis=-1).max())
@@ -96,13 +107,18 @@ def objection_to_labels(labels: Labels, volume: float, limits: Mapping[str, Any]
 
 
 def finite(labels: Labels) -> bool:
-    """Whether all numbers of ``labels`` are finite: no mode admits others."""
+    """Return whether all numbers of ``labels`` are finite, which every mode requires."""
     virial = np.zeros(1) if labels.virial is None else labels.virial
     return bool(np.isfinite(labels.energy) and np.isfinite(labels.forces).all() and np.isfinite(virial).all())
 
 
 def outliers(energies: Sequence[float], limit: float | None) -> dict[int, str]:
-    """Return, by index, the energies per atom (eV) farther than ``limit`` (eV) from the median of all, and why."""
+    """Return the energies farther than ``limit`` from the median, with the reason for the rejection of each.
+
+    :param energies: energies per atom in eV.
+    :param limit: largest accepted distance from the median in eV; None accepts all.
+    :returns: reasons by index; empty if there are fewer than `FEWEST` energies.
+    """
     if limit is None or len(energies) < FEWEST:
         return {}
     values = np.asarray(energies, dtype=float)

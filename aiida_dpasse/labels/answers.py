@@ -1,4 +1,4 @@
-"""What programs of density-functional theory answered, as the outcome of each frame that they were asked for."""
+"""Outcome of each frame requested from a density-functional program."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from aiida_dpasse.labels.records import Unreached, requested_ids, settle, sound_
 from aiida_dpasse.runs import Run
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
-#: Largest distance in A between an atom as it was given and as the program had it: their files have eight decimals.
+#: Largest distance in A between input and output position of an atom; the programs write eight decimals.
 MOVED = 1e-6
 
 
 def jobs_by_formula(what: str, sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[Run, FrameSet]:
     """Return the frames that are worth labelling, without labels, as one job for each formula.
 
-    :param what: kind of the jobs.
+    :param what: kind of the runs.
+    :param sets: frames to label.
+    :param limits: acceptance criteria, see `limits_of`.
     """
     sound = concatenate(item.take(sound_frames(item, limits)).with_labels() for item in sets)
     items = [item for item in sound if len(item)]
@@ -28,8 +30,9 @@ def jobs_by_formula(what: str, sets: Iterable[FrameSet], limits: Mapping[str, An
 
 
 def jobs_by_frame(what: str, sets: Iterable[FrameSet], limits: Mapping[str, Any]) -> dict[Run, FrameSet]:
-    """Return the frames that are worth labelling, without labels, as one job for each; ``what`` as in
-    `jobs_by_formula`."""
+    """Return the frames that are worth labelling, without labels, as one job for each; parameters as in
+    `jobs_by_formula`.
+    """
     items = jobs_by_formula(what, sets, limits).values()
     starts = [item.take([index]) for item in items for index in range(len(item))]
     return {Run(what, number, data=str(start.ids[0])): start for number, start in enumerate(starts)}
@@ -43,13 +46,14 @@ def settle_jobs(
     limits: Mapping[str, Any],
     temperature: Callable[..., float],
 ) -> tuple[list[FrameSet], dict[str, Any]]:
-    """Return the labelled sets and the account of `settle` for the frames of ``sets``.
+    """Return labelled sets and account of a batch, see `settle`.
 
-    :param jobs: the frames of each job.
-    :param read: gives, for a job, what it answered and why it answered no more.
-    :param program: its name.
-    :param limits: what is admitted, ``dynamics`` and ``relaxation``.
-    :param temperature: gives the temperature (K) of a step of the dynamics.
+    :param sets: frames of the batch.
+    :param jobs: frames of each job.
+    :param read: function that returns the computed frames of a job, and why there are no more.
+    :param program: name of the program.
+    :param limits: acceptance criteria, ``dynamics`` and ``relaxation``.
+    :param temperature: function that returns the temperature (K) of a step of the dynamics.
     """
     outcomes: dict[str, Labels | str] = {}
     samples: dict[str, FrameSet] = {}
@@ -72,15 +76,16 @@ def job_outcomes(
     dynamics: Mapping[str, Any] | None = None,
     temperature: Callable[..., float] = float,
 ) -> tuple[dict[str, Labels | str], dict[str, FrameSet]]:
-    """Return the outcome of everything that a job was asked for, by the names of `requested_ids`, and the frames (sets
-    of one) that dynamics came to, by the same names.
+    """Return the outcome of every frame requested from a job.
 
-    :param item: the frames that the job was given, or the one that dynamics started from.
-    :param done: what it answered: a frame each in order, or each step of dynamics, the start included.
-    :param end: why it answered no more.
-    :param program: its name.
-    :param dynamics: ``steps`` and ``interval`` if it ran dynamics.
-    :param temperature: gives the temperature (K) of a step of ``dynamics``.
+    :param item: frames of the job, or the single initial frame of dynamics.
+    :param done: computed frames in order, or the steps of dynamics including the initial one.
+    :param end: why there are no more.
+    :param program: name of the program.
+    :param dynamics: ``steps`` and ``interval`` of dynamics, or None.
+    :param temperature: function that returns the temperature (K) of a step of ``dynamics``.
+    :returns: by the names of `requested_ids`, the labels or the reason of a failure; and, by the same names, the frames
+        (sets of one) sampled from dynamics.
     """
     names = requested_ids([item], dynamics)
     outcomes: dict[str, Labels | str] = dict.fromkeys(names, Unreached(end))
@@ -115,12 +120,12 @@ def job_outcomes(
 def relaxation_outcome(
     item: FrameSet, done: Sequence[CalculatedFrame], end: str, program: str
 ) -> tuple[dict[str, Labels | str], dict[str, FrameSet]]:
-    """Return the outcome of a relaxation from the frame ``item`` (a set of one) and the frame that it came to, both by
-    the id of the frame that it started from.
+    """Return the outcome of a relaxation and the relaxed frame, both by the id of the initial frame.
 
-    :param done: the steps that the program took, of which the last counts.
-    :param end: why it took no more.
-    :param program: its name.
+    :param item: initial frame (a set of one).
+    :param done: computed steps, of which the last counts.
+    :param end: why there are no more.
+    :param program: name of the program.
     """
     name = str(item.ids[0])
     if not done:
@@ -147,7 +152,7 @@ def _outcome(frame: CalculatedFrame, program: str) -> Labels | str:
 
 
 def _same(item: FrameSet, index: int, frame: CalculatedFrame) -> bool:
-    """Whether the program had the frame that it was given; it may have moved atoms by lattice vectors."""
+    """Return whether the program used the frame as given, up to lattice translations of atoms."""
     if frame.symbols != item.symbols or np.abs(frame.cell - item.cells[index]).max() > MOVED:
         return False
     fractional = (frame.positions - item.positions[index]) @ np.linalg.inv(item.cells[index])

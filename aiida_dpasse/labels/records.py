@@ -1,7 +1,6 @@
-"""The journal of a labelling job: one line per frame as it is done, so that a killed job still returns what
-it finished.
+"""Journal of a labelling job, one line per finished frame, which preserves the results of a killed job.
 
-The driver writes it, and the parser reads it when the job ended before it could write the dataset.
+The driver writes it. The parser reads it if the job ended before the dataset was written.
 """
 
 from __future__ import annotations
@@ -21,14 +20,18 @@ from aiida_dpasse.labels.admission import Labels, finite, objection_to_geometry,
 JOURNAL = 'journal.jsonl'
 NOT_REACHED = 'the job ended before this frame was done'
 ADMITTED, REJECTED, FAILED = 'admitted', 'rejected', 'failed'
-#: Entry of an account: the ids of the failed frames that the program never had a go at.
+#: Key of an account: ids of the failed frames that the program never attempted.
 UNREACHED = 'unreached'
 STRICT, AUDIT = 'strict', 'audit'
 
 
 def requested_ids(sets: Sequence[FrameSet], dynamics: Mapping[str, Any] | None = None) -> list[str]:
-    """Names of everything a job has to account for: the frames' ids and, with dynamics, ``<id>:<step>`` of
-    each sample."""
+    """Return the names of everything that a job must account for.
+
+    :param sets: frames of the job.
+    :param dynamics: ``steps`` and ``interval`` of dynamics, or None.
+    :returns: the ids of the frames and, with dynamics, ``<id>:<step>`` of each sample.
+    """
     steps = [] if dynamics is None else range(dynamics['interval'], dynamics['steps'] + 1, dynamics['interval'])
     return [
         name
@@ -39,24 +42,28 @@ def requested_ids(sets: Sequence[FrameSet], dynamics: Mapping[str, Any] | None =
 
 
 def sound_frames(item: FrameSet, limits: Mapping[str, Any]) -> list[int]:
-    """Return the indices of the frames that are worth labelling; an audit labels all."""
+    """Return the indices of the frames that are worth labelling; the mode `audit` labels all.
+
+    :param item: set of frames.
+    :param limits: acceptance criteria, see `limits_of`.
+    """
     if limits.get('mode') == AUDIT:
         return list(range(len(item)))
     return [frame for frame in range(len(item)) if objection_to_geometry(item, frame, limits) is None]
 
 
 def one_line(error: Exception) -> str:
-    """Name and message of an exception in one short line."""
+    """Return type and message of an exception in one line of limited length."""
     text = ' '.join(str(error).split())
     return f'{type(error).__name__}: {text}'[:300] if text else type(error).__name__
 
 
 class Unreached(str):
-    """Why there is no answer for a frame, where the program had no go at it: it is worth asking again."""
+    """Reason for a missing label of a frame that the program never attempted, and which is worth another attempt."""
 
 
 class Records:
-    """What became of each frame, in memory; `Journal` writes it to a file as well."""
+    """Outcome of each frame, in memory; `Journal` also writes it to a file."""
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
@@ -64,11 +71,13 @@ class Records:
     def judge(
         self, identity: str, member: int, frame: FrameSet, outcome: Labels | Exception | str, limits: Mapping[str, Any]
     ) -> None:
-        """Record ``frame`` (a set of one) as admitted, rejected or failed.
+        """Record ``frame`` as accepted, rejected or failed.
 
+        :param identity: name of the frame, see `requested_ids`.
         :param member: index of the input set, whose formula the frame has.
+        :param frame: the frame, a set of one.
         :param outcome: its labels, or why there are none.
-        :param limits: what is admitted; an ``audit`` admits every finite label and notes the objection.
+        :param limits: acceptance criteria; the mode `audit` accepts all finite labels and records the objection.
         """
         audit = limits.get('mode') == AUDIT
         objection = objection_to_geometry(frame, 0, limits)
@@ -88,16 +97,22 @@ class Records:
                 self.admit(identity, member, labelled, objection)
 
     def discard(self, identity: str, state: str, reason: str, reached: bool = True) -> None:
-        """Record a frame that was rejected or failed, and why.
+        """Record a rejected or failed frame.
 
-        :param reached: whether the program had a go at the frame.
+        :param identity: name of the frame.
+        :param state: `REJECTED` or `FAILED`.
+        :param reason: why it was rejected or failed.
+        :param reached: whether the program attempted the frame.
         """
         self._add({'id': identity, 'state': state, 'reason': str(reason), **({} if reached else {'reached': False})})
 
     def admit(self, identity: str, member: int, frame: FrameSet, objection: str | None = None) -> None:
-        """Record a labelled frame (a set of one), which belongs to the formula of input set ``member``.
+        """Record an accepted frame.
 
-        :param objection: why a stricter mode would not have admitted it.
+        :param identity: name of the frame.
+        :param member: index of the input set, whose formula the frame has.
+        :param frame: labelled frame, a set of one.
+        :param objection: why the mode `strict` would have rejected it, if it would.
         """
         labels = {name: getattr(frame, name) for name in ('energies', 'forces', 'virials')}
         arrays = {'cells': frame.cells, 'positions': frame.positions, **labels}
@@ -120,7 +135,7 @@ class Records:
 
 
 class Journal(Records):
-    """Appends one JSON line per finished frame and hands each to the system at once."""
+    """Records that are appended to a file, one JSON line per finished frame, and flushed at once."""
 
     def __init__(self, path: str | Path = JOURNAL):
         super().__init__()
@@ -135,13 +150,16 @@ class Journal(Records):
         self._handle.close()
 
     def _add(self, record: dict[str, Any]) -> None:
-        # JSON writes a float so that reading gives the same bits: the frame's id survives.
+        # A float survives the round trip through JSON exactly, so the id of the frame is unchanged.
         self._handle.write(json.dumps(record) + '\n')
         self._handle.flush()
 
 
 def read_journal(text: str) -> list[dict[str, Any]]:
-    """Return the records of a journal; a last line that was cut off by a kill is passed over."""
+    """Return the records of a journal; a line truncated by a kill is skipped.
+
+    :param text: content of the journal.
+    """
     records = []
     for line in text.splitlines():
         try:
@@ -152,9 +170,12 @@ def read_journal(text: str) -> list[dict[str, Any]]:
 
 
 def without_cut_run(records: Sequence[dict[str, Any]], dynamics: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the records without those of a dynamics that the end of the job cut short, if others came to their end.
+    """Return the records without those of the last dynamics, if the job interrupted it and others finished.
 
-    It is worth asking again, from its start; one that is all that the job did is kept as far as it came.
+    The interrupted dynamics is requested again from its start. If it is the only one of the job, its records are kept.
+
+    :param records: records of the job, in order.
+    :param dynamics: ``steps`` and ``interval`` of dynamics, or None.
     """
     if dynamics is None or not records:
         return list(records)
@@ -170,14 +191,15 @@ def collect(
     requested: Sequence[str],
     limits: Mapping[str, Any],
 ) -> tuple[list[FrameSet], dict[str, Any]]:
-    """Return the admitted frames, one set per input set, and the account of all that was requested.
+    """Return the accepted frames, one set per input set, and the account of everything requested.
 
-    :param sets: the frames that the job was given.
-    :param requested: the names of :func:`requested_ids`; those without a record count as failed.
-    :param limits: ``mode`` and ``max_energy_deviation`` (eV an atom), which needs to know all frames of a set.
-    :returns: the labelled sets, and ``{requested, admitted, rejected, failed, objections, unreached}``: rejected,
-        failed and objections as lists of ``{id, reason}``; objections are those to admitted frames, which only the mode
-        ``audit`` has; unreached are the ids of the failed that the program never had a go at.
+    :param records: records of the job.
+    :param sets: frames of the job.
+    :param requested: names of :func:`requested_ids`; those without a record have failed.
+    :param limits: ``mode`` and ``max_energy_deviation`` (eV per atom), which is applied to all frames of a set.
+    :returns: the labelled sets, and ``{requested, admitted, rejected, failed, objections, unreached}``. ``rejected``,
+        ``failed`` and ``objections`` are lists of ``{id, reason}``. Objections concern accepted frames and exist in the
+        mode `audit` only. ``unreached`` lists the ids of the failed frames that the program never attempted.
     """
     records = _without_outliers(records, sets, limits)
     missing = Counter(requested)
@@ -220,11 +242,14 @@ def settle(
     missing: str = Unreached(NOT_REACHED),
     samples: Mapping[str, FrameSet] | None = None,
 ) -> tuple[list[FrameSet], dict[str, Any]]:
-    """Return what :func:`collect` does, for a program whose answers are all there: no journal is needed.
+    """Return the result of :func:`collect` for a program whose output is complete, without a journal.
 
-    :param outcomes: by the names of :func:`requested_ids`: labels, or why there are none.
-    :param missing: why a frame that is not among them has no labels.
-    :param samples: by the same names, the frames (sets of one) that dynamics came to; others are the frames given.
+    :param sets: frames of the job.
+    :param outcomes: labels or the reason of a failure, by the names of :func:`requested_ids`.
+    :param limits: acceptance criteria, see `limits_of`.
+    :param missing: reason for frames without outcome.
+    :param samples: frames (sets of one) sampled from dynamics or relaxed, by the same names; other names are those of
+        input frames.
     """
     records, samples = Records(), samples or {}
     for member, item in enumerate(sets):
@@ -240,7 +265,7 @@ def settle(
 def _without_outliers(
     records: Sequence[dict[str, Any]], sets: Sequence[FrameSet], limits: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The records, with energies far from those of the same set turned into rejections, or objections in an audit."""
+    """Return the records with energy outliers of a set turned into rejections, or into objections in an audit."""
     judged = list(records)
     for member, item in enumerate(sets):
         mine = [index for index, r in enumerate(judged) if r['state'] == ADMITTED and r['set'] == member]

@@ -1,1 +1,1 @@
-"""Settings of every process as models: checked once, dumped with their defaults, read by name."""
+"""Parameters of every process as pydantic models: validated once, stored with their defaults, accessed by name."""

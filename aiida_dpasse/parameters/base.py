@@ -1,4 +1,4 @@
-"""Checked parameters: the physics of a process as one `Dict`, refused in one sentence if it is wrong."""
+"""Validated parameters: the settings of a process in one `Dict`, rejected with a one-sentence message if invalid."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class Parameters(BaseModel):
-    """Base of all parameter models: unknown names are refused, and what was checked cannot be changed."""
+    """Base class of all parameter models: unknown names are rejected, and validated parameters are immutable."""
 
     model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=())
 
 
 def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | None:
-    """Return one sentence that names the first wrong entry of ``value``, or None if all are right."""
+    """Validate parameters.
+
+    :param model: parameter model.
+    :param value: content of the parameters.
+    :return: a message that names the first invalid entry, or None.
+    """
     try:
         model.model_validate(value)
     except ValidationError as exception:
@@ -52,12 +57,19 @@ def _known_names(model: type[Parameters], parents: list[str]) -> list[str]:
 
 
 def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs that are set: AiiDA hands validators those that were set to None as well."""
+    """Return the inputs that are set: AiiDA also passes inputs set to None to validators.
+
+    :param inputs: inputs of a process.
+    """
     return {name: value for name, value in inputs.items() if value is not None}
 
 
 def parameters_validator(model: type[Parameters], name: str = 'parameters') -> Callable[[Any, Any], str | None]:
-    """Return a port validator that checks a `Dict` against ``model``."""
+    """Return a port validator that checks a `Dict` against a parameter model.
+
+    :param model: parameter model.
+    :param name: name of the port, for messages.
+    """
 
     def validate(value: orm.Dict | None, _: Any) -> str | None:
         message = None if value is None else check_parameters(model, value.get_dict())
@@ -67,6 +79,11 @@ def parameters_validator(model: type[Parameters], name: str = 'parameters') -> C
 
 
 def objection_to_retry(settings: Parameters, retry: dict[str, Any] | None) -> str | None:
-    """Return one clause if ``retry``, laid over the other ``settings``, is not accepted."""
+    """Validate the settings of a second attempt.
+
+    :param settings: parameters with the field ``retry``.
+    :param retry: settings that are merged into the others.
+    :return: a clause that describes the first invalid entry, or None.
+    """
     message = check_parameters(type(settings), merge(settings.model_dump(exclude={'retry'}), retry or {}))
     return message and f'in `retry`, {message}'

@@ -1,4 +1,4 @@
-"""CP2K's settings."""
+"""Parameters of CP2K."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.parameters.kpoints import KpointsParameters
 
 
 class ScfParameters(Parameters):
-    """How the electrons are brought to their ground state."""
+    """Parameters of the self-consistent field cycle."""
 
     solver: Literal['diagonalization', 'ot'] = Field(
         default=SCF['solver'],
@@ -44,7 +44,7 @@ class ScfParameters(Parameters):
 
 
 class Cp2kParameters(Parameters):
-    """CP2K's settings; what labelling needs besides (run type, motion, printing, stress) is added."""
+    """Parameters of CP2K; run type, motion, printing and stress are set by the labelling."""
 
     functional: Literal['PBESOL', 'PBE', 'REVPBE'] | None = Field(
         default=DEFAULTS['functional'], description='Functional; null for any other, in the section XC of `input`.'

@@ -8,7 +8,7 @@ from aiida_dpasse.parameters.base import Parameters
 
 
 class KpointsParameters(Parameters):
-    """A mesh of k-points, or how dense it is."""
+    """A mesh of k-points, or its spacing."""
 
     mesh: tuple[int, int, int] | None = Field(default=None, description='Numbers of points of the Monkhorst-Pack mesh.')
     spacing: float | None = Field(

@@ -1,4 +1,4 @@
-"""Parameters of labelling: what is admitted, how frames are divided into jobs, and how each program is run."""
+"""Parameters of labelling: admission of frames, division into jobs, and settings of each program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiida_dpasse.parameters.cp2k import Cp2kParameters
 from aiida_dpasse.parameters.shell import ShellParameters
 from aiida_dpasse.parameters.vasp import VaspParameters
 
-#: Programs that label other than through our driver, each with a section of its own.
+#: Programs that do not use the labelling driver; each has its own section.
 PROGRAMS = ('vasp', 'cp2k', 'shell')
 
 
@@ -41,7 +41,7 @@ class DynamicsParameters(Parameters):
 
 
 class RelaxationParameters(Parameters):
-    """Relaxation of every frame, which is labelled when it is done."""
+    """Relaxation of every frame before it is labelled."""
 
     max_force: float = Field(
         default=RELAXATION['max_force'], gt=0, description='Largest force when it is done, in eV/A.'
@@ -55,7 +55,7 @@ class RelaxationParameters(Parameters):
 
 
 class LabelJobParameters(Parameters):
-    """Which frames and labels are admitted, and whether dynamics is run from each frame, or it is relaxed."""
+    """Admission limits, and optional dynamics or relaxation of each frame."""
 
     max_force: float = Field(
         default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
@@ -99,7 +99,7 @@ class LabelJobParameters(Parameters):
 
 
 class LabelParameters(LabelJobParameters):
-    """How frames are divided into jobs, what is admitted, how many may fail, and how each program is run."""
+    """Division of frames into jobs, admission limits, tolerated failures, and settings of each program."""
 
     batch_size: int = Field(default=100, gt=0, description='Largest number of frames in one job.')
     minimum_success: float = Field(
@@ -114,19 +114,19 @@ class LabelParameters(LabelJobParameters):
 
 
 class VaspLabelParameters(LabelJobParameters):
-    """What is admitted, and how VASP is run."""
+    """Admission limits and VASP settings."""
 
     vasp: VaspParameters = Field(description="VASP's settings.")
 
 
 class Cp2kLabelParameters(LabelJobParameters):
-    """What is admitted, and how CP2K is run."""
+    """Admission limits and CP2K settings."""
 
     cp2k: Cp2kParameters = Field(description="CP2K's settings.")
 
 
 class ShellLabelParameters(LabelJobParameters):
-    """What is admitted, and how the program is called."""
+    """Admission limits and the command of the program."""
 
     shell: ShellParameters = Field(default=ShellParameters(), description='How the program is called.')
 
@@ -138,10 +138,11 @@ class ShellLabelParameters(LabelJobParameters):
 
 
 def job_parameters(settings: Mapping[str, Any], program: str | None = None, retry: bool = False) -> dict[str, Any]:
-    """Return the parameters of a job of ``program``, or of our driver, from those of a labelling.
+    """Return the parameters of a job of one program, or of the labelling driver, from those of a labelling.
 
-    :param settings: those of `LabelParameters`.
-    :param retry: whether the program's ``retry`` is laid over its other settings.
+    :param settings: content of `LabelParameters`.
+    :param program: name of the program, or None for the driver.
+    :param retry: whether the ``retry`` settings of the program are merged into its other settings.
     """
     others = ('batch_size', 'minimum_success', *PROGRAMS)
     common = {key: value for key, value in settings.items() if key not in others}

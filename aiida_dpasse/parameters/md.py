@@ -1,4 +1,4 @@
-"""Settings of a molecular dynamics."""
+"""Parameters of molecular dynamics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.seeds import LARGEST_SEED
 
 
 class EquilibrationParameters(Parameters):
-    """What comes before production."""
+    """Parameters of the equilibration before the production run."""
 
     ensemble: Literal['nvt', 'npt'] = Field(
         description='`nvt` or `npt`; an `npt` equilibration before an `nvt` or `nve` production hands on the mean cell '
@@ -23,7 +23,7 @@ class EquilibrationParameters(Parameters):
 
 
 class DeviationLimit(Parameters):
-    """When a run has left the committee's trust, and which of its frames are worth a label."""
+    """Limit at which a run has left the trust region of the committee, and selection of its frames for labelling."""
 
     limit: float = Field(
         gt=0,
@@ -46,7 +46,7 @@ class DeviationLimit(Parameters):
 
 
 class WatchParameters(Parameters):
-    """Limits that stop a run; one that is null is not watched."""
+    """Limits that stop a run; a limit that is null is not monitored."""
 
     mobile: list[str] = Field(
         default=[], description='Elements that may leave their sites; all others are the framework.'
@@ -74,7 +74,7 @@ class WatchParameters(Parameters):
 
 
 class MDParameters(Parameters):
-    """Settings of one molecular dynamics."""
+    """Parameters of one molecular dynamics run."""
 
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble of the production.')
     temperature: float = Field(gt=0, description='Temperature in K, of the thermostat and of the first velocities.')
@@ -177,19 +177,23 @@ class MDParameters(Parameters):
 
 
 def refuse_what_is_set(md: Mapping[str, Any], names: Iterable[str], where: str = 'md') -> None:
-    """Refuse parameters of a dynamics that a chain gives to each of its runs itself.
+    """Reject molecular dynamics parameters that a work chain sets for each of its runs itself.
 
-    :raises ValueError: if one of ``names`` is among those of ``md``, which are called ``where``.
+    :param md: parameters given by the user.
+    :param names: parameters set by the work chain.
+    :param where: name of ``md`` in the message.
+    :raises ValueError: if ``md`` contains one of ``names``.
     """
     if taken := sorted(set(names) & set(md)):
         raise ValueError(f'`{where}.{taken[0]}` is set for each run: take it out')
 
 
 def check_transport_run(md: Mapping[str, Any], **each: Any) -> None:
-    """Refuse parameters of a dynamics whose transport is wanted.
+    """Validate the molecular dynamics parameters of a run for transport analysis.
 
-    :param each: what every run is given, besides ``md``.
-    :raises ValueError: if they are wrong together, or the temperature changes.
+    :param md: parameters given by the user.
+    :param each: parameters set for each run.
+    :raises ValueError: if they are invalid, the temperature changes during the run, or no trajectory is written.
     """
     if message := check_parameters(MDParameters, {**md, **each}):
         raise ValueError(f'`md`: {message}')

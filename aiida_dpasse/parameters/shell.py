@@ -1,4 +1,4 @@
-"""How a program of one's own is called."""
+"""Parameters of a user-defined labelling program."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pydantic import Field, field_validator
 
 from aiida_dpasse.parameters.base import Parameters
 
-#: File that the program writes.
+#: File that the program has to write.
 ANSWER = 'labels.xyz'
 
 
 class ShellParameters(Parameters):
-    """How the program is called."""
+    """Command line of the program."""
 
     arguments: list[str] = Field(
         default=['{frames}', ANSWER],

@@ -1,4 +1,4 @@
-"""Sizes: of a part of some frames, by number or fraction, and of a supercell."""
+"""Sizes of subsets of frames, by number or fraction, and of supercells."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ SupercellSize = Annotated[float | list[int] | list[list[int]], AfterValidator(_p
 
 
 def part_size(size: float, total: int) -> int:
-    """Return the number of frames, of ``total``, that a part of this :data:`PartSize` takes; a fraction takes one at
-    least.
+    """Return the number of frames in a subset; a fraction gives at least one frame.
+
+    :param size: a :data:`PartSize`.
+    :param total: number of all frames.
 
     >>> part_size(0.25, 40), part_size(3.0, 40), part_size(0.1, 4)
     (10, 3, 1)

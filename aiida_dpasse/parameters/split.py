@@ -1,4 +1,4 @@
-"""How many frames are kept out of a training."""
+"""Numbers of frames that are held out of a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiida_dpasse.parameters.sizes import PartSize
 
 
 class SplitParameters(Parameters):
-    """How many frames are kept out of the training: a number, or a fraction below 1; each formula gives its share."""
+    """Frames held out of the training: a number, or a fraction below 1, divided among the formulas in proportion."""
 
     validation: PartSize = Field(default=0.0, description='Frames watched while training.')
     test: PartSize = Field(default=0.1, description='Frames that only the finished potential sees.')

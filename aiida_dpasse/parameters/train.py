@@ -1,4 +1,4 @@
-"""Settings of a training."""
+"""Parameters of a training."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from aiida_dpasse.deepmd.multitask import heads_of, single_model
 from aiida_dpasse.deepmd.training_input import check_compressible, check_input
 from aiida_dpasse.parameters.base import Parameters
 
-#: Extra of a code with the version of its DeePMD-kit, set by `aiida-dpasse setup`.
+#: Extra of a code that holds the version of its DeePMD-kit, set by `aiida-dpasse setup`.
 VERSION_EXTRA = 'dpasse_version'
 
 
 class FinetuneParameters(Parameters):
-    """What is taken over from the pre-trained potential."""
+    """Settings taken over from the pre-trained potential."""
 
     use_pretrain_script: bool = Field(
         default=True, description='Take descriptor and fitting net from the potential; without it the input gives them.'
@@ -26,7 +26,7 @@ class FinetuneParameters(Parameters):
 
 
 class EarlyStopParameters(Parameters):
-    """When a training is ended before `numb_steps`."""
+    """Criterion to end a training before `numb_steps`."""
 
     window: int = Field(
         gt=0, description='Steps over which the best held-out error has to improve; some rows of the curve at least.'
@@ -40,7 +40,7 @@ class EarlyStopParameters(Parameters):
 
 
 class TrainParameters(Parameters):
-    """Settings of one training."""
+    """Parameters of one training."""
 
     backend: Literal['pytorch', 'tensorflow'] = Field(
         description='Backend of DeePMD-kit; DPA-2 and DPA-3 need PyTorch.'

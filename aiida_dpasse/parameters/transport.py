@@ -1,4 +1,4 @@
-"""Settings of the analysis of a trajectory, and of the ion whose transport is asked for."""
+"""Parameters of the trajectory analysis and of the mobile ion."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from aiida_dpasse.parameters.base import Parameters
 
 
 class MobileIonParameters(Parameters):
-    """The ion whose transport is asked for."""
+    """The mobile ion whose transport is analysed."""
 
     ion: str = Field(default='Li', description='Element of the mobile ion.')
     charge: float = Field(default=1.0, description='Its charge in elementary charges.')
     max_frames: int = Field(
         default=4000, gt=15, description='Frames held in memory; a longer trajectory is thinned out, evenly, to fewer.'
     )
-    # Some three shells of neighbours of a lithium ion.
+    # Approximately three neighbour shells of a lithium ion.
     van_hove_range: float | None = Field(
         default=8.0, ge=0.2, description='Largest distance in A of the van Hove maps; null makes none.'
     )
 
 
 class TransportParameters(MobileIonParameters):
-    """Which ion moves, and how its trajectory is read."""
+    """The mobile ion, and how its trajectory is read."""
 
     ion: str = Field(description='Element of the mobile ion.')
     timestep: float = Field(gt=0, description='Timestep of the dynamics in fs.')
@@ -49,7 +49,7 @@ class TransportParameters(MobileIonParameters):
 
 
 class DiffusionParameters(Parameters):
-    """What the analysis of diffusion asks for, in all chains that determine it."""
+    """Parameters of the diffusion analysis, common to all work chains that determine diffusion."""
 
     transport: MobileIonParameters = Field(default=MobileIonParameters(), description='The mobile ion.')
     hop_length: float = Field(
@@ -59,9 +59,10 @@ class DiffusionParameters(Parameters):
     )
 
     def analysis(self, md: Mapping[str, Any], last_step: int | None = None, **changes: Any) -> dict[str, Any]:
-        """Return the parameters of `dpasse.transport` of a run with the parameters ``md`` of `dpasse.md`, complete.
+        """Return the parameters of `dpasse.transport` for a molecular dynamics run.
 
-        :param last_step: where the analysis ends; by default at the end of the run.
+        :param md: complete parameters of `dpasse.md`.
+        :param last_step: last step of the analysis, by default that of the run.
         :param changes: parameters of the analysis that differ.
         """
         first, last = total_steps(md)

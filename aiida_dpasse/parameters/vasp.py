@@ -1,4 +1,4 @@
-"""VASP's settings."""
+"""Parameters of VASP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiida_dpasse.vasp.incar import OURS
 
 
 class VaspParameters(Parameters):
-    """VASP's settings; how the ions move and what is computed for them is added."""
+    """Parameters of VASP; the tags of the ionic motion and of the computed quantities are set by the labelling."""
 
     incar: dict[str, Any] = Field(description='Tags of INCAR for the electrons.')
     kpoints: KpointsParameters = Field(description='K-points: a mesh around Gamma, or its density, as by KSPACING.')

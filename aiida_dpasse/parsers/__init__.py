@@ -1,1 +1,1 @@
-"""One parser per program."""
+"""Parsers of the calculation jobs, one for each program."""

@@ -1,4 +1,4 @@
-"""What all our parsers do alike: they keep the scheduler's exit code, and recognise a full disk."""
+"""Base class of the parsers, which keeps the exit code of the scheduler and detects a full disk."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from aiida.parsers import Parser
 
 from aiida_dpasse.exit_codes import DISK_FULL, STATUSES
 
-#: Statuses that AiiDA reserves for what the scheduler says: out of memory 110, out of walltime 120, node failure 140.
+#: Exit statuses that AiiDA reserves for schedulers: out of memory 110, out of walltime 120, node failure 140.
 SCHEDULER = range(100, 200)
 _FULL = re.compile(r'No space left on device|Disk quota exceeded')
-#: Retrieved files in which a program says why it ended, by their suffixes, and how much of their ends is searched.
+#: Suffixes of the retrieved files that are searched for error messages, and the number of bytes searched at their ends.
 _LOGS = ('.out', '.txt', '.json', '.log', '.lammps')
 _TAIL = 100_000
 
 
 class JobParser(Parser):
-    """Base of our parsers; a subclass reads what the job left."""
+    """Base class of the parsers; a subclass implements :meth:`read`."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the job left, and say how it ended.
+        """Attach the outputs of the job and return its exit code.
 
-        The scheduler's exit code wins over ours, since it is the cause of what is missing; a full disk, which a job
-        that failed names somewhere, wins over the rest.
+        The exit code of the scheduler takes precedence, since it is the cause of missing output. A full disk, which a
+        failed job mentions in one of its files, takes precedence over all others.
         """
         code = self.read(**kwargs)
         scheduler = self.scheduler_exit_code()
@@ -36,21 +36,21 @@ class JobParser(Parser):
         return code
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the job left, and return the exit code that follows from it, None if nothing is missing."""
+        """Attach the outputs of the job and return the resulting exit code, or None if nothing is missing."""
         raise NotImplementedError
 
     def scheduler_exit_code(self) -> ExitCode | None:
-        """Return the exit code that the scheduler's parser has set, None if it set none."""
+        """Return the exit code set by the parser of the scheduler, or None."""
         status = self.node.exit_status
         return ExitCode(status, self.node.exit_message) if status in SCHEDULER else None
 
     @staticmethod
     def full_disk() -> ExitCode:
-        """Return the exit code of a job that could not write."""
+        """Return the exit code of a job that could not write to disk."""
         return ExitCode(STATUSES['ERROR_DISK_FULL'], DISK_FULL)
 
     def disk_full(self) -> bool:
-        """Whether the job says that it could not write."""
+        """Whether an output file of the job contains the error message of a full disk."""
         repository = self.retrieved.base.repository
         return any(
             _FULL.search(repository.get_object_content(name, mode='rb')[-_TAIL:].decode(errors='replace'))

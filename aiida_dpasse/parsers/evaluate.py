@@ -1,4 +1,4 @@
-"""`EvaluateParser`: tables of errors, predictions, and the deviation of a committee."""
+"""`EvaluateParser`: error tables, predictions, and the deviation of a committee."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EvaluateParser(JobParser):
     """Parser of `EvaluateCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the driver wrote; a potential that could not be used is named."""
+        """Attach the output of the driver; an unusable potential is named in the exit message."""
         repository = self.retrieved.base.repository
         try:
             result = json.loads(repository.get_object_content(RESULT))

@@ -18,7 +18,7 @@ class FreezeParser(JobParser):
     """Parser of `FreezeCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what was made; what was not is named with DeePMD-kit's own reason."""
+        """Attach the potentials; the exit message for a missing one contains the reason given by DeePMD-kit."""
         parameters = FreezeParameters.model_validate(self.node.inputs.parameters.get_dict())
         wanted = [('frozen', FreezeCalculation.FROZEN, FreezeCalculation.STDOUT)]
         if parameters.compress:

@@ -1,4 +1,4 @@
-"""`LabelParser`: the admitted frames and the account of all, also when the job was killed."""
+"""`LabelParser`: the admitted frames and the account of all frames, also for a killed job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LabelParser(JobParser):
     """Parser of `LabelCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the frames and the account; a job that was killed is read from its journal."""
+        """Attach the frames and the account; those of a killed job are read from its journal."""
         names = self.retrieved.base.repository.list_object_names()
         if RESULT in names:
             try:

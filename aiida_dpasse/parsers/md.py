@@ -1,4 +1,4 @@
-"""`MDParser`: frames, thermodynamics and deviation of one segment, also of one that was cut short or exploded."""
+"""`MDParser`: frames, thermodynamics and deviation of one segment, also of an interrupted or exploded run."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from aiida_dpasse.parsers.base import JobParser
 Array = NDArray[np.float64]
 
 
-#: Out of memory, out of walltime, node failure: what the scheduler says of a job, by AiiDA's numbers.
 class MDParser(JobParser):
     """Parser of `MDCalculation`."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the segment left, and say how it ended; one that came to its end in time is whole, whatever the
-        scheduler did to its job."""
+        """Attach the outputs of the segment and return its exit code.
+
+        A segment that completed all its steps counts as successful, whatever exit code the scheduler reports.
+        """
         code = self.read(**kwargs)
         return self.full_disk() if code is not None and code.status and self.disk_full() else code
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the segment left, and return how it ended."""
+        """Attach the outputs of the segment and return its exit code."""
         self.folder = Path(kwargs['retrieved_temporary_folder'])
         self.parameters = MDParameters.model_validate(self.node.inputs.parameters.get_dict()).model_dump()
         self.structure: orm.StructureData = self.node.inputs.structure
@@ -79,9 +80,10 @@ class MDParser(JobParser):
     def _missing(
         self, log: Log, start: int, frames: FrameSet | None, left_out: int, deviation: dict[str, Array]
     ) -> tuple[str, int, int] | None:
-        """Return which file lacks frames, how many it has and how many it should have; None if none is missing.
+        """Return the file that lacks frames, their number and the expected number, or None if none is missing.
 
-        :param left_out: samples that were written whole, with lost atoms or without numbers.
+        :param left_out: number of samples that were written completely but are unusable (lost atoms or invalid
+            numbers).
         """
         due = self._due(log, start, self.parameters['sample_interval'])
         found = set() if frames is None else set(frames.steps.tolist())
@@ -131,7 +133,7 @@ class MDParser(JobParser):
         return parse_deviation(path.read_text(errors='replace') if path.is_file() else '')
 
     def _frames(self, deviation: dict[str, Array]) -> tuple[FrameSet | None, int, int]:
-        """Return the frames, the number of those left out, and of these the ones cut short."""
+        """Return the frames, the number of dropped frames, and the number of truncated frames among the latter."""
         reader = DumpReader([self.folder / SAMPLES_FILE])
         atoms = len(self.structure.sites)
         everything = list(reader)
@@ -143,7 +145,7 @@ class MDParser(JobParser):
         steps = np.array([step for step, _, _ in found])
         frames = FrameSet.sort_atoms(
             symbols_of(self.structure),
-            # Back into the orientation of the input structure; the corner of the box stays the origin.
+            # Rotated back to the orientation of the input structure; the corner of the box remains the origin.
             np.array([cell @ self.rotation.T for _, cell, _ in found]),
             np.array([positions @ self.rotation.T for _, _, positions in found]),
             steps=steps,
@@ -191,7 +193,10 @@ class MDParser(JobParser):
 
 
 def array_data(table: dict[str, Array]) -> orm.ArrayData:
-    """Return a table as one node."""
+    """Return a table as one node.
+
+    :param table: columns by name.
+    """
     node = orm.ArrayData()
     for name, values in table.items():
         node.set_array(name, values)

@@ -1,4 +1,4 @@
-"""`AseMDParser`: what dynamics with an ASE calculator left, under the names that `dpasse.md` gives it."""
+"""`AseMDParser`: outputs of molecular dynamics with an ASE calculator, under the names that `dpasse.md` uses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AseMDParser(JobParser):
     """Parser of `AseMDCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the table, the last configuration and the results, and say which limit was crossed."""
+        """Attach the table, the last configuration and the results; the exit code gives the exceeded limit."""
         try:
             result = json.loads(self.retrieved.base.repository.get_object_content(RESULT))
             if result['error'] is not None:

@@ -1,4 +1,4 @@
-"""`MigrateParser`: the checkpoint, and what was added to it."""
+"""`MigrateParser`: the migrated checkpoint and the names of the added tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MigrateParser(JobParser):
     """Parser of `MigrateCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the checkpoint; one that cannot be migrated is told why."""
+        """Attach the checkpoint; the exit message explains why a checkpoint cannot be migrated."""
         repository = self.retrieved.base.repository
         try:
             result = json.loads(repository.get_object_content(RESULT))

@@ -1,4 +1,4 @@
-"""`TrainParser`: learning curve, potentials and how the training ended, also when it was killed."""
+"""`TrainParser`: learning curve, potentials and exit code of a training, also of a killed one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class TrainParser(JobParser):
     """Parser of `TrainCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach what the job left, and say how it ended: a truncated training keeps its curve and its checkpoint."""
+        """Attach the outputs and return the exit code.
+
+        An interrupted training keeps its learning curve and checkpoint.
+        """
         self.parameters = self.node.inputs.parameters.get_dict()
         self.folder = Path(kwargs['retrieved_temporary_folder'])
         self.log = parse_training_log(self._text(TrainCalculation.STDOUT))
@@ -56,7 +59,7 @@ class TrainParser(JobParser):
         if none_was_whole(self._text(TrainCalculation.STDOUT)):
             return self.exit_codes.ERROR_NO_WHOLE_CHECKPOINT
         if self.log.diverged or (curve is not None and curve.diverged):
-            # DeePMD-kit looks at the gradients, and so can stop before the curve shows anything.
+            # DeePMD-kit checks the gradients and may therefore stop before the learning curve shows a divergence.
             step = curve.first_diverged if curve is not None else None
             return self.exit_codes.ERROR_DIVERGED.format(step=results.get('step', 0) if step is None else step)
         if self.log.out_of_memory:
@@ -65,7 +68,7 @@ class TrainParser(JobParser):
             return None
         if self.log.error is not None:
             return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.log.error)
-        # The banner alone is enough: a queue can kill a job while it imports torch. A killed program may leave no log.
+        # The banner suffices: a scheduler may kill a job while it imports torch. A killed program may leave no log.
         if self.log.started or self.log.version is not None or curve is not None:
             step = max(results.get('step', 0), results['checkpoint_step'])
             return self.exit_codes.ERROR_INTERRUPTED.format(step=step, steps=results['numb_steps'])
@@ -111,7 +114,7 @@ class TrainParser(JobParser):
         return None
 
     def _checkpoint_step(self) -> int:
-        # The checkpoint that a run went on from lies in its folder too.
+        # The folder also contains the checkpoint from which the run was restarted.
         step = latest_step(self._text(LATEST), self._text(TrainCalculation.STDOUT))
         return max(step, restarted_from(self._text(REPORT)))
 

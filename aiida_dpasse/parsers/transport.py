@@ -1,4 +1,4 @@
-"""`TransportParser`: the statistics of one run as arrays."""
+"""`TransportParser`: the displacement statistics of one run as arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TransportParser(JobParser):
     """Parser of `TransportCalculation`."""
 
     def read(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the arrays and the numbers that belong to them."""
+        """Attach the arrays and the corresponding scalar results."""
         repository = self.retrieved.base.repository
         try:
             result = json.loads(repository.get_object_content(RESULT))

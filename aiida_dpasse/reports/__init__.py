@@ -1,1 +1,1 @@
-"""Plots, tables and lineage read from nodes."""
+"""Plots, tables and frame lineage generated from nodes."""

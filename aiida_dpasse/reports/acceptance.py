@@ -1,4 +1,4 @@
-"""What a student had to show, and what it did."""
+"""The acceptance checks of a student and their results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ PASSED = {True: 'passed', False: 'FAILED', None: 'not told'}
 
 
 def acceptance_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the checks, with the verdict as title; none if nothing was judged."""
+    """Return the checks, with the verdict as title; empty if nothing was judged.
+
+    :param process: process with the output `verdict`.
+    """
     found = output_dict(process, 'verdict')
     if not found:
         return []

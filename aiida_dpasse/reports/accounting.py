@@ -1,4 +1,4 @@
-"""The accounting rule: requested = admitted + rejected + failed, for every batch of labels, and as the nodes say."""
+"""The accounting rule, requested = admitted + rejected + failed, checked against the nodes of every batch of labels."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from aiida_dpasse.base.jobs import LabelJobWorkChain
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
 
-#: The label job, the chain of the same name, and those of the programs, `dpasse.label.<program>`.
+#: Entry point of the label job and the label work chain; those of the programs are `dpasse.label.<program>`.
 LABEL = 'dpasse.label'
-#: Process label of the chain that starts such a job again.
+#: Process label of the work chain that restarts such a job.
 RESTARTING = LabelJobWorkChain.__name__
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The account of one label job or of one label work chain, and what its nodes hold.
+    """The account of one label job or label work chain, and the contents of its nodes.
 
-    ``given`` and ``returned`` are the numbers of frames of the nodes that went in and came out; ``lost`` are the
-    identities that went in and are neither returned nor named as rejected or failed.
+    ``given`` and ``returned`` are the numbers of frames in the input and output nodes; ``lost`` are the ids of input
+    frames that are neither returned nor listed as rejected or failed.
     """
 
     pk: int
@@ -47,8 +47,12 @@ def _labels(call: Call) -> bool:
 
 
 def labellings(process: orm.ProcessNode) -> list[tuple[Call, str]]:
-    """Return every label work chain and label job of ``process`` with its label; of a job that was started again the
-    last one, under the label of the chain that did so."""
+    """Return every label work chain and label job of a process with its label.
+
+    Of a restarted job, only the last one is returned, under the label of the restarting work chain.
+
+    :param process: any process.
+    """
     tree = call_tree(process.pk)
     callers = {call.pk: call for call in tree}
     found = {}
@@ -64,7 +68,11 @@ def _ids(entries: list) -> set[str]:
 
 
 def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
-    """Return the account of a label job or label work chain, None if it left none."""
+    """Return the account of a label job or label work chain, or None if it has none.
+
+    :param process: the label process.
+    :param label: label of the batch.
+    """
     account = output_dict(process, 'account')
     if not account:
         return None
@@ -72,7 +80,7 @@ def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
     returned = output(process, 'frames')
     asked = {identity for data in given for identity in data.ids()}
     labelled = set(returned.ids()) if isinstance(returned, FramesData) else set()
-    # A labeller that runs its own dynamics returns frames that nobody gave it: there is nothing to look for then.
+    # A labeller that runs its own dynamics returns new frames, so that lost ones cannot be identified.
     known = labelled <= asked
     named = _ids(account.get('rejected', [])) | _ids(account.get('failed', []))
     return Batch(
@@ -90,13 +98,19 @@ def account_of(process: orm.ProcessNode, label: str = '') -> Batch | None:
 
 
 def batches(process: orm.ProcessNode) -> list[Batch]:
-    """Return the account of every label job and label work chain of ``process``."""
+    """Return the account of every label job and label work chain of a process.
+
+    :param process: any process.
+    """
     found = (account_of(orm.load_node(call.pk), label) for call, label in labellings(process))
     return [batch for batch in found if batch is not None]
 
 
 def unaccounted(process: orm.ProcessNode) -> list[str]:
-    """Return one sentence for every label process of ``process`` whose account is missing or does not add up."""
+    """Return a message for every label process whose account is missing or does not add up.
+
+    :param process: any process.
+    """
     faults = []
     for call, label in labellings(process):
         batch = account_of(orm.load_node(call.pk), label)

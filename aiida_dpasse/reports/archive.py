@@ -1,4 +1,4 @@
-"""A study as one file that another profile can open, with everything that its results rest on."""
+"""Export of a study with its complete provenance to a file that other profiles can import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.common.log import LOG_LEVEL_REPORT, override_log_level
 from aiida.tools.archive import create_archive
 
-#: Everything that led to a result, whatever called it; nothing that others did with it afterwards.
+#: Everything that contributed to a result, whichever process called it; nothing that was derived from it later.
 TRAVERSAL = {
     'create_backward': True,
     'call_calc_backward': True,
@@ -20,18 +20,22 @@ TRAVERSAL = {
 
 
 def export_archive(process: orm.ProcessNode, path: str | Path) -> Path:
-    """Write ``process``, its whole graph and the reports of its steps to ``path``, in place of what was there.
+    """Write a process with its complete graph and the logs of its steps to an archive; an existing file is overwritten.
 
-    Handed-in results come with the processes that made them, so that the provenance rule holds in the archive as well.
-    No credentials are written, and no licensed file: aiida-vasp keeps a POTCAR's text outside the graph.
+    Results given as inputs are exported with the processes that created them, so that the provenance rule also holds in
+    the archive. Neither credentials nor licensed files are written: aiida-vasp stores the content of a POTCAR outside
+    the graph.
 
-    :raises ValueError: if ``process`` still runs, since its archive would be cut short.
+    :param process: terminated process.
+    :param path: path of the archive.
+    :return: ``path``.
+    :raises ValueError: if ``process`` is still running, since its archive would be incomplete.
     """
     if not process.is_terminated:
         raise ValueError(f'{process.process_label}<{process.pk}> still runs: export it when it has ended.')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # AiiDA lists forty lines of settings and counts; its warnings still come through.
+    # AiiDA logs forty lines of settings and counts; its warnings are still shown.
     with override_log_level(LOG_LEVEL_REPORT):
         create_archive(
             [process],

@@ -1,4 +1,4 @@
-"""The Arrhenius plot: conductivity times temperature against inverse temperature, and what it says at 300 K."""
+"""The Arrhenius plot: conductivity times temperature against inverse temperature, with the extrapolation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXPERIMENT = 'experiments'
 
 @dataclass(frozen=True)
 class Point:
-    """One temperature in K: conductivity and its standard deviation in mS/cm, and the verdict on its regime."""
+    """One temperature in K: conductivity and its standard deviation in mS/cm, and whether the motion is diffusive."""
 
     temperature: float
     conductivity: float
@@ -34,7 +34,10 @@ class Line:
     covariance: NDArray[np.float64] | None = None
 
     def at(self, temperature: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ln(sigma T) and its standard deviation."""
+        """Return ln(sigma T) and its standard deviation.
+
+        :param temperature: temperatures in K, (n,).
+        """
         inverse = 1 / temperature
         value = self.intercept + self.slope * inverse
         if self.covariance is None:
@@ -65,7 +68,12 @@ def plot_arrhenius(
 ) -> None:
     """Draw sigma T in S K/cm on a logarithmic axis against 1000/T.
 
-    :param remark: written below the picture, for example why the extrapolation is undetermined.
+    :param path: path of the picture.
+    :param points: conductivities by temperature.
+    :param line: fit.
+    :param extrapolation: extrapolated conductivity.
+    :param title: title of the legend.
+    :param remark: text below the picture, for example the reason for an undetermined extrapolation.
     :param activation_energy: value and standard deviation in eV.
     :param experiment: temperature in K, lowest and highest measured conductivity in mS/cm.
     """
@@ -107,7 +115,9 @@ def plot_arrhenius(
 
 
 def _span_a_decade(axes: Axes) -> None:
-    """Widen the vertical axis, so that a single point does not fill the picture with its error bar."""
+    """Extend the vertical axis to at least one decade, so that the error bar of a single point does not fill the
+    picture.
+    """
     low, high = np.log10(axes.get_ylim())
     missing = max(0.0, 1 - (high - low)) / 2
     axes.set_ylim(10 ** (low - missing), 10 ** (high + missing))
@@ -139,7 +149,7 @@ def _draw_points(axes: Axes, points: list[Point], diffusive: bool) -> None:
     temperature = np.array([point.temperature for point in points])
     y = 1e-3 * temperature * np.array([point.conductivity for point in points])
     error = 1e-3 * temperature * np.array([point.error for point in points])
-    # A bar that reaches zero cannot be drawn on a logarithmic axis: it ends a decade below its point.
+    # A bar that reaches zero cannot be drawn on a logarithmic axis, so it ends a decade below its point.
     low = np.minimum(error, 0.9 * y)
     axes.errorbar(
         1000 / temperature,
@@ -180,14 +190,14 @@ def _significant(value: float) -> str:
 
 
 def _temperature_axis(axes: Axes, temperatures: list[float], extrapolation: Extrapolation | None) -> None:
-    """Write the temperatures themselves along the top."""
+    """Add a second horizontal axis at the top with the temperatures in K."""
     shown = sorted({*temperatures, *([extrapolation.temperature] if extrapolation else [])})
     if not shown:
         return
     low, high = axes.get_xlim()
     top = axes.secondary_xaxis('top')
     kept: list[float] = []
-    for temperature in shown:  # from cold to hot; labels that would touch are left out
+    for temperature in shown:  # in ascending order; labels that would overlap are left out
         if not kept or 1000 / kept[-1] - 1000 / temperature > 0.07 * (high - low):
             kept.append(temperature)
     top.set_xticks([1000 / temperature for temperature in kept], [f'{temperature:.0f}' for temperature in kept])

@@ -1,4 +1,4 @@
-"""The chain of a workflow as a picture: its phases and the nodes that pass between them, with their numbers."""
+"""Diagram of a workflow: its phases and the nodes passed between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.reports.drawing import Item, draw
 from aiida_dpasse.reports.graph import Call, below, call_tree, inputs, outputs
 from aiida_dpasse.reports.timing import clock, phase_times
 
-#: What is drawn between phases, by type of node; settings and tables would hide the chain.
+#: Node types that are drawn between phases; settings and tables would obscure the chain.
 KINDS = {
     'data.core.structure.StructureData.': 'structure',
     'data.dpasse.frames.FramesData.': 'frames',
@@ -35,10 +35,12 @@ def chain_svg(
     captions: Mapping[str, Sequence[str]] | None = None,
     results: Mapping[str, tuple[str, Sequence[str]]] | None = None,
 ) -> str:
-    """Return the picture of ``process`` as SVG.
+    """Return the diagram of a workflow as SVG.
 
+    :param process: the workflow.
+    :param heading: title of the diagram.
     :param captions: lines below the name of a phase, by its call link label.
-    :param results: title and lines of what a phase found, drawn below it.
+    :param results: title and lines of the result of a phase, drawn below it.
     """
     tree = call_tree(process.pk)
     phases = [phase for phase in phase_times(tree) if phase.pk != process.pk]
@@ -53,7 +55,8 @@ def chain_svg(
             lines.append(f'exit code {phase.exit_status}')
         items[phase.phase] = Item(phase.phase, title_of(phase.phase), lines, kind)
         for (maker, kind), nodes in flow.sources(phase.pk).items():
-            # Inputs of the whole chain stand beside each phase that takes them: long edges would hide the flow.
+            # Inputs of the whole workflow are drawn next to each phase that uses them: long edges would obscure the
+            # flow.
             key = f'{maker}/{kind}' if maker != GIVEN else f'{maker}/{kind}/{phase.phase}'
             items.setdefault(key, describe(key, kind, nodes))
             edges += [(maker, key)] if maker != GIVEN and (maker, key) not in edges else []
@@ -87,7 +90,7 @@ def title_of(label: str) -> str:
 
 
 class _Flow:
-    """Which key nodes pass from which phase to which."""
+    """The key nodes that are passed between phases."""
 
     def __init__(self, process: orm.ProcessNode, tree: list[Call], phases: Mapping[int, str]):
         self._outputs = {pk: list(outputs(orm.load_node(pk))) for pk in phases}
@@ -101,7 +104,7 @@ class _Flow:
                     self._maker[data.pk] = name
 
     def sources(self, phase: int) -> dict[tuple[str, str], list[orm.Data]]:
-        """Return the key nodes that ``phase`` takes, by maker and kind."""
+        """Return the key nodes that ``phase`` uses, by creating phase and kind."""
         found: dict[tuple[str, str], dict[int, orm.Data]] = {}
         for _, data in inputs(orm.load_node(phase)):
             for maker, source in self._resolve(data):
@@ -109,7 +112,7 @@ class _Flow:
         return {key: list(nodes.values()) for key, nodes in found.items()}
 
     def _resolve(self, data: orm.Data) -> list[tuple[str, orm.Data]]:
-        """Look through functions between phases, such as unions and splits, to what they were given."""
+        """Trace a node through functions between phases, such as unions and splits, to their inputs."""
         if data.node_type not in KINDS:
             return []
         if data.pk in self._maker:
@@ -120,7 +123,7 @@ class _Flow:
         return [(GIVEN, data)]
 
     def final(self, phase: int) -> dict[str, list[orm.Data]]:
-        """Return the potentials of ``phase`` that leave the whole process."""
+        """Return the potentials of ``phase`` that are outputs of the whole process."""
         leaving = {data.pk for _, data in outputs(self._process)}
         found: dict[str, dict[int, orm.Data]] = {}
         for _, data in self._outputs[phase]:
@@ -130,16 +133,21 @@ class _Flow:
 
 
 def describe(key: str, kind: str, nodes: Sequence[orm.Data]) -> Item:
-    """Return what stands on the pill of ``nodes``, all of one kind."""
+    """Return the item that represents nodes of one kind.
+
+    :param key: key of the item.
+    :param kind: `structure`, `frames` or `potential`.
+    :param nodes: the nodes.
+    """
     lines = {'structure': _structures, 'frames': _frames, 'potential': _potentials}[kind](nodes)
-    # The checkpoint, the frozen and the compressed file of one training are one potential.
+    # The checkpoint, the frozen and the compressed file of one training count as one potential.
     count = max(Counter(node.base.attributes.get('form', '') for node in nodes).values())
     plural = count > 1 and kind != 'frames'
     return Item(key, f'{count} {NAMES[kind].lower()}s' if plural else NAMES[kind], lines, kind)
 
 
 def pretty(formula: str) -> str:
-    """Return a formula as chemists write it.
+    """Return a formula in the usual chemical notation.
 
     >>> pretty('Cl4Li24P4S20')
     'Li6PS5Cl'

@@ -1,4 +1,4 @@
-"""What a convergence study found: mean and spread of the diffusion by size of the cell and length of the run."""
+"""Results of a convergence study: mean and spread of the diffusion coefficient by cell size and run length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from aiida_dpasse.reports.tables import Table
 
 
 def convergence_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return one row for each size and length, with the recommendation as title."""
+    """Return one row for each size and length, with the recommendation as title.
+
+    :param process: a `dpasse.convergence`.
+    """
     found = output_dict(process, 'convergence')
     names = {
         'ions': 'ions',
@@ -30,7 +33,11 @@ def convergence_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def convergence_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the diffusion against the length of the run, one line for each size."""
+    """Draw the diffusion coefficient against the run length, one line for each size.
+
+    :param process: a `dpasse.convergence`.
+    :param directory: folder of the picture.
+    """
     found = output_dict(process, 'convergence')
     path = directory / 'convergence.png'
     plot_convergence(path, found.get('points', []), found.get('recommended'))
@@ -38,10 +45,12 @@ def convergence_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 
 def plot_convergence(path: Path, points: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any] | None) -> None:
-    """Draw mean and spread of D.
+    """Draw mean and spread of the diffusion coefficient D.
 
-    :param points: rows with ``ions``, ``duration_ps``, ``diffusivity_cm2_s`` and ``spread_cm2_s``; without D left out.
-    :param chosen: the recommended one, which is circled.
+    :param path: path of the picture.
+    :param points: rows with ``ions``, ``duration_ps``, ``diffusivity_cm2_s`` and ``spread_cm2_s``; those without D are
+        left out.
+    :param chosen: the recommended row, which is circled.
     """
     known = [point for point in points if point['diffusivity_cm2_s'] is not None]
     with picture(path, width=6.4, height=4.2) as figure:
@@ -49,7 +58,7 @@ def plot_convergence(path: Path, points: Sequence[Mapping[str, Any]], chosen: Ma
         sizes = sorted({point['ions'] for point in known})
         for index, (ions, colour) in enumerate(zip(sizes, palette(len(sizes)), strict=True)):
             rows = sorted((point for point in known if point['ions'] == ions), key=lambda point: point['duration_ps'])
-            # Beside each other: the bars of several sizes would hide each other.
+            # Shifted horizontally, so that the error bars of several sizes do not overlap.
             shift = 1 + 0.03 * (index - 0.5 * (len(sizes) - 1))
             axes.errorbar(
                 [shift * row['duration_ps'] for row in rows],

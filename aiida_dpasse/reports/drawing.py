@@ -1,4 +1,4 @@
-"""Drawing a small directed graph in layers, as SVG: boxes for phases, pills for what they give."""
+"""Layered drawing of a small directed graph as SVG: boxes for phases, pills for their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INK, SOFT, EDGE = '#262626', '#5c5c5c', '#9a9a9a'
 
 @dataclass
 class Item:
-    """A thing to draw: ``kind`` chooses its look (see `FILLS`), ``lines`` stand below its title."""
+    """An element to draw: ``kind`` selects its appearance (see `FILLS`), ``lines`` are written below its title."""
 
     key: str
     title: str
@@ -40,12 +40,12 @@ FILLS = {
 
 
 def wrapped(item: Item) -> Item:
-    """Return the item with its lines broken at `LONGEST` letters: a sentence should not make its box a beam."""
+    """Return the item with its lines wrapped at `LONGEST` characters, which limits the width of its box."""
     return replace(item, lines=[part for line in item.lines for part in wrap(line, LONGEST)])
 
 
 def _width(item: Item) -> float:
-    # Mean advance of a sans-serif letter, bold and regular, in units of its size.
+    # Mean advance width of a sans-serif letter, bold and regular, in units of the font size.
     return 2 * PAD_X + max([0.61 * TITLE * len(item.title), *(0.54 * BODY * len(line) for line in item.lines)])
 
 
@@ -54,8 +54,10 @@ def _height(item: Item) -> float:
 
 
 def layers_of(keys: Sequence[str], edges: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Return the layer of each key: below all its predecessors, and as near above its first use as these let it.
+    """Return the layer of each key: below all its predecessors, and as close to its first use as possible.
 
+    :param keys: keys of the items.
+    :param edges: pairs of keys.
     :raises ValueError: if the edges form a cycle.
     """
     edges = list(edges)
@@ -77,8 +79,12 @@ def layers_of(keys: Sequence[str], edges: Iterable[tuple[str, str]]) -> dict[str
 
 
 def draw(items: Sequence[Item], edges: Sequence[tuple[str, str]], heading: str = '', footing: str = '') -> str:
-    """Return the SVG of ``items`` in layers from top to bottom, joined by ``edges`` (pairs of keys).
+    """Return the SVG of items in layers from top to bottom.
 
+    :param items: elements to draw.
+    :param edges: pairs of keys.
+    :param heading: title above the graph.
+    :param footing: text below the graph.
     :raises ValueError: if the edges form a cycle.
     """
     by_key = {item.key: wrapped(item) for item in items}
@@ -115,14 +121,14 @@ def draw(items: Sequence[Item], edges: Sequence[tuple[str, str]], heading: str =
 
 
 def _chains(edges: Iterable[tuple[str, str]], layer: Mapping[str, int]) -> list[list[str]]:
-    """Give each edge a place in every layer that it passes, so that it runs beside the boxes and not through them."""
+    """Add a position in every layer that an edge crosses, so that it runs beside the boxes and not through them."""
     return [
         [start, *(f'{start}>{end}#{row}' for row in range(layer[start] + 1, layer[end])), end] for start, end in edges
     ]
 
 
 def _order(items: Mapping[str, Item], layer: Mapping[str, int], chains: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Order each layer by the mean place of its neighbours, which takes out most crossings."""
+    """Order each layer by the mean position of its neighbours, which removes most crossings."""
     rows: list[list[str]] = [[] for _ in range(max(layer.values(), default=0) + 1)]
     for key in items:
         rows[layer[key]].append(key)
@@ -157,7 +163,7 @@ def _neighbours(chains: Iterable[Sequence[str]]) -> dict[str, list[str]]:
 def _place(
     rows: Sequence[Sequence[str]], chains: Sequence[Sequence[str]], widths: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return the centre of each item: as near to its neighbours as its own row lets it."""
+    """Return the centre of each item, as close to its neighbours as its own row permits."""
     x: dict[str, float] = {}
     for row in rows:
         total = sum(widths[name] + GAP_X for name in row)
@@ -172,7 +178,8 @@ def _place(
                 sum(x[other] for other in neighbours[name]) / len(neighbours[name]) if name in neighbours else x[name]
                 for name in row
             ]
-            # Pushed apart from the left and from the right; the mean of both is still apart and leans to neither side.
+            # Separated from the left and from the right; the mean of both is still without overlap and favours neither
+            # side.
             right, left = list(wish), list(wish)
             for i in range(1, len(row)):
                 right[i] = max(wish[i], right[i - 1] + _apart(row[i - 1], row[i], widths))

@@ -1,4 +1,4 @@
-"""What a fine-tuning study found: errors against the number of frames (DPA-SSE, figure 4 c and d)."""
+"""Results of a fine-tuning study: errors against the number of frames (DPA-SSE, figure 4 c and d)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.style import BLUE, GREY, ORANGE, PURPLE, frames_axis, picture, plain_ticks
 from aiida_dpasse.reports.tables import Table
 
-#: A kind of potential has one colour, here and among the learning curves.
+#: Colour of each kind of potential, the same as for the learning curves.
 COLOURS = {'zero-shot': GREY, 'aligned': ORANGE, 'from scratch': BLUE, 'fine-tuned': PURPLE}
 PANELS = {
     'energy_mae_meV_atom': 'MAE of energy  (meV atom$^{-1}$)',
@@ -22,7 +22,10 @@ PANELS = {
 
 
 def efficiency_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return mean errors and their standard errors by kind and number of frames, and what fine-tuning saves."""
+    """Return mean errors and their standard errors by kind and number of frames, with the verdict as title.
+
+    :param process: a `dpasse.finetune_study`.
+    """
     found = output_dict(process, 'sample_efficiency')
     names = {
         'kind': 'potential',
@@ -40,7 +43,10 @@ def efficiency_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def verdict(found: Mapping[str, Any]) -> str:
-    """Return one sentence that compares fine-tuning with training from scratch."""
+    """Return a sentence that compares fine-tuning with training from scratch.
+
+    :param found: output `sample_efficiency`.
+    """
     fewest = found.get('fewest_frames')
     if fewest is None:
         return 'no fine-tuned potential is better than all that were trained from scratch.'
@@ -52,7 +58,11 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 
 def efficiency_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the errors against the number of frames."""
+    """Draw the errors against the number of frames.
+
+    :param process: a `dpasse.finetune_study`.
+    :param directory: folder of the picture.
+    """
     path = directory / 'sample_efficiency.png'
     plot_efficiency(path, output_dict(process, 'sample_efficiency').get('summary', []))
     return [path]
@@ -61,6 +71,7 @@ def efficiency_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 def plot_efficiency(path: Path, summary: Sequence[Mapping[str, Any]]) -> None:
     """Draw one panel for the energies and one for the forces, both axes logarithmic.
 
+    :param path: path of the picture.
     :param summary: rows with ``kind``, ``frames``, the errors and their standard errors.
     """
     with picture(path, width=9.0, height=3.9) as figure:

@@ -1,4 +1,4 @@
-"""The report of the whole chain: its numbers, its plots and its picture."""
+"""The report of a complete study: its numbers, plots and diagram."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aiida_dpasse.reports.tables import Table, accounts_table, errors_table, ite
 from aiida_dpasse.reports.timing import phase_times
 from aiida_dpasse.reports.transport import Conductivity, read_conductivity
 
-#: What `summary.json` holds whatever ran; None where its phase did not.
+#: Keys that `summary.json` always contains; None if the phase did not run.
 KEYS = (
     'conductivity_300K_mS_cm',
     'conductivity_300K_interval_mS_cm',
@@ -44,7 +44,11 @@ KEYS = (
 
 
 def summarize(process: orm.ProcessNode) -> dict[str, Any]:
-    """Return the summary node's numbers, the process's UUID and the seconds of each phase and in all."""
+    """Return the content of the summary node, the UUID of the process and the wall time of each phase and in total, in
+    s.
+
+    :param process: a `dpasse.electrolyte`.
+    """
     tree = call_tree(process.pk)
     times = {phase.phase: round(phase.wall_s, 1) for phase in phase_times(tree)}
     return {
@@ -57,14 +61,23 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
 
 
 def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Conductivity | None]:
-    """Return what the conductor's and the contrast's dynamics found."""
+    """Return the transport results of the conductor and of the reference structure, None if missing.
+
+    :param process: a `dpasse.electrolyte`.
+    """
     tree = call_tree(process.pk)
     conductor, contrast = (first(tree, phase) for phase in ('conductivity', 'contrast'))
     return conductor and read_conductivity(conductor), contrast and read_conductivity(contrast)
 
 
 def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
-    """Return the errors on frames with reference labels, and the student's against its teacher without such frames."""
+    """Return the errors of all potentials by name.
+
+    The errors are those on frames with reference labels; without such frames, the student's are those against its
+    teacher.
+
+    :param process: a `dpasse.electrolyte`.
+    """
     tree = call_tree(process.pk)
     found: dict[str, dict[str, Any]] = {}
     against = output_dict(first(tree, 'distill'), 'errors')
@@ -92,7 +105,10 @@ def _compounds(finetuned: orm.ProcessNode) -> str:
 
 
 def electrolyte_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return iterations, accounts, errors and transport."""
+    """Return the tables of iterations, accounts, errors and transport.
+
+    :param process: a `dpasse.electrolyte`.
+    """
     tree = call_tree(process.pk)
     chains = {call.pk for call in tree if call.entry_point == LABEL and not call.is_job}
     tables = [accounts_table(batch for batch in batches(process) if batch.pk in chains)]
@@ -108,7 +124,12 @@ def electrolyte_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def electrolyte_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Write arrhenius.png, msd.png, learning.png, provenance.svg and summary.json."""
+    """Write arrhenius.png, msd.png, learning.png, provenance.svg and summary.json.
+
+    :param process: a `dpasse.electrolyte`.
+    :param directory: folder of the files.
+    :return: their paths.
+    """
     paths = {name: directory / name for name in ('arrhenius.png', 'msd.png', 'learning.png', 'provenance.svg')}
     conductor, contrast = conductivities(process)
     title = _conductor(process)
@@ -128,7 +149,10 @@ def _conductor(process: orm.ProcessNode) -> str:
 
 
 def electrolyte_svg(process: orm.ProcessNode) -> str:
-    """Return the picture of the chain, with what each phase gave."""
+    """Return the diagram of the study, with the results of each phase.
+
+    :param process: a `dpasse.electrolyte`.
+    """
     captions, results = {}, {}
     for phase in phase_times(call_tree(process.pk)):
         lines = outcome(orm.load_node(phase.pk))

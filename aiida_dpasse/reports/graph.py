@@ -1,4 +1,4 @@
-"""Reading a workflow's graph with queries of columns only: fast, and true even while a daemon writes to it."""
+"""Queries of a workflow's graph that project columns only: fast, and correct while a daemon writes to the database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Call:
-    """One process of a workflow, as its columns stand now."""
+    """One process of a workflow, with the current values of its columns."""
 
     pk: int
     uuid: str
@@ -48,28 +48,28 @@ class Call:
 
     @property
     def entry_point(self) -> str:
-        """Name without the group, for example ``dpasse.label``; the name of the function for a calcfunction."""
+        """Name without the group, for example ``dpasse.label``; the function name for a calcfunction."""
         if self.node_type.endswith('FunctionNode.'):
             return self.name
         return self.process_type.rpartition(':')[2]
 
     @property
     def is_job(self) -> bool:
-        """Whether it is a program that a scheduler runs."""
+        """Whether it is a calculation job, run by a scheduler."""
         return self.node_type.endswith('CalcJobNode.')
 
     @property
     def terminated(self) -> bool:
-        """Whether it has ended, in whichever way."""
+        """Whether it has ended, successfully or not."""
         return self.state in TERMINATED
 
     @property
     def ok(self) -> bool:
-        """Whether it has ended with exit status 0."""
+        """Whether it has finished with exit status 0."""
         return self.state == FINISHED and self.exit_status == 0
 
     def seconds(self, now: datetime | None = None) -> float:
-        """Return its wall time in s, until ``now`` if it still runs."""
+        """Return the wall time in s, up to ``now`` if it is still running."""
         end = self.mtime if self.terminated or now is None else now
         return max((end - self.ctime).total_seconds(), 0.0)
 
@@ -94,7 +94,10 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
 
 
 def call_tree(pk: int) -> list[Call]:
-    """Return the process ``pk`` and everything it called, directly or not, by depth and then in order of creation."""
+    """Return a process and all its direct and indirect children, by depth and then by creation time.
+
+    :param pk: pk of the process.
+    """
     query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': pk}, project=_COLUMNS)
     found = [_call(row, None, '', 0) for row in query.all(flat=False)]
     level = [call.pk for call in found]
@@ -110,7 +113,7 @@ def call_tree(pk: int) -> list[Call]:
             project=_COLUMNS,
             edge_project=['label'],
         )
-        # By time, not by key: an archive that is imported counts its nodes anew.
+        # Sorted by time, since importing an archive assigns new pks.
         rows = sorted(query.all(), key=lambda row: (row[5], row[2]))
         children = [_call(row[1:11], row[0], row[11], depth) for row in rows]
         found += children
@@ -119,15 +122,23 @@ def call_tree(pk: int) -> list[Call]:
 
 
 def children(tree: list[Call], pk: int) -> list[Call]:
-    """Return what the process ``pk`` called itself."""
+    """Return the direct children of a process.
+
+    :param tree: processes, of :func:`call_tree`.
+    :param pk: pk of the process.
+    """
     return [call for call in tree if call.parent == pk]
 
 
 def below(tree: list[Call], pk: int) -> list[Call]:
-    """Return everything that the process ``pk`` called, directly or not."""
+    """Return all direct and indirect children of a process.
+
+    :param tree: processes, of :func:`call_tree`.
+    :param pk: pk of the process.
+    """
     pks = {pk}
     found = []
-    for call in tree:  # parents come before their children
+    for call in tree:  # parents precede their children
         if call.parent in pks:
             pks.add(call.pk)
             found.append(call)
@@ -135,7 +146,10 @@ def below(tree: list[Call], pk: int) -> list[Call]:
 
 
 def data_ancestors(pks: set[int]) -> set[int]:
-    """Return the pks of all nodes that the nodes ``pks`` stem from, themselves included, along data links."""
+    """Return the pks of all ancestors of nodes along data links, including the nodes themselves.
+
+    :param pks: pks of the nodes.
+    """
     found, level = set(pks), set(pks)
     while level:
         query = orm.QueryBuilder()
@@ -147,30 +161,50 @@ def data_ancestors(pks: set[int]) -> set[int]:
 
 
 def inputs(node: orm.ProcessNode, cls: type[orm.Data] = orm.Data) -> Iterator[tuple[str, orm.Data]]:
-    """Yield label and node of the inputs of ``node`` that are of ``cls``, sorted by label."""
+    """Yield label and node of the inputs of a process, sorted by label.
+
+    :param node: the process.
+    :param cls: type of the nodes.
+    """
     links = node.base.links.get_incoming(node_class=cls, link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK))
     yield from sorted(((link.link_label, link.node) for link in links), key=lambda pair: pair[0])
 
 
 def outputs(node: orm.ProcessNode, cls: type[orm.Data] = orm.Data) -> Iterator[tuple[str, orm.Data]]:
-    """Yield label and node of the outputs of ``node`` that are of ``cls``, sorted by label."""
+    """Yield label and node of the outputs of a process, sorted by label.
+
+    :param node: the process.
+    :param cls: type of the nodes.
+    """
     links = node.base.links.get_outgoing(node_class=cls, link_type=(LinkType.CREATE, LinkType.RETURN))
     yield from sorted(((link.link_label, link.node) for link in links), key=lambda pair: pair[0])
 
 
 def output(node: orm.ProcessNode | None, label: str) -> orm.Data | None:
-    """Return the output ``label`` (namespaces joined by two underscores) of ``node``, or None."""
+    """Return an output of a process, or None.
+
+    :param node: the process, or None.
+    :param label: label of the output, with namespaces joined by two underscores.
+    """
     return None if node is None else next((data for name, data in outputs(node) if name == label), None)
 
 
 def output_dict(node: orm.ProcessNode | None, label: str) -> dict:
-    """Return the content of the `Dict` output ``label`` of ``node``, empty if there is none."""
+    """Return the content of a `Dict` output of a process, empty if it does not exist.
+
+    :param node: the process, or None.
+    :param label: label of the output, with namespaces joined by two underscores.
+    """
     data = output(node, label)
     return data.get_dict() if isinstance(data, orm.Dict) else {}
 
 
 def entry_point(node: orm.ProcessNode) -> str:
-    """Return the entry point's name, for example ``dpasse.label``, or the name of a calcfunction."""
+    """Return the name of the entry point of a process, or the name of a calcfunction.
+
+    :param node: the process.
+    :return: a name such as ``dpasse.label``.
+    """
     if isinstance(node, orm.CalcFunctionNode | orm.WorkFunctionNode):
         return str(node.process_label)
     return str(node.process_type or '').rpartition(':')[2]

@@ -1,4 +1,4 @@
-"""How the potentials learned: loss against step of each training, and the errors on frames they never saw."""
+"""Learning curves of trainings, and errors on held-out frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, PURPLE, note, 
 
 @dataclass(frozen=True)
 class Training:
-    """Learning curve: ``step`` (n,), RMSE of forces in meV/A while ``training`` and, if watched, in ``validation``."""
+    """Learning curve of one training.
+
+    :param name: name of the training.
+    :param step: steps, (n,).
+    :param training: RMSE of the forces on training frames in meV/A, (n,).
+    :param validation: the same on validation frames, if there are any.
+    """
 
     name: str
     step: NDArray[np.float64]
@@ -32,14 +38,16 @@ class Errors:
     force: float
 
 
-#: A potential has one colour, in its curve and in its bar: by a part of the name.
+#: Colour of a potential in curves and bars, by a part of its name.
 COLOURS = {'student': GREEN, 'fine-tun': PURPLE, 'zero-shot': GREY, 'teacher': ORANGE, 'pre-train': ORANGE}
 
 
 def plot_learning(path: Path, panels: dict[str, list[Training]], errors: list[Errors]) -> None:
-    """Draw one panel of curves per phase and, below, bars of the errors.
+    """Draw one panel of learning curves per phase and, below, bars of the errors.
 
+    :param path: path of the picture.
     :param panels: trainings by the title of their panel; empty panels are left out.
+    :param errors: errors on held-out frames.
     """
     panels = {title: curves for title, curves in panels.items() if curves}
     with picture(path, width=max(2.9 * len(panels), 6.4), height=6.0 if errors and panels else 3.4) as figure:
@@ -81,7 +89,7 @@ def _colour(name: str) -> str:
 
 
 def _legend(panels: Sequence[Axes], curves: Sequence[list[Training]]) -> None:
-    """Say once, in the last panel with both, which line is which."""
+    """Add one legend of the line styles, in the last panel with both."""
     watched = [axes for axes, group in zip(panels, curves, strict=True) if any(c.validation is not None for c in group)]
     if watched:
         watched[-1].plot([], [], color=GREY, label='training')
@@ -90,7 +98,7 @@ def _legend(panels: Sequence[Axes], curves: Sequence[list[Training]]) -> None:
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average over neighbouring points, in the logarithm: single batches scatter by far more than the trend."""
+    """Average the logarithm over neighbouring points: the scatter of single batches is far larger than the trend."""
     width = max(len(values) // 15, 1)
     logarithm = np.log(np.maximum(values, 1e-12))
     padded = np.pad(logarithm, (width, width), mode='edge')

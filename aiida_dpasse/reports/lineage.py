@@ -1,7 +1,7 @@
-"""Where a frame comes from: a walk along the graph by the frame's content, never by stored identifiers of nodes.
+"""The lineage of a frame, traced along the graph by the content of the frame, not by stored node identifiers.
 
-Identifiers of nodes break under caching and in archives; a frame's id is a hash of its symbols, cell and positions,
-which every union, split, selection and label job leaves as it is.
+Node identifiers are not preserved by caching and in archives. The id of a frame is a hash of its symbols, cell and
+positions, which unions, splits, selections and label jobs leave unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LABEL, MD, TRAIN = 'dpasse.label', 'dpasse.md', 'dpasse.train'
 
 
 class Record(NamedTuple):
-    """What a node says of one of its frames."""
+    """The metadata that a node stores for one of its frames."""
 
     source: str
     step: int
@@ -31,7 +31,10 @@ class Record(NamedTuple):
 
 
 def linked(nodes: Mapping[str, T], name: str) -> T | None:
-    """Return what came in by the link ``name``, or, where no link is called so, under that name in a namespace.
+    """Return the input with the link label ``name``, or with that name inside a namespace, or None.
+
+    :param nodes: nodes by link label.
+    :param name: link label.
 
     >>> linked({'md_003': 1, 'samples__md_0003': 2}, 'md_003'), linked({'answers__frame_a': 3}, 'frame_a')
     (1, 3)
@@ -41,8 +44,14 @@ def linked(nodes: Mapping[str, T], name: str) -> T | None:
 
 
 class Maker(NamedTuple):
-    """A process that made frames: its pk, its entry point, the frames it was given by link label, and, if it read what
-    other jobs left, those jobs' pk and entry point by link label, with the id of each of these by what it is of."""
+    """A process that created frames.
+
+    :param pk: pk of the process.
+    :param name: its entry point.
+    :param given: input frames by link label.
+    :param jobs: pk and entry point of the jobs whose outputs it read, by link label.
+    :param ids: ids of these jobs by the frame or formula that they belong to.
+    """
 
     pk: int
     name: str
@@ -51,8 +60,14 @@ class Maker(NamedTuple):
     ids: dict[str, str]
 
     def job(self, frame_id: str, record: Record) -> tuple[int, str] | None:
-        """Return the job that made or labelled a frame, itself or one whose answer it read: named by the frame, by
-        the frame's source or formula, or the only one."""
+        """Return the job that created or labelled a frame, or None.
+
+        It is the process itself or a job whose output it read, identified by the id, the source or the formula of the
+        frame, or as the only one.
+
+        :param frame_id: id of the frame.
+        :param record: metadata of the frame.
+        """
         if self.name in (MD, LABEL):
             return self.pk, self.name
         named = (f'frame_{frame_id}', record.source, f'frames_{record.formula}')
@@ -63,13 +78,18 @@ class Maker(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameOrigin:
-    """The way of one frame, from the node where it was asked for back to the process that made it.
+    """The lineage of one frame, from the requested node back to the process that created it. Processes are given by pk.
 
-    ``made_by`` is the process whose output holds the frame and whose inputs do not, or the job whose answer it read
-    (``by_job``), ``step`` its molecular dynamics step (-1 if none). ``label_job`` gave the labels,
-    ``selected_by`` chose it, from the input link ``source``. ``parent`` is the frame it was displaced from, if
-    ``made_by`` displaced frames.
-    All processes are given by pk.
+    :param frame_id: id of the frame.
+    :param label_job: job that computed the labels.
+    :param selected_by: process that selected the frame.
+    :param source: input link of ``selected_by`` that contained the frame.
+    :param made_by: process whose output, but none of whose inputs, contains the frame, or the job whose output it read.
+    :param made_by_name: entry point of ``made_by``.
+    :param by_job: whether ``made_by`` is a job.
+    :param step: molecular dynamics step, -1 if there is none.
+    :param path: processes passed on the way back.
+    :param parent: frame that this one was displaced from, if ``made_by`` displaced frames.
     """
 
     frame_id: str
@@ -85,14 +105,14 @@ class FrameOrigin:
 
     @property
     def md(self) -> tuple[int, int] | None:
-        """Job and step of the molecular or labelling dynamics, of the frame or the one it was displaced from."""
+        """Job and step of the molecular dynamics of the frame, or of the frame that it was displaced from."""
         if self.by_job and self.made_by is not None and self.step >= 0:
             return self.made_by, self.step
         return None if self.parent is None else self.parent.md
 
 
 class TrainingFrame(NamedTuple):
-    """A frame that the training ``training`` (pk) read under the input ``role``, and where it comes from."""
+    """A frame that the training ``training`` (pk) read from the input ``role``, and its lineage."""
 
     training: int
     role: str
@@ -100,14 +120,14 @@ class TrainingFrame(NamedTuple):
 
 
 class Tracer:
-    """Walks back from frames, reading each node once."""
+    """Traces frames back along the graph and reads each node once."""
 
     def __init__(self) -> None:
         self._records: dict[int, dict[str, Record]] = {}
         self._makers: dict[int, Maker | None] = {}
 
     def maker(self, frames: FramesData) -> Maker | None:
-        """Return who made ``frames`` and from which frames, None for imported ones."""
+        """Return the process that created ``frames``, or None for imported frames."""
         if frames.pk not in self._makers:
             creator = frames.creator
             given = dict(inputs(creator, FramesData)) if creator else {}
@@ -116,7 +136,7 @@ class Tracer:
         return self._makers[frames.pk]
 
     def records(self, frames: FramesData) -> dict[str, Record]:
-        """Return what ``frames`` says of each frame, by its identity."""
+        """Return the metadata that ``frames`` stores for each frame, by frame id."""
         if frames.pk not in self._records:
             self._records[frames.pk] = {
                 str(identity): Record(str(source), int(step), str(reason), item.labelled, item.formula)
@@ -126,9 +146,11 @@ class Tracer:
         return self._records[frames.pk]
 
     def trace(self, frames: FramesData, frame_id: str) -> FrameOrigin:
-        """Return where the frame ``frame_id`` of ``frames`` comes from.
+        """Return the lineage of one frame.
 
-        :raises ValueError: if ``frames`` holds no such frame.
+        :param frames: node that contains the frame.
+        :param frame_id: id of the frame.
+        :raises ValueError: if ``frames`` does not contain the frame.
         """
         if frame_id not in self.records(frames):
             raise ValueError(f'The frame {frame_id} is not in FramesData<{frames.pk}>: take one of its `ids()`.')
@@ -143,7 +165,7 @@ class Tracer:
             if job and job[1] != MD and record.labelled and not had_labels and origin.label_job is None:
                 origin = replace(origin, label_job=job[0])
             chosen = linked(holders, record.source)
-            # Who chose the frame wrote its source; those that handed it on left the source as it was.
+            # The process that selected the frame set its source; later processes left it unchanged.
             if chosen is not None and self.records(chosen)[frame_id].source != record.source:
                 origin = replace(origin, selected_by=maker.pk, source=record.source)
             if not holders:
@@ -155,7 +177,7 @@ class Tracer:
         return origin
 
     def _parent(self, given: dict[str, FramesData], record: Record) -> FrameOrigin | None:
-        """Follow a displaced frame to the one it was displaced from, whose identity its reason names."""
+        """Trace the frame that a frame was displaced from, whose id is part of the reason."""
         for node in given.values():
             named = [word for word in record.reason.split() if word in self.records(node)]
             if named:
@@ -164,7 +186,7 @@ class Tracer:
 
 
 def _jobs(process: orm.ProcessNode) -> dict[str, tuple[int, str]]:
-    """The jobs whose answers a calcfunction read, by the link label of the answer."""
+    """Return the jobs whose outputs a calcfunction read, by link label."""
     if isinstance(process, orm.CalcJobNode):
         return {}
     answers = [(label, data.creator) for label, data in inputs(process, orm.Data) if not isinstance(data, FramesData)]
@@ -172,7 +194,7 @@ def _jobs(process: orm.ProcessNode) -> dict[str, tuple[int, str]]:
 
 
 def _ids(process: orm.ProcessNode) -> dict[str, str]:
-    """The id of each job whose answer a calcfunction read, by the frame or the formula of the frames that it is of."""
+    """Return the id of each job whose output a calcfunction read, by the frame or formula that it belongs to."""
     runs = dict(inputs(process, orm.Dict)).get('runs')
     records = {} if runs is None else runs.get_dict()
     return {
@@ -184,21 +206,29 @@ def _ids(process: orm.ProcessNode) -> dict[str, str]:
 
 
 def trace_frame(frames: FramesData, frame_id: str) -> FrameOrigin:
-    """Return where the frame ``frame_id`` of ``frames`` comes from.
+    """Return the lineage of one frame.
 
-    :raises ValueError: if ``frames`` holds no such frame.
+    :param frames: node that contains the frame.
+    :param frame_id: id of the frame.
+    :raises ValueError: if ``frames`` does not contain the frame.
     """
     return Tracer().trace(frames, frame_id)
 
 
 def trace_frames(frames: FramesData) -> list[FrameOrigin]:
-    """Return where every frame of ``frames`` comes from, in their order; the graph is read once for all."""
+    """Return the lineage of every frame of a node, in their order; the graph is read only once.
+
+    :param frames: node with the frames.
+    """
     tracer = Tracer()
     return [tracer.trace(frames, str(frame_id)) for frame_id in frames.ids()]
 
 
 def trainings(node: orm.Node) -> list[orm.CalcJobNode]:
-    """Return every training that ``node``, or an output of it, stems from along data links, oldest first."""
+    """Return every training that a result depends on, oldest first.
+
+    :param node: data node, or a process, whose outputs are considered.
+    """
     starts = {data.pk for _, data in outputs(node)} if isinstance(node, orm.ProcessNode) else {node.pk}
     query = orm.QueryBuilder()
     query.append(
@@ -209,9 +239,9 @@ def trainings(node: orm.Node) -> list[orm.CalcJobNode]:
 
 
 def trace_dataset(node: orm.Node) -> Iterator[TrainingFrame]:
-    """Yield every labelled frame that ``node`` rests on, with its label job and its molecular dynamics step.
+    """Yield every training frame that a result depends on, with its label job and molecular dynamics step.
 
-    :param node: a result, such as the activation energy of a conductivity, a potential, or the process that gave it.
+    :param node: a result, such as an activation energy or a potential, or the process that created it.
     """
     tracer = Tracer()
     for training in trainings(node):

@@ -1,4 +1,4 @@
-"""What a locality test found: the spread of the force against 2 R_cut (perspective paper, figure 5)."""
+"""Results of a locality test: the spread of the force against 2 R_cut (perspective paper, figure 5)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, note, picture
 from aiida_dpasse.reports.tables import Table, accounts_table, refused_table
 
-#: Below it, in meV/A, a spread is the rounding of the numbers; on a logarithmic axis it would hide all others.
+#: Spreads below this, in meV/A, are numerical noise and would dominate a logarithmic axis.
 ROUNDING = 1e-6
 SPREAD = 'force on the centre'
 
 
 def locality_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return one row for each distance and one for each run, and what became of the labels."""
+    """Return one row for each distance and one for each run, and the account of the labels.
+
+    :param process: a `dpasse.locality`.
+    """
     found = output_dict(process, 'locality')
     names = {
         'distance_A': '2 R_cut (Å)',
@@ -50,7 +53,11 @@ def locality_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def locality_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the spread against the distance."""
+    """Draw the spread against the distance.
+
+    :param process: a `dpasse.locality`.
+    :param directory: folder of the picture.
+    """
     found = output_dict(process, 'locality')
     path = directory / 'locality.png'
     plot_locality(
@@ -66,11 +73,12 @@ def plot_locality(
     tolerance: float | None,
     radius: float | None,
 ) -> None:
-    """Draw the spread of the force, the wanted error, and the cutoff that can be enough.
+    """Draw the spread of the force, the force tolerance, and the smallest sufficient cutoff.
 
+    :param path: path of the picture.
     :param rows: with ``distance_A``, ``force_spread_meV_A`` and its error; those without a spread are left out.
-    :param runs: the same of each centre, drawn pale where there are several.
-    :param tolerance: meV/A.
+    :param runs: the same for each centre, drawn in grey if there are several.
+    :param tolerance: force tolerance in meV/A.
     :param radius: the cutoff in A, which is circled.
     """
     known = [row for row in rows if row['force_spread_meV_A'] is not None]
@@ -93,7 +101,7 @@ def plot_locality(
             axes.plot(*_points(chosen), 'o', ms=13, mfc='none', mec=GREEN, mew=1.6, label=label, zorder=4)
         _scale(axes, [row['force_spread_meV_A'] for row in known], tolerance)
         handles, labels = axes.get_legend_handles_labels()
-        # Bars come last by themselves, and are what is looked at first.
+        # Matplotlib lists error bars last, but they are the main data.
         order = sorted(range(len(labels)), key=lambda index: labels[index] != SPREAD)
         axes.legend([handles[index] for index in order], [labels[index] for index in order], loc='best')
 
@@ -103,11 +111,11 @@ def _points(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]
 
 
 def _scale(axes: Axes, spreads: Sequence[float], tolerance: float | None) -> None:
-    """Choose a logarithmic axis where spreads differ by more than a factor of ten and none is rounding only."""
+    """Use a logarithmic axis if spreads differ by more than a factor of ten and none is numerical noise."""
     seen = [*spreads, *([tolerance] if tolerance is not None else [])]
     if min(spreads) > ROUNDING and max(spreads) > 10 * min(spreads):
         axes.set_yscale('log')
         axes.set_ylim(0.4 * min(seen), 2.5 * max(seen))
     else:
-        # A spread of nothing is a point on the axis, and is to be seen as a whole.
+        # A spread of zero lies on the axis; its marker should be fully visible.
         axes.set_ylim(-0.03 * max(seen), None)

@@ -1,4 +1,4 @@
-"""What a model study found: errors beside diffusion and activation energy (figures 1 to 3 of the perspective)."""
+"""Results of a model study: errors, diffusion and activation energies (figures 1 to 3 of the perspective)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ Rows = Sequence[Row]
 
 
 def model_study_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the means over the repeats, the diffusion by temperature, and how many frames are enough."""
+    """Return the means over the repeats, the diffusion coefficients by temperature, and the sufficient numbers of
+    frames.
+
+    :param process: a `dpasse.model_study`.
+    """
     found = output_dict(process, 'model_study')
     summary = found.get('summary', [])
     who = {'model': 'model', 'data': 'data', 'frames': 'frames', 'repeats': 'trainings'}
@@ -57,7 +61,11 @@ def model_study_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def model_study_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the numbers against the frames, or side by side, and the Arrhenius lines."""
+    """Draw the results against the number of frames, or side by side, and the Arrhenius plot.
+
+    :param process: a `dpasse.model_study`.
+    :param directory: folder of the pictures.
+    """
     summary = output_dict(process, 'model_study').get('summary', [])
     if not summary:
         return []
@@ -70,7 +78,10 @@ def model_study_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 
 def series(summary: Rows) -> dict[str, list[Row]]:
-    """Return the rows by name, of each from the fewest to the most frames; the data are named if they are several."""
+    """Return the rows by name, each sorted by number of frames; the name includes the data set if there are several.
+
+    :param summary: rows of the summary.
+    """
     several = len({row['data'] for row in summary if row['data'] is not None}) > 1
     found: dict[str, list[Row]] = {}
     for row in summary:
@@ -80,7 +91,11 @@ def series(summary: Rows) -> dict[str, list[Row]]:
 
 
 def shown_temperature(summary: Rows) -> float | None:
-    """Return the temperature at which most rows tell a diffusion, the coldest of several."""
+    """Return the temperature in K at which most rows determine a diffusion coefficient, the lowest of several.
+
+    :param summary: rows of the summary.
+    :return: None if there is no diffusion coefficient.
+    """
     counts: dict[float, int] = {}
     for row in summary:
         for entry in row['diffusivities']:
@@ -93,7 +108,10 @@ Value = tuple[float | None, float]
 
 
 def quantities(summary: Rows) -> dict[str, Callable[[Row], Value]]:
-    """Return by its label what is drawn, as a function from a row to value and error."""
+    """Return the quantities to draw by axis label, each as a function from a row to value and error.
+
+    :param summary: rows of the summary.
+    """
     kelvin = shown_temperature(summary)
 
     def error(name: str) -> Callable[[Row], Value]:
@@ -117,7 +135,11 @@ def quantities(summary: Rows) -> dict[str, Callable[[Row], Value]]:
 
 
 def plot_models(path: Path, summary: Rows) -> None:
-    """Draw errors, diffusion and activation energy: against the number of frames, or side by side if it is one."""
+    """Draw errors, diffusion coefficients and activation energies against the number of frames, or side by side.
+
+    :param path: path of the picture.
+    :param summary: rows of the summary; with a single number of frames the models are drawn side by side.
+    """
     lines, drawn = series(summary), quantities(summary)
     sizes = sorted({row['frames'] for row in summary if row['frames'] is not None})
     if len(sizes) > 1:
@@ -151,13 +173,13 @@ def _against_frames(axes: Axes, lines: Mapping[str, list[Row]], read: Callable[[
     for number, ((name, points), colour) in enumerate(zip(values.items(), palette(len(lines)), strict=True)):
         frames, value, _ = points[0]
         if frames is None:
-            # What made the labels has no error: on a logarithmic axis it would leave nothing else to see.
+            # The labelling method itself has no error; on a logarithmic axis it would obscure everything else.
             if value is not None and value > 0.01 * min(trained, default=0.0):
                 axes.axhline(value, color=colour, ls=(0, (4, 2)), label=name)
             continue
         known = [point for point in points if point[1] is not None]
         x, y, e = zip(*known, strict=True) if known else ([], [], [])
-        # Beside each other: the bars of several models would hide each other.
+        # Shifted horizontally, so that the error bars of several models do not overlap.
         axes.errorbar([(1 + 0.03 * number) * n for n in x], y, yerr=e, fmt='o-', color=colour, label=name)
     frames_axis(axes, sizes, 'frames')
 
@@ -177,7 +199,11 @@ def _side_by_side(axes: Axes, lines: Mapping[str, list[Row]], read: Callable[[Ro
 
 
 def plot_lines(path: Path, summary: Rows) -> None:
-    """Draw the diffusion of every model, trained on the most frames, against inverse temperature."""
+    """Draw the diffusion coefficients of every model, trained on the most frames, against inverse temperature.
+
+    :param path: path of the picture.
+    :param summary: rows of the summary.
+    """
     lines = series(summary)
     with picture(path, width=6.4, height=4.6) as figure:
         axes = figure.subplots()

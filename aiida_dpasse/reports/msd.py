@@ -1,4 +1,4 @@
-"""Mean square displacement against time, for each temperature, with its error and the contrast beside it."""
+"""Mean square displacement against time for each temperature, with its error and that of a reference structure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from aiida_dpasse.reports.style import GREY, INK, note, picture, plain_ticks, te
 
 @dataclass(frozen=True)
 class Curve:
-    """MSD of one run: ``lag`` (n,) ps, ``msd`` (n,) A^2, ``error`` (n,) A^2 or None, ``window`` of the fit in ps.
+    """Mean square displacement (MSD) of one run.
 
-    ``line`` is the fitted one, its offset in A^2 and its slope in A^2/ps.
+    :param temperature: temperature in K.
+    :param lag: lag times in ps, (n,).
+    :param msd: MSD in A^2, (n,).
+    :param error: standard deviation of the MSD in A^2, (n,).
+    :param window: range of the fit in ps.
+    :param line: fitted line, its offset in A^2 and its slope in A^2/ps.
     """
 
     temperature: float
@@ -31,10 +36,12 @@ class Curve:
 def plot_msd(
     path: Path, curves: list[Curve], contrast: list[Curve] | None = None, contrast_name: str = 'ordered'
 ) -> None:
-    """Draw the curves on linear axes and, beside, on logarithmic ones with the slope that diffusion has.
+    """Draw the curves on linear and on logarithmic axes, the latter with the slope of diffusive motion.
 
-    :param curves: of the structure whose conductivity is reported, drawn solid.
-    :param contrast: of the structure to compare with, drawn dashed.
+    :param path: path of the picture.
+    :param curves: curves of the structure whose conductivity is reported, drawn solid.
+    :param contrast: curves of the reference structure, drawn dashed.
+    :param contrast_name: name of the reference structure in the legend.
     """
     contrast = contrast or []
     colours = temperature_colours([curve.temperature for curve in (*curves, *contrast)])
@@ -79,7 +86,7 @@ def _draw(axes: Axes, curve: Curve, colour: Any, dashes: str, label: str) -> Non
 
 
 def _slope_guide(axes: Axes, curves: list[Curve]) -> None:
-    """Draw MSD proportional to time above the curves, over the last decade."""
+    """Draw a line proportional to time above the curves, over the last decade."""
     longest = max(curve.lag.max() for curve in curves)
     lag = np.array([longest / 12, longest / 1.6])
     highest = max(np.interp(lag[0], curve.lag, curve.msd) / lag[0] for curve in curves)

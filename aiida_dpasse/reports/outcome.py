@@ -1,4 +1,7 @@
-"""What came out of a step, in short lines, for the progress display, the tables and the picture of the chain."""
+"""Short summaries of the results of a process, for the progress display, the tables and the diagram.
+
+Each function takes a process and returns lines of text, which are empty if the process has no results.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from aiida_dpasse.reports.transport import read_conductivity
 
 
 def outcome(process: orm.ProcessNode) -> list[str]:
-    """Return what ``process`` gave, empty for processes that are not ours or gave nothing."""
-    # Here, since the reports of whole studies show the lines of their phases.
+    """Return the results of ``process`` in short lines, empty for other processes and for those without results."""
+    # Imported here to avoid a cycle: the reports of complete studies show the lines of their phases.
     from aiida_dpasse.reports.report import REPORTS
 
     report = REPORTS.get(entry_point(process))
@@ -20,12 +23,12 @@ def outcome(process: orm.ProcessNode) -> list[str]:
 
 
 def no_lines(process: orm.ProcessNode) -> list[str]:
-    """Return nothing."""
+    """Return an empty list."""
     return []
 
 
 def labels(process: orm.ProcessNode) -> list[str]:
-    """Return how many labels were asked for and what became of them."""
+    """Return the numbers of requested, admitted, rejected and failed labels."""
     account = output_dict(process, 'account')
     if not account:
         return []
@@ -45,7 +48,7 @@ def active_learning(process: orm.ProcessNode) -> list[str]:
 
 
 def errors(process: orm.ProcessNode) -> list[str]:
-    """Return the errors of each potential that was tested."""
+    """Return the errors of each tested potential."""
     return [
         f'{name}: {text(values[ERROR_KEYS[0]])} meV/atom, {text(values[ERROR_KEYS[1]])} meV/Å'
         for name, values in error_results(process)
@@ -54,10 +57,10 @@ def errors(process: orm.ProcessNode) -> list[str]:
 
 
 def distillation(process: orm.ProcessNode) -> list[str]:
-    """Return labels, errors and the gain in speed."""
+    """Return labels, errors and speedup."""
     speed = output_dict(process, 'speed').get('ratio')
     faster = [f'{text(float(speed))} times faster than its teacher'] if speed else []
-    # Reference labels tell more than the teacher's own.
+    # Errors on reference labels are more informative than those on labels of the teacher.
     found = sorted(errors(process), key=lambda line: 'against teacher' in line)
     return [*labels(process), *faster, *found]
 
@@ -69,7 +72,7 @@ def committee(process: orm.ProcessNode) -> list[str]:
 
 
 def exploration(process: orm.ProcessNode) -> list[str]:
-    """Return how many frames were sampled and how the committee judged them."""
+    """Return the number of sampled frames and their classification by the committee."""
     counts = output_dict(process, 'statistics')
     if not counts:
         return []
@@ -78,7 +81,7 @@ def exploration(process: orm.ProcessNode) -> list[str]:
 
 
 def conductivity(process: orm.ProcessNode) -> list[str]:
-    """Return the conductivity with its interval and the activation energy, or why there is none."""
+    """Return the conductivity with its interval and the activation energy, or the reason why it is undetermined."""
     found = read_conductivity(process)
     return [] if found is None else found.lines()
 
@@ -89,7 +92,7 @@ def _namespace(process: orm.ProcessNode, name: str) -> list[tuple[str, orm.Data]
 
 
 def dynamics(process: orm.ProcessNode) -> list[str]:
-    """Return the steps done and the speed of a molecular dynamics."""
+    """Return the completed steps and the speed of molecular dynamics."""
     results = output_dict(process, 'results')
     frames = output(process, 'frames')
     lines = []
@@ -119,12 +122,12 @@ def locality(process: orm.ProcessNode) -> list[str]:
 
 
 def model_study(process: orm.ProcessNode) -> list[str]:
-    """Return how many frames are enough for each model."""
+    """Return the sufficient number of frames for each model."""
     return [f'{row["model"]}: {row["reason"]}' for row in output_dict(process, 'model_study').get('enough', [])]
 
 
 def speed(process: orm.ProcessNode) -> list[str]:
-    """Return the speed of each potential in the largest cell that ran, and what gave none."""
+    """Return the speed of each potential in the largest successful cell, and the failures."""
     found = output_dict(process, 'speed')
     largest = {row['potential']: row for row in found.get('rows', [])}
     lines = [f'{label}: {text(row["katom_step_s"])} katom-step/s' for label, row in largest.items()]
@@ -139,13 +142,13 @@ def acceptance(process: orm.ProcessNode) -> list[str]:
 
 
 def convergence(process: orm.ProcessNode) -> list[str]:
-    """Return the recommended size and length, or why there is none."""
+    """Return the recommended size and length, or the reason why there is none."""
     found = output_dict(process, 'convergence')
     return [found['reason']] if found.get('reason') else []
 
 
 def sample_efficiency(process: orm.ProcessNode) -> list[str]:
-    """Return how many potentials were compared and what fine-tuning saves."""
+    """Return the number of compared potentials and the frames saved by fine-tuning."""
     from aiida_dpasse.reports.efficiency import verdict
 
     found = output_dict(process, 'sample_efficiency')
@@ -170,24 +173,24 @@ def evaluation(process: orm.ProcessNode) -> list[str]:
 
 
 def simplification(process: orm.ProcessNode) -> list[str]:
-    """Return how many of the frames were kept in how many iterations."""
+    """Return the number of kept frames and of iterations."""
     rows = output_dict(process, 'iterations').get('iterations', [])
     return [f'{len(rows)} iterations, {rows[-1]["frames"]} frames kept'] if rows else []
 
 
 def training(process: orm.ProcessNode) -> list[str]:
-    """Return how far a training came."""
+    """Return the number of completed steps of a training."""
     results = output_dict(process, 'results')
     return [f'{results["step"]} steps trained'] if results.get('step') is not None else []
 
 
 def statistics(process: orm.ProcessNode) -> list[str]:
-    """Return how many ions and frames the statistics of a trajectory are of."""
+    """Return the numbers of ions and frames of the trajectory statistics."""
     results = output_dict(process, 'results')
     return [f'{results["ions"]} ions, {results["frames"]} frames'] if 'ions' in results else []
 
 
 def potential(process: orm.ProcessNode) -> list[str]:
-    """Return the forms of the potential that were made."""
+    """Return the available forms of the potential."""
     forms = [name for name in ('checkpoint', 'frozen', 'compressed', 'potential') if output(process, name) is not None]
     return [' and '.join(forms)] if forms else []

@@ -1,4 +1,4 @@
-"""Pictures of single steps: frames and their labels, iterations of active learning, one molecular dynamics."""
+"""Plots of single steps: frames and their labels, iterations of active learning, and molecular dynamics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ CLASSES = {'accurate': GREEN, 'candidate': ORANGE, 'failed': RED}
 
 
 def plot_frames(path: Path, sets: Sequence[FrameSet], names: Mapping[str, str] | None = None) -> None:
-    """Draw how energies and forces of labelled frames are distributed, by formula.
+    """Draw the distributions of energies and forces of labelled frames, by formula.
 
-    :param names: what to call a formula.
+    :param path: path of the picture.
+    :param sets: frames; those without labels are left out.
+    :param names: displayed name of each formula.
     """
     groups: dict[str, list[FrameSet]] = {}
     for item in sets:
@@ -49,9 +51,10 @@ def _bins(count: int) -> int:
 
 
 def plot_iterations(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draw how the committee judged what it sampled, its trust levels, and its error on held-out frames.
+    """Draw the classification of the sampled frames, the trust levels, and the error on held-out frames by iteration.
 
-    :param rows: of the iteration table of `dpasse.active_learning`.
+    :param path: path of the picture.
+    :param rows: rows of the iteration table of `dpasse.active_learning`.
     """
     with picture(path, width=10.2, height=3.6) as figure:
         judged, trust, errors = figure.subplots(1, 3)
@@ -94,9 +97,11 @@ def plot_dynamics(
     series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
     x_label: str = 'time  (ps)',
 ) -> None:
-    """Draw one panel per quantity above each other.
+    """Draw the time series of several quantities in panels above each other.
 
+    :param path: path of the picture.
     :param series: values of x and y by the label of the y axis, units included.
+    :param x_label: label of the x axis.
     """
     count = max(len(series), 1)
     with picture(path, width=6.6, height=1.4 + 1.5 * count) as figure:

@@ -1,4 +1,4 @@
-"""Where a process stands, read while it runs: phases, jobs, what came out, and how long is left."""
+"""Current state of a process, also while it runs: phases, jobs, results so far, and estimated time left."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aiida_dpasse.reports.graph import Call, below, call_tree, children
 from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.timing import clock
 
-#: Phases of the whole chain in order, and about the seconds each takes in a quickstart on two cores, half of them for
-#: what runs beside another: only their ratio counts.
+#: Phases of a complete study in order, and the approximate time in s of each in a quickstart on two cores, halved for
+#: phases that run concurrently. Only the ratios matter.
 ELECTROLYTE = {
     'initial_data': 60.0,
     'active_learning': 295.0,
@@ -25,13 +25,13 @@ ELECTROLYTE = {
     'contrast': 35.0,
 }
 WEIGHTS: dict[str, Mapping[str, float]] = {'dpasse.electrolyte': ELECTROLYTE}
-#: A running phase never counts as done, however long it takes.
+#: Largest completed fraction of a running phase, however long it takes.
 MOST = 0.95
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A process as it stands now; times in s, ``eta_s`` None where nothing is known of what is left."""
+    """The current state of a process; times in s, ``eta_s`` is None if the remaining time is unknown."""
 
     pk: int
     name: str
@@ -67,13 +67,19 @@ class Progress:
 
 
 def progress(process: orm.ProcessNode, now: datetime | None = None) -> Progress:
-    """Return where ``process`` stands. Reads only, and outputs only of what has ended: safe while a daemon writes."""
+    """Return the current state of a process.
+
+    The function only reads, and it reads only the outputs of terminated processes: it is safe while a daemon writes.
+
+    :param process: any process.
+    :param now: current time, by default that of the system.
+    """
     now = now or datetime.now(UTC)
     tree = call_tree(process.pk)
     top = tree[0]
     phases = [call for call in children(tree, top.pk) if call.is_job or any(job.is_job for job in below(tree, call.pk))]
     planned = dict(WEIGHTS.get(top.entry_point, {}))
-    # A chain that waits for its first program is a phase as well, once it is one of those that are known.
+    # A known phase that waits for its first job counts as well.
     known = {call.pk for call in phases}
     phases += [call for call in children(tree, top.pk) if call.label in planned and call.pk not in known]
     weights = _expected(planned, phases, top.terminated)
@@ -106,7 +112,7 @@ def _lines(call: Call, now: datetime) -> list[str]:
 
 
 def _expected(planned: Mapping[str, float], phases: list[Call], over: bool) -> dict[str, float]:
-    """Return the weights of the phases that run: one that was passed over, its result handed in, takes no time."""
+    """Return the weights of the phases that run; a skipped phase, whose result was given as an input, takes no time."""
     labels = {call.label for call in phases}
     order = list(planned)
     latest = max((order.index(label) for label in labels if label in planned), default=-1)
@@ -118,7 +124,7 @@ def _expected(planned: Mapping[str, float], phases: list[Call], over: bool) -> d
 
 
 def _left(weights: Mapping[str, float], phases: list[Call], now: datetime) -> float | None:
-    """Return the time left in s: the weights of what is left, at the pace of what is done."""
+    """Return the remaining time in s: the weights of the remaining phases, scaled by the pace of the completed ones."""
     ended = [call for call in phases if call.terminated and call.label in weights]
     if not weights:
         return None

@@ -1,4 +1,4 @@
-"""The provenance rule: every node that a workflow uses or leaves has a creator, or is an input of the workflow."""
+"""The provenance rule: every node that a workflow uses or outputs has a creator or is an input of the workflow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aiida_dpasse.reports.graph import call_tree
 CONSUMERS = (LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value)
 PRODUCTS = (LinkType.CREATE.value, LinkType.RETURN.value)
 
-#: Nodes of plain type that other plugins make for their own processes, by the entry point of the process that uses
-#: them: aiida-shell stores the arguments of a command, aiida-vasp the settings of its handlers and
-#: two switches; it takes the POTCARs from a family that an input names.
+#: Types of nodes without a creator that other plugins store for their own processes, by the entry point of the process
+#: that uses them: aiida-shell stores the arguments of a command; aiida-vasp stores the settings of its handlers and two
+#: switches, and takes the POTCARs from a family that is named by an input.
 EXEMPT: dict[str, tuple[type[orm.Data], ...]] = {
     'core.shell': (orm.List,),
     'vasp.vasp': (orm.KpointsData, orm.Dict, orm.Bool, PotcarData),
@@ -22,10 +22,12 @@ EXEMPT: dict[str, tuple[type[orm.Data], ...]] = {
 
 
 def orphans(process: orm.ProcessNode) -> list[orm.Data]:
-    """Return every data node of the workflow that has neither a creator nor is an input of ``process``, by pk.
+    """Return the data nodes of a workflow that have no creator and are not inputs of the workflow, sorted by pk.
 
-    Exempt are codes and the nodes of `EXEMPT`. Works in an imported archive, where a creator that was left out shows
-    up as missing.
+    Codes and the nodes of `EXEMPT` are not listed. In an imported archive, a creator that was not exported counts as
+    missing.
+
+    :param process: the workflow.
     """
     pks = [call.pk for call in call_tree(process.pk)]
     given = set(_linked([process.pk], CONSUMERS, incoming=True))
@@ -49,7 +51,7 @@ def _created(pks: set[int]) -> list[int]:
 
 
 def _exempt(node: orm.Data) -> bool:
-    """Whether only one foreign plugin's processes, or what these call, use ``node`` and its type is listed for them."""
+    """Whether ``node`` is used only by processes of other plugins, or their children, for which its type is listed."""
     users = node.base.links.get_outgoing(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all_nodes()
     return bool(users) and all(any(isinstance(node, types) for types in _foreign(user)) for user in users)
 

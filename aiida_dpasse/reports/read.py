@@ -1,4 +1,4 @@
-"""From the nodes that our chains leave to the plain numbers that tables and plots take."""
+"""Convert the output nodes of the work chains into plain numbers for tables and plots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aiida_dpasse.reports.graph import Call, below, call_tree, output, output_dict
 from aiida_dpasse.reports.learning import Errors, Training
 
-#: Panel of a training, by the chain that asked for it.
+#: Panel of a training, by the chain that requested it.
 PANELS = {
     'dpasse.committee': 'Committee',
     'dpasse.pretrain': 'Pre-training',
@@ -23,13 +23,22 @@ ERROR_KEYS = ('energy_mae_meV_atom', 'force_mae_meV_A')
 
 
 def first(tree: list[Call], label: str) -> orm.ProcessNode | None:
-    """Return the last child of the first process of ``tree`` that was called under ``label``."""
+    """Return a child of a process by its call link label.
+
+    :param tree: processes, of `call_tree`; the first one is the caller.
+    :param label: call link label.
+    :return: the last child with this label, or None.
+    """
     found = [call.pk for call in tree if call.depth == 1 and call.label == label]
     return orm.load_node(found[-1]) if found else None
 
 
 def learning_curve(data: orm.ArrayData, name: str = '') -> Training:
-    """Return the RMSE of forces in meV/A against the step, from the columns of DeePMD-kit's ``lcurve.out``."""
+    """Return the RMSE of forces in meV/A against the step, from the columns of DeePMD-kit's ``lcurve.out``.
+
+    :param data: learning curve node; forces in eV/A.
+    :param name: name of the training.
+    """
     columns = {column: np.asarray(data.get_array(column), dtype=float) for column in data.get_arraynames()}
 
     def forces(kind: str) -> NDArray[np.float64] | None:
@@ -43,7 +52,10 @@ def learning_curve(data: orm.ArrayData, name: str = '') -> Training:
 
 
 def trainings(process: orm.ProcessNode) -> dict[str, list[Training]]:
-    """Return every learning curve of ``process``, by the panel it belongs to."""
+    """Return every learning curve below a process, by panel.
+
+    :param process: any process.
+    """
     tree = call_tree(process.pk)
     by_pk = {call.pk: call for call in tree}
     panels: dict[str, list[Training]] = {}
@@ -67,9 +79,11 @@ def _panel(call: Call, by_pk: Mapping[int, Call]) -> str:
 
 
 def error_results(process: orm.ProcessNode) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and errors of every potential that ``process``, one chain of ours, tested.
+    """Yield name and errors of every potential that a process tested.
 
-    The errors are those of `dpasse.evaluate`; two levels of names, as a distillation has them, are joined.
+    The errors are those of `dpasse.evaluate`; nested names, as those of a distillation, are joined.
+
+    :param process: a work chain with the output `errors`.
     """
     for name, values in output_dict(process, 'errors').items():
         if not isinstance(values, Mapping):
@@ -86,7 +100,10 @@ NAMES = {'zero_shot': 'zero-shot', 'fine_tuned': 'fine-tuned', 'pretrained': 'pr
 
 
 def bars(results: Iterator[tuple[str, dict[str, Any]]] | list[tuple[str, dict[str, Any]]]) -> list[Errors]:
-    """Return what can be drawn of ``results``."""
+    """Return the errors that can be drawn.
+
+    :param results: names and errors; those without energies or forces are left out.
+    """
     return [
         Errors(name, float(values[ERROR_KEYS[0]]), float(values[ERROR_KEYS[1]]))
         for name, values in results
@@ -95,7 +112,10 @@ def bars(results: Iterator[tuple[str, dict[str, Any]]] | list[tuple[str, dict[st
 
 
 def all_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
-    """Return the errors of ``process`` and of the chains it called, each node once."""
+    """Return the errors of a process and of the chains that it called, each node once.
+
+    :param process: any process.
+    """
     found: list[tuple[str, dict[str, Any]]] = []
     tree = call_tree(process.pk)
     for call in [tree[0], *below(tree, process.pk)]:

@@ -1,4 +1,4 @@
-"""Tables and plots of any of our processes, from its nodes alone: an imported archive gives the same."""
+"""Tables and plots of any process, generated from its nodes alone: an imported archive gives the same."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Plots = Callable[[orm.ProcessNode, Path], list[Path]]
 
 
 class Report(NamedTuple):
-    """How a kind of process is reported: lines for pictures and the progress display, tables, and plots."""
+    """Report of a kind of process: lines for diagrams and the progress display, tables, and plots."""
 
     lines: Lines
     tables: Tables
@@ -56,7 +56,10 @@ class Report(NamedTuple):
 
 
 def report_text(process: orm.ProcessNode) -> str:
-    """Return the tables of ``process`` as text."""
+    """Return the tables of a process as text.
+
+    :param process: any process.
+    """
     tree = call_tree(process.pk)
     top = tree[0]
     ended = top.state if top.exit_status is None else f'{top.state} [{top.exit_status}]'
@@ -68,7 +71,12 @@ def report_text(process: orm.ProcessNode) -> str:
 
 
 def write_report(process: orm.ProcessNode, directory: str | Path) -> list[Path]:
-    """Write the plots of ``process``, its tables, and for a work chain the picture of its phases; return the paths."""
+    """Write the plots and tables of a process and, for a work chain, the diagram of its phases.
+
+    :param process: any process.
+    :param directory: folder of the files, created if necessary.
+    :return: the paths of the files.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     written = _report(process).plots(process, directory)
@@ -87,23 +95,23 @@ def _report(process: orm.ProcessNode) -> Report:
 
 
 def no_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the plain numbers among the outputs."""
+    """Return the scalar results among the outputs."""
     results = output_dict(process, 'results')
     return [values_table('Results', results)] if results else []
 
 
 def no_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw nothing."""
+    """Return an empty list."""
     return []
 
 
 def label_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the accounts, and why frames were refused."""
+    """Return the accounts, and the reasons for frames without labels."""
     return [accounts_table(batches(process)), refused_table(output_dict(process, 'account'))]
 
 
 def label_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw energies and forces of the labelled frames."""
+    """Draw the energies and forces of the labelled frames."""
     frames = output(process, 'frames')
     if not isinstance(frames, FramesData) or not frames.labelled:
         return []
@@ -120,17 +128,17 @@ def learning_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 
 def error_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the errors on held-out frames, the accounts if labels were asked for, and a student's checks."""
+    """Return the errors on held-out frames, the accounts of labels, and the checks of a student, where available."""
     return [errors_table(error_results(process)), accounts_table(batches(process)), *acceptance_tables(process)]
 
 
 def evaluation_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the errors that one evaluation found."""
+    """Return the errors of one evaluation."""
     return [errors_table(sorted(output_dict(process, 'results').items()), 'Errors')]
 
 
 def active_learning_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the iterations, the accounts, and why frames were refused."""
+    """Return the iterations, the accounts, and the reasons for frames without labels."""
     return [iterations_table(latest_iterations(call_tree(process.pk))), *label_tables(process)]
 
 
@@ -142,7 +150,7 @@ def active_learning_plots(process: orm.ProcessNode, directory: Path) -> list[Pat
 
 
 def exploration_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return what each run sampled and how the committee judged it."""
+    """Return the number of sampled frames of each run and their classification by the committee."""
     statistics = output_dict(process, 'statistics')
     names = (
         'structure',
@@ -162,7 +170,7 @@ def exploration_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def dynamics_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the thermodynamic quantities, and the deviation of a committee, against the step."""
+    """Draw the thermodynamic quantities and the deviation of a committee against the step."""
     series: dict[str, tuple[Any, Any]] = {}
     for label, names in THERMO.items():
         data = output(process, label)
@@ -178,7 +186,7 @@ def dynamics_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     return [path]
 
 
-#: What is drawn of a molecular dynamics: output, then array and label of the axis.
+#: Quantities drawn for molecular dynamics: array and axis label by output.
 THERMO = {
     'thermo': {
         'temperature_k': '$T$  (K)',
@@ -198,7 +206,7 @@ def conductivity_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def conductivity_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the Arrhenius plot, the displacements and, if there are any, the van Hove maps."""
+    """Draw the Arrhenius plot, the displacements and, if available, the van Hove maps."""
     found = read_conductivity(process)
     if found is None:
         return []
@@ -230,7 +238,7 @@ def simplify_tables(process: orm.ProcessNode) -> list[Table]:
     return [Table('Simplification', names, [tuple(row.get(name) for name in names) for row in rows])]
 
 
-#: The one registry: how each of our processes is reported, by its entry point; a test holds it against these.
+#: Reports of all processes by entry point; a test checks that the registry is complete.
 REPORTS: dict[str, Report] = {
     'dpasse.acceptance': Report(outcome.acceptance, acceptance_tables, no_plots),
     'dpasse.active_learning': Report(outcome.active_learning, active_learning_tables, active_learning_plots),

@@ -1,4 +1,4 @@
-"""One page of pictures for the report card of one or several potentials."""
+"""Plots of the report card of one or several potentials."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.reports.style import GREY, INK, PALETTE, note, palette, picture
 
-#: So many formulas are legible; those with the largest errors are shown.
+#: Largest number of formulas that remain legible; those with the largest errors are shown.
 MOST = 16
 MARKERS = 'osD^vP'
 
 
 @dataclass
 class Card:
-    """What is drawn: ``potentials`` in their order; ``parity`` by potential and quantity, arrays (n, 2) of reference
-    and prediction; MAE of the forces (meV/A) ``by_formula`` and ``by_element``, by potential; ``by_temperature``, the
-    rows of each potential and test set; the change of volume (%) ``by_crystal``, by potential; and of the map of
-    descriptors ``plane``, the points (n, 2) of each test set, ``learnt``, those of the training data, and
-    ``explained``, the part of the variance along its axes.
+    """Data of the plots.
+
+    :param potentials: labels in their order.
+    :param parity: arrays (n, 2) of reference and prediction, by potential and quantity; eV/atom and eV/A.
+    :param by_formula: MAE of the forces in meV/A by formula and potential.
+    :param by_element: the same by element and potential.
+    :param by_temperature: rows of each potential and test set.
+    :param by_crystal: volume change in % by crystal and potential.
+    :param plane: points (n, 2) of the descriptor map, by test set.
+    :param learnt: points (n, 2) of the training data in the map.
+    :param explained: fraction of the variance along the axes of the map.
     """
 
     potentials: list[str]
@@ -39,12 +45,16 @@ class Card:
 
     @property
     def colours(self) -> dict[str, str]:
-        """A colour for each potential."""
+        """Colour of each potential."""
         return dict(zip(self.potentials, palette(len(self.potentials)), strict=True))
 
 
 def plot_report_card(path: Path, card: Card) -> None:
-    """Draw parity, errors by formula and element and, if they are known, by temperature, and the map."""
+    """Draw parity plots, errors by formula, element and temperature, volume changes, and the map, as far as available.
+
+    :param path: path of the picture.
+    :param card: data of the plots.
+    """
     panels: list[Callable[[Axes, Card], None]] = [draw_energies, draw_forces]
     if card.by_formula:
         panels += [draw_formulas, draw_elements]
@@ -62,7 +72,7 @@ def plot_report_card(path: Path, card: Card) -> None:
         grid = figure.subplots(rows, 2, squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
             panel(axes, card)
-        # The map has no corner that is empty for certain: its legend lies beside it if there is room.
+        # No corner of the map is guaranteed to be empty: its legend is placed outside if there is room.
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         if card.plane:
@@ -80,13 +90,13 @@ def _parity(axes: Axes, card: Card, quantity: str) -> None:
         reference, predicted = points.T
         offset, label = float((predicted - reference).mean()), name
         if quantity == 'energy' and abs(offset) > max(np.ptp(reference), 0.1):
-            # Energies of another functional: drawn where they are, they would leave nothing else to see.
+            # Energies of a different functional; drawn at their own position they would dominate the plot.
             predicted, label = predicted - offset, f'{name}, moved by {-offset:+.2f}'
         low, high = min(low, reference.min(), predicted.min()), max(high, reference.max(), predicted.max())
         axes.scatter(reference, predicted, s=7, color=colour, alpha=0.45, lw=0, label=label, rasterized=True)
     if low < high:
         axes.plot([low, high], [low, high], color=INK, lw=0.9, zorder=0.5)
-    # Energies have many digits, which would run into each other.
+    # Tick labels of energies have many digits and would overlap.
     axes.locator_params(axis='x', nbins=4)
     legend = axes.legend(loc='upper left', markerscale=2, handletextpad=0.2)
     for handle in legend.legend_handles:
@@ -100,7 +110,7 @@ def draw_energies(axes: Axes, card: Card) -> None:
 
 
 def draw_forces(axes: Axes, card: Card) -> None:
-    """Draw predicted against reference components of the forces."""
+    """Draw predicted against reference force components."""
     _parity(axes, card, 'force')
     axes.set(xlabel='reference force  (eV Å$^{-1}$)', ylabel='predicted force  (eV Å$^{-1}$)', title='Forces')
 
@@ -130,7 +140,7 @@ def draw_elements(axes: Axes, card: Card) -> None:
 
 
 def draw_crystals(axes: Axes, card: Card) -> None:
-    """Draw by how much the volume of each crystal changes when a potential relaxes it."""
+    """Draw the volume change of each crystal upon relaxation."""
     labels = list(card.by_crystal)[:MOST][::-1]
     for index, (name, colour) in enumerate(card.colours.items()):
         rows = [card.by_crystal[label] for label in labels]
@@ -156,8 +166,11 @@ def _heating(axes: Axes, card: Card, name: str, error: str | None, label: str, t
 
 
 def draw_heating_energies(axes: Axes, card: Card) -> None:
-    """Draw how the mean signed error of energy changes with the temperature, from that of the coldest frames: it falls
-    where energies away from equilibrium are underestimated, and a constant between two functionals is not seen."""
+    """Draw the mean signed error of the energy against temperature, relative to the coldest frames.
+
+    It decreases where energies away from equilibrium are underestimated; a constant offset between two functionals
+    cancels.
+    """
     title, name = 'Energy along the heating, from the coldest', 'energy_mean_meV_atom'
     moved: dict[tuple[str, str], list[Mapping[str, Any]]] = {
         key: [{**row, name: row[name] - rows[0][name]} for row in rows] for key, rows in card.by_temperature.items()
@@ -167,7 +180,7 @@ def draw_heating_energies(axes: Axes, card: Card) -> None:
 
 
 def draw_heating_forces(axes: Axes, card: Card) -> None:
-    """Draw the MAE of the forces against the temperature, with its standard error."""
+    """Draw the MAE of the forces against temperature, with its standard error."""
     title = 'Forces along the heating'
     _heating(axes, card, 'force_mae_meV_A', 'force_mae_error_meV_A', 'MAE of forces  (meV Å$^{-1}$)', title)
     axes.set_ylim(bottom=0)
@@ -175,7 +188,7 @@ def draw_heating_forces(axes: Axes, card: Card) -> None:
 
 
 def draw_plane(axes: Axes, card: Card) -> None:
-    """Draw the map of descriptors; what was learnt from lies below in grey."""
+    """Draw the descriptor map; the training data is drawn below in grey."""
     explained = card.explained
     sets: Sequence[str] = sorted(card.plane)
     if card.learnt is not None:

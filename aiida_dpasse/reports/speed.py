@@ -1,4 +1,4 @@
-"""How fast potentials are, by the number of atoms: tables, and speed and wall-clock time on logarithmic axes."""
+"""Speed of potentials by number of atoms: tables, and speed and wall time on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ FIT = {
     'saturated_error': '+- ',
     'reason': 'because',
 }
-#: Lengths of time that a person knows, in hours.
+#: Familiar time spans in hours.
 SPANS = {1.0: '1 hour', 24.0: '1 day', 720.0: '1 month', 8766.0: '1 year'}
 
 
 def speed_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the speeds with the machine as title, what grows how, and what gave no speed."""
+    """Return the speeds with the machine as title, the scaling exponents, and the failures.
+
+    :param process: a `dpasse.speed`.
+    """
     found = output_dict(process, 'speed')
     rows = found.get('rows', [])
     disturbed = sum(bool(row['disturbed']) for row in rows)
@@ -59,23 +62,31 @@ def _skipped(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def machine(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the runs ran on: the card if there is one, else the processor, and the host."""
+    """Return the hardware of the runs: GPU if there is one, otherwise processor, and host.
+
+    :param rows: rows of `tabulate_speed`.
+    """
     kinds = [(row.get('card') or row.get('processor'), row.get('host')) for row in rows]
     names = dict.fromkeys(' of '.join(part for part in kind if part) for kind in kinds)
     return ', '.join(name for name in names if name) or 'an unknown machine'
 
 
 def speed_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw speed and wall-clock time against the number of atoms."""
+    """Draw speed and wall time against the number of atoms.
+
+    :param process: a `dpasse.speed`.
+    :param directory: folder of the picture.
+    """
     path = directory / 'speed.png'
     plot_speed(path, output_dict(process, 'speed'))
     return [path]
 
 
 def plot_speed(path: Path, found: Mapping[str, Any]) -> None:
-    """Draw steps a second, and the time of a million steps, one line for each potential, all axes logarithmic.
+    """Draw steps per second and the time of a million steps, one line for each potential, all axes logarithmic.
 
-    :param found: ``rows``, ``failed`` and ``fits`` as `tabulate_speed` gives them; sizes that failed are crossed.
+    :param path: path of the picture.
+    :param found: ``rows``, ``failed`` and ``fits`` of `tabulate_speed`; failed sizes are marked by crosses.
     """
     rows = found.get('rows', [])
     with picture(path, width=9.0, height=3.9) as figure:
@@ -92,7 +103,7 @@ def plot_speed(path: Path, found: Mapping[str, Any]) -> None:
                 axes.plot(atoms, [row[name] for row in known], 'o-', color=colour, label=_legend(exponents[label]))
             for row in found.get('failed', []):
                 if row['potential'] == label:
-                    # No speed, at the foot of the axes, and no end of the time, at their head.
+                    # At the bottom of the speed axis, and at the top of the time axis.
                     for axes, place in ((left, 0.03), (right, 0.97)):
                         transform = axes.get_xaxis_transform()
                         axes.plot(row['atoms'], place, 'x', color=colour, ms=7, mew=1.8, transform=transform)
@@ -116,7 +127,7 @@ def _legend(fit: Mapping[str, Any]) -> str:
 
 
 def _mark_spans(axes: Axes) -> None:
-    """Draw a line at each length of time that lies within the axes."""
+    """Draw a line at each time span within the limits of the axes."""
     low, high = axes.get_ylim()
     for hours, name in SPANS.items():
         if low < hours < high:

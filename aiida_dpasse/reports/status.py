@@ -1,4 +1,4 @@
-"""The text of `aiida-dpasse status`."""
+"""Text of `aiida-dpasse status`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from aiida_dpasse.reports.timing import clock, phase_times
 
 
 def latest_iterations(tree: list[Call]) -> dict:
-    """Return the newest iteration table that was made below the first process of ``tree``, empty if none was."""
+    """Return the latest iteration table of an active learning run.
+
+    :param tree: processes, of `call_tree`.
+    :return: content of the table, empty if there is none.
+    """
     made = [call for call in tree if call.entry_point == 'tabulate_iterations' and call.ok]
     return output_dict(orm.load_node(max(made, key=lambda call: call.ctime).pk), 'iterations') if made else {}
 
 
 def jobs_table(tree: list[Call], now: datetime) -> Table:
-    """Return the programs that run now and those that failed."""
+    """Return the running and the failed jobs.
+
+    :param tree: processes, of `call_tree`.
+    :param now: current time.
+    """
     rows = [
         (
             job.pk,
@@ -35,7 +43,10 @@ def jobs_table(tree: list[Call], now: datetime) -> Table:
 
 
 def held_up(tree: list[Call]) -> list[str]:
-    """Return a sentence for each process of ``tree`` that is paused or was excepted: its reason and what to do."""
+    """Return a message for each paused or excepted process, with the reason and the remedy.
+
+    :param tree: processes, of `call_tree`.
+    """
     query = orm.QueryBuilder()
     query.append(
         orm.ProcessNode,
@@ -58,7 +69,10 @@ def held_up(tree: list[Call]) -> list[str]:
 
 
 def running_text(now: datetime | None = None) -> str:
-    """Return one line for each process that was submitted by itself and has not ended, the newest last."""
+    """Return one line for each running process without a caller, in order of creation.
+
+    :param now: current time, by default that of the system.
+    """
     query = orm.QueryBuilder()
     query.append(
         (orm.WorkChainNode, orm.CalcJobNode),
@@ -74,7 +88,11 @@ def running_text(now: datetime | None = None) -> str:
 
 
 def status_text(process: orm.ProcessNode, now: datetime | None = None) -> str:
-    """Return where ``process`` stands: a headline, its phases, iterations, and the jobs that need a look."""
+    """Return the state of a process: a headline, its phases, its iterations, and its running and failed jobs.
+
+    :param process: any process.
+    :param now: current time, by default that of the system.
+    """
     now = now or datetime.now(UTC)
     now_at = progress(process, now)
     tree = call_tree(process.pk)

@@ -1,4 +1,4 @@
-"""One look for all pictures: colours that the colour-blind tell apart, readable sizes, no ornament."""
+"""Common style of all plots: colours that are distinguishable for colour-blind readers, legible sizes, no ornament."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-#: Okabe and Ito's palette, without its yellow, which is too pale for lines on white.
+#: Palette of Okabe and Ito without its yellow, which is too pale for lines on white.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = '#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9'
 PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 INK, GREY, PALE = '#262626', '#7a7a7a', '#dedede'
@@ -55,43 +55,55 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def picture(path: Path, width: float = 6.4, height: float = 4.6) -> Iterator[Figure]:
-    """Give a figure of ``width`` x ``height`` inches in our style and save it at ``path``.
+    """Provide a figure in the common style and save it.
 
-    The figure belongs to no window system, and neither the style nor the figure outlives the block.
+    The figure is independent of any window system, and the style does not persist beyond the block.
+
+    :param path: path of the picture; its folder is created if necessary.
+    :param width: width in inches.
+    :param height: height in inches.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout='constrained')
         FigureCanvasAgg(figure)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The version of the plotting library in the file would make equal pictures differ.
+        # The version of matplotlib in the metadata would make identical pictures differ.
         figure.savefig(path, metadata={'Software': None})
 
 
 def temperature_colours(temperatures: list[float]) -> dict[float, Any]:
-    """Return a colour for each temperature in K: from dark blue, cold, to orange, hot, told apart also in grey."""
+    """Return a colour for each temperature in K, from dark blue (cold) to orange (hot), distinguishable in greyscale.
+
+    :param temperatures: temperatures in K; duplicates are allowed.
+    """
     ordered = sorted(set(temperatures))
     span = max(len(ordered) - 1, 1)
     return {value: mpl.colormaps['plasma'](0.05 + 0.72 * index / span) for index, value in enumerate(ordered)}
 
 
 def palette(count: int) -> list[str]:
-    """Return a colour for each of ``count`` lines, from the start again where the colours are used up."""
+    """Return a colour for each of ``count`` lines; the colours repeat if there are more lines than colours."""
     return [PALETTE[index % len(PALETTE)] for index in range(count)]
 
 
 def note(axes: Axes, text: str, x: float = 0.5, y: float = 0.5) -> None:
-    """Write ``text`` in the middle of axes that have nothing else to show."""
+    """Write ``text`` in the centre of otherwise empty axes."""
     axes.text(x, y, text, transform=axes.transAxes, ha='center', va='center', color=GREY, wrap=True)
 
 
-#: Numbers as people write them, also along logarithmic axes.
+#: Plain numbers, also along logarithmic axes.
 PLAIN = FuncFormatter(lambda value, _: f'{value:g}')
 
 
 def plain_ticks(*axes: Axis) -> None:
-    """Write plain numbers along logarithmic axes that are drawn: powers of ten, within two decades twice and five times
-    them too, within half a one round numbers, evenly spaced."""
+    """Label logarithmic axes with plain numbers; call it after drawing.
+
+    The ticks are at powers of ten, for less than two decades also at two and five times these, and for less than a
+    factor of four at evenly spaced round numbers.
+
+    :param axes: the axes.
+    """
     for axis in axes:
         low, high = axis.get_view_interval()
         if high < 4 * low:
@@ -103,7 +115,12 @@ def plain_ticks(*axes: Axis) -> None:
 
 
 def frames_axis(axes: Axes, sizes: Sequence[int], label: str) -> None:
-    """Make the horizontal axis a logarithmic one of the numbers of frames ``sizes``, each of which is written."""
+    """Make the horizontal axis a logarithmic axis of frame numbers.
+
+    :param axes: the axes.
+    :param sizes: numbers of frames, each of which gets a tick.
+    :param label: label of the axis.
+    """
     axes.set(xscale='log', xlabel=label)
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()

@@ -1,4 +1,4 @@
-"""Tables for the terminal, of plain text: what came out of each step, in numbers."""
+"""Plain-text tables of results for the terminal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MISSING = '-'
 
 @dataclass(frozen=True)
 class Table:
-    """A title, the names of the columns, and rows of values."""
+    """A title, column names, and rows of values."""
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
 
     def render(self) -> str:
-        """Return the table as text: numbers to the right, words to the left."""
+        """Return the table as text, with numbers right-aligned and words left-aligned."""
         cells = [[text(value) for value in row] for row in self.rows]
         widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(self.columns)]
         right = [
@@ -38,7 +38,7 @@ class Table:
 
 
 def text(value: Any) -> str:
-    """Return ``value`` as it stands in a table: numbers with three significant digits, a dash for None."""
+    """Return ``value`` as shown in a table: numbers with three significant digits, a dash for None."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -51,7 +51,10 @@ def text(value: Any) -> str:
 
 
 def phases_table(phases: Iterable[PhaseTime]) -> Table:
-    """Return phases with their state, wall time and jobs."""
+    """Return phases with their state, wall time and jobs.
+
+    :param phases: times of the phases.
+    """
     rows = []
     for phase in phases:
         state = phase.state if phase.exit_status in (0, None) else f'{phase.state} [{phase.exit_status}]'
@@ -60,9 +63,9 @@ def phases_table(phases: Iterable[PhaseTime]) -> Table:
 
 
 def iterations_table(iterations: Mapping[str, Any]) -> Table:
-    """Return the iterations of an active learning and its verdict.
+    """Return the iterations and the verdict of an active learning run.
 
-    :param iterations: the output of that name of `dpasse.active_learning`.
+    :param iterations: output `iterations` of `dpasse.active_learning`.
     """
     names = {
         'iteration': 'iteration',
@@ -85,7 +88,8 @@ def iterations_table(iterations: Mapping[str, Any]) -> Table:
 def errors_table(errors: Iterable[tuple[str, Mapping[str, Any]]], title: str = 'Errors on held-out frames') -> Table:
     """Return the errors of potentials.
 
-    :param errors: names, and results as `dpasse.evaluate` gives them for one potential.
+    :param errors: pairs of name and results of `dpasse.evaluate` for one potential.
+    :param title: title of the table.
     """
     names = {
         'frames': 'frames',
@@ -99,7 +103,10 @@ def errors_table(errors: Iterable[tuple[str, Mapping[str, Any]]], title: str = '
 
 
 def accounts_table(batches: Iterable[Batch]) -> Table:
-    """Return what became of every frame whose label was asked for."""
+    """Return the account of every batch of labels.
+
+    :param batches: the accounts.
+    """
     rows = [
         (batch.uuid[:8], batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
         for batch in batches
@@ -108,16 +115,20 @@ def accounts_table(batches: Iterable[Batch]) -> Table:
 
 
 def refused_table(account: Mapping[str, Any]) -> Table:
-    """Return what became of each frame that got no label, and why.
+    """Return the frames without a label, with their state and the reason.
 
-    :param account: the output of that name of a chain that labels.
+    :param account: output `account` of a labelling chain.
     """
     rows = [(e['id'], state, e['reason']) for state in ('rejected', 'failed') for e in account.get(state, [])]
     return Table('Frames without a label', ('frame', 'state', 'reason'), rows)
 
 
 def values_table(title: str, values: Mapping[str, Any]) -> Table:
-    """Return the plain entries of a `Dict`, nested names joined by dots; lists are given by their length."""
+    """Return the scalar entries of a `Dict`, with nested names joined by dots; long lists are given by their length.
+
+    :param title: title of the table.
+    :param values: content of the node.
+    """
     return Table(title, ('quantity', 'value'), list(_flat(values)))
 
 

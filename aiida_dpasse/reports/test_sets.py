@@ -1,4 +1,4 @@
-"""Test sets: how far each run came, the account of its frames, and their labels by temperature."""
+"""Reports of test sets: completed steps of each run, the account of its frames, and the labels by temperature."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.style import GREY, note, palette, picture
 from aiida_dpasse.reports.tables import Table, accounts_table, refused_table
 
-#: Points (n, 3): temperature in K, energy in eV an atom, root mean square of the forces in eV/A.
+#: Points (n, 3): temperature in K, energy in eV/atom, root mean square force in eV/A.
 Points = np.ndarray
 MARKERS = {'near_equilibrium': 's', 'heating': 'o'}
 
 
 def sets_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the runs, the accounts, and why frames have no label."""
+    """Return the runs, the accounts, and the reasons for frames without labels.
+
+    :param process: a `dpasse.test_sets`.
+    """
     account = output_dict(process, 'account')
     names = {
         'part': 'test set',
@@ -41,7 +44,11 @@ def sets_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def sets_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the labels by temperature."""
+    """Draw the labels by temperature.
+
+    :param process: a `dpasse.test_sets`.
+    :param directory: folder of the picture.
+    """
     points = read_points(process)
     if not points:
         return []
@@ -51,7 +58,10 @@ def sets_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 
 def read_points(process: orm.ProcessNode) -> dict[tuple[str, str], Points]:
-    """Return what is drawn, by structure and test set."""
+    """Return the points to draw, by structure and test set.
+
+    :param process: a `dpasse.test_sets`.
+    """
     account = output_dict(process, 'account')
     structures = {source_of(run['run']): (run['structure'], run['part']) for run in account.get('runs', [])}
     kelvin = {row['id']: row['temperature_K'] for row in account.get('frames', [])}
@@ -70,9 +80,13 @@ def read_points(process: orm.ProcessNode) -> dict[tuple[str, str], Points]:
 
 
 def plot_test_sets(path: Path, points: Mapping[tuple[str, str], Points]) -> None:
-    """Draw energy and forces of the labels against the temperature of the thermostat, by structure.
+    """Draw energies and forces of the labels against the thermostat temperature, by structure.
 
-    Energies are counted from the lowest of a structure. A crystal whose atoms are springs has 3/2 kT an atom.
+    Energies are relative to the lowest one of each structure. For comparison, 3/2 kT is the mean potential energy per
+    atom of a harmonic crystal.
+
+    :param path: path of the picture.
+    :param points: points by structure and test set.
     """
     names = sorted({structure for structure, _ in points})
     colours = dict(zip(names, palette(len(names)), strict=True))

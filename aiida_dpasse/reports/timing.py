@@ -1,4 +1,4 @@
-"""Wall time and number of jobs of each phase, from the times that the process nodes carry."""
+"""Wall time and number of jobs of each phase, from the times stored in the process nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiida_dpasse.reports.graph import Call, below, children
 
 @dataclass(frozen=True)
 class PhaseTime:
-    """One child of a workflow: how long it took and how many programs it ran."""
+    """Wall time and number of jobs of one child of a workflow."""
 
     phase: str
     pk: int
@@ -25,16 +25,16 @@ class PhaseTime:
 
 
 def phase_times(tree: list[Call], now: datetime | None = None) -> list[PhaseTime]:
-    """Return the time of each work chain or program that the first process of ``tree`` called, in order.
+    """Return the times of the children of the first process of ``tree`` that ran jobs, in order.
 
-    :param tree: as `graph.call_tree` gives it.
-    :param now: until when a running phase is counted.
+    :param tree: processes, of `call_tree`.
+    :param now: current time, used for running phases.
     """
     phases = []
     for child in children(tree, tree[0].pk):
         jobs = [call for call in (child, *below(tree, child.pk)) if call.is_job]
         if not jobs:
-            continue  # planning and joining frames is no phase
+            continue  # calcfunctions that plan or join frames are not phases
         phases.append(
             PhaseTime(
                 phase=child.label,
@@ -53,7 +53,9 @@ def phase_times(tree: list[Call], now: datetime | None = None) -> list[PhaseTime
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as a person reads them, for example ``3 min 05 s``.
+    """Return a time in readable form, for example ``3 min 05 s``.
+
+    :param seconds: time in s.
 
     >>> clock(185)
     '3 min 05 s'

@@ -1,4 +1,4 @@
-"""What a conductivity chain found, as plain numbers for tables and plots."""
+"""Results of a conductivity chain as plain numbers for tables and plots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiida_dpasse.reports.msd import Curve
 from aiida_dpasse.reports.tables import Table, text
 from aiida_dpasse.reports.vanhove import VanHove, read_maps
 
-#: Columns of the table by the key of a temperature's row.
+#: Columns of the table, by the key in the row of a temperature.
 COLUMNS = {
     'temperature_K': 'T (K)',
     'runs': 'runs',
@@ -35,7 +35,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Conductivity:
-    """Transport by temperature, the Arrhenius fit, and the curves, as the nodes hold them."""
+    """Transport by temperature, the Arrhenius fit, and the curves, as stored in the nodes."""
 
     temperatures: list[dict[str, Any]]
     arrhenius: dict[str, Any]
@@ -45,7 +45,7 @@ class Conductivity:
 
     @property
     def points(self) -> list[Point]:
-        """Temperatures with a conductivity, of the kind that the fit took."""
+        """Temperatures with a conductivity, of the kind used in the fit."""
         name = 'conductivity' if self.arrhenius.get('kind') == 'collective' else 'nernst_einstein_conductivity'
         return [
             Point(row['temperature_K'], row[f'{name}_mS_cm'], row[f'{name}_error_mS_cm'], bool(row['diffusive']))
@@ -63,7 +63,7 @@ class Conductivity:
 
     @property
     def extrapolation(self) -> Extrapolation | None:
-        """The conductivity at the temperature asked for, None if undetermined."""
+        """The conductivity at the requested temperature, None if undetermined."""
         value, interval = self.arrhenius.get('conductivity_mS_cm'), self.arrhenius.get('interval_mS_cm')
         if value is None or interval is None:
             return None
@@ -77,11 +77,11 @@ class Conductivity:
 
     @property
     def reason(self) -> str:
-        """Why the conductivity is undetermined, or of its kind."""
+        """The reason why the conductivity is undetermined, or why it is of its kind."""
         return str(self.arrhenius.get('reason') or '')
 
     def lines(self) -> list[str]:
-        """Return the result in short lines."""
+        """Return the results in short lines."""
         found = []
         if self.extrapolation is not None:
             e = self.extrapolation
@@ -122,7 +122,7 @@ class Conductivity:
         found = [Table('Transport', tuple(COLUMNS[name] for name in names), rows)]
         if self.finite_size:
             found.append(Table('Size of the cell', ('verdict', 'reason'), [self._size()]))
-        # Archives of earlier releases do not hold it.
+        # Missing in archives of earlier releases.
         if others := self.arrhenius.get('leave_one_out'):
             columns = ('T left out (K)', 'Ea (eV)', '± Ea', 'σ (mS/cm)', 'from', 'to')
             values = [
@@ -142,7 +142,10 @@ class Conductivity:
 
 
 def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
-    """Return what ``process``, a `dpasse.conductivity`, found; None if it left no transport."""
+    """Return the results of a conductivity chain, or None if it has no transport output.
+
+    :param process: a `dpasse.conductivity`.
+    """
     transport = output_dict(process, 'transport')
     if not transport:
         return None
@@ -158,7 +161,11 @@ def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
 
 
 def read_curves(data: orm.ArrayData, rows: list[dict[str, Any]]) -> list[Curve]:
-    """Return the displacements of the temperatures ``rows``, in their order; one without a run is left out."""
+    """Return the mean square displacements by temperature; those without a run are left out.
+
+    :param data: output `curves` of `dpasse.conductivity`.
+    :param rows: rows of the temperatures, in the order of the arrays.
+    """
     names = data.get_arraynames()
     return [
         Curve(

@@ -1,4 +1,4 @@
-"""The report card of a potential: its tables, and what is drawn of it."""
+"""Tables and plots of the report card of potentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiida_dpasse.reports.report_card import Card, plot_report_card
 from aiida_dpasse.reports.tables import Table
 
 Tests = Sequence[Mapping[str, Any]]
-#: Columns of the tables by the names in the node; a standard error stands beside its value.
+#: Columns of the tables by their names in the node; a standard error follows its value.
 ENERGY = {'energy_mae_meV_atom': 'E MAE (meV/atom)'}
 FORCE = {'force_mae_meV_A': 'F MAE (meV/Å)'}
 SIGNED = {'energy_mean_meV_atom': 'E mean'}
@@ -40,7 +40,10 @@ BRIEF = {'frames': 'frames', **ENERGY, **SIGNED, **FORCE, **SLOPE}
 
 
 def validation_tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the errors overall, by formula, element and temperature, and what became of the frames."""
+    """Return the errors overall, by formula, element and temperature, and the account of the frames.
+
+    :param process: a `dpasse.validate`.
+    """
     tests = output_dict(process, 'report_card').get('tests', [])
     heat = [(test, row) for test in tests for row in test.get('per_temperature', [])]
     lost = [
@@ -65,7 +68,10 @@ def validation_tables(process: orm.ProcessNode) -> list[Table]:
 
 
 def structures_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return lattice, volume and stability of each crystal, beside what was given."""
+    """Return lattice, volume and stability of each crystal, with those of the input structure.
+
+    :param rows: rows of the output `structures`.
+    """
     columns = ('potential', 'crystal', 'a (Å)', 'b', 'c', 'given a', 'b ', 'c ', 'volume change (%)')
     energies = ('decomposition (meV/atom)', 'given')
     lines = [
@@ -98,15 +104,22 @@ def _table(title: str, label: str, names: Mapping[str, str], rows: list[Any]) ->
 
 
 def validation_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
-    """Draw the page."""
+    """Draw the report card.
+
+    :param process: a `dpasse.validate`.
+    :param directory: folder of the picture.
+    """
     path = directory / 'report_card.png'
     plot_report_card(path, read_card(process))
     return [path]
 
 
 def formula_names(found: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return what to call each (test set, formula): as chemists write it, with the number of atoms and the set only
-    where they tell apart.
+    """Return a displayed name for each pair of test set and formula.
+
+    Names are in chemical notation, with the number of atoms and the test set only where they are needed to distinguish.
+
+    :param found: pairs of test set and formula.
 
     >>> formula_names({('hot', 'Cl4Li4'), ('hot', 'Cl8Li8')})['hot', 'Cl8Li8']
     'LiCl, 16 atoms'
@@ -122,7 +135,10 @@ def formula_names(found: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
 
 
 def read_card(process: orm.ProcessNode) -> Card:
-    """Return what is drawn of a validation."""
+    """Return the data of the report card plots.
+
+    :param process: a `dpasse.validate`.
+    """
     tests = output_dict(process, 'report_card').get('tests', [])
     parity, plane = output(process, 'parity'), output(process, 'descriptor_map')
     names = sorted({test['potential'] for test in tests if test['admitted']})

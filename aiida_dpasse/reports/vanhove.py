@@ -1,4 +1,4 @@
-"""Van Hove maps of the mobile ions: how far an ion went, and where the others were, against time."""
+"""Van Hove maps of the mobile ions: self and distinct correlations against distance and time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class VanHove:
-    """Maps of one temperature in K over ``lag`` (m,) ps: ``own`` (m, k) per A at ``own_r`` (k,) A, and ``distinct``
-    (m, l) at ``distinct_r`` (l,) A, or None."""
+    """Van Hove maps at one temperature.
+
+    :param temperature: temperature in K.
+    :param lag: lag times in ps, (m,).
+    :param own_r: distances of the self part in A, (k,).
+    :param own: self part in 1/A, (m, k).
+    :param distinct_r: distances of the distinct part in A, (l,).
+    :param distinct: distinct part, (m, l).
+    """
 
     temperature: float | None
     lag: Array
@@ -31,7 +38,12 @@ class VanHove:
 
 
 def read_maps(data: orm.ArrayData, temperatures: list[float | None], suffix: str = '_{:02d}') -> list[VanHove]:
-    """Return the maps that ``data`` holds of ``temperatures``, in their order; those without are left out."""
+    """Return the maps by temperature; temperatures without maps are left out.
+
+    :param data: node with the maps.
+    :param temperatures: temperatures in K, in the order of the arrays.
+    :param suffix: format of the array name suffix by index.
+    """
     names = data.get_arraynames()
     found = []
     for index, temperature in enumerate(temperatures):
@@ -53,14 +65,18 @@ def read_maps(data: orm.ArrayData, temperatures: list[float | None], suffix: str
 
 
 def plot_van_hove(path: Path, maps: list[VanHove]) -> None:
-    """Draw 4 pi r^2 G_s above and G_d below, one column for each temperature, distance and the logarithm of time."""
+    """Draw 4 pi r^2 G_s above and G_d below, one column per temperature, against distance and logarithmic time.
+
+    :param path: path of the picture.
+    :param maps: maps by temperature.
+    """
     count = max(len(maps), 1)
     with picture(path, width=1.6 + 2.7 * count, height=5.6) as figure:
         panels = figure.subplots(2, count, squeeze=False, sharex=True, sharey=True)
         if not maps:
             note(panels[0, 0], 'no map was computed')
             return
-        # The peak of rattling at short times would hide all else.
+        # The peak of vibrations at short times would dominate the colour scale.
         highest = max(float(np.quantile(each.own, 0.995)) for each in maps)
         dense = [float(np.quantile(each.distinct, 0.995)) for each in maps if each.distinct is not None]
         for column, each in enumerate(maps):
@@ -88,7 +104,7 @@ def _map(axes: Axes, places: Array, lags: Array, values: Array, colours: str, no
     axes.set(yscale='log', ylim=(lags.min(), lags.max()))
     axes.grid(False)
     plain_ticks(axes.yaxis)
-    # The first bin reaches to zero.
+    # The first bin extends to zero.
     places = np.append(0.0, places)
     values = np.hstack([values[:, :1], values])
     return axes.pcolormesh(

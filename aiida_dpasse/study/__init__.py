@@ -1,1 +1,1 @@
-"""The whole study of an electrolyte."""
+"""The complete study of an electrolyte."""

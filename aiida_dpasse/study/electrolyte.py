@@ -1,4 +1,4 @@
-"""`ElectrolyteWorkChain`: the whole study, from crystal structures to an ionic conductivity."""
+"""`ElectrolyteWorkChain`: the complete study, from crystal structures to an ionic conductivity."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from aiida_dpasse.study.summarize_electrolyte import SUMMARIZED, summarize_elect
 from aiida_dpasse.train.finetune import FinetuneWorkChain
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
-#: What may be handed in: of each phase its inputs, and the ports of the study that they are taken from.
+#: Inputs of each phase that may be given by the user, and the ports of the study that they are taken from.
 HANDED_IN: dict[str, dict[str, str]] = {
     'initial_data': {'structures': 'structures'},
     'active_learning': {'structures': 'structures', 'frames': 'frames', 'validation_data': 'validation_data'},
@@ -46,7 +46,7 @@ HANDED_IN: dict[str, dict[str, str]] = {
     'conductivity': {'structures': 'conductor', 'potential': 'student'},
     'contrast': {'potential': 'student'},
 }
-#: What is made otherwise: of each phase its inputs, and the phase and output that they are.
+#: Inputs of each phase that are computed otherwise, and the phase and output that they are taken from.
 MADE: dict[str, dict[str, tuple[str, str]]] = {
     'active_learning': {'frames': ('initial_data', 'frames')},
     'pretrain': {'frames': ('active_learning', 'frames')},
@@ -55,17 +55,20 @@ MADE: dict[str, dict[str, tuple[str, str]]] = {
     'conductivity': {'potential': ('distill', 'student')},
     'contrast': {'potential': ('distill', 'student')},
 }
-#: Phases that label with the reference method.
+#: Phases that label frames with the reference method.
 LABELLING = ('initial_data', 'active_learning', 'finetune_data')
-#: Label of the structure to compare with among those that the student is for.
+#: Label of the reference structure among those that the student is trained for.
 CONTRAST = 'contrast'
 
 
-# -- which phases a study needs ---------------------------------------------------------------------------------------
+# -- required phases --------------------------------------------------------------------------------------------------
 
 
 def given(inputs: Any, port: str) -> bool:
-    """Whether ``port`` (dots for namespaces) was handed in, and is no empty namespace.
+    """Whether an input is given and is not an empty namespace.
+
+    :param inputs: inputs of the study.
+    :param port: name of the port, with dots for namespaces.
 
     >>> given({'pretrained': {'frozen': 1}}, 'pretrained.frozen'), given({'structures': {}}, 'structures')
     (True, False)
@@ -75,7 +78,11 @@ def given(inputs: Any, port: str) -> bool:
 
 
 def handed_in(inputs: Any, port: str) -> Any:
-    """Return what was handed in at ``port`` (dots for namespaces), or None."""
+    """Return a given input, or None.
+
+    :param inputs: inputs of the study.
+    :param port: name of the port, with dots for namespaces.
+    """
     for name in port.split('.'):
         if inputs is None or name not in inputs:
             return None
@@ -84,12 +91,18 @@ def handed_in(inputs: Any, port: str) -> Any:
 
 
 def distills_from_finetuned(inputs: Any) -> bool:
-    """Whether the fine-tuned potential is the teacher."""
+    """Whether the fine-tuned potential is the teacher of the distillation.
+
+    :param inputs: inputs of the study.
+    """
     return bool(inputs['parameters'].get_dict().get('distill_from') == 'finetuned')
 
 
 def phases_of(inputs: Any) -> tuple[str, ...]:
-    """Return the phases that have to run, in order: those whose result is needed and was not handed in."""
+    """Return the phases that have to run, in order: those whose result is needed and not given as an input.
+
+    :param inputs: inputs of the study.
+    """
     distill = not given(inputs, 'student')
     from_finetuned = distills_from_finetuned(inputs)
     shown = given(inputs, 'finetune_structures') or given(inputs, 'finetune_frames')
@@ -111,7 +124,12 @@ def phases_of(inputs: Any) -> tuple[str, ...]:
 
 
 def sources_for(phase: str, inputs: Any) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
-    """Return where the inputs of ``phase`` are handed in, and what makes them otherwise."""
+    """Return the sources of the inputs of a phase.
+
+    :param phase: name of the phase.
+    :param inputs: inputs of the study.
+    :return: the ports by input name, and otherwise the phase and output that provide the input.
+    """
     ports, made = HANDED_IN[phase], MADE.get(phase, {})
     if phase == 'distill' and distills_from_finetuned(inputs):
         return {**ports, 'teacher': 'finetuned'}, {'teacher': ('finetune', 'frozen')}
@@ -119,7 +137,11 @@ def sources_for(phase: str, inputs: Any) -> tuple[dict[str, str], dict[str, tupl
 
 
 def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
-    """Return the inputs of ``phase``, beside those that all chains share, that were handed in."""
+    """Return the inputs of a phase that are given by the user, without those common to all chains.
+
+    :param phase: name of the phase.
+    :param inputs: inputs of the study.
+    """
     ports, _ = sources_for(phase, inputs)
     known = {name: handed_in(inputs, port) for name, port in ports.items() if given(inputs, port)}
     if phase in LABELLING:
@@ -131,18 +153,22 @@ def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()}
 
 
-# -- what is missing for them -----------------------------------------------------------------------------------------
+# -- validation of their inputs ---------------------------------------------------------------------------------------
 
 
 def validate_given_structures(structures: Mapping[str, orm.StructureData] | None, port: Any) -> str | None:
-    """Return one sentence if one of the ``structures`` cannot be run; none need be given."""
+    """Return an error message if one of the optional ``structures`` cannot be run."""
     return validate_structures(structures, port) if structures else None
 
 
 def validate_electrolyte(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence that names what is missing for the phases that have to run, or cannot be run by them."""
+    """Return an error message if an input of the required phases is missing or cannot be used by them.
+
+    :param inputs: inputs of the process.
+    :return: the message, or None if the inputs are valid.
+    """
     if inputs.get('parameters') is None or not given(inputs, 'conductor'):
-        return None  # their own ports say so
+        return None  # reported by their own ports
     phases = phases_of(inputs)
     for check in (_missing_sources, _unusable_potentials, _missing_elements, _unfit_sections):
         if message := check(inputs, phases):
@@ -176,7 +202,7 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
 
 
 def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
-    """Return one sentence if a potential that LAMMPS is to run is a checkpoint that cannot be frozen as it is."""
+    """Return an error message if a checkpoint given for LAMMPS cannot be frozen as it is."""
     used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
     for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
         potential = handed_in(inputs, port)
@@ -196,7 +222,7 @@ def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
 
 
 def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
-    """Return one sentence if a potential will not know, or does not know, an element of a structure."""
+    """Return an error message if a potential does not, or would not, support an element of a structure."""
     structures = {
         (port, label): structure.get_symbols_set()
         for port in ('conductor', 'finetune_structures')
@@ -217,7 +243,7 @@ def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
 
 
 def _known_elements(inputs: Any, phases: tuple[str, ...]) -> dict[str, set[str]]:
-    """Return the elements that the potentials will know, by the port that says so."""
+    """Return the elements that the potentials will support, by the port that determines them."""
     known: dict[str, set[str]] = {}
     if 'pretrain' in phases:
         source = next((port for port in ('active_learning_frames', 'frames') if given(inputs, port)), 'structures')
@@ -232,7 +258,7 @@ def _known_elements(inputs: Any, phases: tuple[str, ...]) -> dict[str, set[str]]
 
 
 def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
-    """Return one sentence if the section of a phase does not go together with what is known of its inputs."""
+    """Return an error message if the parameters of a phase are not compatible with its known inputs."""
     settings = ElectrolyteParameters.model_validate(inputs['parameters'].get_dict())
     codes = inputs.get('codes') or {}
     for phase in phases:
@@ -243,7 +269,7 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
         if message := _unknown_types(phase, section, inputs) or _missing_ion(phase, section, known):
             return message
         if phase != 'distill' and any(name not in known for name in MADE.get(phase, {})):
-            continue  # what is made first is part of what the chain itself checks
+            continue  # inputs that are computed first are checked by the chain itself
         process = ElectrolyteWorkChain.PHASES[phase]
         taken = {name: codes[name] for name in process.known_codes(codes) if name in codes}
         validator = process.spec().inputs.validator
@@ -254,7 +280,7 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
 
 
 def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
-    """Return one sentence if a type map that is given lacks an element of the structures that it is for."""
+    """Return an error message if a given type map lacks an element of its structures."""
     training = section.committee.train if phase == 'active_learning' else getattr(section, 'train', None)
     types = type_map_of(training.input['model']) if training is not None else []
     port = {'active_learning': 'structures', 'pretrain': 'structures', 'finetune': 'finetune_structures'}
@@ -269,7 +295,7 @@ def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
 
 
 def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | None:
-    """Return one sentence if a structure whose transport is asked for does not hold the ion."""
+    """Return an error message if a structure whose transport is requested lacks the ion."""
     conductivity = section.conductivity if phase == 'active_learning' else section
     if phase not in ('active_learning', 'conductivity', 'contrast') or conductivity is None:
         return None
@@ -281,13 +307,14 @@ def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | No
 
 
 class ElectrolyteWorkChain(DpasseWorkChain):
-    """Label, learn actively, pre-train, fine-tune, distil, and simulate the conductor.
+    """Compute the ionic conductivity of an electrolyte from crystal structures.
 
-    A phase runs only if its result is neither handed in nor needless: `frames` stand for the initial data,
-    `active_learning_frames` for the active learning, `pretrained` for the pre-training, `finetune_frames` for the
-    labels of the new compound, `finetuned` for the fine-tuning and `student` for the distillation. What a result makes
-    needless is passed over as well: with `student` only the conductor is simulated, and fine-tuning is shown only
-    where `finetune_structures` or `finetune_frames` are given.
+    The phases are the labelling of initial data, active learning, pre-training, fine-tuning, distillation, and
+    molecular dynamics of the conductor. A phase is skipped if its result is given as an input: `frames` replaces the
+    initial data, `active_learning_frames` the active learning, `pretrained` the pre-training, `finetune_frames` the
+    labelling of the new compound, `finetuned` the fine-tuning and `student` the distillation. Phases whose results are
+    not needed are skipped as well: with `student` only the molecular dynamics of the conductor is run, and a
+    fine-tuning that no other phase needs is run only if `finetune_structures` or `finetune_frames` is given.
     """
 
     CODES = ('dp', 'lmp', 'python')
@@ -379,7 +406,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         )
 
     def setup(self) -> None:
-        """Decide which phases are needed and give each its parameters."""
+        """Determine which phases are needed and derive the parameters of each."""
         self.ctx.plan = plan_electrolyte(self.inputs.parameters, metadata={'call_link_label': 'plan'})
         self.ctx.waiting = list(phases_of(self.inputs))
         self.ctx.running = []
@@ -391,48 +418,48 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     # -- the phases -------------------------------------------------------------------------------------------------
 
     def make_initial_data(self) -> ExitCode | None:
-        """Label the first frames."""
+        """Label the initial frames."""
         return self.start_phases('initial_data')
 
     def learn_actively(self) -> ExitCode | None:
-        """Grow the frames where a committee disagrees."""
+        """Extend the frames by active learning."""
         return self.start_phases('active_learning')
 
     def pretrain(self) -> ExitCode | None:
-        """Pre-train; the new compound is labelled meanwhile, if two programs may run."""
+        """Pre-train a potential; the new compound is labelled at the same time if two programs may run."""
         return self.start_phases('pretrain', 'finetune_data')
 
     def label_new_compound(self) -> ExitCode | None:
-        """Label the new compound, if that is still to be done."""
+        """Label the new compound if this has not been done yet."""
         return self.start_phases('finetune_data')
 
     def finetune_or_distill(self) -> ExitCode | None:
-        """Distil and fine-tune side by side, unless the one needs the other."""
+        """Run distillation and fine-tuning concurrently, unless the distillation depends on the fine-tuning."""
         if self.from_finetuned:
             return self.start_phases('finetune')
         return self.start_phases('distill', 'finetune')
 
     def distill_or_finetune(self) -> ExitCode | None:
-        """Do what is left of the two."""
+        """Run the remaining one of the two."""
         return self.start_phases('distill', 'finetune')
 
     def simulate_conductor(self) -> ExitCode | None:
-        """Run the student at several temperatures."""
+        """Run molecular dynamics of the conductor at several temperatures."""
         return self.start_phases('conductivity')
 
     def simulate_contrast(self) -> ExitCode | None:
-        """Run the structure to compare with."""
+        """Run molecular dynamics of the reference structure."""
         return self.start_phases('contrast')
 
     # -- their inputs -----------------------------------------------------------------------------------------------
 
     @property
     def from_finetuned(self) -> bool:
-        """Whether the fine-tuned potential is the teacher."""
+        """Whether the fine-tuned potential is the teacher of the distillation."""
         return distills_from_finetuned(self.inputs)
 
     def phase_inputs(self, phase: str) -> dict[str, Any]:
-        """Return the inputs of ``phase``: what was handed in, and what the phases before it made."""
+        """Return the inputs of ``phase``: those given by the user and the outputs of earlier phases."""
         inputs = known_inputs(phase, self.inputs)
         _, made = sources_for(phase, self.inputs)
         for name, (source, output) in made.items():
@@ -441,15 +468,17 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if 'potential' in made:
             inputs['potential'] = self.runnable(inputs['potential'])
         if phase == 'distill' and (source := made['teacher'][0]) in self.ctx:
-            # What the teacher learned from shows the student where potentials go astray; what it did not, tests both.
+            # The training data of the teacher shows the student where potentials fail; its test data tests both.
             inputs['frames'] = self.ctx[source].outputs.training_data
             inputs.setdefault('test_data', self.ctx[source].outputs.test_data)
         return inputs
 
-    # -- running them -----------------------------------------------------------------------------------------------
+    # -- execution --------------------------------------------------------------------------------------------------
 
     def start_phases(self, *phases: str) -> ExitCode | None:
-        """See to the phases that ran, then submit those of ``phases`` that wait, and divide the programs among them."""
+        """Collect the finished phases, then submit those of ``phases`` that wait, and divide the number of programs
+        among them.
+        """
         if code := self.collect():
             return code
         together = [phase for phase in phases if phase in self.ctx.waiting][: self.inputs.max_concurrent]
@@ -461,7 +490,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             try:
                 self.run_child(phase, process, inputs)
             except ValueError as exception:
-                # What the phases before it made does not go together with its settings: nobody could know that before.
+                # The outputs of earlier phases are not compatible with its parameters, which could not be checked
+                # before.
                 self.ctx.refused = {'phase': phase, 'reason': str(exception)}
                 together = together[: together.index(phase)]
                 break
@@ -470,7 +500,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         return None
 
     def collect(self) -> ExitCode | None:
-        """Attach what the last phases gave; one that did not converge is remarked on, a failed one ends the study."""
+        """Attach the outputs of the last phases.
+
+        A phase that did not converge is recorded as a remark; a failed one ends the study.
+        """
         failed = None
         for phase in self.ctx.running:
             node, process = self.ctx[phase], self.PHASES[phase]
@@ -490,7 +523,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         return failed
 
     def summarize(self) -> ExitCode | None:
-        """Attach the summary, and say whether there is a conductivity."""
+        """Attach the summary, and report an undetermined conductivity."""
         if code := self.collect():
             return code
         parts = {

@@ -1,4 +1,4 @@
-"""Settings of a whole study."""
+"""Parameters of a complete study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiida_dpasse.train.pretrain_parameters import PretrainParameters
 
 
 class ElectrolyteParameters(Parameters):
-    """Settings of every phase, and the study's own."""
+    """Parameters of every phase and of the study itself."""
 
     initial_data: InitialDataParameters = Field(description='First labelled frames of `structures`.')
     active_learning: ActiveLearningParameters = Field(description='Exploration of `structures`.')

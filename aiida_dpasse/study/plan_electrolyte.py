@@ -1,4 +1,4 @@
-"""Turn the parameters of a study into those of its phases."""
+"""Convert the parameters of a study into those of its phases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ PHASES = (
 
 @calcfunction
 def plan_electrolyte(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return the parameters of every phase, by its name, each with a seed of its own derived from ``seed``."""
+    """Return the parameters of every phase by its name, each with its own seed derived from ``seed``.
+
+    :param parameters: content of :class:`ElectrolyteParameters`.
+    """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     phases = settings.model_dump(include=set(PHASES))
     return {phase: orm.Dict({**phases[phase], 'seed': derive_seed(settings.seed, phase)}) for phase in PHASES}

@@ -1,4 +1,4 @@
-"""The numbers of a study at a glance, gathered from the results of its phases."""
+"""Summary of the main results of a study."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aiida.engine import calcfunction
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 
 ERRORS = ('energy_mae_meV_atom', 'force_mae_meV_A')
-#: Phases whose labels come from the calculator; those of the distillation are the teacher's.
+#: Phases whose labels come from the reference method; those of the distillation come from the teacher.
 LABELLED = ('initial_data', 'active_learning', 'finetune_data')
-#: Outputs of each phase that the summary reads.
+#: Outputs of each phase that enter the summary.
 SUMMARIZED = {
     'initial_data': ('account',),
     'active_learning': ('account', 'iterations'),
@@ -30,15 +30,15 @@ Found = Mapping[str, Mapping[str, Any]]
 
 @calcfunction
 def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -> orm.Dict:
-    """Return the numbers of the study; those of phases that did not run are None.
+    """Summarize the results of a study; those of phases that did not run are None.
 
-    Conductivities are in mS/cm, energies of activation in eV, diffusivities in cm^2/s, mean absolute errors in meV/atom
-    and meV/A; the interval of the conductivity is from 16 % to 84 %. Teacher and student are compared on the same
-    reference labels where there are any; without, the teacher's errors are those of its own test, and the student's
-    those against the teacher, as ``student_errors_against`` says.
+    Conductivities are in mS/cm, activation energies in eV, diffusion coefficients in cm^2/s, and mean absolute errors
+    in meV/atom and meV/A. The interval of the conductivity is from the 16 % to the 84 % quantile. Teacher and student
+    are compared on the same reference labels if there are any. Otherwise the errors of the teacher are those of its own
+    test, and the errors of the student those against the teacher, as given by ``student_errors_against``.
 
-    :param parameters: those of the study.
-    :param phases: of each phase that ran the outputs of :data:`SUMMARIZED`.
+    :param parameters: parameters of the study.
+    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}

@@ -1,1 +1,1 @@
-"""Trainings, fine-tuning and learning curves."""
+"""Training, fine-tuning and learning curves."""

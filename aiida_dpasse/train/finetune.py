@@ -1,4 +1,4 @@
-"""`FinetuneWorkChain`: a pre-trained potential learns a compound it never saw, and shows what it gained."""
+"""`FinetuneWorkChain`: fine-tune a pre-trained potential to a new compound and compare the errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from aiida_dpasse.train.plan_finetune import plan_finetune
 
 
 def validate_pretrained(inputs: Any) -> str | None:
-    """Return one sentence if the pre-trained potential cannot be tuned to these frames."""
+    """Check that the pre-trained potential is a checkpoint and contains the elements of the frames.
+
+    :param inputs: inputs with ``pretrained`` and ``frames``.
+    :returns: one sentence that states the problem, or None.
+    """
     if inputs.get('pretrained') is None:
         return None
     potential = inputs['pretrained']
@@ -29,14 +33,20 @@ def validate_pretrained(inputs: Any) -> str | None:
 
 
 def validate_finetune(inputs: Any, port: Any = None) -> str | None:
-    """Return one sentence if the potential cannot be tuned to these frames, or they leave none to train or to test."""
+    """Check that the potential can be fine-tuned to the frames, and that frames remain for training and test.
+
+    :param inputs: inputs of `FinetuneWorkChain`.
+    :param port: ignored.
+    :returns: one sentence that states the problem, or None.
+    """
     return validate_pretrained(inputs) or validate_held_out(inputs, port)
 
 
 class FinetuneWorkChain(HeldOutWorkChain):
-    """Split, train on from the pre-trained weights, and test both potentials on the same frames.
+    """Fine-tune a pre-trained potential to a new compound and compare its errors before and after.
 
-    A checkpoint of DeePMD-kit 3.0 is brought up to date first.
+    The frames are split, the training starts from the pre-trained weights, and both potentials are tested on the same
+    held-out frames. A checkpoint of DeePMD-kit 3.0 is migrated first.
     """
 
     PROTOCOL = 'finetune'
@@ -63,18 +73,18 @@ class FinetuneWorkChain(HeldOutWorkChain):
         exit_code(spec, 'ERROR_NOT_MIGRATED', message='The pre-trained checkpoint could not be migrated: {reason}')
 
     def make_plan(self) -> None:
-        """Turn the parameters into those of split, training and test."""
+        """Derive the parameters of split, training and test."""
         self.ctx.pretrained = self.inputs.pretrained
         self.ctx.plan = plan_finetune(
             self.inputs.parameters, held_out=self.held_out, metadata={'call_link_label': 'plan'}
         )
 
     def is_out_of_date(self) -> bool:
-        """Whether the checkpoint is one of DeePMD-kit 3.0."""
+        """Return whether the checkpoint was written by DeePMD-kit 3.0."""
         return bool(self.inputs.pretrained.needs_migration)
 
     def migrate(self) -> None:
-        """Add the tensors that later releases ask for."""
+        """Add the tensors that later releases require."""
         process, inputs = self.job(
             MigrateBaseWorkChain,
             'evaluate',
@@ -85,7 +95,7 @@ class FinetuneWorkChain(HeldOutWorkChain):
         self.run_child('migrate', process, inputs)
 
     def take_migrated(self) -> ExitCode | None:
-        """Go on with the migrated checkpoint."""
+        """Store the migrated checkpoint."""
         node = self.ctx.migrate
         if not node.is_finished_ok:
             return self.failure(node, self.exit_codes.ERROR_NOT_MIGRATED.format(reason=node.exit_message))
@@ -93,9 +103,9 @@ class FinetuneWorkChain(HeldOutWorkChain):
         return None
 
     def finetuned(self) -> dict[str, Any]:
-        """Start from the pre-trained weights."""
+        """Return the pre-trained potential as an input of the training."""
         return {'pretrained': self.ctx.pretrained}
 
     def potentials(self) -> dict[str, DeepPotentialData]:
-        """Return both checkpoints: tested in one job, they are compared on exactly the same terms."""
+        """Return both checkpoints; one job tests them, so that the comparison is exact."""
         return {'zero_shot': self.ctx.pretrained, 'fine_tuned': self.ctx.train.outputs.checkpoint}

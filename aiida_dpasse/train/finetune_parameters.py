@@ -1,4 +1,4 @@
-"""Settings of a fine-tuning."""
+"""Parameters of `FinetuneWorkChain`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiida_dpasse.train.held_out_parameters import HeldOutParameters
 
 
 class FinetuneParameters(HeldOutParameters):
-    """Settings of a fine-tuning."""
+    """Training, split and seed of a fine-tuning."""
 
     @model_validator(mode='after')
     def _starts_from_something(self) -> FinetuneParameters:

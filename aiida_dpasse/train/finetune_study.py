@@ -1,4 +1,4 @@
-"""`FinetuneStudyWorkChain`: how many frames of a new compound a pre-trained potential needs (DPA-SSE, figure 4)."""
+"""`FinetuneStudyWorkChain`: sample efficiency of fine-tuning a pre-trained potential (DPA-SSE, figure 4)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ from aiida_dpasse.train.train import training
 
 
 def validate_finetune_study(inputs: Any, _: Any) -> str | None:
-    """Return one sentence if the potential cannot be tuned to these frames, or they are too few."""
+    """Check that the potential can be fine-tuned to the frames, and that there are enough frames.
+
+    :param inputs: inputs of `FinetuneStudyWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if message := validate_pretrained(inputs):
         return message
     if 'frames' not in inputs or 'parameters' not in inputs:
@@ -45,7 +49,11 @@ def validate_finetune_study(inputs: Any, _: Any) -> str | None:
 
 
 class FinetuneStudyWorkChain(DpasseWorkChain):
-    """Tune on few frames and on more, align only, train from scratch; test all on the same frames."""
+    """Determine how many frames of a new compound the fine-tuning of a pre-trained potential needs.
+
+    The potential is fine-tuned on increasing numbers of frames. Optionally, potentials are trained from scratch, and
+    the pre-trained one is used with shifted element energies only. All are tested on the same frames.
+    """
 
     CODES = ('dp', 'python')
     OPTIONAL_CODES = ('torchrun',)
@@ -93,7 +101,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         )
 
     def draw(self) -> None:
-        """Hold the test out, draw the frames of every point, and queue its trainings."""
+        """Hold out the test frames, draw the frames of every point, and queue its trainings."""
         held_out = {'test_data': self.inputs.test_data} if 'test_data' in self.inputs else {}
         self.ctx.plan = plan_finetune_study(
             self.inputs.parameters, self.inputs.frames, **held_out, metadata={'call_link_label': 'plan'}
@@ -113,11 +121,11 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
 
     @property
     def runs(self) -> Runs:
-        """Everything that is drawn, aligned and trained."""
+        """All drawings, alignments and trainings."""
         return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def frames_for(self, run: Run) -> FramesData:
-        """Return the frames of a run: of each kind the same."""
+        """Return the frames of a run; all kinds of training share those of their size and repeat."""
         drawn = self.runs.select(what='draw', size=run.size, replica=run.replica)
         frames: FramesData = self.ctx.drawn[drawn[0].id] if drawn else self.ctx.everything
         return frames
@@ -134,7 +142,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         )
 
     def make_alignment(self, run: Run) -> Child:
-        """Return the job that shifts the energies of the elements to those of the frames."""
+        """Return the job that shifts the element energies to those of the frames."""
         return CalculationFactory('core.shell'), {
             'code': self.inputs.codes.dp,
             'nodes': {'pretrained': self.inputs.pretrained, 'frames': self.frames_for(run)},
@@ -145,7 +153,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         }
 
     def evaluate(self) -> ExitCode | None:
-        """Test every potential that was made, in one job: they are compared on exactly the same terms."""
+        """Test all potentials in one job, so that the comparison is exact."""
         for what in ('aligned', 'scratch'):
             self.report_failures(what)
         failed, tuned = self.report_failures('tuned'), self.succeeded('tuned')

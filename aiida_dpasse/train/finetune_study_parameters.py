@@ -1,4 +1,4 @@
-"""Settings of a fine-tuning study."""
+"""Parameters of `FinetuneStudyWorkChain`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiida_dpasse.parameters.train import TrainParameters
 
 
 class FinetuneStudyParameters(Parameters):
-    """How many frames, how often, and how each training goes."""
+    """Numbers of frames and repeats, and the parameters of each training."""
 
     sizes: list[PositiveInt] = Field(min_length=1, description='Numbers of frames to tune on.')
     repeats: int = Field(gt=0, description='Trainings of each size, with frames and weights drawn anew.')

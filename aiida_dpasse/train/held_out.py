@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: labelled frames are split, trained on, and tested on what was held out."""
+"""Base of pre-training and fine-tuning: split labelled frames, train, and test on held-out frames."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from aiida_dpasse.parameters.sizes import part_size
 from aiida_dpasse.train.held_out_parameters import HeldOutParameters
 from aiida_dpasse.train.train import training
 
-#: Input that may be handed in for a part of the frames.
+#: Optional input that replaces a part split off `frames`, by part.
 HELD_OUT = {'validation': 'validation_data', 'test': 'test_data'}
 
 
 def validate_held_out(inputs: Any, _: Any = None) -> str | None:
-    """Return one sentence if nothing would be left for training or to test on, or the training cannot take the
-    frames."""
+    """Check that frames remain for training and test, and that the training accepts the frames.
+
+    :param inputs: inputs of `HeldOutWorkChain`.
+    :returns: one sentence that states the problem, or None.
+    """
     if inputs.get('frames') is None or inputs.get('parameters') is None:
         return None
     settings = HeldOutParameters.model_validate(inputs['parameters'].get_dict())
@@ -63,16 +66,16 @@ def _check_training(inputs: Any, settings: HeldOutParameters) -> str | None:
             training[port] = codes[code]
     if (pretrained := inputs.get('pretrained')) is not None:
         if pretrained.needs_migration:
-            return None  # what is trained on is made of it first
+            return None  # the training starts from the migrated checkpoint
         training['pretrained'] = pretrained
     elif settings.train.finetune is not None:
-        return None  # a calling chain checks before it has the potential
+        return None  # a calling chain validates before the potential exists
     message = validate_training(training, None)
     return message and f'parameters: `train`: {message}'
 
 
 class HeldOutWorkChain(DpasseWorkChain):
-    """Base of the chains that train one potential and test it on frames it never saw."""
+    """Base class of the chains that train one potential and test it on held-out frames."""
 
     CODES = ('dp', 'python')
     OPTIONAL_CODES = ('torchrun',)
@@ -118,15 +121,15 @@ class HeldOutWorkChain(DpasseWorkChain):
 
     @property
     def held_out(self) -> dict[str, FramesData]:
-        """The held-out frames that were handed in, by part."""
+        """The given held-out frames, by part."""
         return {part: self.inputs[port] for part, port in HELD_OUT.items() if port in self.inputs}
 
     def make_plan(self) -> None:
-        """Turn the parameters into those of the steps, as `self.ctx.plan`."""
+        """Derive the parameters of the steps and store them as `self.ctx.plan`."""
         raise NotImplementedError
 
     def finetuned(self) -> dict[str, Any]:
-        """Return further inputs of the training."""
+        """Return additional inputs of the training."""
         return {}
 
     def potentials(self) -> dict[str, DeepPotentialData]:
@@ -134,7 +137,7 @@ class HeldOutWorkChain(DpasseWorkChain):
         raise NotImplementedError
 
     def split(self) -> None:
-        """Hold frames out at random, unless they were all handed in."""
+        """Split off held-out frames at random, unless they are given."""
         parts: dict[str, FramesData] = {'training': self.inputs.frames}
         if any(self.ctx.plan['split'][part] for part in HELD_OUT):
             parts = split_frames(self.inputs.frames, self.ctx.plan['split'], metadata={'call_link_label': 'split'})
@@ -143,7 +146,7 @@ class HeldOutWorkChain(DpasseWorkChain):
         self.out('test_data', self.ctx.parts['test'])
 
     def train(self) -> None:
-        """Train on what is left."""
+        """Train on the remaining frames."""
         inputs: dict[str, Any] = {
             'training_data': self.ctx.parts['training'],
             'parameters': self.ctx.plan['train'],
@@ -154,7 +157,7 @@ class HeldOutWorkChain(DpasseWorkChain):
         self.run_child('train', *training(self, 'train', **inputs))
 
     def evaluate(self) -> ExitCode | None:
-        """Compare with the labels of the test data."""
+        """Compute the errors on the test data."""
         if not self.ctx.train.is_finished_ok:
             code = self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.ctx.train.exit_message)
             return self.failure(self.ctx.train, code)

@@ -1,4 +1,4 @@
-"""Settings of a training with held-out frames."""
+"""Parameters of a training with held-out frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiida_dpasse.parameters.train import TrainParameters
 
 
 class HeldOutParameters(Parameters):
-    """Settings of a training whose potential is tested on frames that it never saw."""
+    """Training, split and seed of a potential that is tested on held-out frames."""
 
     train: TrainParameters = Field(description='Parameters of the training.')
     split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')

@@ -1,4 +1,4 @@
-"""Join the learning curves of one training that ran in several jobs."""
+"""Merge the learning curves of a training that ran in several jobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from aiida_dpasse.deepmd.lcurve import LearningCurve, join_curves
 
 @calcfunction
 def merge_learning_curves(**curves: orm.ArrayData) -> orm.ArrayData:
-    """Return the curve of the whole training.
+    """Merge the learning curves of a training that ran in several jobs.
 
-    The inputs are the jobs' own curves under names that sort in the order of the jobs: ``curve_00``, ``curve_01``...
-    Steps that a later job did again count as it did them (:func:`aiida_dpasse.deepmd.lcurve.join_curves`).
+    A step that a later job repeated is taken from that job (:func:`aiida_dpasse.deepmd.lcurve.join_curves`).
+
+    :param curves: learning curves of the jobs, under names that sort in the order of the jobs: ``curve_00``,
+        ``curve_01``, ...
+    :returns: the learning curve of the whole training.
     """
     segments = [curves[name] for name in sorted(curves)]
     joined = join_curves(

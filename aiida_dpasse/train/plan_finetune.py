@@ -1,4 +1,4 @@
-"""Turn the parameters of a fine-tuning into those of its steps."""
+"""Derive the parameters of the steps of a fine-tuning."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from aiida_dpasse.train.plan_pretrain import plan_held_out
 
 @calcfunction
 def plan_finetune(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> dict[str, orm.Dict]:
-    """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`.
+    """Derive the parameters of each step of a fine-tuning, see :func:`plan_held_out`.
 
-    The head that the fine-tuning starts from is also the one whose zero-shot errors are taken.
+    Zero-shot errors are those of the head from which the fine-tuning starts.
 
-    :param inputs: the frames that were handed in, by part, as ``held_out``.
+    :param parameters: `FinetuneParameters`.
+    :param inputs: namespace ``held_out``, the given held-out frames by part.
+    :returns: ``split``, ``train`` and ``evaluate``.
     """
     settings = FinetuneParameters.model_validate(parameters.get_dict())
     plan = plan_held_out(settings, inputs.get('held_out', {}))

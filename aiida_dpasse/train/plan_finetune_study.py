@@ -1,4 +1,4 @@
-"""Turn the parameters of a fine-tuning study into those of its trainings."""
+"""Derive the parameters of the trainings of a fine-tuning study."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from aiida_dpasse.train.finetune_study_parameters import FinetuneStudyParameters
 
 #: File that `dp change-bias` writes.
 ALIGNED = 'aligned.pt'
-#: The potential as it was given, in the test.
+#: Record of the unchanged pre-trained potential in the test.
 ZERO_SHOT = Run('zero_shot')
 
 
 @calcfunction
 def plan_finetune_study(parameters: orm.Dict, frames: FramesData, **held_out: FramesData) -> dict[str, Any]:
-    """Return ``runs``; ``split``; ``evaluate``; by the ids of the runs ``frames``, how each ``draw`` is made, and
-    ``train``, the parameters of each ``tuned`` and ``scratch``; with ``align``, what `dp change-bias` is called with
-    as ``align_*``.
+    """Derive the trainings of a fine-tuning study and the parameters of each.
 
-    With ``epochs``, each training sees each of its frames so many times, and its learning rate decays in as many
-    intervals as the parameters say (DPA-SSE, section 3.3: "normalizing the training epochs by the number of data
-    frames").
+    With ``epochs``, every training sees each of its frames that number of times, and its learning rate decays in as
+    many intervals as the parameters specify (DPA-SSE, section 3.3: "normalizing the training epochs by the number of
+    data frames").
+
+    :param parameters: `FinetuneStudyParameters`.
+    :param frames: labelled frames.
+    :param held_out: ``test_data``, if given; then no test frames are split off.
+    :returns: ``runs``, the record of each run by id; ``frames``, the parameters of each ``draw``, and ``train``, those
+        of each ``tuned`` and ``scratch``, by the same id; ``split`` and ``evaluate``; with ``align``,
+        ``align_arguments``, ``align_outputs`` and ``align_filenames`` of the `dp change-bias` job.
     """
     settings = FinetuneStudyParameters.model_validate(parameters.get_dict())
     seed, total = settings.seed, frames.frames
@@ -55,7 +60,7 @@ def plan_finetune_study(parameters: orm.Dict, frames: FramesData, **held_out: Fr
         elif run.what in ('tuned', 'scratch'):
             train = (settings.tune if run.what == 'tuned' else settings.scratch).model_dump()
             train['seed'] = derive_seed(seed, run.what, *place)
-            # The test reads checkpoints; only the best are for use.
+            # The test reads checkpoints, so only the potentials tuned on the most frames are frozen.
             train |= {'freeze': run.what == 'tuned' and size == max(settings.sizes), 'compress': False}
             if settings.epochs is not None:
                 train = in_epochs(train, settings.epochs, size, frames.atoms / total)

@@ -1,4 +1,4 @@
-"""Turn the parameters of a pre-training into those of its steps."""
+"""Derive the parameters of the steps of a pre-training."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from aiida_dpasse.train.pretrain_parameters import PretrainParameters
 
 
 def plan_held_out(settings: HeldOutParameters, handed_in: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the parameters ``split``, ``train`` and ``evaluate``.
+    """Return the parameters ``split``, ``train`` and ``evaluate`` of a training with held-out frames.
 
-    :param handed_in: parts, ``validation`` or ``test``, for which nothing is split off.
+    :param settings: parameters of the chain.
+    :param handed_in: parts (``validation``, ``test``) that are given and not split off.
     """
     split = settings.split.model_dump() | dict.fromkeys(handed_in, 0)
     return {
@@ -29,9 +30,11 @@ def plan_held_out(settings: HeldOutParameters, handed_in: Iterable[str]) -> dict
 
 @calcfunction
 def plan_pretrain(parameters: orm.Dict, **inputs: dict[str, FramesData]) -> dict[str, orm.Dict]:
-    """Return the parameters ``split``, ``train`` and ``evaluate``; see :func:`plan_held_out`.
+    """Derive the parameters of each step of a pre-training, see :func:`plan_held_out`.
 
-    :param inputs: the frames that were handed in, by part, as ``held_out``.
+    :param parameters: `PretrainParameters`.
+    :param inputs: namespace ``held_out``, the given held-out frames by part.
+    :returns: ``split``, ``train`` and ``evaluate``.
     """
     settings = PretrainParameters.model_validate(parameters.get_dict())
     return {key: orm.Dict(value) for key, value in plan_held_out(settings, inputs.get('held_out', {})).items()}

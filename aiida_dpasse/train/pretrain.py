@@ -1,4 +1,4 @@
-"""`PretrainWorkChain`: one potential over all compounds, tested on held-out frames."""
+"""`PretrainWorkChain`: train one potential on all compounds and test it on held-out frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from aiida_dpasse.train.pretrain_parameters import PretrainParameters
 
 
 class PretrainWorkChain(HeldOutWorkChain):
-    """Split, train, test: the potential that is fine-tuned and distilled later."""
+    """Train one potential on frames of all compounds and compute its errors on held-out frames.
+
+    The result is the starting point of fine-tuning and distillation.
+    """
 
     PROTOCOL = 'pretrain'
     PARAMETERS = PretrainParameters
 
     def make_plan(self) -> None:
-        """Turn the parameters into those of split, training and test."""
+        """Derive the parameters of split, training and test."""
         self.ctx.plan = plan_pretrain(
             self.inputs.parameters, held_out=self.held_out, metadata={'call_link_label': 'plan'}
         )
 
     def potentials(self) -> dict[str, DeepPotentialData]:
-        """Return the frozen potential, as LAMMPS will use it."""
+        """Return the frozen potential, the form that LAMMPS uses."""
         return {'pretrained': self.ctx.train.outputs.frozen}

@@ -1,4 +1,4 @@
-"""Settings of a pre-training."""
+"""Parameters of `PretrainWorkChain`."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from aiida_dpasse.train.held_out_parameters import HeldOutParameters
 
 
 class PretrainParameters(HeldOutParameters):
-    """Settings of a pre-training."""
+    """Training, split and seed of a pre-training."""

@@ -1,4 +1,4 @@
-"""A potential from the file that a program left."""
+"""Read a potential from the output file of a program."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from aiida_dpasse.data.potential import DeepPotentialData
 
 @calcfunction
 def read_potential(file: orm.SinglefileData) -> DeepPotentialData:
-    """Return the model in ``file`` as a potential; the repository holds its content once.
+    """Read a potential from a model file; the repository stores the content once.
 
-    :raises ValueError: if it is no model, or not to be trusted.
+    :param file: model file of DeePMD-kit, whose suffix gives its kind.
+    :returns: the potential.
+    :raises ValueError: if the file is no model, or unsafe to load.
     """
-    # The suffix says what it is.
     with file.as_path() as path:
         return DeepPotentialData.from_file(path)

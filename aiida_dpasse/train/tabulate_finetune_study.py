@@ -1,4 +1,4 @@
-"""Errors against the number of frames: what fine-tuning saves."""
+"""Errors of a fine-tuning study against the number of frames."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from aiida_dpasse.assessment.repeats import ERRORS, mean_errors
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.train.plan_finetune_study import ZERO_SHOT
 
-#: How a potential was made, by the kind of its run.
+#: Kind of a potential in the table, by the kind of its run.
 KINDS = {'zero_shot': 'zero-shot', 'aligned': 'aligned', 'tuned': 'fine-tuned', 'scratch': 'from scratch'}
 
 
 @calcfunction
 def tabulate_finetune_study(results: orm.Dict, runs: orm.Dict) -> orm.Dict:
-    """Return ``points``, the errors of every potential, and ``summary``, mean and standard error over the repeats.
+    """Tabulate the errors of a fine-tuning study.
 
-    :param results: of `dpasse.evaluate`, by the ids of the runs that made the potentials.
-    :param runs: the record of each run, by its id.
+    :param results: results of `dpasse.evaluate`, by the id of the run that made the potential.
+    :param runs: records of the runs by id.
+    :returns: ``points``, the errors of every potential; ``summary``, mean and standard error over the repeats;
+        ``fewest_frames``, see `fewest_frames`.
     """
     made = Runs([ZERO_SHOT, *Runs.from_dict(runs.get_dict()).values()])
     points = [_point(made[key], values) for key, values in sorted(results.get_dict().items())]
@@ -37,8 +39,14 @@ def _point(run: Run, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def fewest_frames(summary: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the fewest frames with which fine-tuning has smaller errors of the forces than training from scratch on
-    the most frames, None if it never has or nothing was trained from scratch."""
+    """Return the fewest frames on which a fine-tuned potential is as accurate as one trained from scratch on the most.
+
+    Accuracy is the mean absolute error of the forces.
+
+    :param summary: rows of `tabulate_finetune_study`.
+    :returns: frames and errors (meV per atom, meV/A) of both potentials; None if no number suffices or nothing was
+        trained from scratch.
+    """
     scratch = [row for row in summary if row['kind'] == 'from scratch']
     if not scratch:
         return None

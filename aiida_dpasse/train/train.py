@@ -1,4 +1,4 @@
-"""`TrainBaseWorkChain`: one training, carried on after a walltime and started again when it can be helped."""
+"""`TrainBaseWorkChain`: one training, continued after interruptions and repeated with adjusted parameters."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ from aiida_dpasse.train.adjust_training import (
 )
 from aiida_dpasse.train.merge_learning_curves import merge_learning_curves
 
-#: What is kept of a finished training on the computer, if asked for.
+#: Files of a finished training that are stashed on the computer, if requested.
 STASHED = ('model.ckpt-*', 'checkpoint', 'lcurve.out', 'input.json', 'out.json')
-#: Inputs that say where a training starts.
+#: Inputs that define the start of a training.
 STARTS = ('restart_folder', 'restart_step', 'finished_folder')
 
 
 def checkpoint_step(node: orm.CalcJobNode) -> int:
-    """Return the step of the last checkpoint of ``node``, 0 if it has none."""
+    """Return the step of the last checkpoint of ``node``, or 0 if it has none."""
     return int(node.outputs.results['checkpoint_step']) if 'results' in node.outputs else 0
 
 
 class TrainBaseWorkChain(JobBaseWorkChain):
-    """Train a potential, in as many runs as it takes, watched for a divergence.
+    """Train a potential with DeePMD-kit, continue interrupted jobs, and monitor it for divergence.
 
-    Handlers for walltime, a killed job, memory, a diverged loss and broken checkpoints. Runs that got further than all
-    before them do not count against `max_iterations`: a long training on a cluster is cut off as often as its walltime
-    asks for. A training that came to its end is never trained again, whatever happens to its freezing.
+    Handlers cover time limits, killed jobs, memory, a diverged loss and broken checkpoints. Runs that make progress do
+    not count against `max_iterations`: on a cluster, a long training is interrupted by every time limit. A training
+    that finished is never repeated, even if its freezing fails.
     """
 
     _process_class = TrainCalculation
@@ -106,34 +106,34 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         )
 
     def setup(self) -> None:
-        """Begin to count, and have the training watched."""
+        """Initialise the progress counter and add the monitor of the divergence."""
         super().setup()
-        #: Folders to go on from, the newest last, and the largest step of a checkpoint.
+        #: Folders from which the training can continue, the newest last, and the largest step of a checkpoint.
         self.ctx.folders = [self.ctx.inputs.restart_folder] if 'restart_folder' in self.ctx.inputs else []
         self.ctx.reached = 0
         watch = watch_training(self.ctx.inputs.parameters, metadata={'call_link_label': 'watch_training'})
         self.ctx.inputs.monitors = {'diverged': watch, **self.ctx.inputs.get('monitors', {})}
 
-    # -- how it goes on ---------------------------------------------------------------------------------------------
+    # -- continuation -----------------------------------------------------------------------------------------------
 
     @staticmethod
     def is_trained(node: orm.CalcJobNode) -> bool:
-        """Whether the training of ``node`` came to its end, with a checkpoint."""
+        """Return whether the training of ``node`` finished and left a checkpoint."""
         if 'results' not in node.outputs:
             return False
         results = node.outputs.results
         return bool((results['finished'] or results['stopped_early'] is not None) and results['checkpoint_step'])
 
     def start_from(self, **folder: orm.RemoteData) -> None:
-        """Let the next run start from ``folder`` (one of `STARTS`), anew if there is none."""
+        """Let the next run start from ``folder`` (one of `STARTS`), or anew without one."""
         for name in STARTS:
             self.ctx.inputs.pop(name, None)
         self.ctx.inputs.update(folder)
 
     def go_on_from(self, node: orm.CalcJobNode) -> bool:
-        """Let the next run freeze the training of ``node`` or go on from its last checkpoint.
+        """Let the next run freeze the finished training of ``node``, or continue from its last checkpoint.
 
-        If it has none, the next run starts as ``node`` did.
+        Without a checkpoint, the next run starts as ``node`` did.
         """
         if self.is_trained(node):
             self.start_from(finished_folder=node.outputs.remote_folder)
@@ -141,7 +141,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         return self.go_on_training(node)
 
     def go_on_training(self, node: orm.CalcJobNode) -> bool:
-        """Let the next run go on from the last checkpoint of ``node``, and return whether it has one."""
+        """Let the next run continue from the last checkpoint of ``node``, and return whether there is one."""
         if not checkpoint_step(node):
             return False
         self.ctx.folders = [*self.ctx.folders, node.outputs.remote_folder]
@@ -149,13 +149,13 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         return True
 
     def take_progress(self, node: orm.CalcJobNode) -> bool:
-        """Return whether ``node`` got further than the runs before it, and note how far."""
+        """Return whether ``node`` progressed beyond the runs before it, and record its step."""
         step = checkpoint_step(node)
         further = bool(step > self.ctx.reached)
         self.ctx.reached = max(step, self.ctx.reached)
         return further
 
-    # -- handlers, the most urgent first ----------------------------------------------------------------------------
+    # -- handlers ---------------------------------------------------------------------------------------------------
 
     @process_handler(
         priority=460,
@@ -167,7 +167,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         ],
     )
     def keep_the_training(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Freeze again what was trained and not frozen or compressed; where nothing is missing, it is done."""
+        """Repeat the freezing of a finished training; if no output is missing, the chain is finished."""
         if not self.is_trained(node):
             return None
         parameters = node.inputs.parameters.get_dict()
@@ -193,7 +193,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         ],
     )
     def carry_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the last whole checkpoint, or start anew if there is none yet; `numb_steps` stays as it is."""
+        """Continue from the last complete checkpoint, or start anew without one; `numb_steps` is unchanged."""
         further = self.take_progress(node)
         if not further and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value:
             reason = str(node.exit_message).rstrip('.')
@@ -204,7 +204,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
 
     @process_handler(priority=405, exit_codes=TrainCalculation.exit_codes.ERROR_NO_WHOLE_CHECKPOINT)
     def go_further_back(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from an earlier checkpoint: of the same folder, if that was to be frozen, or of the run before it."""
+        """Continue from an earlier checkpoint, of the same folder if it was to be frozen, or of the previous run."""
         if 'finished_folder' in self.ctx.inputs:
             self.ctx.folders = [*self.ctx.folders, self.ctx.inputs.finished_folder]
         else:
@@ -223,7 +223,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         ],
     )
     def use_less_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on with half the batch, which is not counted: halving has an end. The smallest batch is run once more."""
+        """Continue with half the batch, which is not counted because halving ends; repeat the smallest batch once."""
         further = self.take_progress(node)
         self.go_on_from(node)
         if smaller_batch(self.ctx.inputs.parameters.get_dict()) is None:
@@ -242,7 +242,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
 
     @process_handler(priority=420, exit_codes=TrainCalculation.exit_codes.ERROR_DIVERGED)
     def learn_slower(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on with a lower learning rate from a checkpoint before the divergence, or start anew."""
+        """Continue with a lower learning rate from a checkpoint before the divergence, or start anew."""
         label = f'{self.ctx.iteration:02d}'
         results = node.outputs.results
         parameters = lower_learning_rate(
@@ -266,7 +266,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
     # -- results ------------------------------------------------------------------------------------------------------
 
     def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, Any]:
-        """Return the outputs of the last run, with the learning curve of all of them."""
+        """Return the outputs of the last run, with the merged learning curve of all runs."""
         outputs = dict(super().get_outputs(node))
         curves = [child.outputs.learning_curve for child in self.ctx.children if 'learning_curve' in child.outputs]
         if len(curves) > 1:
@@ -277,18 +277,18 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         return outputs
 
     def should_stash(self) -> bool:
-        """Whether the checkpoints are to be kept on the computer."""
+        """Return whether the checkpoints are to be kept on the computer."""
         return 'stash_to' in self.inputs
 
     def stash(self) -> ToContext:
-        """Copy the checkpoints to where nobody cleans up."""
+        """Copy the checkpoints to permanent storage on the computer."""
         folder = self.ctx.children[-1].outputs.remote_folder
         stash = {'stash_mode': 'copy', 'target_base': self.inputs.stash_to.value, 'source_list': list(STASHED)}
         metadata = {'computer': folder.computer, 'options': {'stash': stash}, 'call_link_label': 'stash'}
         return ToContext(stash=self.submit(StashCalculation, source_node=folder, metadata=metadata))
 
     def take_stash(self) -> ExitCode | None:
-        """Attach where the checkpoints lie."""
+        """Attach the stash folder."""
         if not self.ctx.stash.is_finished_ok or 'remote_stash' not in self.ctx.stash.outputs:
             return self.exit_codes.ERROR_STASH_FAILED
         self.out('stash', self.ctx.stash.outputs.remote_stash)
@@ -298,7 +298,10 @@ class TrainBaseWorkChain(JobBaseWorkChain):
 
     @classmethod
     def protocol_parameters(cls, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the parameters of a training by protocol, ``overrides`` over them."""
+        """Return the parameters of a protocol, updated with ``overrides``.
+
+        :raises ValueError: if the protocol or a training preset is unknown.
+        """
         return dict(expand_presets(merge(protocol(cls.PROTOCOL, name), overrides or {})))
 
     @classmethod
@@ -316,11 +319,12 @@ class TrainBaseWorkChain(JobBaseWorkChain):
 
         :param code: DeePMD-kit's ``dp``, or its label.
         :param training_data: labelled frames.
-        :param protocol: name of the protocol, the physics.
-        :param overrides: parameters that differ from the protocol's; ``{'preset': 'student-fast'}`` names a training.
+        :param protocol: name of the protocol, which sets the physical parameters.
+        :param overrides: parameters that differ from the protocol; ``{'preset': 'student-fast'}`` selects a training
+            preset.
         :param options: name of a machine preset, or scheduler options by program.
         :param inputs: further inputs of the training, for example ``validation_data``.
-        :raises ValueError: if protocol or preset are unknown.
+        :raises ValueError: if the protocol or a preset is unknown.
         """
         builder = cls.get_builder()
         builder.train.code = orm.load_code(code) if isinstance(code, str) else code
@@ -335,10 +339,11 @@ class TrainBaseWorkChain(JobBaseWorkChain):
 
 
 def training(chain: DpasseWorkChain, label: str, **inputs: Any) -> Child:
-    """Return a training that ``chain`` calls, with its inputs and the codes of the chain.
+    """Return a training as a child of ``chain``, with the codes of the chain.
 
-    :param label: its link label.
-    :param inputs: those of the training.
+    :param chain: calling chain.
+    :param label: call link label.
+    :param inputs: inputs of the training.
     """
     codes = {'code': chain.inputs.codes.dp}
     if 'torchrun' in chain.inputs.codes:

@@ -1,1 +1,1 @@
-"""VASP's settings and output."""
+"""VASP: INCAR tags of labelling jobs and parsing of the output."""

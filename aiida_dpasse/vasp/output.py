@@ -1,9 +1,9 @@
-"""What VASP writes: the frames of `vasprun.xml`, and of each what OUTCAR says of its electrons.
+"""Parser of VASP output: frames of `vasprun.xml`, with the electronic convergence from OUTCAR.
 
-The energy is `e_fr_energy`, the free energy, whose derivatives the forces and the stress are. Whether the electrons
-converged is VASP's own statement: a count of steps below NELM is none, since the loop also ends early when it is
-stopped, and at NELM when it converged in the last step. VASP 5, however, says of a loop that used up NELM that EDIFF is
-reached even where it is not: there the last changes of the energy have to be below EDIFF as well.
+The energy is `e_fr_energy`, the free energy; forces and stress are its derivatives. Convergence is taken from VASP's
+own statement. The number of electronic steps is no criterion: the loop also ends before NELM when it is stopped, and
+may converge in step NELM itself. VASP 5, however, reports that EDIFF is reached for a loop that used up NELM even if it
+is not; in that case the last changes of the energy must be below EDIFF as well.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ import numpy as np
 
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
-#: kB in eV/A^3.
+#: Kilobar in eV/A^3.
 KILOBAR = 6.241509074e-4
 
 _STEP = re.compile(r'Iteration\s+(\d+)\(\s*(\d+)\)')
 _NELM = re.compile(r'^\s+NELM\s*=\s*(\d+);')
 _EDIFF = re.compile(r'^\s+EDIFF\s*=\s*(\S+)\s+stopping-criterion')
-#: Change of the energy, and in brackets that of the eigenvalues, in eV.
+#: Change of the energy and, in parentheses, of the eigenvalues, in eV.
 _CHANGE = re.compile(r'total energy-change \(2\. order\)\s*:\s*(\S+)\s*\(\s*(\S+)\)')
 _REACHED = 'aborting loop because EDIFF is reached'
 _AT_REST = 'reached required accuracy - stopping structural energy minimisation'
 
 
 def converged_steps(outcar: str) -> list[bool]:
-    """Return whether the electrons of each ionic step converged, by the statement in the text of OUTCAR.
+    """Return whether the electrons converged in each ionic step, according to OUTCAR.
 
-    A step of which VASP says nothing, as when it was stopped or killed, is not converged.
+    A step without a statement, as in a stopped or killed run, is not converged.
+
+    :param outcar: text of OUTCAR.
     """
     found: list[bool] = []
     limit, ediff, cycle, change = 0, 0.0, 0, 0.0
@@ -52,22 +54,23 @@ def converged_steps(outcar: str) -> list[bool]:
 
 
 def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
-    """Return the frames of a run; those cut off by a kill are left out.
+    """Return the frames of a run; frames truncated by a kill are omitted.
 
-    :param vasprun: ``vasprun.xml``, which may be cut off.
-    :param outcar: the text of OUTCAR.
+    :param vasprun: ``vasprun.xml``, which may be truncated.
+    :param outcar: text of OUTCAR.
+    :returns: frames with energies (eV), forces (eV/A) and virials (eV).
     :raises ValueError: if ``vasprun.xml`` cannot be read at all.
     """
     from pymatgen.io.vasp import Vasprun
 
     try:
         with warnings.catch_warnings():
-            # That a file is cut off, or that the electrons did not converge, is told of each frame.
+            # Truncation and missing convergence are reported for each frame, so the warnings are redundant.
             warnings.simplefilter('ignore')
             run = Vasprun(
                 vasprun, parse_dos=False, parse_eigen=False, parse_potcar_file=False, exception_on_bad_xml=False
             )
-    except Exception as error:  # pymatgen raises whatever a broken file makes it raise
+    except Exception as error:  # pymatgen raises exceptions of any type for a broken file
         raise ValueError(f'vasprun.xml is cut off or broken ({" ".join(str(error).split())})') from error
     frames = []
     for step, converged in zip(run.ionic_steps, converged_steps(outcar), strict=False):
@@ -75,7 +78,7 @@ def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
             break
         structure = step['structure']
         stress = step.get('stress')
-        # VASP's stress is positive under compression, so that the virial is the stress times the volume.
+        # VASP's stress is positive under compression, so that the virial is its product with the volume.
         virial = None if stress is None else np.asarray(stress, dtype=float) * structure.volume * KILOBAR
         frames.append(
             CalculatedFrame(

@@ -210,6 +210,7 @@ FAULTS = {
     'sshd_submission': Fault(submissions, away('sshd', 20.0)),
     'sshd': Fault(always, away('sshd', 20.0)),
     'rabbitmq': Fault(always, away('rabbitmq', 2.0)),
+    'rabbitmq_submission': Fault(submissions, away('rabbitmq', 2.0)),
     'postgres': Fault(always, away('postgres', 4.0)),
     'time_training': Fault(lambda: training_begins() + training(), run_out_of_time),
     'time_md': Fault(dynamics, run_out_of_time),

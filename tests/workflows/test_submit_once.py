@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiida import orm
-from aiida.engine import ToContext, WorkChain, append_, run_get_node
+from aiida.engine import Process, ToContext, WorkChain, append_, run_get_node
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.submit_once import SubmitOnce
@@ -59,3 +59,40 @@ def test_repeated_step_submits_nothing_twice() -> None:
     _, node = run_get_node(Parent)
     assert node.is_finished_ok, node.exception
     assert len(node.called) == 6
+
+
+class Away(WorkChain):
+    """Stores and starts a child, and then fails as a submission does whose broker is away."""
+
+    def submit(self, process: type[Process], inputs: dict[str, Any] | None = None, **kwargs: Any) -> orm.ProcessNode:
+        """Submit, and fail unless the child could not be made."""
+        super().submit(process, inputs, **kwargs)
+        raise ConnectionResetError('the channel is closed')
+
+
+class Patient(SubmitOnce, Away):
+    """Submits one child."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Define an outline of two steps."""
+        super().define(spec)
+        spec.outline(cls.begin, cls.end)
+
+    def begin(self) -> Any:
+        """Submit a child under a label, and one that cannot be known again without."""
+        with pytest.raises(ConnectionResetError):
+            self.submit(Child)
+        return ToContext(child=self.submit(Child, metadata={'call_link_label': 'child'}))
+
+    def end(self) -> None:
+        """The child ran."""
+        assert self.ctx.child.is_finished_ok
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_a_broker_that_is_away_ends_no_chain() -> None:
+    """The stored child is waited for as any other."""
+    _, node = run_get_node(Patient)
+    assert node.is_finished_ok, node.exception
+    assert len(node.called) == 2

@@ -22,7 +22,7 @@ REPOSITORY = HERE.parents[1]
 BOX = Path(os.environ['BOX']).resolve()
 PORT = int(os.environ.get('BOX_PORT', '25400'))
 PROFILE = 'box'
-WORKERS = 2
+WORKERS = int(os.environ.get('BOX_WORKERS', '2'))
 #: What jobs are told to do to themselves: see `hook`.
 HOOKS = BOX / 'hooks'
 #: A job's memory; a program that is to run out of it takes more than that.

@@ -9,16 +9,18 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import Process
 
+from aiida_dpasse.calculations.one_worker import OneWorker
+
 #: Waiting times in s between attempts to send a task to a broker that is away: it reconnects after 5 s.
 PAUSES = (2.0, 6.0, 12.0)
 
 
-class SubmitOnce:
+class SubmitOnce(OneWorker):
     """Mixin for work chains whose children have unique call link labels.
 
     A killed worker resumes the chain at its last checkpoint and repeats the interrupted step. Without this mixin, the
     children that the step had already submitted would be submitted a second time, and a broker that is away at a
-    submission would end the chain with an exception.
+    submission would end the chain with an exception. `OneWorker` refuses a second instance of the chain.
     """
 
     ctx: Any

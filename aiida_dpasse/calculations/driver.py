@@ -12,6 +12,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import run_as_one_process
 from aiida_dpasse.drivers.job import FRAMES, JOB, MANIFEST, OUTPUT, RESULT
 from aiida_dpasse.drivers.package import driver_version, pack_driver
@@ -41,7 +42,7 @@ def check_manifest(retrieved: orm.FolderData) -> str | None:
     return None
 
 
-class DriverCalculation(CalcJob):
+class DriverCalculation(OneWorker, CalcJob):
     """Calculation job that runs ``python dpasse_<driver>.zip job.json``.
 
     A subclass sets the driver (`DRIVER`) and the content of the job file (:meth:`driver_job`).

@@ -10,6 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from pydantic import Field
 
+from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import run_as_one_process
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.multitask import single_model
@@ -67,7 +68,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     return check_freezing(inputs['potential'], settings, version)
 
 
-class FreezeCalculation(CalcJob):
+class FreezeCalculation(OneWorker, CalcJob):
     """Calculation job that runs ``dp freeze`` and, if requested, ``dp compress``."""
 
     CHECKPOINT: ClassVar[str] = 'model.pt'

@@ -15,6 +15,7 @@ from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
 from aiida_dpasse.calculations.md_stops import define_stops
+from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.frames import FramesData
@@ -129,7 +130,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     return None
 
 
-class MDCalculation(LammpsRawCalculation):
+class MDCalculation(OneWorker, LammpsRawCalculation):
     """Calculation job that runs LAMMPS with the pair style `deepmd`.
 
     The run starts from a structure or from the restart files of an earlier segment.

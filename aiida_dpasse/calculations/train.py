@@ -12,6 +12,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import run_as_one_process
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
 from aiida_dpasse.calculations.train_inputs import validate_inputs
@@ -38,7 +39,7 @@ def copied(folder: orm.RemoteData, names: Sequence[str]) -> list[tuple[str, str,
     return [(folder.computer.uuid, f'{folder.get_remote_path()}/{name}', '.') for name in names]
 
 
-class TrainCalculation(CalcJob):
+class TrainCalculation(OneWorker, CalcJob):
     """Calculation job that runs ``dp train`` and, if requested, ``dp freeze`` and ``dp compress``."""
 
     INPUT: ClassVar[str] = 'input.json'

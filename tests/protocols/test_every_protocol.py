@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.protocols]
 
 #: Energy in eV and distance in A of the pair potential that labels: its crystals are close-packed and melt at 800 K.
 PAIRS = {'epsilon': 0.1, 'sigma': 2.3, 'rc': 5.0, 'smooth': True}
+#: Lattice constant in A at which that potential has no stress.
+LATTICE = 3.5735
 CHAINS = {
     entry.name: entry.load()
     for entry in entry_points(group='aiida.workflows')
@@ -47,8 +49,8 @@ USERS = {'dpasse.label.vasp': {'vasp': {'potential_family': FAMILY}}, 'dpasse.lo
 
 def crystal(symbols: tuple[str, str] = ('Li', 'Cl')) -> Atoms:
     """Eight atoms of a close-packed crystal of two elements in layers."""
-    atoms = bulk(symbols[0], 'fcc', a=3.55, cubic=True) * (2, 1, 1)
-    atoms.symbols[np.isclose(atoms.positions[:, 0] % 3.55, 0)] = symbols[1]
+    atoms = bulk(symbols[0], 'fcc', a=LATTICE, cubic=True) * (2, 1, 1)
+    atoms.symbols[np.isclose(atoms.positions[:, 0] % LATTICE, 0)] = symbols[1]
     return atoms
 
 

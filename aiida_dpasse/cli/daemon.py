@@ -224,9 +224,10 @@ def standstill(pks: Iterable[int] | None = None) -> Standstill:
         return Standstill()
     if not client.is_daemon_running:
         return Standstill(running=False)
+    cut_off = _cut_off()
     first = _look(chosen)
     if first == Standstill():
-        return first
+        return Standstill(cut_off=cut_off)
     time.sleep(SECOND_LOOK)
     second = _look(chosen)
     lost = {node.pk for node in first.lost}
@@ -235,7 +236,7 @@ def standstill(pks: Iterable[int] | None = None) -> Standstill:
         lost=[node for node in second.lost if node.pk in lost],
         untaken=[] if busy else sorted({*first.untaken} & {*second.untaken}),
         deaf=sorted({*first.deaf} & {*second.deaf}),
-        cut_off=sorted({*first.cut_off} & {*second.cut_off}),
+        cut_off=cut_off,
     )
 
 
@@ -297,7 +298,6 @@ def _look(pks: set[int] | None) -> Standstill:
         lost=[node for node in active if not others.get(node.pk, True)],
         untaken=[node.pk for node in active if node.pk in ready],
         deaf=[node.pk for node in active if others.get(node.pk, False) and _deaf(node)],
-        cut_off=_cut_off(),
     )
 
 

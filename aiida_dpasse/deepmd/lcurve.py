@@ -80,7 +80,7 @@ class LearningCurve:
 
     @property
     def first_diverged(self) -> int | None:
-        """First step from which a loss is non-finite or has exploded until the end; None if there is none."""
+        """First step from which a loss is non-finite or has exploded until the end; None if no loss does."""
         found = [step for step in (self.first_not_finite, self.first_exploded) if step is not None]
         return min(found) if found else None
 
@@ -91,7 +91,7 @@ class LearningCurve:
 
     @property
     def last_good_step(self) -> int:
-        """Largest step whose checkpoint is known to have finite weights, 0 if there is none.
+        """Largest step whose checkpoint is known to have finite weights, 0 if no checkpoint has.
 
         A row is computed with the weights of the step before it, so the last valid row confirms the checkpoint of that
         step.

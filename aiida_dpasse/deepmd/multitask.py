@@ -109,7 +109,7 @@ def data_sections(content: Mapping[str, Any]) -> Iterator[tuple[str | None, dict
 
 
 def check_heads(content: Mapping[str, Any], backend: str) -> str | None:
-    """Return one sentence that describes an inconsistency between the heads, None if there is none.
+    """Return one sentence that describes an inconsistency between the heads, None if they are consistent.
 
     :param content: training input.
     :param backend: 'pytorch' or 'tensorflow'.

@@ -87,7 +87,7 @@ def restart_argument(backend: str) -> str:
 
 
 def latest_step(pointer: str, log: str = '') -> int:
-    """Return the step of the newest checkpoint, 0 if there is none.
+    """Return the step of the newest checkpoint, 0 without a checkpoint.
 
     DeePMD-kit empties its pointer file before it writes the next name, so a run killed in between leaves it empty. The
     log names every checkpoint after it has been written.

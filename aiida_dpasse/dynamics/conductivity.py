@@ -23,7 +23,6 @@ from aiida_dpasse.dynamics.lengthen_run import lengthen_run
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.dynamics.plan_conductivity import LARGE, plan_conductivity
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.frames.make_supercell import make_supercell
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.merging import merge
@@ -249,33 +248,38 @@ class ConductivityWorkChain(DpasseWorkChain):
 
     def make_supercells(self) -> ExitCode | None:
         """Make the supercell of each structure and, for the finite-size check, the larger one."""
-        self.ctx.cells = {}
         sizes = {None: 'supercell'} | ({LARGE: 'supercell_large'} if 'supercell_large' in self.ctx.plan else {})
-        for size, name in sizes.items():
-            cells = self.ctx.cells[name] = {}
-            for label, structure in self.inputs.structures.items():
-                run = Run('supercell', list(self.inputs.structures).index(label), structure=label, size=size)
-                try:
-                    cells[label] = make_supercell(
-                        structure, self.ctx.plan[name], metadata={'call_link_label': run.label}
-                    )
-                except ValueError as exception:
-                    return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
-                if size and len(cells[label].sites) <= len(self.ctx.cells['supercell'][label].sites):
-                    reason = (
-                        f'`finite_size.supercell` makes {cells[label].get_formula()} of {label}: give a larger cell.'
-                    )
+        wanted = {
+            self.supercell(label, size): (structure, self.ctx.plan[name])
+            for size, name in sizes.items()
+            for label, structure in self.inputs.structures.items()
+        }
+        if (code := self.make_cells(wanted, link='{}')) is not None:
+            return code
+        for size in sizes:
+            cells = {label: self.ctx.cells[self.supercell(label, size)] for label in sorted(self.inputs.structures)}
+            for label, cell in cells.items():
+                if size and len(cell.sites) <= len(self.ctx.cells[self.supercell(label)].sites):
+                    reason = f'`finite_size.supercell` makes {cell.get_formula()} of {label}: give a larger cell.'
                     return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
-            formulas = {label: cell.get_formula() for label, cell in sorted(cells.items())}
+            formulas = {label: cell.get_formula() for label, cell in cells.items()}
             if len(set(formulas.values())) > 1:
                 found = ', '.join(f'{label}: {formula}' for label, formula in formulas.items())
                 reason = f'Configurations that are pooled should have one supercell formula, these have {found}.'
                 return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
         return None
 
+    def supercell(self, structure: str, size: str | int | None = None) -> str:
+        """Return the link label of the supercell of a structure.
+
+        :param structure: label of the structure.
+        :param size: None for the cell of the runs, `LARGE` for the larger one.
+        """
+        return Run('supercell', list(self.inputs.structures).index(structure), structure=structure, size=size).label
+
     def cell_of(self, run: Run) -> orm.StructureData:
         """Return the supercell in which ``run`` is simulated."""
-        return self.ctx.cells['supercell' if run.size is None else 'supercell_large'][run.structure]
+        return self.ctx.cells[self.supercell(str(run.structure), run.size)]
 
     def parameters_of(self, run: Run, what: str) -> orm.Dict:
         """Return the parameters of ``run`` at its present length.

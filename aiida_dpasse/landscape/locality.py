@@ -173,7 +173,7 @@ def pool(spreads: Sequence[Spread]) -> Spread:
 
 
 def judge(rows: Sequence[Mapping[str, Any]], tolerance: float) -> tuple[float | None, str]:
-    """Return the smallest cutoff in A whose bound is at most ``tolerance``, None if there is none, and a sentence.
+    """Return the smallest cutoff in A with a bound of at most ``tolerance``, None if all are larger, and a sentence.
 
     :param rows: with ``distance_A``, ``force_spread_meV_A`` (None where unknown) and ``force_spread_error_meV_A``. The
         bounds of all larger distances have to be below the tolerance as well, so that a single low value does not

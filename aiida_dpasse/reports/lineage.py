@@ -87,7 +87,7 @@ class FrameOrigin:
     :param made_by: process whose output, but none of whose inputs, contains the frame, or the job whose output it read.
     :param made_by_name: entry point of ``made_by``.
     :param by_job: whether ``made_by`` is a job.
-    :param step: molecular dynamics step, -1 if there is none.
+    :param step: molecular dynamics step, -1 for frames without steps.
     :param path: processes passed on the way back.
     :param parent: frame that this one was displaced from, if ``made_by`` displaced frames.
     """

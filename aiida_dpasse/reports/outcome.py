@@ -142,7 +142,7 @@ def acceptance(process: orm.ProcessNode) -> list[str]:
 
 
 def convergence(process: orm.ProcessNode) -> list[str]:
-    """Return the recommended size and length, or the reason why there is none."""
+    """Return the recommended size and length, or the reason why no size is recommended."""
     found = output_dict(process, 'convergence')
     return [found['reason']] if found.get('reason') else []
 

@@ -16,7 +16,7 @@ def latest_iterations(tree: list[Call]) -> dict:
     """Return the latest iteration table of an active learning run.
 
     :param tree: processes, of `call_tree`.
-    :return: content of the table, empty if there is none.
+    :return: content of the table, empty without a table.
     """
     made = [call for call in tree if call.entry_point == 'tabulate_iterations' and call.ok]
     return output_dict(orm.load_node(max(made, key=lambda call: call.ctime).pk), 'iterations') if made else {}

@@ -13,6 +13,7 @@ from aiida.plugins.entry_point import get_entry_point_names
 MEANT = {
     'define',
     'spec',
+    'init',
     'setup',
     'results',
     'inspect_process',

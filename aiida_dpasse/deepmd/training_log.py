@@ -20,6 +20,8 @@ _BLOCK_TIME = re.compile(r'total wall time = ([\d.eE+-]+) s')
 _ERROR = re.compile(
     r'^(?:\[rank\d+\]: )?((?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)|KeyError|AssertionError)(?:: .*)?)$', re.M
 )
+#: A process that loads data for PyTorch was killed, or ended with the program: nothing is wrong with the training.
+_KILLED = re.compile(r'DataLoader worker \(pid.*\) (is killed by signal: (Killed|Terminated)|exited unexpectedly)')
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class TrainingLog:
     :param finished: whether it finished.
     :param out_of_memory: whether it ran out of memory.
     :param diverged: whether DeePMD-kit found a non-finite gradient and stopped before it wrote a checkpoint.
-    :param error: last line of a Python traceback.
+    :param error: last line of a Python traceback, None if a process of the program was killed.
     :param seconds_per_step: DeePMD-kit's own average, which excludes the first steps.
     :param seconds: total time of the printed blocks, so also known for an interrupted training.
     """
@@ -62,7 +64,7 @@ def parse_training_log(text: str) -> TrainingLog:
         finished=finished,
         out_of_memory=not finished and _OUT_OF_MEMORY.search(text) is not None,
         diverged=not finished and _DIVERGED in text,
-        error=errors[-1][:300] if errors else None,
+        error=errors[-1][:300] if errors and not _KILLED.search(text) else None,
         seconds_per_step=float(step_time.group(1)) if step_time else None,
         seconds=sum(blocks) if blocks else None,
     )

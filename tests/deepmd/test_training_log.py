@@ -51,3 +51,22 @@ def test_empty():
     """No output at all."""
     log = parse_training_log('')
     assert (log.version, log.started, log.finished, log.seconds) == (None, False, False, None)
+
+
+KILLED = (
+    'RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ',
+    'RuntimeError: DataLoader worker (pid(s) 7, 8) exited unexpectedly',
+)
+
+
+@pytest.mark.parametrize('line', KILLED)
+def test_a_killed_data_loader_is_no_error_of_the_training(line):
+    """Whatever killed it, the training continues from its last checkpoint."""
+    log = parse_training_log(f'{HEAD}{BLOCKS}{TRACE}{line}\n')
+    assert (log.error, log.finished, log.started) == (None, False, True)
+
+
+def test_too_little_shared_memory_is_an_error():
+    """It does not pass with another attempt."""
+    line = 'RuntimeError: DataLoader worker (pid 7) is killed by signal: Bus error. Out of shared memory is possible.'
+    assert parse_training_log(f'{HEAD}{TRACE}{line}\n').error == line

@@ -16,19 +16,19 @@ from sqlalchemy.engine import Engine
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
 from aiida_dpasse.deepmd.frameset import FrameSet
 
-pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models']
+pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models', 'fixtures_chains']
 
 
 #: Files that take minutes, in the order of their time: they begin first, so that both workers end together.
 LONGEST = (
-    'test_active_learning',
-    'test_electrolyte',
-    'test_distill',
-    'test_train',
-    'test_finetune_study',
-    'test_daemon',
-    'test_label_vasp',
-    'test_acceptance',
+    'explore/test_active_learning',
+    'study/test_electrolyte',
+    'distill/test_distill',
+    'train/test_train',
+    'train/test_finetune_study',
+    'cli/test_daemon',
+    'label/test_vasp',
+    'distill/test_acceptance',
 )
 
 
@@ -41,7 +41,7 @@ def trust_the_power(connection, _) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; needs `--no-loadscope-reorder`."""
     places = {name: index for index, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+    items.sort(key=lambda item: places.get(f'{item.path.parent.name}/{item.path.stem}', len(LONGEST)))
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ExitCode, PortNamespace, Process, ProcessBuilder, WorkChain
-from aiida.engine.processes.workchains.awaitable import Awaitable
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.base.each_child import EachChild
 from aiida_dpasse.base.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.base.protocols import expand_presets, machine, protocol
 from aiida_dpasse.base.reasons import first_reason
@@ -86,7 +85,7 @@ def validate_positive(value: int | orm.Int, _: Any) -> str | None:
     return None if number > 0 else f'It should be greater than 0, got {number}.'
 
 
-class DpasseWorkChain(SubmitOnce, WorkChain):
+class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
     """Base class of the work chains. A subclass sets its codes, its parameters and its protocol."""
 
     #: Codes that the chain or its children run.
@@ -101,6 +100,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ()
     #: Child chains, by the field of the parameters that their protocols fill.
     CHILDREN: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {}
+    #: Set by `spec` on each class, whose specification AiiDA makes once.
+    VALIDATED: ClassVar[bool]
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -159,9 +160,9 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     @classmethod
     def spec(cls) -> WorkChainSpec:
         """Return the specification, with a validator of labels, checkpoints and training processes added."""
-        first = '_spec' not in cls.__dict__
         spec = super().spec()
-        if first:
+        if 'VALIDATED' not in cls.__dict__:
+            cls.VALIDATED = True
             namespaces = [
                 name for name, port in spec.inputs.items() if isinstance(port, PortNamespace) and port.dynamic
             ]
@@ -279,20 +280,14 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             inputs.setdefault('metadata', {}).setdefault('call_link_label', run.label)
             self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
 
-    def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
-        """Submit the next children when one finishes.
+    def child_finished(self, key: str) -> None:
+        """Submit the next children when one finishes, so that the slowest does not delay the others.
 
-        AiiDA itself continues only when all children have finished, so the slowest would delay the others. A child that
-        was submitted before a worker was killed is found by `SubmitOnce.submit`.
+        A child that was submitted before a worker was killed is found by `SubmitOnce.submit`.
         """
-        if awaitable.key.startswith(DONE) and self.queue_left():
-            known = len(self._awaitables)
-            self.ctx.slots.pop(awaitable.key.removeprefix(DONE), None)
+        if key.startswith(DONE) and self.queue_left():
+            self.ctx.slots.pop(key.removeprefix(DONE), None)
             self.fill()
-            for new in self._awaitables[known:]:
-                follow = functools.partial(self.call_soon, self._on_awaitable_finished, new)
-                self.runner.call_on_process_finish(new.pk, follow)
-        super()._on_awaitable_finished(awaitable)
 
     def record(self, key: str) -> Run:
         """Return the run with the id ``key``."""

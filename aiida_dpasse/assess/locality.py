@@ -53,7 +53,7 @@ class LocalityWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp',)
-    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
+    OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = LocalityParameters
     PROTOCOL = 'locality'
     CHILDREN = {'label': LabelWorkChain}

@@ -21,6 +21,7 @@ from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_str
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.draw_frames import draw_frames
@@ -115,7 +116,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
     requested, used for molecular dynamics.
     """
 
-    CODES = ('dp', 'python')
+    CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('lmp', 'torchrun')
     PARAMETERS = ModelStudyParameters
     PROTOCOL = 'model_study'

@@ -64,7 +64,7 @@ class SpeedWorkChain(DpasseWorkChain):
     The runs are executed one at a time, from the smallest cell to the largest.
     """
 
-    OPTIONAL_CODES = ('lmp', 'python', 'dp')
+    OPTIONAL_CODES = ('lmp', 'python')
     PARAMETERS = SpeedParameters
     PROTOCOL = 'speed'
     RUNS_IN_LAMMPS = ('potentials',)

@@ -49,7 +49,7 @@ class TestSetsWorkChain(DpasseWorkChain):
     #: Prevents pytest from collecting this class because of its name.
     __test__ = False
     CODES = ('lmp',)
-    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
+    OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = TestSetsParameters
     PROTOCOL = 'test_sets'
     CHILDREN = {'label': LabelWorkChain}

@@ -57,7 +57,6 @@ class AcceptanceWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp', 'python')
-    OPTIONAL_CODES = ('dp',)
     RUNS_IN_LAMMPS = POTENTIALS
     PARAMETERS = AcceptanceParameters
     PROTOCOL = 'acceptance'

@@ -14,6 +14,7 @@ from aiida_dpasse.base.reasons import first_reason, reason_of
 from aiida_dpasse.base.validators import best_form, validate_labelled, validate_structures
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.distill.acceptance import AcceptanceWorkChain, validate_acceptance
 from aiida_dpasse.distill.account_distillation import account_distillation
 from aiida_dpasse.distill.collect_samples import collect_samples
@@ -74,7 +75,7 @@ class DistillWorkChain(DpasseWorkChain):
     can be put through the acceptance test.
     """
 
-    CODES = ('dp', 'lmp', 'python')
+    CODES = (PROGRAM, 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = DistillParameters
     PROTOCOL = 'distill'

@@ -46,7 +46,6 @@ class ConvergenceWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp', 'python')
-    OPTIONAL_CODES = ('dp',)
     PARAMETERS = ConvergenceParameters
     PROTOCOL = 'convergence'
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ('potential',)

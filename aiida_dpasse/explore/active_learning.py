@@ -18,6 +18,7 @@ from aiida_dpasse.base.validators import (
 )
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
@@ -91,7 +92,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
     are met.
     """
 
-    CODES = ('dp', 'lmp', 'python')
+    CODES = (PROGRAM, 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun', *BY_CODE)
     PARAMETERS = ActiveLearningParameters
     PROTOCOL = 'active_learning'

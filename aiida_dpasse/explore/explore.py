@@ -53,7 +53,6 @@ class ExploreWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp',)
-    OPTIONAL_CODES = ('dp',)
     RUNS_IN_LAMMPS = ('potentials',)
     PARAMETERS = ExploreParameters
     PROTOCOL = 'explore'

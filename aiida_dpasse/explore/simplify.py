@@ -11,6 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.base.validators import validate_labelled
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.committee import CommitteeWorkChain, validate_committee_training
 from aiida_dpasse.explore.committee_loop import CommitteeLoopWorkChain
@@ -52,7 +53,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
     again, until its predictions on the remaining frames are accurate.
     """
 
-    CODES = ('dp', 'python')
+    CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = SimplifyParameters
     PROTOCOL = 'simplify'

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_dpasse.calculations.train import TrainCalculation
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.deepmd.early_stop import REPORT as FLAT
 from aiida_dpasse.deepmd.early_stop import flat_step
 from aiida_dpasse.deepmd.lcurve import LearningCurve, parse_lcurve
@@ -95,7 +95,7 @@ class TrainParser(JobParser):
         try:
             if not path.is_file():
                 raise ValueError(parse_training_log(self._text(log)).error or 'the program left no file')
-            self.out(output, DeepPotentialData.from_file(path, deepmd_version=self.log.version))
+            self.out(output, Potential.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:
             return self.exit_codes.ERROR_NO_POTENTIAL.format(
                 what=f'the {output} potential', reason=str(exception).rstrip('.'), file=f'`{log}`'
@@ -107,7 +107,7 @@ class TrainParser(JobParser):
         if not path.is_file():
             return None
         try:
-            self.out('checkpoint', DeepPotentialData.from_file(path, deepmd_version=self.log.version))
+            self.out('checkpoint', Potential.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:
             step = self._checkpoint_step()
             return self.exit_codes.ERROR_BROKEN_CHECKPOINT.format(step=step, reason=str(exception).rstrip('.'))

@@ -36,7 +36,7 @@ def check_dynamics(parameters: dict[str, Any]) -> str | None:
     if given.final_temperature is not None:
         return 'a calculator runs at one temperature: set `final_temperature` to null.'
     if given.sample_interval or given.deviation_interval or (given.watch is not None and given.watch.deviation):
-        return 'a calculator samples nothing and has no committee: set `sample_interval` and `watch.deviation` to null.'
+        return 'a calculator has no samples and no committee: set `sample_interval` and `watch.deviation` to null.'
     return None
 
 

@@ -19,7 +19,7 @@ from aiida_dpasse.parameters.transport import TransportParameters
 
 def validate_trajectories(trajectories: Any, _: Any) -> str | None:
     """Return an error message if there is no trajectory."""
-    return None if trajectories else 'trajectories: there is none: give the working directory of each segment of a run.'
+    return None if trajectories else 'trajectories: none is given: give the working directory of each segment of a run.'
 
 
 def validate_inputs(inputs: Any, _: Any) -> str | None:
@@ -36,8 +36,8 @@ def validate_inputs(inputs: Any, _: Any) -> str | None:
     for label, folder in inputs.get('trajectories', {}).items():
         if 'code' in inputs and folder.computer.uuid != inputs['code'].computer.uuid:
             return (
-                f'trajectories.{label}: it lies on {folder.computer.label} and the code runs on '
-                f'{inputs["code"].computer.label}: use a Python of the computer where the trajectory lies.'
+                f'trajectories.{label}: it is on {folder.computer.label} and the code runs on '
+                f'{inputs["code"].computer.label}: use a Python of the computer of the trajectory.'
             )
     return None
 

@@ -19,7 +19,7 @@ class FinetuneStudyParameters(Parameters):
     validation: float = Field(
         default=0,
         ge=0,
-        description='Number, or fraction below 1, of `frames` that is watched while training, for `early_stop`.',
+        description='Number, or fraction below 1, of `frames` for validation during the training, for `early_stop`.',
     )
     choice: Literal['random', 'diverse'] = Field(
         default='random', description='How frames are drawn: as in the paper, or the farthest from each other.'
@@ -44,7 +44,7 @@ class FinetuneStudyParameters(Parameters):
         if self.scratch.finetune is not None:
             raise ValueError('`scratch.finetune` should be null: what is trained from scratch starts from nothing')
         if (self.tune.early_stop or self.scratch.early_stop) and not self.validation:
-            raise ValueError('`validation` is 0, and `early_stop` watches these frames: raise it')
+            raise ValueError('`validation` is 0, but `early_stop` needs these frames: increase it')
         if len(set(self.sizes)) < len(self.sizes):
             raise ValueError('`sizes` should name each number once')
         return self

@@ -15,9 +15,8 @@ from aiida_dpasse.base.validators import check_freezable, check_same_computer, v
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.calculations.md_stops import BY_LABEL
-from aiida_dpasse.data.engine import engine_code
+from aiida_dpasse.data.engine import Potential, engine_code
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.dynamics.determine_transport import determine_transport
 from aiida_dpasse.dynamics.lengthen_run import lengthen_run
@@ -35,7 +34,7 @@ STOPPED = tuple(stop.status for stop in BY_LABEL.values())
 WITH_CALCULATOR = {'precision': None, 'md': {'ensemble': 'nvt', 'equilibration': {'ensemble': 'nvt'}}}
 
 
-def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping[str, Any]) -> str | None:
+def check_driver(port: str, potential: Potential | None, inputs: Mapping[str, Any]) -> str | None:
     """Check that LAMMPS can run a potential on the structures of a chain.
 
     :param port: name of the input port of the potential, used in the message.
@@ -127,7 +126,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
         spec.input(
             'potential',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             required=False,
             help='The potential; a checkpoint is frozen first.',
         )
@@ -142,7 +141,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
         spec.input_namespace(
             'committee',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             required=False,
             help='Further potentials, trained on the same frames: they follow the runs of `potential`, and their '
             'deviation says where it is not to be trusted.',

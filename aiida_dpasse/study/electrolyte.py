@@ -17,9 +17,8 @@ from aiida_dpasse.base.validators import (
     validate_structure,
     validate_structures,
 )
-from aiida_dpasse.data.engine import engine_code
+from aiida_dpasse.data.engine import Potential, engine_code
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.distill.distill import DistillWorkChain
@@ -365,7 +364,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'finetuned': 'Fine-tuned potential, instead of the fine-tuning.',
             'student': 'Potential to simulate with, instead of the distillation; a checkpoint is frozen first.',
         }.items():
-            spec.input(name, valid_type=DeepPotentialData, required=False, help=use)
+            spec.input(name, valid_type=Potential, required=False, help=use)
         spec.inputs.validator = validate_electrolyte
         spec.outline(
             cls.setup,

@@ -131,7 +131,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         self.ctx.fruitless = self.ctx.fruitless + 1 if in_vain else 0
         if self.ctx.fruitless >= self.inputs.max_iterations.value:
             runs = f'{self.ctx.fruitless} runs in a row ended' if self.ctx.fruitless > 1 else 'The one run ended'
-            return self.give_up(ExitCode(node.exit_status, f'{node.exit_message} {runs} without getting further.'))
+            return self.give_up(ExitCode(node.exit_status, f'{node.exit_message} {runs} without progress.'))
         self.report(f'{node.process_label}<{node.pk}> {message}.')
         return ProcessHandlerReport(do_break=True)
 
@@ -167,7 +167,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         """Pause the chain if the disk is full. When played, it continues from this run, which is not counted."""
         self.go_on_from(node)
         message = (
-            f'The disk of {node.computer.label} is full or a quota is reached: make room there '
+            f'The disk of {node.computer.label} is full or a quota is reached: free space there '
             f'({node.get_remote_workdir()}), then `verdi process play {self.node.pk}` runs the job again.'
         )
         self.report(message)

@@ -99,7 +99,7 @@ class EvaluateCalculation(DriverCalculation):
             valid_type=orm.ArrayData,
             required=False,
             help='Deviation of each frame among two or more potentials: `max_devi_f`, `min_devi_f`, `avg_devi_f` '
-            '(eV/A), `max_devi_v`, `min_devi_v`, `avg_devi_v` (eV an atom).',
+            '(eV/A), `max_devi_v`, `min_devi_v`, `avg_devi_v` (eV/atom).',
         )
         spec.output(
             'descriptors',

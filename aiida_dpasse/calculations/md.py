@@ -219,7 +219,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         spec.outputs[
             'results'
         ].help = (
-            'Steps done, `verdict` and its `reason`, speed, density and its drift, means and spreads of the production.'
+            'Completed steps, `verdict` and its `reason`, speed, density and its drift, means and spreads of the production.'
         )
         spec.default_output_node = 'results'
 

@@ -68,7 +68,7 @@ class AseMDCalculation(DriverCalculation):
         super().define(spec)
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.md.ase'
         spec.input(
-            'structure', valid_type=orm.StructureData, validator=validate_structure, help='Where the dynamics starts.'
+            'structure', valid_type=orm.StructureData, validator=validate_structure, help='Initial structure.'
         )
         spec.input(
             'calculator',
@@ -88,7 +88,7 @@ class AseMDCalculation(DriverCalculation):
             'thermo', valid_type=orm.ArrayData, help='`step`, `temperature_K`, `potential_energy_eV`, `volume_A3`...'
         )
         spec.output('structure', valid_type=orm.StructureData, help='The last configuration; atoms are not wrapped.')
-        spec.output('results', valid_type=orm.Dict, help='As those of `dpasse.md`.')
+        spec.output('results', valid_type=orm.Dict, help='The same entries as those of `dpasse.md`.')
         spec.default_output_node = 'results'
         define_stops(spec)
         exit_code(

@@ -70,7 +70,7 @@ class TransportCalculation(DriverCalculation):
             validator=validate_trajectories,
             help='Working directories of the segments of one run, in order.',
         )
-        spec.input('structure', valid_type=orm.StructureData, help='Structure that the run started from.')
+        spec.input('structure', valid_type=orm.StructureData, help='Initial structure of the run.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,
@@ -90,7 +90,7 @@ class TransportCalculation(DriverCalculation):
         exit_code(
             spec,
             'ERROR_DAMAGED_OUTPUT',
-            message='{reason} Look at the disk of the computer, and run the dynamics again.',
+            message='{reason} Check the disk of the computer, and run the dynamics again.',
             invalidates_cache=True,
         )
         exit_code(

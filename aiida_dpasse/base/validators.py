@@ -12,12 +12,11 @@ from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
 
+from aiida_dpasse.calculations.md import check_simulated
 from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
-from aiida_dpasse.data.conversion import check_ordered
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
-from aiida_dpasse.lammps.datafile import lammps_frame
 from aiida_dpasse.structures.distances import minimum_distance
 
 #: Programs whose scheduler options can be set; `default` holds for all.
@@ -77,16 +76,8 @@ def check_structure(structure: orm.StructureData) -> str | None:
     It must be ordered and periodic in three directions, with a cell that LAMMPS can represent, and contain atoms that
     do not overlap (`CLOSEST_ATOMS`).
     """
-    if message := check_ordered(structure):
+    if message := check_simulated(structure):
         return message
-    if not structure.sites:
-        return 'it contains no atoms; give a structure with some.'
-    if not all(structure.pbc):
-        return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
-    try:
-        lammps_frame(structure.cell)
-    except ValueError as exception:
-        return str(exception)
     positions = np.array([site.position for site in structure.sites])
     nearest = minimum_distance(structure.cell, positions)
     if not nearest >= CLOSEST_ATOMS:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
+from aiida.common.datastructures import CalcInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.one_worker import OneWorker
-from aiida_dpasse.calculations.options import run_as_one_process
+from aiida_dpasse.calculations.options import one_program, run_as_one_process
 from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.deepmd import engine
 from aiida_dpasse.deepmd.engine import model_file
@@ -115,21 +115,12 @@ class FreezeCalculation(OneWorker, CalcJob):
         freeze = engine.freeze_arguments(self.BACKEND, self.FROZEN, checkpoint=self.CHECKPOINT, head=parameters.head)
         info = CalcInfo()
         info.local_copy_list = [(potential.uuid, potential.filename, self.CHECKPOINT)]
-        info.codes_info = [self._program(self.STDOUT, freeze)]
+        info.codes_info = [one_program(self.inputs.code, freeze, self.STDOUT)]
         if parameters.compress:
             compress = engine.compress_arguments(self.BACKEND, self.FROZEN, self.COMPRESSED)
-            info.codes_info.append(self._program(self.COMPRESS_STDOUT, compress))
+            info.codes_info.append(one_program(self.inputs.code, compress, self.COMPRESS_STDOUT))
         info.codes_run_mode = CodeRunMode.SERIAL
         info.retrieve_list = [self.STDOUT, self.COMPRESS_STDOUT]
         # The models are stored as separate nodes; a second copy in the retrieved folder would be redundant.
         info.retrieve_temporary_list = [self.FROZEN, self.COMPRESSED]
         return info
-
-    def _program(self, stdout: str, arguments: list[str]) -> CodeInfo:
-        code = CodeInfo()
-        code.code_uuid = self.inputs.code.uuid
-        code.cmdline_params = arguments
-        code.stdout_name = stdout
-        code.join_files = True
-        code.withmpi = False
-        return code

@@ -16,6 +16,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
+from aiida_dpasse.calculations.label import time_to_run
 from aiida_dpasse.calculations.md_stops import define_stops
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
@@ -65,22 +66,28 @@ def kinds_of(structure: orm.StructureData) -> dict[str, tuple[str, float]]:
     return {name: (symbol, mass) for symbol, name, mass in kinds}
 
 
-def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
+def check_simulated(structure: orm.StructureData) -> str | None:
     """Return an error message if LAMMPS cannot run ``structure``.
 
-    :param structure: a structure, which has to be ordered and periodic in three directions.
+    :param structure: a structure, which has to be ordered and periodic in three directions and to contain atoms.
     """
-    if structure is None:
-        return None
     if message := check_ordered(structure):
-        return f'structure: {message}'
+        return message
+    if not structure.sites:
+        return 'it contains no atoms; give a structure with some.'
     if not all(structure.pbc):
-        return f'structure: {structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
+        return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
     try:
         datafile.lammps_frame(structure.cell)
     except ValueError as exception:
-        return f'structure: {exception}'
+        return str(exception)
     return None
+
+
+def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
+    """Return an error message if LAMMPS cannot run ``structure``; None is accepted."""
+    message = None if structure is None else check_simulated(structure)
+    return message and f'structure: {message}'
 
 
 def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
@@ -218,9 +225,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         )
         spec.outputs[
             'results'
-        ].help = (
-            'Completed steps, `verdict` and its `reason`, speed, density and its drift, means and spreads of the production.'
-        )
+        ].help = 'Last step, `verdict` and its `reason`, speed, density, its drift, means and spreads of production.'
         spec.default_output_node = 'results'
 
     @classmethod
@@ -288,7 +293,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
             pair,
             elements,
             continued=continued,
-            walltime_s=_time_to_run(options.get('max_wallclock_seconds')),
+            walltime_s=time_to_run(options.get('max_wallclock_seconds')),
             orthogonal=not np.tril(turned, -1).any(),
         )
         folder.create_file_from_filelike(io.StringIO(text), options.input_filename, mode='w')
@@ -321,10 +326,3 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         if len(self.inputs.potentials) > 1:
             info.retrieve_temporary_list.append(DEVIATION_FILE)
         return info
-
-
-def _time_to_run(walltime_s: int | None) -> float | None:
-    """Return the time in s after which LAMMPS stops by itself, so that the last files are written in time."""
-    if walltime_s is None:
-        return None
-    return walltime_s - min(300.0, max(5.0, 0.1 * walltime_s))

@@ -67,9 +67,7 @@ class AseMDCalculation(DriverCalculation):
         """Define inputs, outputs and exit codes."""
         super().define(spec)
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.md.ase'
-        spec.input(
-            'structure', valid_type=orm.StructureData, validator=validate_structure, help='Initial structure.'
-        )
+        spec.input('structure', valid_type=orm.StructureData, validator=validate_structure, help='Initial structure.')
         spec.input(
             'calculator',
             valid_type=orm.Dict,

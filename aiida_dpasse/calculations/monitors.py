@@ -73,4 +73,6 @@ def monitor_untrusted(node: CalcJobNode, transport: Transport, lines: int = 5000
     step = left_trust(parse_deviation(text), trust['limit'], trust['rows'], start)
     if step is None:
         return None
-    return CalcJobMonitorResult(message=f'The deviation of the committee exceeds its limit at step {step}.', override_exit_code=False)
+    return CalcJobMonitorResult(
+        message=f'The deviation of the committee exceeds its limit at step {step}.', override_exit_code=False
+    )

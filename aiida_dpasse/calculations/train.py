@@ -13,7 +13,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_dpasse.calculations.one_worker import OneWorker
-from aiida_dpasse.calculations.options import run_as_one_process
+from aiida_dpasse.calculations.options import one_program, run_as_one_process
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
 from aiida_dpasse.calculations.train_inputs import validate_inputs
 from aiida_dpasse.data.engine import Potential
@@ -243,7 +243,7 @@ class TrainCalculation(OneWorker, CalcJob):
             info.retrieve_temporary_list.append(self.CHECKPOINT)
 
     def _training(self, parameters: TrainParameters) -> CodeInfo:
-        program = self._program(self.STDOUT, self._train_arguments(parameters))
+        program = one_program(self.inputs.code, self._train_arguments(parameters), self.STDOUT)
         program.withmpi = bool(self.inputs.metadata.options.withmpi)
         if parameters.processes > 1:
             # The distributed mode of DeePMD-kit requires `torchrun`, which starts one `dp` per GPU.
@@ -273,17 +273,8 @@ class TrainCalculation(OneWorker, CalcJob):
         programs = []
         if parameters.freeze:
             arguments = engine.freeze_arguments(parameters.backend, frozen, head=parameters.head)
-            programs.append(self._program(self.FREEZE_STDOUT, arguments))
+            programs.append(one_program(self.inputs.code, arguments, self.FREEZE_STDOUT))
         if parameters.compress:
             arguments = engine.compress_arguments(parameters.backend, frozen, compressed)
-            programs.append(self._program(self.COMPRESS_STDOUT, arguments))
+            programs.append(one_program(self.inputs.code, arguments, self.COMPRESS_STDOUT))
         return programs
-
-    def _program(self, stdout: str, arguments: list[str]) -> CodeInfo:
-        code = CodeInfo()
-        code.code_uuid = self.inputs.code.uuid
-        code.cmdline_params = arguments
-        code.stdout_name = stdout
-        code.join_files = True
-        code.withmpi = False
-        return code

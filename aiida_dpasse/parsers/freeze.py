@@ -24,7 +24,7 @@ class FreezeParser(JobParser):
             wanted.append(('compressed', FreezeCalculation.COMPRESSED, FreezeCalculation.COMPRESS_STDOUT))
         folder = Path(kwargs['retrieved_temporary_folder'])
         for output, name, file in wanted:
-            log = parse_training_log(self._text(file))
+            log = parse_training_log(self.text(file))
             names = {'what': f'the {output} potential', 'file': f'`{file}`'}
             if log.error is not None:
                 return self.exit_codes.ERROR_NOT_FROZEN.format(reason=log.error.rstrip('.'), **names)
@@ -34,8 +34,3 @@ class FreezeParser(JobParser):
             except ValueError:
                 return self.exit_codes.ERROR_NO_RESULT.format(**names)
         return None
-
-    def _text(self, name: str) -> str:
-        if name not in self.retrieved.base.repository.list_object_names():
-            return ''
-        return str(self.retrieved.base.repository.get_object_content(name, mode='rb').decode(errors='replace'))

@@ -31,7 +31,8 @@ class FinetuneStudyParameters(Parameters):
         default=True, description='Whether potentials are trained from scratch as well, on these sizes and on all.'
     )
     epochs: float | None = Field(
-        gt=0, description='Number of times that a training uses each of its frames; null keeps `numb_steps` for every size.'
+        gt=0,
+        description='Number of times that a training uses each of its frames; null keeps `numb_steps` for every size.',
     )
     tune: TrainParameters = Field(description='Training from the pre-trained weights.')
     scratch: TrainParameters = Field(description='Training from scratch.')

@@ -88,7 +88,7 @@ def exit_code(spec: ProcessSpec, name: str, message: str, **kwargs: Any) -> None
 
 
 #: Message of `ERROR_DISK_FULL`, which any calculation job can return.
-DISK_FULL = 'The disk of the computer is full or a quota is reached: make room there and submit again.'
+DISK_FULL = 'The disk of the computer is full or a quota is reached: free space there and submit again.'
 
 
 def job_exit_codes(spec: ProcessSpec) -> None:
@@ -99,7 +99,7 @@ def job_exit_codes(spec: ProcessSpec) -> None:
     exit_code(
         spec,
         'ERROR_NO_RETRIEVED_FOLDER',
-        message='Nothing came back from the computer: check its transport and submit again.',
+        message='No files were retrieved from the computer: check its transport and submit again.',
         invalidates_cache=True,
     )
     exit_code(spec, 'ERROR_DISK_FULL', message=DISK_FULL, invalidates_cache=True)

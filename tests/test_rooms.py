@@ -39,7 +39,7 @@ IMPORTS = {
     'calculations': 'data deepmd drivers labels lammps parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',
     'frames': 'data deepmd learning parameters structures',
-    'base': 'calculations data frames lammps parameters structures',
+    'base': 'calculations data deepmd frames parameters structures',
     'label': 'base calculations cp2k data deepmd frames labels parameters structures vasp',
     'train': 'assessment base calculations data deepmd frames parameters',
     'dynamics': 'base calculations data frames lammps parameters train transport',

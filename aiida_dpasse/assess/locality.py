@@ -13,8 +13,8 @@ from aiida_dpasse.assess.plan_locality import plan_locality, spheres_of
 from aiida_dpasse.assess.tabulate_locality import tabulate_locality
 from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.validators import check_dynamics_of, validate_structure
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.gather_runs import gather_runs
@@ -53,7 +53,7 @@ class LocalityWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp',)
-    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
+    OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = LocalityParameters
     PROTOCOL = 'locality'
     CHILDREN = {'label': LabelWorkChain}
@@ -71,7 +71,7 @@ class LocalityWorkChain(DpasseWorkChain):
         )
         spec.input(
             'driver',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             help='Potential that moves what lies beyond a sphere, a checkpoint frozen first; what labels is the '
             'reference.',
         )

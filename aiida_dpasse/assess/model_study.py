@@ -19,8 +19,9 @@ from aiida_dpasse.assess.validate import ValidateWorkChain, validate_validation
 from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_structure, validate_labelled
 from aiida_dpasse.calculations.md_ase import check_dynamics
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.draw_frames import draw_frames
@@ -115,7 +116,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
     requested, used for molecular dynamics.
     """
 
-    CODES = ('dp', 'python')
+    CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('lmp', 'torchrun')
     PARAMETERS = ModelStudyParameters
     PROTOCOL = 'model_study'
@@ -139,9 +140,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
             required=False,
             help='Of the dynamics: one structure, or several configurations of its disorder.',
         )
-        spec.input_namespace(
-            'potentials', valid_type=DeepPotentialData, required=False, help='Potentials to compare with.'
-        )
+        spec.input_namespace('potentials', valid_type=Potential, required=False, help='Potentials to compare with.')
         spec.input_namespace(
             'calculators', valid_type=orm.Dict, required=False, help='ASE calculators to compare with.'
         )
@@ -171,7 +170,7 @@ class ModelStudyWorkChain(DpasseWorkChain):
         )
         spec.output_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             help='Frozen, or compressed if their training says so, by the labels of the trainings.',
         )
         exit_code(

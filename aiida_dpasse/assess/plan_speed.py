@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.assess.speed_parameters import SpeedParameters
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.supercell import MAXIMUM_ATOMS, nearest_repetition, supercell_matrix
@@ -20,9 +20,7 @@ PORTS = {'md': 'potentials', 'ase': 'calculators'}
 
 
 @calcfunction
-def plan_speed(
-    parameters: orm.Dict, structure: orm.StructureData, **inputs: dict[str, DeepPotentialData]
-) -> dict[str, Any]:
+def plan_speed(parameters: orm.Dict, structure: orm.StructureData, **inputs: dict[str, Potential]) -> dict[str, Any]:
     """Plan the cells and runs of a speed comparison.
 
     A run with a potential is of the kind ``md``, one with an ASE calculator of the kind ``ase``. Its ``size`` is an

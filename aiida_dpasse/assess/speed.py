@@ -16,7 +16,7 @@ from aiida_dpasse.base.jobs import AseMDBaseWorkChain
 from aiida_dpasse.base.validators import check_dynamics_of, validate_structure
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps.speed import MACHINE_COMMAND, MACHINE_FILE, production_loop
@@ -64,7 +64,7 @@ class SpeedWorkChain(DpasseWorkChain):
     The runs are executed one at a time, from the smallest cell to the largest.
     """
 
-    OPTIONAL_CODES = ('lmp', 'python', 'dp')
+    OPTIONAL_CODES = ('lmp', 'python')
     PARAMETERS = SpeedParameters
     PROTOCOL = 'speed'
     RUNS_IN_LAMMPS = ('potentials',)
@@ -77,7 +77,7 @@ class SpeedWorkChain(DpasseWorkChain):
         spec.input('structure', valid_type=orm.StructureData, validator=validate_structure, help='Unit cell.')
         spec.input_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             required=False,
             help='Potentials by label, which LAMMPS runs; a checkpoint is frozen first, by the code `dp`.',
         )

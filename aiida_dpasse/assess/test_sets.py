@@ -14,8 +14,8 @@ from aiida_dpasse.assess.sample_runs import sample_runs
 from aiida_dpasse.assess.test_sets_parameters import PARTS, TestSetsParameters, runs_of
 from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.validators import check_dynamics_of, validate_structures
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.label.label import LabelWorkChain
@@ -49,7 +49,7 @@ class TestSetsWorkChain(DpasseWorkChain):
     #: Prevents pytest from collecting this class because of its name.
     __test__ = False
     CODES = ('lmp',)
-    OPTIONAL_CODES = (*LABEL_CODES, 'dp')
+    OPTIONAL_CODES = LABEL_CODES
     PARAMETERS = TestSetsParameters
     PROTOCOL = 'test_sets'
     CHILDREN = {'label': LabelWorkChain}
@@ -67,7 +67,7 @@ class TestSetsWorkChain(DpasseWorkChain):
         )
         spec.input(
             'potential',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             help='Potential whose dynamics is sampled; a checkpoint is frozen first, by the code `dp`.',
         )
         define_labeller(spec, TEACHER)

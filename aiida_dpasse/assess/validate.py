@@ -21,8 +21,8 @@ from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.base.validators import check_structure
 from aiida_dpasse.calculations.evaluate import validate_inputs
 from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.frames_from_structures import frames_from_structures
 from aiida_dpasse.label.label import LabelWorkChain
@@ -132,7 +132,7 @@ class ValidateWorkChain(DpasseWorkChain):
         super().define(spec)
         spec.input_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             dynamic=True,
             required=False,
             help='Potentials by label: frozen, compressed or checkpoints.',

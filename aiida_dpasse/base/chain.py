@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ExitCode, PortNamespace, Process, ProcessBuilder, WorkChain
-from aiida.engine.processes.workchains.awaitable import Awaitable
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.base.each_child import EachChild
 from aiida_dpasse.base.jobs import FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.base.protocols import expand_presets, machine, protocol
 from aiida_dpasse.base.reasons import first_reason
@@ -23,7 +22,8 @@ from aiida_dpasse.base.validators import (
     check_program,
     validate_options,
 )
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.deepmd.engine import PAIR_STYLE, PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.make_supercell import make_supercell
 from aiida_dpasse.merging import merge
@@ -31,13 +31,13 @@ from aiida_dpasse.parameters.base import Parameters, parameters_validator
 from aiida_dpasse.runs import Run
 
 CODE_HELP = {
-    'dp': "DeePMD-kit's `dp`.",
-    'torchrun': "PyTorch's `torchrun` beside `dp`: it starts a training in several `processes`.",
-    'lmp': 'LAMMPS with the `deepmd` pair style.',
+    PROGRAM: f"DeePMD-kit's `{PROGRAM}`.",
+    'torchrun': "PyTorch's `torchrun` from the environment of `dp`; it starts a training in several `processes`.",
+    'lmp': f'LAMMPS with the pair style `{PAIR_STYLE}`.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
     'vasp': 'VASP, through aiida-vasp; it labels.',
-    'cp2k': 'CP2K: density-functional theory that anyone can run; it labels.',
-    'shell': 'A program of your own that reads extended XYZ and writes it with energies and forces; it labels.',
+    'cp2k': 'CP2K, through aiida-cp2k; it labels.',
+    'shell': 'A program of the user that reads extended XYZ and writes it with energies and forces; it labels.',
 }
 
 
@@ -86,7 +86,7 @@ def validate_positive(value: int | orm.Int, _: Any) -> str | None:
     return None if number > 0 else f'It should be greater than 0, got {number}.'
 
 
-class DpasseWorkChain(SubmitOnce, WorkChain):
+class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
     """Base class of the work chains. A subclass sets its codes, its parameters and its protocol."""
 
     #: Codes that the chain or its children run.
@@ -97,10 +97,18 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     PARAMETERS: ClassVar[type[Parameters]]
     #: Name of the YAML file with the protocols.
     PROTOCOL: ClassVar[str]
-    #: Ports or namespaces of potentials that LAMMPS runs; a checkpoint in one of them is frozen first.
+    #: Ports or namespaces of potentials that LAMMPS runs. A checkpoint in one of them is frozen first, so the code of
+    #: DeePMD-kit is added to the optional codes.
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ()
     #: Child chains, by the field of the parameters that their protocols fill.
     CHILDREN: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {}
+    #: Set by `spec` on each class, whose specification AiiDA makes once.
+    VALIDATED: ClassVar[bool]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.RUNS_IN_LAMMPS and PROGRAM not in (*cls.CODES, *cls.OPTIONAL_CODES):
+            cls.OPTIONAL_CODES = (*cls.OPTIONAL_CODES, PROGRAM)
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -119,7 +127,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             validator=parameters_validator(cls.PARAMETERS),
-            help='All physical settings, the seed among them.',
+            help='All physical settings, including the seed.',
         )
         spec.input(
             'options',
@@ -127,8 +135,8 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             non_db=True,
             default=dict,
             validator=validate_options,
-            help='Scheduler options by program: `default`, and over it `train`, `md`, `label`, `evaluate`, '
-            '`transport`; a program that labels takes those of `label` and, over them, those of its code.',
+            help='Scheduler options by program: `default`, updated by those of `train`, `md`, `label`, `evaluate` or '
+            '`transport`; for a program that labels, those of `label`, updated by those of its code.',
         )
         spec.input(
             'max_concurrent',
@@ -136,7 +144,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             non_db=True,
             default=2,
             validator=validate_positive,
-            help='How many programs may run at once.',
+            help='Maximum number of programs that run at once.',
         )
         spec.input(
             'max_iterations',
@@ -144,14 +152,14 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Int(3),
             validator=validate_positive,
-            help='How often a training or a molecular dynamics may be started, first time included.',
+            help='Maximum number of starts of a training or a molecular dynamics run.',
         )
         spec.input(
             'clean_workdir',
             valid_type=orm.Bool,
             serializer=orm.to_aiida_type,
             default=lambda: orm.Bool(False),
-            help='Whether the base chains remove their working directories when they are done.',
+            help='Whether the base chains remove their working directories when they have finished.',
         )
         if cls.RUNS_IN_LAMMPS:
             exit_code(spec, 'ERROR_NOT_FROZEN', message='A checkpoint could not be frozen for LAMMPS: {reason}')
@@ -159,9 +167,9 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     @classmethod
     def spec(cls) -> WorkChainSpec:
         """Return the specification, with a validator of labels, checkpoints and training processes added."""
-        first = '_spec' not in cls.__dict__
         spec = super().spec()
-        if first:
+        if 'VALIDATED' not in cls.__dict__:
+            cls.VALIDATED = True
             namespaces = [
                 name for name, port in spec.inputs.items() if isinstance(port, PortNamespace) and port.dynamic
             ]
@@ -182,6 +190,11 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
     def settings(self) -> Any:
         """The validated parameters, with all defaults."""
         return self.PARAMETERS.model_validate(self.inputs.parameters.get_dict())
+
+    @property
+    def engine_code(self) -> orm.AbstractCode:
+        """The code of DeePMD-kit."""
+        return self.inputs.codes[PROGRAM]
 
     def namespace(self, name: str) -> dict[str, Any]:
         """Return the inputs of a dynamic namespace by label; empty if it was not given."""
@@ -279,20 +292,14 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             inputs.setdefault('metadata', {}).setdefault('call_link_label', run.label)
             self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
 
-    def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
-        """Submit the next children when one finishes.
+    def child_finished(self, key: str) -> None:
+        """Submit the next children when one finishes, so that the slowest does not delay the others.
 
-        AiiDA itself continues only when all children have finished, so the slowest would delay the others. A child that
-        was submitted before a worker was killed is found by `SubmitOnce.submit`.
+        A child that was submitted before a worker was killed is found by `SubmitOnce.submit`.
         """
-        if awaitable.key.startswith(DONE) and self.queue_left():
-            known = len(self._awaitables)
-            self.ctx.slots.pop(awaitable.key.removeprefix(DONE), None)
+        if key.startswith(DONE) and self.queue_left():
+            self.ctx.slots.pop(key.removeprefix(DONE), None)
             self.fill()
-            for new in self._awaitables[known:]:
-                follow = functools.partial(self.call_soon, self._on_awaitable_finished, new)
-                self.runner.call_on_process_finish(new.pk, follow)
-        super()._on_awaitable_finished(awaitable)
 
     def record(self, key: str) -> Run:
         """Return the run with the id ``key``."""
@@ -327,18 +334,18 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
 
     def freeze_checkpoints(self) -> None:
         """Queue a freezing job for each checkpoint in the ports `RUNS_IN_LAMMPS`."""
-        given: list[DeepPotentialData] = []
+        given: list[Potential] = []
         for port in self.RUNS_IN_LAMMPS:
             value = self.inputs.get(port)
-            given += [value] if isinstance(value, DeepPotentialData) else list((value or {}).values())
-        unique = {node.uuid: node for node in given if node.form == 'checkpoint'}
+            given += [value] if isinstance(value, Potential) else list((value or {}).values())
+        unique = {node.uuid: node for node in given if node.is_checkpoint}
         self.ctx.to_freeze = list(unique.values())
         self.enqueue('make_freezing', [Run('freeze', number) for number in range(len(unique))])
 
     def make_freezing(self, run: Run) -> Child:
         """Return the job that freezes one checkpoint."""
         potential = self.ctx.to_freeze[run.number]
-        return self.job(FreezeBaseWorkChain, 'freeze', run.label, code=self.inputs.codes.dp, potential=potential)
+        return self.job(FreezeBaseWorkChain, 'freeze', run.label, code=self.engine_code, potential=potential)
 
     def check_frozen(self) -> ExitCode | None:
         """Return ERROR_NOT_FROZEN if a checkpoint could not be frozen."""
@@ -346,7 +353,7 @@ class DpasseWorkChain(SubmitOnce, WorkChain):
             return self.exit_codes.ERROR_NOT_FROZEN.format(reason=first_reason(failed))
         return None
 
-    def runnable(self, potential: DeepPotentialData) -> DeepPotentialData:
+    def runnable(self, potential: Potential) -> Potential:
         """Return the potential that LAMMPS can run: the frozen one for a checkpoint, otherwise ``potential`` itself."""
         numbers = [i for i, node in enumerate(self.ctx.get('to_freeze', [])) if node.uuid == potential.uuid]
         return self.ctx.done[Run('freeze', numbers[0]).id].outputs.frozen if numbers else potential

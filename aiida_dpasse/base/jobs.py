@@ -56,7 +56,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         super().define(spec)
         spec.expose_inputs(cls._process_class, namespace=cls.NAMESPACE)
         spec.inputs['max_iterations'].default = lambda: orm.Int(3)
-        spec.inputs['max_iterations'].help = 'How many runs may get no further than those before them.'
+        spec.inputs['max_iterations'].help = 'Limit of consecutive runs without progress.'
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(
@@ -86,12 +86,12 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         if node.is_excepted and not self.ctx.get('excepted', False):
             # A lost connection can also cause an exception; a programming error causes one again in the repeated run.
             self.ctx.excepted = True
-            self.report(f'{node.process_label}<{node.pk}> excepted: it is run once more.')
+            self.report(f'{node.process_label}<{node.pk}> excepted: it is run again once.')
             return None
         code: ExitCode | None = super().inspect_process()
         if code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED:
             if self.ctx.given_up is None:
-                self.report('It is not given up: only runs that got no further count.')
+                self.report('The limit is not reached: only runs without progress count.')
                 return None
             code = ExitCode(*self.ctx.given_up)
         if code is None or not code.status:
@@ -131,7 +131,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         self.ctx.fruitless = self.ctx.fruitless + 1 if in_vain else 0
         if self.ctx.fruitless >= self.inputs.max_iterations.value:
             runs = f'{self.ctx.fruitless} runs in a row ended' if self.ctx.fruitless > 1 else 'The one run ended'
-            return self.give_up(ExitCode(node.exit_status, f'{node.exit_message} {runs} without getting further.'))
+            return self.give_up(ExitCode(node.exit_status, f'{node.exit_message} {runs} without progress.'))
         self.report(f'{node.process_label}<{node.pk}> {message}.')
         return ProcessHandlerReport(do_break=True)
 
@@ -167,7 +167,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         """Pause the chain if the disk is full. When played, it continues from this run, which is not counted."""
         self.go_on_from(node)
         message = (
-            f'The disk of {node.computer.label} is full or a quota is reached: make room there '
+            f'The disk of {node.computer.label} is full or a quota is reached: free space there '
             f'({node.get_remote_workdir()}), then `verdi process play {self.node.pk}` runs the job again.'
         )
         self.report(message)
@@ -190,22 +190,22 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     def run_again(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
         """Repeat a job that was killed, whose node failed, or whose output was damaged during the transfer."""
         went_on = self.go_on_from(node)
-        return self.again(node, f'was lost ({node.exit_message}): it {"goes on" if went_on else "is run again"}')
+        return self.again(node, f'was lost ({node.exit_message}): it {"continues" if went_on else "is run again"}')
 
     @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME)
     def ask_for_time(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
         """At the time limit, continue if possible or repeat once; then end and state what to change."""
         limit = 'reached its time limit'
         if self.go_on_from(node):
-            return self.again(node, f'{limit}: it goes on from there')
-        advice = 'ask for more `max_wallclock_seconds` in `options`, or for less work in one job.'
+            return self.again(node, f'{limit}: it continues from there')
+        advice = 'request more `max_wallclock_seconds` in `options`, or less work in one job.'
         return self.once_more(node, limit, ExitCode(node.exit_status, f'The job {limit}: {advice}'))
 
     @process_handler(priority=190, exit_codes=CalcJob.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY)
     def ask_for_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
         """If the job ran out of memory, repeat it once; then end and state what to change."""
         limit = 'ran out of memory'
-        advice = 'ask for more in `options` (`max_memory_kb` or `custom_scheduler_commands`), or take a larger machine.'
+        advice = 'request more in `options` (`max_memory_kb` or `custom_scheduler_commands`), or use a larger machine.'
         return self.once_more(node, limit, ExitCode(node.exit_status, f'The job {limit}: {advice}'))
 
 

@@ -12,12 +12,11 @@ from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
 
+from aiida_dpasse.calculations.md import check_simulated
 from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
-from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.data.engine import Potential, engine_code, version_of
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.lammps.datafile import lammps_frame
-from aiida_dpasse.parameters.train import VERSION_EXTRA
+from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
 from aiida_dpasse.structures.distances import minimum_distance
 
 #: Programs whose scheduler options can be set; `default` holds for all.
@@ -38,7 +37,7 @@ CLOSEST_ATOMS = 0.6
 
 
 #: Programs by the prefix of the executable or the plugin, for those that can be recognised by it.
-KNOWN_PROGRAMS = {'vasp': 'vasp', 'cp2k': 'cp2k', 'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', 'dp': 'dp'}
+KNOWN_PROGRAMS = {'vasp': 'vasp', 'cp2k': 'cp2k', 'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', PROGRAM: PROGRAM}
 
 
 def check_program(name: str, code: orm.AbstractCode) -> str | None:
@@ -68,7 +67,7 @@ def check_label(label: str) -> str | None:
         named = False
     if named and label and label[0] != '_':
         return None
-    return f'the label {label!r} should hold letters, digits and single underscores only: rename it.'
+    return f'the label {label!r} should contain only letters, digits and single underscores: rename it.'
 
 
 def check_structure(structure: orm.StructureData) -> str | None:
@@ -77,20 +76,12 @@ def check_structure(structure: orm.StructureData) -> str | None:
     It must be ordered and periodic in three directions, with a cell that LAMMPS can represent, and contain atoms that
     do not overlap (`CLOSEST_ATOMS`).
     """
-    if message := check_ordered(structure):
+    if message := check_simulated(structure):
         return message
-    if not structure.sites:
-        return 'it holds no atoms; give a structure with some.'
-    if not all(structure.pbc):
-        return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
-    try:
-        lammps_frame(structure.cell)
-    except ValueError as exception:
-        return str(exception)
     positions = np.array([site.position for site in structure.sites])
     nearest = minimum_distance(structure.cell, positions)
     if not nearest >= CLOSEST_ATOMS:
-        return f'two of its atoms are {nearest:.2f} A apart: take one of them out, or order the crystal.'
+        return f'two of its atoms are {nearest:.2f} A apart: remove one of them, or order the crystal.'
     return None
 
 
@@ -122,26 +113,13 @@ def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
     return f'{port.name}: the frames have no energies and forces: label them with `dpasse.label` first.'
 
 
-def check_runs_in_lammps(potential: DeepPotentialData, symbols: Iterable[str] | None = None) -> str | None:
-    """Check that LAMMPS can run ``potential``.
-
-    :param potential: the potential.
-    :param symbols: elements that the potential must contain, if given.
-    """
-    if potential.form == 'checkpoint':
-        return 'LAMMPS cannot run a checkpoint; freeze it with `aiida-dpasse potential freeze` and give the result.'
-    if symbols is not None:
-        return potential.check_elements(sorted(symbols), 'the structures')
-    return None
-
-
 def check_same_computer(inputs: Mapping[str, Any]) -> str | None:
     """Check that LAMMPS and Python run on one computer: trajectories are analysed where they are written."""
     codes = inputs.get('codes', {})
     if 'lmp' in codes and 'python' in codes and codes['lmp'].computer.pk != codes['python'].computer.pk:
         return (
             f'codes.python: it runs on {codes["python"].computer.label} and LAMMPS on {codes["lmp"].computer.label}: '
-            'trajectories are read where they lie, give a Python of that computer.'
+            'trajectories are read on the computer where they are written, give a Python of that computer.'
         )
     return None
 
@@ -168,7 +146,7 @@ def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
             return f'options: `{program}` should be a mapping of scheduler options, got {own!r}.'
         if unknown := sorted(set(own) - known):
             return (
-                f'options: `{program}.{unknown[0]}` is no scheduler option of AiiDA: choose one of '
+                f'options: `{program}.{unknown[0]}` is not a scheduler option of AiiDA: choose one of '
                 f'{", ".join(sorted(known))}.'
             )
     return None
@@ -189,7 +167,7 @@ def check_processes(parameters: Mapping[str, Any], codes: Mapping[str, Any], pat
         if name == 'processes' and isinstance(value, int) and value > 1:
             return (
                 f"codes.torchrun: `{path}.processes` is {value}, which PyTorch's `torchrun` starts: give the code that "
-                'lies beside `dp`, or set it to 1.'
+                'is in the environment of `dp`, or set it to 1.'
             )
     return None
 
@@ -209,31 +187,35 @@ def check_checkpoints(inputs: Mapping[str, Any], ports: Iterable[str]) -> str | 
     :param inputs: inputs of a chain.
     :param ports: names of ports of potentials, or of namespaces of potentials.
     """
-    code = (inputs.get('codes') or {}).get('dp')
-    version = code.base.extras.get(VERSION_EXTRA, None) if code is not None else None
     for port in ports:
         value: Any = inputs.get(port) or {}
         several = isinstance(value, Mapping)
         named: dict[str, Any] = {f'{port}.{label}': node for label, node in value.items()} if several else {port: value}
         for name, potential in named.items():
-            if potential is None or potential.form != 'checkpoint':
-                continue
-            if code is None:
-                return (
-                    f'{name}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or freeze it with '
-                    f'`aiida-dpasse potential freeze {potential.pk or "PK"}` and give the result.'
-                )
-            if potential.heads:
-                return (
-                    f'{name}: the checkpoint has several heads, {", ".join(potential.heads)}: freeze one with '
-                    f'`aiida-dpasse potential freeze {potential.pk or "PK"} --head HEAD` and give the result.'
-                )
-            if message := potential.check_usable_with(version):
+            if message := check_freezable(potential, engine_code(inputs)):
                 return f'{name}: {message}'
     return None
 
 
-def best_form(outputs: Any) -> DeepPotentialData:
+def check_freezable(potential: Potential | None, code: orm.AbstractCode | None) -> str | None:
+    """Check that a potential can be frozen for LAMMPS, if it is a checkpoint.
+
+    :param potential: the potential; None is accepted.
+    :param code: code of DeePMD-kit, or None.
+    """
+    if potential is None or not potential.is_checkpoint:
+        return None
+    command = f'`aiida-dpasse potential freeze {potential.pk or "PK"}'
+    if code is None:
+        advice = f'give the code `{PROGRAM}`, which freezes it, or freeze it with {command}` and give the result.'
+        return check_form_for_lammps(potential.form, advice)
+    if potential.heads:
+        heads = ', '.join(potential.heads)
+        return f'the checkpoint has several heads, {heads}: freeze one with {command} --head HEAD` and give the result.'
+    return potential.check_usable_with(version_of(code))
+
+
+def best_form(outputs: Any) -> Potential:
     """Return the compressed potential of a training if there is one, otherwise the frozen one.
 
     :param outputs: outputs of the training.
@@ -243,7 +225,7 @@ def best_form(outputs: Any) -> DeepPotentialData:
 
 def check_dynamics_of(
     port: str,
-    potential: DeepPotentialData,
+    potential: Potential,
     structure: orm.StructureData,
     codes: Mapping[str, Any],
     parameters: Mapping[str, Any] | None = None,
@@ -256,9 +238,9 @@ def check_dynamics_of(
     :param codes: codes of the chain, by name.
     :param parameters: parameters of `dpasse.md`.
     """
-    if potential.form == 'checkpoint':
-        if codes.get('dp') is None:
-            return f'{port}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or a frozen one.'
+    if potential.is_checkpoint:
+        if message := check_freezable(potential, codes.get(PROGRAM)):
+            return f'{port}: {message}'
         elements = sorted(structure.get_symbols_set())
         message = potential.check_elements(elements, f'the structure {structure.get_formula()}')
         return message and f'{port}: {message}'

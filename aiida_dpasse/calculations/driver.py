@@ -79,7 +79,7 @@ class DriverCalculation(OneWorker, CalcJob):
         exit_code(
             spec,
             'ERROR_DAMAGED_OUTPUT',
-            message='What came home is damaged ({reason}): run the job again.',
+            message='A retrieved file is damaged ({reason}): run the job again.',
             invalidates_cache=True,
         )
 

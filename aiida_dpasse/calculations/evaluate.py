@@ -11,11 +11,10 @@ from aiida.engine import CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
+from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.parameters.base import Parameters, given, parameters_validator
-from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 class EvaluateParameters(Parameters):
@@ -24,9 +23,7 @@ class EvaluateParameters(Parameters):
     heads: dict[str, str] = Field(
         default_factory=dict, description='Head to use of each multi-task potential, by label of the potential.'
     )
-    descriptors: bool = Field(
-        default=False, description="Whether the potentials' descriptors of each frame are wanted too."
-    )
+    descriptors: bool = Field(default=False, description='Whether to compute the descriptor of each frame.')
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
@@ -40,20 +37,20 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
         return None  # a work chain exposes these ports without all of them
     potentials = given(inputs.get('potentials', {}))
     if not potentials:
-        return 'potentials: there is none: give one at least.'
+        return 'potentials: none is given: give at least one.'
     parameters = inputs['parameters'].get_dict() if 'parameters' in inputs else {}
     heads = parameters.get('heads', {})
     if unknown := sorted(set(heads) - set(potentials)):
         known = ', '.join(sorted(potentials))
         return f'parameters: `heads` names the potential `{unknown[0]}`, which is not among {known}.'
-    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
+    version = version_of(inputs.get('code'))
     for label, potential in potentials.items():
         head = heads.get(label)
         if head not in (potential.heads or [None]):
             return (
                 f'parameters: `heads.{label}` should be one of {", ".join(potential.heads)}, got {head!r}.'
                 if potential.heads
-                else f'parameters: the potential `{label}` has no heads: take it out of `heads`.'
+                else f'parameters: the potential `{label}` has no heads: remove it from `heads`.'
             )
         message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_with(
             version
@@ -73,15 +70,15 @@ class EvaluateCalculation(DriverCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define the ports and exit codes."""
         super().define(spec)
-        spec.input_namespace('potentials', valid_type=DeepPotentialData, dynamic=True, help='Potentials by label.')
-        spec.input('frames', valid_type=FramesData, help='Frames to predict, labelled for errors.')
+        spec.input_namespace('potentials', valid_type=Potential, dynamic=True, help='Potentials by label.')
+        spec.input('frames', valid_type=FramesData, help='Frames to evaluate; errors are computed if they have labels.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             default=lambda: orm.Dict({}),
             validator=parameters_validator(EvaluateParameters),
-            help='Which heads are used.',
+            help='Heads of multi-task potentials.',
         )
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.evaluate'
         spec.inputs.validator = validate_inputs
@@ -102,13 +99,13 @@ class EvaluateCalculation(DriverCalculation):
             valid_type=orm.ArrayData,
             required=False,
             help='Deviation of each frame among two or more potentials: `max_devi_f`, `min_devi_f`, `avg_devi_f` '
-            '(eV/A), `max_devi_v`, `min_devi_v`, `avg_devi_v` (eV an atom).',
+            '(eV/A), `max_devi_v`, `min_devi_v`, `avg_devi_v` (eV/atom).',
         )
         spec.output(
             'descriptors',
             valid_type=orm.ArrayData,
             required=False,
-            help='By label: the descriptor of each frame, the mean over its atoms, if it was asked for.',
+            help='By label: the descriptor of each frame, the mean over its atoms, if requested.',
         )
         spec.default_output_node = 'results'
         exit_code(

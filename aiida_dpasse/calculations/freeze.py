@@ -5,33 +5,30 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
+from aiida.common.datastructures import CalcInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.one_worker import OneWorker
-from aiida_dpasse.calculations.options import run_as_one_process
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.calculations.options import one_program, run_as_one_process
+from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.deepmd import engine
+from aiida_dpasse.deepmd.engine import model_file
 from aiida_dpasse.deepmd.multitask import single_model
 from aiida_dpasse.deepmd.training_input import check_compressible
 from aiida_dpasse.exit_codes import exit_code, job_exit_codes
 from aiida_dpasse.parameters.base import Parameters, given, parameters_validator
-from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 class FreezeParameters(Parameters):
     """Parameters of freezing."""
 
-    head: str | None = Field(default=None, description='Head to freeze of a checkpoint that has several.')
-    compress: bool = Field(
-        default=False, description='Make the compressed potential as well: faster molecular dynamics.'
-    )
+    head: str | None = Field(default=None, description='Head to freeze, for a checkpoint with several heads.')
+    compress: bool = Field(default=False, description='Also compress the potential, for faster molecular dynamics.')
 
 
-def check_freezing(
-    potential: DeepPotentialData, parameters: FreezeParameters, version: str | None = None
-) -> str | None:
+def check_freezing(potential: Potential, parameters: FreezeParameters, version: str | None = None) -> str | None:
     """Check whether a potential can be frozen.
 
     :param potential: checkpoint.
@@ -39,8 +36,8 @@ def check_freezing(
     :param version: version of DeePMD-kit that freezes, if it is known.
     :return: an error message, or None.
     """
-    if potential.form != 'checkpoint':
-        return f'potential: it is {potential.form} already, and only a checkpoint (`.pt`) is frozen; use it as it is.'
+    if not potential.is_checkpoint:
+        return f'potential: it is {potential.form} already, and only a checkpoint can be frozen; use it directly.'
     if message := potential.check_usable_with(version):
         return f'potential: {message}'
     if potential.heads and parameters.head is None:
@@ -64,16 +61,16 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     if 'potential' not in inputs:
         return None  # a work chain exposes these ports without all of them
     settings = FreezeParameters.model_validate(inputs['parameters'].get_dict() if 'parameters' in inputs else {})
-    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
-    return check_freezing(inputs['potential'], settings, version)
+    return check_freezing(inputs['potential'], settings, version_of(inputs.get('code')))
 
 
 class FreezeCalculation(OneWorker, CalcJob):
     """Calculation job that runs ``dp freeze`` and, if requested, ``dp compress``."""
 
-    CHECKPOINT: ClassVar[str] = 'model.pt'
-    FROZEN: ClassVar[str] = 'frozen.pth'
-    COMPRESSED: ClassVar[str] = 'compressed.pth'
+    BACKEND: ClassVar[str] = 'pytorch'
+    CHECKPOINT: ClassVar[str] = model_file(BACKEND, engine.CHECKPOINT)
+    FROZEN: ClassVar[str] = model_file(BACKEND, engine.FROZEN, 'frozen')
+    COMPRESSED: ClassVar[str] = model_file(BACKEND, engine.COMPRESSED, 'compressed')
     STDOUT: ClassVar[str] = 'freeze.out'
     COMPRESS_STDOUT: ClassVar[str] = 'compress.out'
 
@@ -85,19 +82,19 @@ class FreezeCalculation(OneWorker, CalcJob):
         options['parser_name'].default = 'dpasse.freeze'
         options['output_filename'].default = cls.STDOUT
         spec.inputs['code'].help = "DeePMD-kit's `dp`."
-        spec.input('potential', valid_type=DeepPotentialData, help='Checkpoint (PyTorch).')
+        spec.input('potential', valid_type=Potential, help='Checkpoint (PyTorch).')
         spec.input(
             'parameters',
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             default=lambda: orm.Dict({}),
             validator=parameters_validator(FreezeParameters),
-            help='Which head is frozen, and whether it is compressed too.',
+            help='Head to freeze, and whether to compress.',
         )
         spec.inputs.validator = validate_inputs
-        potential = {'valid_type': DeepPotentialData, 'required': False}
-        spec.output('frozen', help='Frozen potential: for LAMMPS and for labelling.', **potential)
-        spec.output('compressed', help='Compressed potential: faster in LAMMPS.', **potential)
+        potential = {'valid_type': Potential, 'required': False}
+        spec.output('frozen', help='Frozen potential, for LAMMPS and for labelling.', **potential)
+        spec.output('compressed', help='Compressed potential, faster in LAMMPS.', **potential)
         job_exit_codes(spec)
         exit_code(
             spec,
@@ -107,7 +104,7 @@ class FreezeCalculation(OneWorker, CalcJob):
         exit_code(
             spec,
             'ERROR_NO_RESULT',
-            message='DeePMD-kit left no file of {what}, and no reason in {file}: it was killed.',
+            message='DeePMD-kit wrote neither {what} nor an error message in {file}: it was killed.',
             invalidates_cache=True,
         )
 
@@ -115,25 +112,15 @@ class FreezeCalculation(OneWorker, CalcJob):
         """Copy the checkpoint and set up both programs to run in sequence."""
         parameters = FreezeParameters.model_validate(self.inputs.parameters.get_dict())
         potential = self.inputs.potential
-        head = [] if parameters.head is None else ['--head', parameters.head]
+        freeze = engine.freeze_arguments(self.BACKEND, self.FROZEN, checkpoint=self.CHECKPOINT, head=parameters.head)
         info = CalcInfo()
         info.local_copy_list = [(potential.uuid, potential.filename, self.CHECKPOINT)]
-        info.codes_info = [self._program(self.STDOUT, 'freeze', '-c', self.CHECKPOINT, '-o', self.FROZEN, *head)]
+        info.codes_info = [one_program(self.inputs.code, freeze, self.STDOUT)]
         if parameters.compress:
-            info.codes_info.append(
-                self._program(self.COMPRESS_STDOUT, 'compress', '-i', self.FROZEN, '-o', self.COMPRESSED)
-            )
+            compress = engine.compress_arguments(self.BACKEND, self.FROZEN, self.COMPRESSED)
+            info.codes_info.append(one_program(self.inputs.code, compress, self.COMPRESS_STDOUT))
         info.codes_run_mode = CodeRunMode.SERIAL
         info.retrieve_list = [self.STDOUT, self.COMPRESS_STDOUT]
         # The models are stored as separate nodes; a second copy in the retrieved folder would be redundant.
         info.retrieve_temporary_list = [self.FROZEN, self.COMPRESSED]
         return info
-
-    def _program(self, stdout: str, *arguments: str) -> CodeInfo:
-        code = CodeInfo()
-        code.code_uuid = self.inputs.code.uuid
-        code.cmdline_params = ['--pt', *arguments]
-        code.stdout_name = stdout
-        code.join_files = True
-        code.withmpi = False
-        return code

@@ -11,8 +11,8 @@ from aiida.engine import CalcJobProcessSpec
 from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.drivers.labellers import KNOWN
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.labels.admission import limits_of
@@ -124,7 +124,7 @@ class LabelCalculation(DriverCalculation):
             validator=validate_calculator,
             help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
         )
-        spec.input('potential', valid_type=DeepPotentialData, required=False, help='Teacher instead of a calculator.')
+        spec.input('potential', valid_type=Potential, required=False, help='Teacher instead of a calculator.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import io
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +16,14 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
+from aiida_dpasse.calculations.label import time_to_run
 from aiida_dpasse.calculations.md_stops import define_stops
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.conversion import check_ordered
+from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PAIR_STYLE, check_form_for_lammps, lammps_commands
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps import datafile, fixed, script, watch
 from aiida_dpasse.lammps.script import (
@@ -35,6 +39,12 @@ from aiida_dpasse.parameters.md import MDParameters
 
 #: File with the number of frames of the trajectory.
 COUNT_FILE = 'trajectory.count'
+
+
+def source_version(*sources: ModuleType | Callable[..., Any]) -> int:
+    """Return a number that changes with the source of modules and functions."""
+    text = ''.join(map(inspect.getsource, sources))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], 'big')
 
 
 def symbols_of(structure: orm.StructureData) -> list[str]:
@@ -56,22 +66,28 @@ def kinds_of(structure: orm.StructureData) -> dict[str, tuple[str, float]]:
     return {name: (symbol, mass) for symbol, name, mass in kinds}
 
 
-def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
+def check_simulated(structure: orm.StructureData) -> str | None:
     """Return an error message if LAMMPS cannot run ``structure``.
 
-    :param structure: a structure, which has to be ordered and periodic in three directions.
+    :param structure: a structure, which has to be ordered and periodic in three directions and to contain atoms.
     """
-    if structure is None:
-        return None
     if message := check_ordered(structure):
-        return f'structure: {message}'
+        return message
+    if not structure.sites:
+        return 'it contains no atoms; give a structure with some.'
     if not all(structure.pbc):
-        return f'structure: {structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
+        return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
     try:
         datafile.lammps_frame(structure.cell)
     except ValueError as exception:
-        return f'structure: {exception}'
+        return str(exception)
     return None
+
+
+def validate_structure(structure: orm.StructureData | None, _: Any) -> str | None:
+    """Return an error message if LAMMPS cannot run ``structure``; None is accepted."""
+    message = None if structure is None else check_simulated(structure)
+    return message and f'structure: {message}'
 
 
 def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
@@ -83,9 +99,9 @@ def check_fixed(sites: list[int] | None, atoms: int) -> str | None:
     if not sites:
         return None
     if max(sites) >= atoms:
-        return f'parameters: `fixed` names site {max(sites)}, and the last of the structure is {atoms - 1}: correct it.'
+        return f'parameters: `fixed` contains site {max(sites)}, but the last site is {atoms - 1}: correct it.'
     if len(set(sites)) == atoms:
-        return 'parameters: `fixed` names every site, and nothing is left to move: take some out.'
+        return 'parameters: `fixed` contains every site, so no atom can move: remove some.'
     return None
 
 
@@ -100,38 +116,35 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     if structure is None or parameters is None:
         return None  # a work chain exposes these ports without all of them
     if not potentials:
-        return 'potentials: there is none: give one, or several for the deviation of a committee.'
+        return 'potentials: none is given: give one, or several for the deviation of a committee.'
     for label, potential in potentials.items():
         if message := potential.check_elements(symbols_of(structure), f'the structure {structure.get_formula()}'):
             return f'potentials.{label}: {message}'
-        if potential.form == 'checkpoint':
-            return f'potentials.{label}: LAMMPS cannot read a checkpoint: give the frozen potential.'
-        version = code.base.extras.get('dpasse_version', None) if code is not None else None
-        if message := potential.check_usable_with(version or None):
+        if message := check_form_for_lammps(potential.form) or potential.check_usable_with(version_of(code)):
             return f'potentials.{label}: {message}'
     if message := check_fixed(parameters.get_dict().get('fixed'), len(structure.sites)):
         return message
     if len(potentials) < 2 and parameters.get_dict().get('deviation_interval'):
         return (
-            'potentials: `deviation_interval` asks for the deviation of a committee, and there is one potential: give '
-            'at least two, or leave it out.'
+            'potentials: `deviation_interval` needs a committee, and only one potential is given: give at least two, '
+            'or remove `deviation_interval`.'
         )
     if len(potentials) < 2 and (parameters.get_dict().get('watch') or {}).get('deviation'):
         return (
-            'potentials: `watch.deviation` watches a committee, and there is one potential: give at least two, or set '
-            'it to null.'
+            'potentials: `watch.deviation` needs a committee, and only one potential is given: give at least two, or '
+            'set it to null.'
         )
     restart = inputs.get('restart_folder')
     if restart is not None and code is not None and restart.computer.pk != code.computer.pk:
         return (
-            f'restart_folder: it lies on {restart.computer.label} and the code runs on {code.computer.label}: use a '
+            f'restart_folder: it is on {restart.computer.label} and the code runs on {code.computer.label}: use a '
             'code of the same computer.'
         )
     return None
 
 
 class MDCalculation(OneWorker, LammpsRawCalculation):
-    """Calculation job that runs LAMMPS with the pair style `deepmd`.
+    """Calculation job that runs LAMMPS with the pair style of the engine.
 
     The run starts from a structure or from the restart files of an earlier segment.
     """
@@ -139,9 +152,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
     MODEL: ClassVar[str] = 'potential_{label}'
     #: The script and the data file are not part of the hash of the inputs; without this, a modified writer would hit
     #: old caches.
-    CACHE_VERSION = int.from_bytes(
-        hashlib.sha256(''.join(map(inspect.getsource, (script, datafile, fixed, watch))).encode()).digest()[:6], 'big'
-    )
+    CACHE_VERSION = source_version(script, datafile, fixed, watch, lammps_commands)
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -155,17 +166,17 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         options['resources'].required = False  # a builder checks this before defaults are filled in
         options['withmpi'].default = False
         options['parser_name'].default = 'dpasse.md'
-        spec.inputs['code'].help = 'LAMMPS with the pair style `deepmd`.'
+        spec.inputs['code'].help = f'LAMMPS with the pair style `{PAIR_STYLE}`.'
         spec.input(
             'structure',
             valid_type=orm.StructureData,
             validator=validate_structure,
-            help='Where the dynamics starts; of a continued one, the structure of its first segment.',
+            help='Initial structure; for a continued run, the structure of its first segment.',
         )
         spec.input_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
-            help='Frozen or compressed potentials: the first by name drives, several give their deviation.',
+            valid_type=Potential,
+            help='Frozen or compressed potentials: the first by name drives the dynamics, all give the deviation.',
         )
         spec.input(
             'parameters',
@@ -178,7 +189,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
             'restart_folder',
             valid_type=orm.RemoteData,
             required=False,
-            help='Working directory of an interrupted segment with the same parameters, which is carried on.',
+            help='Working directory of an interrupted segment with the same parameters, to be continued.',
         )
         spec.inputs.validator = validate_inputs
         cls._define_outputs(spec)
@@ -191,7 +202,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
             valid_type=FramesData,
             required=False,
             help='Sampled frames of the production without labels, in the orientation of the input structure, with '
-            'their steps and, from a committee, their deviations.',
+            'their steps and, for a committee, their deviations.',
         )
         spec.output(
             'thermo',
@@ -204,7 +215,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
             'deviation',
             valid_type=orm.ArrayData,
             required=False,
-            help='`step` and the deviation of virial (eV an atom) and force (eV/A): `max_devi_f`...',
+            help='`step` and the deviation of virial (eV/atom) and force (eV/A): `max_devi_f`...',
         )
         spec.output(
             'structure',
@@ -214,9 +225,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         )
         spec.outputs[
             'results'
-        ].help = (
-            'Steps done, `verdict` and its `reason`, speed, density and its drift, means and spreads of the production.'
-        )
+        ].help = 'Last step, `verdict` and its `reason`, speed, density, its drift, means and spreads of production.'
         spec.default_output_node = 'results'
 
     @classmethod
@@ -226,27 +235,27 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         exit_code(
             spec,
             'ERROR_NO_RETRIEVED_FOLDER',
-            message='Nothing came back from the computer: check its transport and submit again.',
+            message='No files were retrieved from the computer: check its transport and submit again.',
             invalidates_cache=True,
         )
         exit_code(
             spec,
             'ERROR_OUTFILE_MISSING',
-            message='LAMMPS ended before its first step without naming an error: see the end of the standard error.',
+            message='LAMMPS ended before its first step without an error message: see the end of the standard error.',
             invalidates_cache=True,
         )
         exit_code(
             spec,
             'ERROR_INTERRUPTED',
-            message='The dynamics ended at step {step} of {steps}: carry it on with its working directory as '
+            message='The dynamics ended at step {step} of {steps}: continue it with its working directory as '
             '`restart_folder`.',
             invalidates_cache=True,
         )
         exit_code(
             spec,
             'ERROR_DAMAGED_OUTPUT',
-            message='{found} of {due} frames of the {what} were written whole: look at the disk of the computer and '
-            'run it again.',
+            message='Only {found} of {due} frames of the {what} were written completely: check the disk of the '
+            'computer and run it again.',
             invalidates_cache=True,
         )
         define_stops(spec)
@@ -271,12 +280,20 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         names, positions = zip(*((site.kind_name, site.position) for site in structure.sites), strict=True)
         data, _ = datafile.format_data_file(names, structure.cell, positions, kinds)
         turned, _ = datafile.lammps_frame(structure.cell)
+        elements = [element for element, _ in kinds.values()]
+        pair = lammps_commands(
+            self.model_names(),
+            elements,
+            deviation_file=DEVIATION_FILE,
+            deviation_interval=script.deviation_interval(parameters),
+            relative=parameters['relative_deviation'],
+        )
         text = script.build_script(
             parameters,
-            self.model_names(),
-            [element for element, _ in kinds.values()],
+            pair,
+            elements,
             continued=continued,
-            walltime_s=_time_to_run(options.get('max_wallclock_seconds')),
+            walltime_s=time_to_run(options.get('max_wallclock_seconds')),
             orthogonal=not np.tril(turned, -1).any(),
         )
         folder.create_file_from_filelike(io.StringIO(text), options.input_filename, mode='w')
@@ -309,10 +326,3 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         if len(self.inputs.potentials) > 1:
             info.retrieve_temporary_list.append(DEVIATION_FILE)
         return info
-
-
-def _time_to_run(walltime_s: int | None) -> float | None:
-    """Return the time in s after which LAMMPS stops by itself, so that the last files are written in time."""
-    if walltime_s is None:
-        return None
-    return walltime_s - min(300.0, max(5.0, 0.1 * walltime_s))

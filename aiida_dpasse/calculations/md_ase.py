@@ -36,7 +36,7 @@ def check_dynamics(parameters: dict[str, Any]) -> str | None:
     if given.final_temperature is not None:
         return 'a calculator runs at one temperature: set `final_temperature` to null.'
     if given.sample_interval or given.deviation_interval or (given.watch is not None and given.watch.deviation):
-        return 'a calculator samples nothing and has no committee: set `sample_interval` and `watch.deviation` to null.'
+        return 'a calculator has no samples and no committee: set `sample_interval` and `watch.deviation` to null.'
     return None
 
 
@@ -67,9 +67,7 @@ class AseMDCalculation(DriverCalculation):
         """Define inputs, outputs and exit codes."""
         super().define(spec)
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.md.ase'
-        spec.input(
-            'structure', valid_type=orm.StructureData, validator=validate_structure, help='Where the dynamics starts.'
-        )
+        spec.input('structure', valid_type=orm.StructureData, validator=validate_structure, help='Initial structure.')
         spec.input(
             'calculator',
             valid_type=orm.Dict,
@@ -88,7 +86,7 @@ class AseMDCalculation(DriverCalculation):
             'thermo', valid_type=orm.ArrayData, help='`step`, `temperature_K`, `potential_energy_eV`, `volume_A3`...'
         )
         spec.output('structure', valid_type=orm.StructureData, help='The last configuration; atoms are not wrapped.')
-        spec.output('results', valid_type=orm.Dict, help='As those of `dpasse.md`.')
+        spec.output('results', valid_type=orm.Dict, help='The same entries as those of `dpasse.md`.')
         spec.default_output_node = 'results'
         define_stops(spec)
         exit_code(

@@ -36,31 +36,32 @@ STOPS = {
     EXPLOSION: Stop(
         'ERROR_EXPLODED',
         'exploded',
-        'The atoms flew apart after step {step} ({reason}): shorten the timestep, lower the temperature, or train the '
-        'potential on such configurations. The frames before it are attached.',
+        'The run became unstable after step {step} ({reason}): shorten the timestep, lower the temperature, or train '
+        'the potential on such configurations. The frames before it are attached.',
     ),
     MELTING: Stop(
         'ERROR_MELTED',
         'melted',
-        'The crystal melted by step {step} ({reason}): simulate colder, or train the potential on such configurations. '
-        'What came before is attached.',
+        'The framework melted by step {step} ({reason}): lower the temperature, or train the potential on such '
+        'configurations. The frames before it are attached.',
     ),
     DEVIATION: Stop(
         'ERROR_LEFT_TRUST',
         "left the committee's trust",
-        "The run left the committee's trust at step {step} ({reason}): label the candidates and train on them, or "
-        'simulate colder.',
+        'The deviation of the committee exceeded its limit at step {step} ({reason}): label the candidates and train '
+        'on them, or lower the temperature.',
     ),
     HEATING: Stop(
         'ERROR_HEATED',
         'heated up',
-        'The run heated up by step {step} ({reason}): shorten the timestep, or train the potential further.',
+        'The temperature exceeded its limit by step {step} ({reason}): shorten the timestep, or train the potential '
+        'further.',
     ),
     DRIFT: Stop(
         'ERROR_ENERGY_DRIFT',
         'energy drifts',
-        'The conserved energy drifted by step {step} ({reason}): shorten the timestep, or give a potential that is '
-        'smoother.',
+        'The drift of the conserved energy exceeded its limit by step {step} ({reason}): shorten the timestep, or use '
+        'a smoother potential.',
     ),
 }
 STOPS[LOSS] = STOPS[EXPLOSION]
@@ -95,7 +96,7 @@ def find_stop(
         first = left_trust(deviation, trust['limit'], trust['rows'], start)
         if first is not None:
             unit = '' if parameters['relative_deviation'] else ' eV/A'
-            what = f'the deviation of a force exceeds {trust["limit"]:g}{unit} in {trust["rows"]} rows from there on'
+            what = f'the deviation of a force exceeds {trust["limit"]:g}{unit} in {trust["rows"]} consecutive rows'
             return STOPS[DEVIATION], first, what
     return None
 
@@ -116,4 +117,4 @@ def what_was_found(name: str, value: float, parameters: Mapping[str, Any]) -> st
         return f'the framework is {value:.3g} A from its sites, more than {watch["framework_displacement"]:g} A'
     if name == HEATING:
         return f'{value:.4g} K, more than {watch["heating"]:.0%} above {hottest(parameters):g} K'
-    return f'{value:.3g} meV an atom and ps, more than {watch["energy_drift"]:g}'
+    return f'{value:.3g} meV/(atom ps), more than {watch["energy_drift"]:g}'

@@ -9,17 +9,17 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 
 from aiida_dpasse.calculations.driver import DriverCalculation
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.exit_codes import exit_code
 
 
-def validate_potential(potential: DeepPotentialData | None, _: Any) -> str | None:
+def validate_potential(potential: Potential | None, _: Any) -> str | None:
     """Return an error message if there is nothing to migrate."""
     if potential is None or potential.needs_migration:
         return None
-    if potential.form != 'checkpoint':
+    if not potential.is_checkpoint:
         return f'potential: it is {potential.form}, and only a checkpoint (`.pt`) can be migrated; give that.'
-    return 'potential: it lacks nothing that DeePMD-kit asks for; use it as it is.'
+    return 'potential: it already has all that DeePMD-kit requires; use it directly.'
 
 
 class MigrateCalculation(DriverCalculation):
@@ -34,13 +34,13 @@ class MigrateCalculation(DriverCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define the ports and exit codes."""
         super().define(spec)
-        spec.input(
-            'potential', valid_type=DeepPotentialData, validator=validate_potential, help='DPA-2 checkpoint of 3.0.'
-        )
+        spec.input('potential', valid_type=Potential, validator=validate_potential, help='DPA-2 checkpoint of 3.0.')
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.migrate'
-        spec.output('potential', valid_type=DeepPotentialData, help='The checkpoint: freeze, fine-tune, evaluate it.')
+        spec.output('potential', valid_type=Potential, help='Migrated checkpoint, to freeze, fine-tune or evaluate.')
         spec.output(
-            'results', valid_type=orm.Dict, help='`added`: names of the empty tensors; `deepmd_version` that asked.'
+            'results',
+            valid_type=orm.Dict,
+            help='`added`: names of the empty tensors; `deepmd_version` that requires them.',
         )
         spec.default_output_node = 'results'
         exit_code(

@@ -51,7 +51,7 @@ def monitor_diverged(node: CalcJobNode, transport: Transport, curve: str = 'lcur
         return None
     if step is None:
         return None
-    return CalcJobMonitorResult(message=f'The loss is lost from step {step} on.', override_exit_code=False)
+    return CalcJobMonitorResult(message=f'The training has diverged from step {step} on.', override_exit_code=False)
 
 
 def monitor_untrusted(node: CalcJobNode, transport: Transport, lines: int = 5000) -> CalcJobMonitorResult | None:
@@ -73,4 +73,6 @@ def monitor_untrusted(node: CalcJobNode, transport: Transport, lines: int = 5000
     step = left_trust(parse_deviation(text), trust['limit'], trust['rows'], start)
     if step is None:
         return None
-    return CalcJobMonitorResult(message=f'The committee does not trust step {step}.', override_exit_code=False)
+    return CalcJobMonitorResult(
+        message=f'The deviation of the committee exceeds its limit at step {step}.', override_exit_code=False
+    )

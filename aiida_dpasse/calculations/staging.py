@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 
 
-def staged_name(node: DeepPotentialData, name: str) -> str:
+def staged_name(node: Potential, name: str) -> str:
     """Return the file name of a potential in a job.
 
     :param node: potential.
@@ -17,7 +17,7 @@ def staged_name(node: DeepPotentialData, name: str) -> str:
     return name + PurePosixPath(node.filename).suffix
 
 
-def stage_potential(node: DeepPotentialData, name: str) -> tuple[str, str, str]:
+def stage_potential(node: Potential, name: str) -> tuple[str, str, str]:
     """Return the entry of ``local_copy_list`` that copies a potential into a job.
 
     :param node: potential.

@@ -13,13 +13,14 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_dpasse.calculations.one_worker import OneWorker
-from aiida_dpasse.calculations.options import run_as_one_process
+from aiida_dpasse.calculations.options import one_program, run_as_one_process
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
 from aiida_dpasse.calculations.train_inputs import validate_inputs
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.deepmd import early_stop
+from aiida_dpasse.deepmd import early_stop, engine
 from aiida_dpasse.deepmd.early_stop import early_stop_script
+from aiida_dpasse.deepmd.engine import BACKENDS, model_file
 from aiida_dpasse.deepmd.restart import LATEST, PREFIX, REPORT, restart_argument, restart_script
 from aiida_dpasse.deepmd.training_input import has_automatic_sel
 from aiida_dpasse.exit_codes import exit_code, job_exit_codes
@@ -48,11 +49,12 @@ class TrainCalculation(OneWorker, CalcJob):
     COMPRESS_STDOUT: ClassVar[str] = 'compress.out'
     CURVE: ClassVar[str] = 'lcurve.out'
     PRETRAINED: ClassVar[str] = 'pretrained.pt'
-    FLAGS: ClassVar[dict[str, str]] = {'pytorch': '--pt', 'tensorflow': '--tf'}
     #: Frozen and compressed model by backend; a TensorFlow checkpoint consists of several files and is not retrieved.
-    FROZEN: ClassVar[dict[str, str]] = {'pytorch': 'frozen.pth', 'tensorflow': 'frozen.pb'}
-    COMPRESSED: ClassVar[dict[str, str]] = {'pytorch': 'compressed.pth', 'tensorflow': 'compressed.pb'}
-    CHECKPOINT: ClassVar[str] = 'model.ckpt.pt'
+    FROZEN: ClassVar[dict[str, str]] = {name: model_file(name, engine.FROZEN, 'frozen') for name in BACKENDS}
+    COMPRESSED: ClassVar[dict[str, str]] = {
+        name: model_file(name, engine.COMPRESSED, 'compressed') for name in BACKENDS
+    }
+    CHECKPOINT: ClassVar[str] = engine.NEWEST_CHECKPOINT
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -67,7 +69,7 @@ class TrainCalculation(OneWorker, CalcJob):
             TRAINING,
             valid_type=FramesData,
             required=False,
-            help='Labelled frames to learn from; for several heads `head_training_data` instead.',
+            help='Labelled training frames; for several heads use `head_training_data`.',
         )
         spec.input(
             VALIDATION,
@@ -90,51 +92,49 @@ class TrainCalculation(OneWorker, CalcJob):
             validator=parameters_validator(TrainParameters),
             help='Settings of the training.',
         )
-        spec.input(
-            'pretrained', valid_type=DeepPotentialData, required=False, help='Checkpoint to fine-tune (PyTorch).'
-        )
+        spec.input('pretrained', valid_type=Potential, required=False, help='Checkpoint to fine-tune (PyTorch).')
         spec.input(
             'restart_folder',
             valid_type=orm.RemoteData,
             required=False,
-            help='Working directory of an interrupted training of the same model and number of steps, which is carried '
-            'on from its newest whole checkpoint.',
+            help='Working directory of an interrupted training of the same model and number of steps, which is '
+            'continued from its newest complete checkpoint.',
         )
         spec.input(
             'finished_folder',
             valid_type=orm.RemoteData,
             required=False,
-            help='Working directory of a training of the same settings that came to its end: its last checkpoint is '
-            'frozen, and compressed if asked for, and nothing is trained.',
+            help='Working directory of a finished training with the same settings: its last checkpoint is frozen, and '
+            'compressed if requested, and nothing is trained.',
         )
         spec.input(
             'restart_step',
             valid_type=orm.Int,
             required=False,
             serializer=orm.to_aiida_type,
-            help='Go on from a checkpoint of at most this step: the later ones are of a training that diverged.',
+            help='Continue from a checkpoint of at most this step: in the later ones the training has diverged.',
         )
         spec.input(
             'torchrun',
             valid_type=orm.AbstractCode,
             required=False,
-            help="PyTorch's `torchrun` beside `dp`, which starts a training in several `processes`.",
+            help="PyTorch's `torchrun` from the environment of `dp`; it starts a training in several `processes`.",
         )
         spec.inputs.validator = validate_inputs
-        potential = {'valid_type': DeepPotentialData, 'required': False}
-        spec.output('checkpoint', help='Checkpoint: to fine-tune or to go on from (PyTorch).', **potential)
-        spec.output('frozen', help='Frozen potential: for LAMMPS and for labelling.', **potential)
-        spec.output('compressed', help='Compressed potential: faster in LAMMPS.', **potential)
+        potential = {'valid_type': Potential, 'required': False}
+        spec.output('checkpoint', help='Checkpoint, to fine-tune or to continue (PyTorch).', **potential)
+        spec.output('frozen', help='Frozen potential, for LAMMPS and for labelling.', **potential)
+        spec.output('compressed', help='Compressed potential, faster in LAMMPS.', **potential)
         spec.output(
             'learning_curve',
             valid_type=orm.ArrayData,
             required=False,
-            help="Columns of this job by DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
+            help="Columns of this job, with DeePMD-kit's names: `step`, `rmse_e_trn` (eV/atom), `rmse_f_trn` (eV/A)...",
         )
         spec.output(
             'results',
             valid_type=orm.Dict,
-            help='Steps done, step that it was carried on from, last losses, seconds per step, version of DeePMD-kit.',
+            help='Completed steps, step of the restart, last losses, seconds per step, version of DeePMD-kit.',
         )
         spec.default_output_node = 'results'
         cls._define_exit_codes(spec)
@@ -145,7 +145,7 @@ class TrainCalculation(OneWorker, CalcJob):
         exit_code(
             spec,
             'ERROR_NO_LEARNING_CURVE',
-            message='The training left no readable learning curve ({reason}): see `train.out` in the retrieved folder.',
+            message='There is no readable learning curve ({reason}): see `train.out` in the retrieved folder.',
             invalidates_cache=True,
         )
         exit_code(
@@ -157,14 +157,14 @@ class TrainCalculation(OneWorker, CalcJob):
         exit_code(
             spec,
             'ERROR_INTERRUPTED',
-            message='It ended at step {step} of {steps}: carry it on from its remote folder (`restart_folder`).',
+            message='It ended at step {step} of {steps}: continue from its remote folder (`restart_folder`).',
             invalidates_cache=True,
         )
         exit_code(
             spec,
             'ERROR_DIVERGED',
             message='The loss is not finite or has exploded from step {step} on: lower `learning_rate.start_lr` and '
-            'carry it on from an earlier checkpoint (`restart_step`), or mend the labels.',
+            'continue from an earlier checkpoint (`restart_step`), or correct the labels.',
         )
         exit_code(
             spec,
@@ -181,14 +181,14 @@ class TrainCalculation(OneWorker, CalcJob):
         exit_code(
             spec,
             'ERROR_NO_WHOLE_CHECKPOINT',
-            message='No checkpoint in `restart_folder` is whole and early enough: give an earlier folder, or none.',
+            message='No checkpoint in `restart_folder` is complete and early enough: give an earlier folder, or none.',
             invalidates_cache=True,
         )
         exit_code(
             spec,
             'ERROR_BROKEN_CHECKPOINT',
-            message='The last checkpoint, of step {step}, is broken ({reason}): carry it on from its remote folder, '
-            'which takes the one before.',
+            message='The last checkpoint, of step {step}, is damaged ({reason}): continue from its remote folder, '
+            'which uses the previous one.',
             invalidates_cache=True,
         )
 
@@ -243,7 +243,8 @@ class TrainCalculation(OneWorker, CalcJob):
             info.retrieve_temporary_list.append(self.CHECKPOINT)
 
     def _training(self, parameters: TrainParameters) -> CodeInfo:
-        program = self._program(self.STDOUT, 'train', self.INPUT, *self._start(parameters))
+        program = one_program(self.inputs.code, self._train_arguments(parameters), self.STDOUT)
+        program.withmpi = bool(self.inputs.metadata.options.withmpi)
         if parameters.processes > 1:
             # The distributed mode of DeePMD-kit requires `torchrun`, which starts one `dp` per GPU.
             launcher = ['--standalone', f'--nproc_per_node={parameters.processes}', '--no-python']
@@ -251,37 +252,29 @@ class TrainCalculation(OneWorker, CalcJob):
             program.code_uuid = self.inputs.torchrun.uuid
         return program
 
-    def _start(self, parameters: TrainParameters) -> list[str]:
+    def _train_arguments(self, parameters: TrainParameters) -> list[str]:
+        backend, finetune = parameters.backend, parameters.finetune
         if self.inputs.get('restart_folder') is not None:
-            arguments = ['--restart', restart_argument(parameters.backend)]
-            # A PyTorch checkpoint contains the result of the neighbour statistics; TensorFlow has to compute it again.
-            if parameters.backend == 'pytorch' and not has_automatic_sel(parameters.input['model']):
-                arguments.append('--skip-neighbor-stat')
-            return arguments
-        if parameters.finetune is None:
-            return []
-        arguments = ['--finetune', self.PRETRAINED]
-        if parameters.finetune.use_pretrain_script:
-            arguments.append('--use-pretrain-script')
-        if parameters.finetune.model_branch is not None:
-            arguments += ['--model-branch', parameters.finetune.model_branch]
-        return arguments
+            keep = not has_automatic_sel(parameters.input['model'])
+            restart = restart_argument(backend)
+            return engine.train_arguments(backend, self.INPUT, restart=restart, keep_neighbours=keep)
+        if finetune is None:
+            return engine.train_arguments(backend, self.INPUT)
+        return engine.train_arguments(
+            backend,
+            self.INPUT,
+            pretrained=self.PRETRAINED,
+            use_pretrain_script=finetune.use_pretrain_script,
+            branch=finetune.model_branch,
+        )
 
     def _after_training(self, parameters: TrainParameters) -> list[CodeInfo]:
         frozen, compressed = self.FROZEN[parameters.backend], self.COMPRESSED[parameters.backend]
         programs = []
         if parameters.freeze:
-            head = [] if parameters.head is None else ['--head', parameters.head]
-            programs.append(self._program(self.FREEZE_STDOUT, 'freeze', '-o', frozen, *head))
+            arguments = engine.freeze_arguments(parameters.backend, frozen, head=parameters.head)
+            programs.append(one_program(self.inputs.code, arguments, self.FREEZE_STDOUT))
         if parameters.compress:
-            programs.append(self._program(self.COMPRESS_STDOUT, 'compress', '-i', frozen, '-o', compressed))
+            arguments = engine.compress_arguments(parameters.backend, frozen, compressed)
+            programs.append(one_program(self.inputs.code, arguments, self.COMPRESS_STDOUT))
         return programs
-
-    def _program(self, stdout: str, *arguments: str) -> CodeInfo:
-        code = CodeInfo()
-        code.code_uuid = self.inputs.code.uuid
-        code.cmdline_params = [self.FLAGS[self.inputs.parameters['backend']], *arguments]
-        code.stdout_name = stdout
-        code.join_files = True
-        code.withmpi = bool(self.inputs.metadata.options.withmpi) and arguments[0] == 'train'
-        return code

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, frames_by_head, known_elements
+from aiida_dpasse.data.engine import version_of
+from aiida_dpasse.deepmd.engine import check_form_for_finetuning
 from aiida_dpasse.deepmd.multitask import heads_of, type_map_of
 from aiida_dpasse.parameters.base import given
-from aiida_dpasse.parameters.train import VERSION_EXTRA
 
 
 def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
@@ -37,38 +38,32 @@ def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | 
     pretrained = inputs.get('pretrained')
     finetune = content.get('finetune')
     if pretrained is None:
-        return (
-            'pretrained: `finetune` is set without a potential to start from: give one.'
-            if finetune is not None
-            else None
-        )
+        return 'pretrained: `finetune` needs a potential to start from: give one.' if finetune is not None else None
     if finetune is None:
-        return 'parameters: a pre-trained potential is given without `finetune`: set it, `{}` takes the defaults.'
-    if pretrained.form != 'checkpoint' or pretrained.framework != 'pytorch':
-        kind = f'{pretrained.form} one of {pretrained.framework}'
-        return f'pretrained: the potential is a {kind}: give a PyTorch checkpoint (`.pt`).'
+        return 'parameters: a pre-trained potential needs `finetune`: set it (`{}` for the defaults).'
+    if message := check_form_for_finetuning(pretrained.framework, pretrained.form):
+        return f'pretrained: {message}'
     branch = finetune.get('model_branch')
     if branch is not None and branch not in pretrained.heads:
         return (
             f'parameters: the potential has no head `{branch}`: choose one of {", ".join(pretrained.heads) or "none"}.'
         )
-    version = inputs['code'].base.extras.get(VERSION_EXTRA, None) if 'code' in inputs else None
-    message: str | None = pretrained.check_usable_with(version)
+    message = pretrained.check_usable_with(version_of(inputs.get('code')))
     return f'pretrained: {message}' if message else None
 
 
 def _check_start(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
     if 'finished_folder' in inputs:
         if 'restart_folder' in inputs:
-            return 'finished_folder: its training is not carried on: take out `restart_folder`.'
+            return 'finished_folder: a finished training is not continued: remove `restart_folder`.'
         if not content.get('freeze', True):
-            return 'finished_folder: its training is frozen only: set `freeze`.'
+            return 'finished_folder: its checkpoint is only frozen: set `freeze`.'
     if 'restart_step' in inputs and 'restart_folder' not in inputs:
-        return 'restart_step: there is nothing to go on from: give `restart_folder` too.'
+        return 'restart_step: it needs a training to continue: give `restart_folder` too.'
     if content.get('early_stop') is not None and not frames_by_head(inputs, VALIDATION):
-        return 'validation_data: `early_stop` watches their errors, and there are none: give some.'
+        return 'validation_data: `early_stop` monitors their errors: give some.'
     if content.get('processes', 1) > 1 and 'torchrun' not in inputs:
-        return 'torchrun: several `processes` are started by it: give the code `torchrun` that lies beside `dp`.'
+        return 'torchrun: it starts several `processes`: give the code `torchrun` from the environment of `dp`.'
     return None
 
 
@@ -86,7 +81,7 @@ def _check_ports(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:
             kind = 'several heads' if heads else 'one head'
             return f'{given}: the model has {kind}: give `{needed}` instead.'
     if not frames_by_head(inputs, TRAINING):
-        return f'{f"head_{TRAINING}" if heads else TRAINING}: there are no frames to learn from: give some.'
+        return f'{f"head_{TRAINING}" if heads else TRAINING}: there are no training frames: give some.'
     for port in (TRAINING, VALIDATION):
         named = set(inputs.get(f'head_{port}', {}))
         if unknown := sorted(named - set(heads)):

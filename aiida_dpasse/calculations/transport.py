@@ -19,7 +19,7 @@ from aiida_dpasse.parameters.transport import TransportParameters
 
 def validate_trajectories(trajectories: Any, _: Any) -> str | None:
     """Return an error message if there is no trajectory."""
-    return None if trajectories else 'trajectories: there is none: give the working directory of each segment of a run.'
+    return None if trajectories else 'trajectories: none is given: give the working directory of each segment of a run.'
 
 
 def validate_inputs(inputs: Any, _: Any) -> str | None:
@@ -36,8 +36,8 @@ def validate_inputs(inputs: Any, _: Any) -> str | None:
     for label, folder in inputs.get('trajectories', {}).items():
         if 'code' in inputs and folder.computer.uuid != inputs['code'].computer.uuid:
             return (
-                f'trajectories.{label}: it lies on {folder.computer.label} and the code runs on '
-                f'{inputs["code"].computer.label}: use a Python of the computer where the trajectory lies.'
+                f'trajectories.{label}: it is on {folder.computer.label} and the code runs on '
+                f'{inputs["code"].computer.label}: use a Python of the computer of the trajectory.'
             )
     return None
 
@@ -70,7 +70,7 @@ class TransportCalculation(DriverCalculation):
             validator=validate_trajectories,
             help='Working directories of the segments of one run, in order.',
         )
-        spec.input('structure', valid_type=orm.StructureData, help='Structure that the run started from.')
+        spec.input('structure', valid_type=orm.StructureData, help='Initial structure of the run.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,
@@ -90,7 +90,7 @@ class TransportCalculation(DriverCalculation):
         exit_code(
             spec,
             'ERROR_DAMAGED_OUTPUT',
-            message='{reason} Look at the disk of the computer, and run the dynamics again.',
+            message='{reason} Check the disk of the computer, and run the dynamics again.',
             invalidates_cache=True,
         )
         exit_code(

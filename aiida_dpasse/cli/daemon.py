@@ -18,10 +18,11 @@ import kiwipy
 import psutil
 from aiida.brokers import Broker
 from aiida.brokers.zeromq import ZeromqBroker
+from aiida.brokers.zeromq.service import ZeromqBrokerService
 from aiida.engine.daemon.client import DaemonClient, DaemonException, get_daemon_client
 from aiida.engine.processes.control import get_active_processes, get_process_tasks, revive_processes
 from aiida.manage import get_manager
-from aiida.manage.configuration import get_config_option
+from aiida.manage.configuration import get_config, get_config_option
 from aiida.orm import CalcJobNode, ProcessNode, WorkChainNode
 from sqlalchemy import text
 
@@ -79,9 +80,10 @@ class DaemonKeeper:
         """
         broker = get_manager().get_broker()
         deadline = time.monotonic() + START_PATIENCE
-        while not (broker.check_service_reachable() and broker._router_endpoint):
+        files = broker_files()
+        while not (broker.check_service_reachable() and files.sockets_file.exists()):
             if time.monotonic() > deadline:
-                raise DaemonException(f'The broker did not start: read {self.client._zmq_broker_service_log_file}.')
+                raise DaemonException(f'The broker did not start: read {files.log_file}.')
             time.sleep(0.2)
 
     def stop(self) -> None:
@@ -162,6 +164,12 @@ class DaemonKeeper:
         for process in due:
             del self._lost_since[process.pk]
         return [f'Process {process.pk} had no task at the broker and has been given one.' for process in due]
+
+
+def broker_files() -> ZeromqBrokerService.FilepathLayout:
+    """Return the paths of the files of the ZeroMQ broker of the loaded profile."""
+    files = get_config().filepaths(get_manager().get_profile())['broker_service']
+    return ZeromqBrokerService.FilepathLayout(files['dir'], files['log'])
 
 
 @dataclass(frozen=True)
@@ -324,7 +332,7 @@ def _tasks(broker: Broker) -> tuple[set[int], Callable[[int], bool]]:
     RabbitMQ gives no information on tasks held by a worker, so the worker is asked.
     """
     if isinstance(broker, ZeromqBroker):
-        queue = Path(broker._storage_path) / 'tasks'
+        queue = broker_files().storage_path / 'tasks'
         return _pids(queue.glob('pending/*.json')), _pids(queue.glob('processing/*.json')).__contains__
     controller = get_manager().get_process_controller()
 

@@ -44,10 +44,10 @@ def import_(path: Path, label: str | None, written_by: str | None) -> None:
 
     FILE is a .pt, .pth or .pb of DeePMD-kit.
     """
-    from aiida_dpasse.data.potential import DeepPotentialData
+    from aiida_dpasse.data.engine import Potential
 
     try:
-        node = DeepPotentialData.from_file(existing(path), written_by)
+        node = Potential.from_file(existing(path), written_by)
     except ValueError as error:
         raise Refusal(str(error)) from error
     node.label = label or path.name
@@ -134,7 +134,7 @@ def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Return the properties of a model file, by the names of the attributes of `DeepPotentialData`.
+    """Return the properties of a model file, by the names of the attributes of `Potential`.
 
     :param path: path of the file.
     :raises Refusal: if it is not a model, or not safe to load.
@@ -168,13 +168,13 @@ def describe_node(pk: str) -> dict[str, Any]:
     from aiida import orm
     from aiida.common import NotExistent
 
-    from aiida_dpasse.data.potential import DeepPotentialData
+    from aiida_dpasse.data.engine import Potential
 
     try:
         node = orm.load_node(int(pk))
     except NotExistent as error:
         raise Refusal(f'There is neither a file nor a node {pk}.') from error
-    if not isinstance(node, DeepPotentialData):
+    if not isinstance(node, Potential):
         raise Refusal(f'The node {pk} is a {type(node).__name__}, no potential.')
     names = ('form', 'descriptor', 'type_map', 'cutoff', 'parameters', 'heads', 'training_input', 'step')
     here = installed()

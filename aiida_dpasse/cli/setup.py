@@ -24,8 +24,8 @@ from aiida_dpasse.cli.programs import (
     local_shell,
     prepend_text,
 )
+from aiida_dpasse.data.engine import VERSION_EXTRA
 
-VERSION = 'dpasse_version'
 VERSIONS = 'dpasse_versions'
 #: Polling interval of the local process table in s: at 0.5 s, recording the polls used a tenth of a core.
 LOCAL_POLL_INTERVAL = 1.0
@@ -134,7 +134,7 @@ def register(program: Program, computer: Computer, threads: int = 1) -> tuple[In
             prepend_text=text,
             description=f'{program.name} {program.version}, registered by aiida-dpasse setup',
         ).store()
-    code.base.extras.set_many({VERSION: program.versions.get('deepmd-kit', ''), VERSIONS: program.versions})
+    code.base.extras.set_many({VERSION_EXTRA: program.versions.get('deepmd-kit', ''), VERSIONS: program.versions})
     return code, state
 
 

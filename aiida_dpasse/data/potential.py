@@ -12,6 +12,7 @@ from aiida.common.exceptions import ValidationError
 
 from aiida_dpasse.deepmd.checkpoint import ModelFile, read_model_file
 from aiida_dpasse.deepmd.compatibility import objection_to_version, read_version
+from aiida_dpasse.deepmd.engine import is_checkpoint, model_file
 
 
 class DeepPotentialData(orm.SinglefileData):
@@ -33,14 +34,6 @@ class DeepPotentialData(orm.SinglefileData):
     KEY_INPUT = 'training_input'
     KEY_STEP = 'step'
     KEY_MIGRATION = 'needs_migration'
-    #: File name in the repository and in every job, by backend and form.
-    FILENAMES = {
-        ('pytorch', 'checkpoint'): 'model.pt',
-        ('pytorch', 'frozen'): 'model.pth',
-        ('pytorch', 'compressed'): 'model.pth',
-        ('tensorflow', 'frozen'): 'model.pb',
-        ('tensorflow', 'compressed'): 'model.pb',
-    }
 
     @classmethod
     def from_file(cls, path: str | Path, deepmd_version: str | None = None) -> DeepPotentialData:
@@ -54,7 +47,7 @@ class DeepPotentialData(orm.SinglefileData):
         if deepmd_version is not None:
             read_version(deepmd_version)
         content = read_model_file(path)
-        node = cls(path.resolve(), filename=cls.FILENAMES[content.backend, content.form])
+        node = cls(path.resolve(), filename=model_file(content.backend, content.form))
         node._describe(content, hashlib.sha256(path.read_bytes()).hexdigest(), deepmd_version)
         return node
 
@@ -104,6 +97,11 @@ class DeepPotentialData(orm.SinglefileData):
     def form(self) -> str:
         """Form of the model: 'checkpoint', 'frozen' or 'compressed'."""
         return str(self._get(self.KEY_FORM))
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it can be trained further, and has to be frozen before LAMMPS can run it."""
+        return is_checkpoint(self.form)
 
     @property
     def descriptor(self) -> str:

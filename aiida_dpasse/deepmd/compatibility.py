@@ -16,7 +16,7 @@ def read_version(text: str) -> Version:
     try:
         return Version(text.removeprefix('v'))
     except InvalidVersion:
-        raise ValueError(f'`{text}` is no version of DeePMD-kit: write it like 3.2.0.') from None
+        raise ValueError(f'`{text}` is not a version of DeePMD-kit: write it like 3.2.0.') from None
 
 
 def objection_to_version(
@@ -35,7 +35,7 @@ def objection_to_version(
     if needs_migration and (not version or read_version(version) >= Version('3.1')):
         return (
             f'The DPA-2 checkpoint was written by DeePMD-kit 3.0 and cannot be read by {version or "later versions"}: '
-            'bring it up to date with `aiida-dpasse potential migrate`, or use a code with DeePMD-kit 3.0.'
+            'migrate it with `aiida-dpasse potential migrate`, or use a code with DeePMD-kit 3.0.'
         )
     if not version:
         return None

@@ -1,13 +1,16 @@
 """Continuation from the newest complete checkpoint of DeePMD-kit, selected on the compute machine before ``dp train``.
 
 A killed job or a full disk can leave the last checkpoint truncated, and a diverged training leaves checkpoints of nan.
-DeePMD-kit keeps several (``max_ckpt_keep``, 5). A few lines of shell select one, since nothing else is certain to be
-installed on the compute machine, and retrieving all checkpoints for inspection would transfer a gigabyte.
+DeePMD-kit keeps several (``max_ckpt_keep``, 5). ``restart.sh`` selects one. It is shell, since a training has the code
+`dp` only, which may be a wrapper or a container, so the job knows no Python; retrieving all checkpoints for inspection
+would transfer a gigabyte.
 """
 
 from __future__ import annotations
 
 import re
+
+from aiida_dpasse.deepmd.shell import shell_script
 
 PREFIX = 'model.ckpt'
 #: Name of the selected checkpoint for ``dp train --restart``; in TensorFlow it is the stem of several files.
@@ -18,36 +21,6 @@ REPORT = 'restart.out'
 LATEST = 'checkpoint'
 
 _NONE_WHOLE = 'No checkpoint to go on from is whole'
-#: By backend: the suffix that identifies a checkpoint, and a shell test that the checkpoint ``$stem`` is complete. A
-#: zip ends with a record that begins with PK 5 6; TensorFlow's index ends with a magic number, its graph is written
-#: last.
-_WHOLE = {
-    'pytorch': ('pt', '[ "$(tail -c 22 "$stem.pt" | head -c 4 | od -An -tx1 | tr -d " \\n")" = 504b0506 ]'),
-    'tensorflow': (
-        'index',
-        '[ -s "$stem.meta" ] && ls "$stem".data-* >/dev/null 2>&1 && '
-        '[ "$(tail -c 8 "$stem.index" | od -An -tx1 | tr -d " \\n")" = 57fb808b247547db ]',
-    ),
-}
-_SCRIPT = """\
-chosen=
-for step in $(ls | sed -n 's/^{prefix}-\\([0-9][0-9]*\\)\\.{suffix}$/\\1/p' | sort -rn); do
-  stem={prefix}-$step
-  if {limit}; then echo "step $step is later than asked for" >> {report}
-  elif {whole}; then chosen=$step; break
-  else echo "step $step is cut short" >> {report}
-  fi
-  {else_}
-done
-if [ -z "$chosen" ]; then echo "{none}." > {log}; exit 1; fi
-echo "restart from step $chosen" >> {report}
-for file in {prefix}-$chosen.*; do
-  ln -sf "$file" "{chosen}${{file#{prefix}-$chosen}}"
-  ln -sf "$file" "{prefix}${{file#{prefix}-$chosen}}"
-done
-printf '{named}' "$chosen" > {latest}
-"""
-_NAMED = {'pytorch': f'{PREFIX}-%s.pt', 'tensorflow': f'model_checkpoint_path: "{PREFIX}-%s"\\n'}
 
 
 def restart_script(backend: str, log: str, limit: int | None = None, newest: bool = False) -> str:
@@ -62,19 +35,17 @@ def restart_script(backend: str, log: str, limit: int | None = None, newest: boo
     :param newest: accept the newest checkpoint only, remove none and write no report: it is that of a finished
         training, which is not continued.
     """
-    suffix, whole = _WHOLE[backend]
-    return _SCRIPT.format(
+    return shell_script(
+        'restart.sh',
+        backend=backend,
         prefix=PREFIX,
-        suffix=suffix,
-        limit='false' if limit is None else f'[ "$step" -gt {limit} ]',
-        whole=whole,
-        else_='break' if newest else 'rm -f "$stem".*',
-        report='/dev/null' if newest else REPORT,
-        none=_NONE_WHOLE,
-        log=log,
         chosen=CHOSEN,
-        named=_NAMED[backend],
+        limit='' if limit is None else limit,
+        newest='yes' if newest else '',
+        report='/dev/null' if newest else REPORT,
+        log=log,
         latest=LATEST,
+        none=_NONE_WHOLE,
     )
 
 

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aiida_dpasse.deepmd.engine import BACKENDS
 from aiida_dpasse.deepmd.multitask import (
     check_heads,
     data_sections,
@@ -23,7 +24,6 @@ from aiida_dpasse.seeds import derive_seed
 
 #: System directories, by head if there are several.
 Systems = Sequence[str] | Mapping[str, Sequence[str]]
-BACKENDS = ('pytorch', 'tensorflow')
 #: Descriptors that DeePMD-kit trains in PyTorch but not in TensorFlow.
 PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'SeZM', 'se_e3_tebd'})
 #: Sections that `check_input` reads; all but ``validating`` and ``optimizer`` must be there.

@@ -12,8 +12,8 @@ from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.base.reasons import reason_of
 from aiida_dpasse.base.validators import check_ion, check_same_computer, validate_labelled, validate_structures
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.distill.judge_student import judge_student
 from aiida_dpasse.distill.plan_acceptance import POTENTIALS, plan_acceptance
@@ -57,7 +57,6 @@ class AcceptanceWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp', 'python')
-    OPTIONAL_CODES = ('dp',)
     RUNS_IN_LAMMPS = POTENTIALS
     PARAMETERS = AcceptanceParameters
     PROTOCOL = 'acceptance'
@@ -68,7 +67,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         for name in POTENTIALS:
-            spec.input(name, valid_type=DeepPotentialData, help=f'The {name}, frozen or compressed.')
+            spec.input(name, valid_type=Potential, help=f'The {name}, frozen or compressed.')
         spec.input_namespace(
             'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
         )

@@ -12,8 +12,9 @@ from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.base.reasons import first_reason, reason_of
 from aiida_dpasse.base.validators import best_form, validate_labelled, validate_structures
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.distill.acceptance import AcceptanceWorkChain, validate_acceptance
 from aiida_dpasse.distill.account_distillation import account_distillation
 from aiida_dpasse.distill.collect_samples import collect_samples
@@ -74,7 +75,7 @@ class DistillWorkChain(DpasseWorkChain):
     can be put through the acceptance test.
     """
 
-    CODES = ('dp', 'lmp', 'python')
+    CODES = (PROGRAM, 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = DistillParameters
     PROTOCOL = 'distill'
@@ -85,7 +86,7 @@ class DistillWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('teacher', valid_type=DeepPotentialData, help='Potential that labels: frozen, or a checkpoint.')
+        spec.input('teacher', valid_type=Potential, help='Potential that labels: frozen, or a checkpoint.')
         spec.input_namespace(
             'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
         )
@@ -141,7 +142,7 @@ class DistillWorkChain(DpasseWorkChain):
                 cls.take_verdict,
             ),
         )
-        spec.output('student', valid_type=DeepPotentialData, help='Compressed if that was asked for, else frozen.')
+        spec.output('student', valid_type=Potential, help='Compressed if that was asked for, else frozen.')
         spec.output('frames', valid_type=FramesData, help='All frames that the teacher labelled.')
         spec.output('test_data', valid_type=FramesData, help='Those of them that the student never saw.')
         spec.output(
@@ -224,7 +225,7 @@ class DistillWorkChain(DpasseWorkChain):
         """Return one run of the teacher."""
         return self.dynamics(run, 'teacher', self.ctx.teacher)
 
-    def dynamics(self, run: Run, name: str, potential: DeepPotentialData) -> Child:
+    def dynamics(self, run: Run, name: str, potential: Potential) -> Child:
         """Return the molecular dynamics of ``run``, with its structure and settings, driven by ``potential``."""
         return self.job(
             MDBaseWorkChain,

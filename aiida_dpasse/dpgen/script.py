@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.dpgen.param import Conversion
 
 _HEAD = '''"""Active learning, converted from {source} by `aiida-dpasse dpgen convert`: verdi run {target}"""
@@ -29,7 +30,7 @@ builder.parameters = replace_sections(builder.parameters.get_dict(), SECTIONS)
 node = submit(builder)
 print(f'submitted: aiida-dpasse status {{node.pk}}')
 """
-CODES = ('dp', 'lmp', 'python')
+CODES = (PROGRAM, 'lmp', 'python')
 WIDTH = 100
 
 

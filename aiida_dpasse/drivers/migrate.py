@@ -28,9 +28,9 @@ def objection(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
     full = [name for name, tensor in asked.items() if name not in held and tensor.numel()]
     shaped = [name for name in held if name in asked and held[name].shape != asked[name].shape]
     for names, what in (
-        (full, 'it lacks numbers'),
-        (unknown, 'it holds what the installed version does not know'),
-        (shaped, 'arrays have another shape'),
+        (full, 'it lacks parameters'),
+        (unknown, 'it contains tensors that the installed version does not have'),
+        (shaped, 'tensors have a different shape'),
     ):
         if names:
             rest = f' and {len(names) - MOST_NAMES} more' if len(names) > MOST_NAMES else ''

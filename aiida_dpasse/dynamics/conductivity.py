@@ -11,12 +11,12 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import AseMDBaseWorkChain, TransportBaseWorkChain
-from aiida_dpasse.base.validators import check_same_computer, validate_structures
+from aiida_dpasse.base.validators import check_freezable, check_same_computer, validate_structures
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.calculations.md_stops import BY_LABEL
+from aiida_dpasse.data.engine import Potential, engine_code
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.dynamics.determine_transport import determine_transport
 from aiida_dpasse.dynamics.lengthen_run import lengthen_run
@@ -34,7 +34,7 @@ STOPPED = tuple(stop.status for stop in BY_LABEL.values())
 WITH_CALCULATOR = {'precision': None, 'md': {'ensemble': 'nvt', 'equilibration': {'ensemble': 'nvt'}}}
 
 
-def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping[str, Any]) -> str | None:
+def check_driver(port: str, potential: Potential | None, inputs: Mapping[str, Any]) -> str | None:
     """Check that LAMMPS can run a potential on the structures of a chain.
 
     :param port: name of the input port of the potential, used in the message.
@@ -48,9 +48,8 @@ def check_driver(port: str, potential: DeepPotentialData | None, inputs: Mapping
         symbols = sorted(structure.get_symbols_set())
         if message := potential.check_elements(symbols, f'the structure `{label}`'):
             return f'{port}: {message}'
-    if potential.form == 'checkpoint' and 'dp' not in inputs.get('codes', {}):
-        return f'{port}: LAMMPS cannot run a checkpoint: give the code `dp`, which freezes it, or the frozen potential.'
-    return None
+    message = check_freezable(potential, engine_code(inputs))
+    return message and f'{port}: {message}'
 
 
 def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
@@ -111,7 +110,6 @@ class ConductivityWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp', 'python')
-    OPTIONAL_CODES = ('dp',)
     PARAMETERS = ConductivityParameters
     PROTOCOL = 'conductivity'
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ('potential', 'committee')
@@ -128,7 +126,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
         spec.input(
             'potential',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             required=False,
             help='The potential; a checkpoint is frozen first.',
         )
@@ -143,7 +141,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         )
         spec.input_namespace(
             'committee',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             required=False,
             help='Further potentials, trained on the same frames: they follow the runs of `potential`, and their '
             'deviation says where it is not to be trusted.',

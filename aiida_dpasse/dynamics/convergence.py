@@ -12,7 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import TransportBaseWorkChain
 from aiida_dpasse.base.validators import check_same_computer, validate_structure
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.dynamics.conductivity import check_driver
 from aiida_dpasse.dynamics.convergence_parameters import ConvergenceParameters
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
@@ -46,7 +46,6 @@ class ConvergenceWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp', 'python')
-    OPTIONAL_CODES = ('dp',)
     PARAMETERS = ConvergenceParameters
     PROTOCOL = 'convergence'
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ('potential',)
@@ -61,7 +60,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
             validator=validate_structure,
             help='Unit cell of the conductor.',
         )
-        spec.input('potential', valid_type=DeepPotentialData, help='The potential; a checkpoint is frozen first.')
+        spec.input('potential', valid_type=Potential, help='The potential; a checkpoint is frozen first.')
         spec.inputs.validator = validate_convergence
         spec.outline(
             cls.freeze_checkpoints,

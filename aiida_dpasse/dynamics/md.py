@@ -19,8 +19,8 @@ from aiida_dpasse.base.jobs import JobBaseWorkChain
 from aiida_dpasse.base.protocols import machine, protocol
 from aiida_dpasse.calculations.md import MDCalculation
 from aiida_dpasse.calculations.md_stops import BY_LABEL, define_stops
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.merge_segments import merge_segments
 from aiida_dpasse.dynamics.plan_watch import plan_watch
 from aiida_dpasse.exit_codes import exit_code
@@ -182,7 +182,7 @@ class MDBaseWorkChain(JobBaseWorkChain):
         cls,
         code: orm.AbstractCode | str,
         structure: orm.StructureData,
-        potentials: Mapping[str, DeepPotentialData],
+        potentials: Mapping[str, Potential],
         *,
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,

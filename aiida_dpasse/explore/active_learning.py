@@ -16,8 +16,9 @@ from aiida_dpasse.base.validators import (
     validate_labelled,
     validate_structures,
 )
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
@@ -91,7 +92,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
     are met.
     """
 
-    CODES = ('dp', 'lmp', 'python')
+    CODES = (PROGRAM, 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun', *BY_CODE)
     PARAMETERS = ActiveLearningParameters
     PROTOCOL = 'active_learning'
@@ -158,7 +159,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             cls.results,
         )
         spec.output('frames', valid_type=FramesData, help='All labelled frames, those held out of `frames` included.')
-        spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
+        spec.output_namespace('potentials', valid_type=Potential, help='The last committee.')
         spec.output('iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.')
         spec.output('account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.')
         exit_code(spec, 'ERROR_COMMITTEE_FAILED', message='The committee of iteration {index} failed: {reason}')

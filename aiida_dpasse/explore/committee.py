@@ -12,8 +12,9 @@ from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.reasons import first_reason
 from aiida_dpasse.base.validators import best_form, validate_labelled
 from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_train
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.committee_parameters import CommitteeParameters
 from aiida_dpasse.explore.plan_committee import plan_committee
@@ -49,7 +50,7 @@ class CommitteeWorkChain(DpasseWorkChain):
     The deviation between the members estimates the error of their predictions.
     """
 
-    CODES = ('dp',)
+    CODES = (PROGRAM,)
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = CommitteeParameters
     PROTOCOL = 'committee'
@@ -81,7 +82,7 @@ class CommitteeWorkChain(DpasseWorkChain):
         )
         spec.output_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             help='The members, by name: compressed where that was asked for, frozen otherwise.',
         )
         spec.output_namespace('learning_curves', valid_type=orm.ArrayData, help='The learning curve of each member.')

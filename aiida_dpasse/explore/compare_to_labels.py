@@ -6,14 +6,12 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 
 
 @calcfunction
-def compare_to_labels(
-    frames: FramesData, predictions: orm.ArrayData, **inputs: dict[str, DeepPotentialData]
-) -> orm.Dict:
+def compare_to_labels(frames: FramesData, predictions: orm.ArrayData, **inputs: dict[str, Potential]) -> orm.Dict:
     """Compare the error of a committee with its deviation at selection, for each labelled frame.
 
     The error of a frame is the largest distance over its atoms between the labelled force and the committee's mean

@@ -11,8 +11,8 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.reasons import first_reason
 from aiida_dpasse.base.validators import validate_structures
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.explore_parameters import ExploreParameters
@@ -53,7 +53,6 @@ class ExploreWorkChain(DpasseWorkChain):
     """
 
     CODES = ('lmp',)
-    OPTIONAL_CODES = ('dp',)
     RUNS_IN_LAMMPS = ('potentials',)
     PARAMETERS = ExploreParameters
     PROTOCOL = 'explore'
@@ -70,7 +69,7 @@ class ExploreWorkChain(DpasseWorkChain):
         )
         spec.input_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             validator=validate_committee,
             help='The committee; the first by name drives the dynamics. A checkpoint is frozen first, with `dp`.',
         )

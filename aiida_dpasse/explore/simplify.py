@@ -9,8 +9,9 @@ from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.validators import validate_labelled
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.committee import CommitteeWorkChain, validate_committee_training
 from aiida_dpasse.explore.committee_loop import CommitteeLoopWorkChain
@@ -52,7 +53,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
     again, until its predictions on the remaining frames are accurate.
     """
 
-    CODES = ('dp', 'python')
+    CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = SimplifyParameters
     PROTOCOL = 'simplify'
@@ -76,7 +77,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         )
         spec.output('frames', valid_type=FramesData, help='The frames worth training on, with their labels.')
         spec.output('rest', valid_type=FramesData, required=False, help='The frames that the last committee knows.')
-        spec.output_namespace('potentials', valid_type=DeepPotentialData, help='The last committee.')
+        spec.output_namespace('potentials', valid_type=Potential, help='The last committee.')
         spec.output(
             'iterations',
             valid_type=orm.Dict,

@@ -11,7 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
 from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.cp2k import Cp2kLabelWorkChain
 from aiida_dpasse.label.shell import ShellLabelWorkChain
@@ -49,7 +49,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
     )
     spec.input(
         teacher,
-        valid_type=DeepPotentialData,
+        valid_type=Potential,
         required=False,
         help='Teacher that labels, instead of a calculator.',
     )

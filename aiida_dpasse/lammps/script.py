@@ -1,4 +1,4 @@
-"""The LAMMPS input script of one segment of molecular dynamics with Deep Potentials.
+"""The LAMMPS input script of one segment of molecular dynamics; the potential is loaded by commands that are given.
 
 A run consists of equilibration (optional) and production. Steps are counted from 0 without reset, so a segment that
 continues from a restart file ends at the same step as an uninterrupted run, whichever stage it was stopped in.
@@ -95,7 +95,7 @@ def deviation_interval(parameters: Mapping[str, Any]) -> int:
 
 def build_script(
     parameters: Mapping[str, Any],
-    models: Sequence[str],
+    pair: Sequence[str],
     elements: Sequence[str],
     continued: bool = False,
     walltime_s: float | None = None,
@@ -107,11 +107,11 @@ def build_script(
         :data:`DEFAULTS`: ``final_temperature`` (K, at the end of the production, approached linearly from
         ``temperature``), ``pressure`` (GPa), ``timestep`` (fs), ``equilibration`` ({'ensemble', 'steps'}), ``coupling``
         ('iso', 'aniso', 'tri'; by default 'aniso' for an orthogonal cell and 'tri' for any other), intervals in steps,
-        dampings in fs; ``relative_deviation`` (eV/A, see `_setup`), ``stop_force`` (eV/A: the run stops when the force
+        dampings in fs; ``relative_deviation`` (eV/A, for ``pair``), ``stop_force (eV/A: the run stops when the force
         on an atom exceeds it), ``watch`` (``mobile`` elements; limits ``framework_displacement`` in A, ``heating`` as a
         fraction of the temperature, ``energy_drift`` in meV/(atom ps): the run stops when one is exceeded); ``fixed``
         (indices, from 0, of atoms that do not move; not with 'npt').
-    :param models: file names of the potentials; the first drives the dynamics, all contribute to the deviation.
+    :param pair: commands that load the potential (``pair_style``, ``pair_coeff``).
     :param elements: element of atom type 1, 2, ...
     :param continued: whether to continue from the latest restart file in :data:`PREVIOUS_FOLDER`.
     :param walltime_s: seconds after which the run stops by itself and writes a restart file.
@@ -120,7 +120,7 @@ def build_script(
     values = {**DEFAULTS, **parameters}
     middle, last = total_steps(values)
     equilibration = values['equilibration'] if middle else None
-    lines = _setup(values, models, elements, continued, walltime_s)
+    lines = _setup(values, pair, elements, continued, walltime_s)
     if equilibration:
         lines += _equilibration(values, equilibration, continued, orthogonal)
     lines += [
@@ -142,12 +142,8 @@ def build_script(
 
 
 def _setup(
-    values: Mapping[str, Any], models: Sequence[str], elements: Sequence[str], continued: bool, walltime_s: float | None
+    values: Mapping[str, Any], pair: Sequence[str], elements: Sequence[str], continued: bool, walltime_s: float | None
 ) -> list[str]:
-    several = f' out_file {DEVIATION_FILE} out_freq {deviation_interval(values)}' if len(models) > 1 else ''
-    if several and values['relative_deviation']:
-        # The deviation of an atom's force is divided by the size of the force plus this level.
-        several += f' relative {values["relative_deviation"]:.10g}'
     lines = [
         'units metal',
         'boundary p p p',
@@ -155,8 +151,7 @@ def _setup(
         # Message-passing models need the map from ids to atoms.
         'atom_modify map yes',
         f'read_restart {PREVIOUS_FOLDER}/{_RESTART_FILES}' if continued else f'read_data {DATA_FILE}',
-        f'pair_style deepmd {" ".join(models)}{several}',
-        f'pair_coeff * * {" ".join(elements)}',
+        *pair,
         'neighbor 1.0 bin',
         'neigh_modify every 1 delay 0 check yes',
         f'timestep {values["timestep"] / 1000:.10g}',

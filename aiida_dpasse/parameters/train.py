@@ -10,9 +10,6 @@ from aiida_dpasse.deepmd.multitask import heads_of, single_model
 from aiida_dpasse.deepmd.training_input import check_compressible, check_input
 from aiida_dpasse.parameters.base import Parameters
 
-#: Extra of a code that holds the version of its DeePMD-kit, set by `aiida-dpasse setup`.
-VERSION_EXTRA = 'dpasse_version'
-
 
 class FinetuneParameters(Parameters):
     """Settings taken over from the pre-trained potential."""

@@ -39,6 +39,13 @@ class JobParser(Parser):
         """Attach the outputs of the job and return the resulting exit code, or None if nothing is missing."""
         raise NotImplementedError
 
+    def text(self, name: str) -> str:
+        """Return the content of a retrieved file, empty if there is none."""
+        repository = self.retrieved.base.repository
+        if name not in repository.list_object_names():
+            return ''
+        return str(repository.get_object_content(name, mode='rb').decode(errors='replace'))
+
     def scheduler_exit_code(self) -> ExitCode | None:
         """Return the exit code set by the parser of the scheduler, or None."""
         status = self.node.exit_status

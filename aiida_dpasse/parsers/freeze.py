@@ -8,9 +8,8 @@ from typing import Any
 from aiida.engine import ExitCode
 
 from aiida_dpasse.calculations.freeze import FreezeCalculation, FreezeParameters
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.deepmd.training_log import parse_training_log
-from aiida_dpasse.parameters.train import VERSION_EXTRA
 from aiida_dpasse.parsers.base import JobParser
 
 
@@ -25,18 +24,13 @@ class FreezeParser(JobParser):
             wanted.append(('compressed', FreezeCalculation.COMPRESSED, FreezeCalculation.COMPRESS_STDOUT))
         folder = Path(kwargs['retrieved_temporary_folder'])
         for output, name, file in wanted:
-            log = parse_training_log(self._text(file))
+            log = parse_training_log(self.text(file))
             names = {'what': f'the {output} potential', 'file': f'`{file}`'}
             if log.error is not None:
                 return self.exit_codes.ERROR_NOT_FROZEN.format(reason=log.error.rstrip('.'), **names)
             try:
-                version = log.version or self.node.inputs.code.base.extras.get(VERSION_EXTRA, None) or None
-                self.out(output, DeepPotentialData.from_file(folder / name, deepmd_version=version))
+                version = log.version or version_of(self.node.inputs.code)
+                self.out(output, Potential.from_file(folder / name, deepmd_version=version))
             except ValueError:
                 return self.exit_codes.ERROR_NO_RESULT.format(**names)
         return None
-
-    def _text(self, name: str) -> str:
-        if name not in self.retrieved.base.repository.list_object_names():
-            return ''
-        return str(self.retrieved.base.repository.get_object_content(name, mode='rb').decode(errors='replace'))

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.drivers.migrate import MIGRATED
 from aiida_dpasse.parsers.base import JobParser
 
@@ -27,7 +27,7 @@ class MigrateParser(JobParser):
             if damage := check_manifest(self.retrieved):
                 return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
             with repository.as_path(f'{OUTPUT}/{MIGRATED}') as path:
-                self.out('potential', DeepPotentialData.from_file(path, result['deepmd_version']))
+                self.out('potential', Potential.from_file(path, result['deepmd_version']))
             self.out('results', orm.Dict({name: result[name] for name in ('added', 'deepmd_version')}))
         except (OSError, ValueError, KeyError, TypeError) as exception:
             reason = f'{exception}; see the end of {self.node.get_option("scheduler_stderr")}'

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_dpasse.calculations.train import TrainCalculation
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.deepmd.early_stop import REPORT as FLAT
 from aiida_dpasse.deepmd.early_stop import flat_step
 from aiida_dpasse.deepmd.lcurve import LearningCurve, parse_lcurve
@@ -28,7 +28,7 @@ class TrainParser(JobParser):
         """
         self.parameters = self.node.inputs.parameters.get_dict()
         self.folder = Path(kwargs['retrieved_temporary_folder'])
-        self.log = parse_training_log(self._text(TrainCalculation.STDOUT))
+        self.log = parse_training_log(self.text(TrainCalculation.STDOUT))
         steps = int(self.parameters['input']['training']['numb_steps'])
         curve, problem = self._curve()
         broken = self._attach_checkpoint()
@@ -39,9 +39,9 @@ class TrainParser(JobParser):
             'backend': self.parameters['backend'],
             'numb_steps': steps,
             'checkpoint_step': checkpoint,
-            'restarted_from': restarted_from(self._text(REPORT)),
+            'restarted_from': restarted_from(self.text(REPORT)),
             'finished': finished,
-            'stopped_early': None if finished else flat_step(self._text(FLAT)),
+            'stopped_early': None if finished else flat_step(self.text(FLAT)),
             'deepmd_version': self.log.version,
             'seconds_per_step': self.log.seconds_per_step,
             'training_seconds': self.log.seconds,
@@ -56,7 +56,7 @@ class TrainParser(JobParser):
         return self._verdict(curve, problem, results) or broken or self._attach_products()
 
     def _verdict(self, curve: LearningCurve | None, problem: str, results: dict[str, Any]) -> ExitCode | None:
-        if none_was_whole(self._text(TrainCalculation.STDOUT)):
+        if none_was_whole(self.text(TrainCalculation.STDOUT)):
             return self.exit_codes.ERROR_NO_WHOLE_CHECKPOINT
         if self.log.diverged or (curve is not None and curve.diverged):
             # DeePMD-kit checks the gradients and may therefore stop before the learning curve shows a divergence.
@@ -94,8 +94,8 @@ class TrainParser(JobParser):
         path = self.folder / name
         try:
             if not path.is_file():
-                raise ValueError(parse_training_log(self._text(log)).error or 'the program left no file')
-            self.out(output, DeepPotentialData.from_file(path, deepmd_version=self.log.version))
+                raise ValueError(parse_training_log(self.text(log)).error or 'the program left no file')
+            self.out(output, Potential.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:
             return self.exit_codes.ERROR_NO_POTENTIAL.format(
                 what=f'the {output} potential', reason=str(exception).rstrip('.'), file=f'`{log}`'
@@ -107,7 +107,7 @@ class TrainParser(JobParser):
         if not path.is_file():
             return None
         try:
-            self.out('checkpoint', DeepPotentialData.from_file(path, deepmd_version=self.log.version))
+            self.out('checkpoint', Potential.from_file(path, deepmd_version=self.log.version))
         except ValueError as exception:
             step = self._checkpoint_step()
             return self.exit_codes.ERROR_BROKEN_CHECKPOINT.format(step=step, reason=str(exception).rstrip('.'))
@@ -115,18 +115,13 @@ class TrainParser(JobParser):
 
     def _checkpoint_step(self) -> int:
         # The folder also contains the checkpoint from which the run was restarted.
-        step = latest_step(self._text(LATEST), self._text(TrainCalculation.STDOUT))
-        return max(step, restarted_from(self._text(REPORT)))
+        step = latest_step(self.text(LATEST), self.text(TrainCalculation.STDOUT))
+        return max(step, restarted_from(self.text(REPORT)))
 
     def _curve(self) -> tuple[LearningCurve | None, str]:
         if TrainCalculation.CURVE not in self.retrieved.base.repository.list_object_names():
             return None, 'there is no `lcurve.out`'
         try:
-            return parse_lcurve(self._text(TrainCalculation.CURVE)), ''
+            return parse_lcurve(self.text(TrainCalculation.CURVE)), ''
         except ValueError as exception:
             return None, str(exception).rstrip('.')
-
-    def _text(self, name: str) -> str:
-        if name not in self.retrieved.base.repository.list_object_names():
-            return ''
-        return str(self.retrieved.base.repository.get_object_content(name, mode='rb').decode(errors='replace'))

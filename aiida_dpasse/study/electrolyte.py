@@ -11,13 +11,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.base.validators import (
+    check_freezable,
     check_processes,
     validate_labelled,
     validate_structure,
     validate_structures,
 )
+from aiida_dpasse.data.engine import Potential, engine_code
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.distill.distill import DistillWorkChain
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
@@ -205,19 +207,8 @@ def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
     """Return an error message if a checkpoint given for LAMMPS cannot be frozen as it is."""
     used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
     for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
-        potential = handed_in(inputs, port)
-        if potential is None or potential.form != 'checkpoint':
-            continue
-        if potential.needs_migration:
-            return (
-                f'{port}: it is a checkpoint of DeePMD-kit 3.0: bring it up to date with `aiida-dpasse potential '
-                'migrate` and give the result.'
-            )
-        if potential.heads:
-            return (
-                f'{port}: the checkpoint has several heads, {", ".join(potential.heads)}: freeze one of them with '
-                '`aiida-dpasse potential freeze --head HEAD` and give the result.'
-            )
+        if message := check_freezable(handed_in(inputs, port), engine_code(inputs)):
+            return f'{port}: {message}'
     return None
 
 
@@ -317,7 +308,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     fine-tuning that no other phase needs is run only if `finetune_structures` or `finetune_frames` is given.
     """
 
-    CODES = ('dp', 'lmp', 'python')
+    CODES = (PROGRAM, 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun', *BY_CODE)
     PARAMETERS = ElectrolyteParameters
     PROTOCOL = 'electrolyte'
@@ -373,7 +364,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'finetuned': 'Fine-tuned potential, instead of the fine-tuning.',
             'student': 'Potential to simulate with, instead of the distillation; a checkpoint is frozen first.',
         }.items():
-            spec.input(name, valid_type=DeepPotentialData, required=False, help=use)
+            spec.input(name, valid_type=Potential, required=False, help=use)
         spec.inputs.validator = validate_electrolyte
         spec.outline(
             cls.setup,

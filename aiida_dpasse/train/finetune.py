@@ -8,7 +8,8 @@ from aiida.engine import ExitCode, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import MigrateBaseWorkChain
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.deepmd.engine import check_form_for_finetuning
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.train.finetune_parameters import FinetuneParameters
 from aiida_dpasse.train.held_out import HeldOutWorkChain, validate_held_out
@@ -24,11 +25,11 @@ def validate_pretrained(inputs: Any) -> str | None:
     if inputs.get('pretrained') is None:
         return None
     potential = inputs['pretrained']
-    if potential.form != 'checkpoint':
-        return f'pretrained: it is a {potential.form} potential; give the checkpoint (`.pt`) it was frozen from.'
+    if message := check_form_for_finetuning(potential.framework, potential.form):
+        return f'pretrained: {message}'
     if inputs.get('frames') is not None and (missing := potential.missing_elements(inputs['frames'].elements)):
         lacking = ', '.join(missing)
-        return f'pretrained: its type map lacks {lacking}; take a potential that was trained with these elements.'
+        return f'pretrained: its type map lacks {lacking}; use a potential that was trained with these elements.'
     return None
 
 
@@ -56,7 +57,7 @@ class FinetuneWorkChain(HeldOutWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define the ports."""
         super().define(spec)
-        spec.input('pretrained', valid_type=DeepPotentialData, help='Checkpoint of the pre-trained potential.')
+        spec.input('pretrained', valid_type=Potential, help='Checkpoint of the pre-trained potential.')
         spec.inputs.validator = validate_finetune
         spec.outline(
             cls.make_plan,
@@ -106,6 +107,6 @@ class FinetuneWorkChain(HeldOutWorkChain):
         """Return the pre-trained potential as an input of the training."""
         return {'pretrained': self.ctx.pretrained}
 
-    def potentials(self) -> dict[str, DeepPotentialData]:
+    def potentials(self) -> dict[str, Potential]:
         """Return both checkpoints; one job tests them, so that the comparison is exact."""
         return {'zero_shot': self.ctx.pretrained, 'fine_tuned': self.ctx.train.outputs.checkpoint}

@@ -12,8 +12,9 @@ from aiida.plugins import CalculationFactory
 from aiida_dpasse.base.chain import ONE_PROCESS, Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.base.validators import validate_labelled
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.frames.split_frames import part_size, split_frames
@@ -55,7 +56,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
     the pre-trained one is used with shifted element energies only. All are tested on the same frames.
     """
 
-    CODES = ('dp', 'python')
+    CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = FinetuneStudyParameters
     PROTOCOL = 'finetune_study'
@@ -65,7 +66,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to draw from.')
-        spec.input('pretrained', valid_type=DeepPotentialData, help='Checkpoint of the pre-trained potential.')
+        spec.input('pretrained', valid_type=Potential, help='Checkpoint of the pre-trained potential.')
         spec.input(
             'test_data',
             valid_type=FramesData,
@@ -86,7 +87,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         spec.output('test_data', valid_type=FramesData, help='Frames that the errors are computed on.')
         spec.output_namespace(
             'potentials',
-            valid_type=DeepPotentialData,
+            valid_type=Potential,
             help='Frozen, tuned on the most frames, by the labels of the trainings.',
         )
         exit_code(
@@ -144,7 +145,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
     def make_alignment(self, run: Run) -> Child:
         """Return the job that shifts the element energies to those of the frames."""
         return CalculationFactory('core.shell'), {
-            'code': self.inputs.codes.dp,
+            'code': self.engine_code,
             'nodes': {'pretrained': self.inputs.pretrained, 'frames': self.frames_for(run)},
             'arguments': self.ctx.plan['align_arguments'],
             'outputs': self.ctx.plan['align_outputs'],

@@ -14,12 +14,12 @@ class FinetuneStudyParameters(Parameters):
     """Numbers of frames and repeats, and the parameters of each training."""
 
     sizes: list[PositiveInt] = Field(min_length=1, description='Numbers of frames to tune on.')
-    repeats: int = Field(gt=0, description='Trainings of each size, with frames and weights drawn anew.')
-    test: float = Field(gt=0, description='Number, or fraction below 1, of `frames` that only the test sees.')
+    repeats: int = Field(gt=0, description='Trainings of each size, which differ in frames and weights.')
+    test: float = Field(gt=0, description='Number, or fraction below 1, of `frames` for the test.')
     validation: float = Field(
         default=0,
         ge=0,
-        description='Number, or fraction below 1, of `frames` that is watched while training, for `early_stop`.',
+        description='Number, or fraction below 1, of `frames` for validation during the training, for `early_stop`.',
     )
     choice: Literal['random', 'diverse'] = Field(
         default='random', description='How frames are drawn: as in the paper, or the farthest from each other.'
@@ -31,7 +31,8 @@ class FinetuneStudyParameters(Parameters):
         default=True, description='Whether potentials are trained from scratch as well, on these sizes and on all.'
     )
     epochs: float | None = Field(
-        gt=0, description='How often a training sees each of its frames; null keeps `numb_steps` whatever the size.'
+        gt=0,
+        description='Number of times that a training uses each of its frames; null keeps `numb_steps` for every size.',
     )
     tune: TrainParameters = Field(description='Training from the pre-trained weights.')
     scratch: TrainParameters = Field(description='Training from scratch.')
@@ -42,9 +43,9 @@ class FinetuneStudyParameters(Parameters):
         if self.tune.finetune is None:
             raise ValueError('`tune.finetune` is missing: give it')
         if self.scratch.finetune is not None:
-            raise ValueError('`scratch.finetune` should be null: what is trained from scratch starts from nothing')
+            raise ValueError('`scratch.finetune` should be null: a training from scratch has no pre-trained potential')
         if (self.tune.early_stop or self.scratch.early_stop) and not self.validation:
-            raise ValueError('`validation` is 0, and `early_stop` watches these frames: raise it')
+            raise ValueError('`validation` is 0, but `early_stop` needs these frames: increase it')
         if len(set(self.sizes)) < len(self.sizes):
             raise ValueError('`sizes` should name each number once')
         return self

@@ -12,8 +12,9 @@ from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.base.validators import check_processes, validate_labelled
 from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_training
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.parameters.sizes import part_size
@@ -61,7 +62,7 @@ def _check_training(inputs: Any, settings: HeldOutParameters) -> str | None:
     training = {'parameters': orm.Dict(settings.train.model_dump()), 'training_data': inputs['frames']}
     if inputs.get('validation_data') is not None or settings.split.validation:
         training['validation_data'] = inputs.get('validation_data') or inputs['frames']
-    for port, code in (('code', 'dp'), ('torchrun', 'torchrun')):
+    for port, code in (('code', PROGRAM), ('torchrun', 'torchrun')):
         if codes.get(code) is not None:
             training[port] = codes[code]
     if (pretrained := inputs.get('pretrained')) is not None:
@@ -77,7 +78,7 @@ def _check_training(inputs: Any, settings: HeldOutParameters) -> str | None:
 class HeldOutWorkChain(DpasseWorkChain):
     """Base class of the chains that train one potential and test it on held-out frames."""
 
-    CODES = ('dp', 'python')
+    CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = HeldOutParameters
 
@@ -86,7 +87,7 @@ class HeldOutWorkChain(DpasseWorkChain):
         """Define the shared ports, outline and exit codes."""
         super().define(spec)
         spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to train on.')
-        for part, use in {'validation': 'watch the training', 'test': 'test the finished potential'}.items():
+        for part, use in {'validation': 'monitor the training', 'test': 'test the trained potential'}.items():
             spec.input(
                 HELD_OUT[part],
                 valid_type=FramesData,
@@ -96,8 +97,8 @@ class HeldOutWorkChain(DpasseWorkChain):
             )
         spec.inputs.validator = validate_held_out
         spec.outline(cls.make_plan, cls.split, cls.train, cls.evaluate, cls.finish)
-        spec.output('checkpoint', valid_type=DeepPotentialData, help='Checkpoint: to fine-tune or to go on from.')
-        spec.output('frozen', valid_type=DeepPotentialData, help='Frozen potential: for LAMMPS and for labelling.')
+        spec.output('checkpoint', valid_type=Potential, help='Checkpoint, to fine-tune or to continue.')
+        spec.output('frozen', valid_type=Potential, help='Frozen potential, for LAMMPS and for labelling.')
         spec.output('learning_curve', valid_type=orm.ArrayData, help='Losses against the step.')
         spec.output('training_data', valid_type=FramesData, help='Frames that the potential was trained on.')
         spec.output('test_data', valid_type=FramesData, help='Frames that the errors are computed on.')
@@ -132,7 +133,7 @@ class HeldOutWorkChain(DpasseWorkChain):
         """Return additional inputs of the training."""
         return {}
 
-    def potentials(self) -> dict[str, DeepPotentialData]:
+    def potentials(self) -> dict[str, Potential]:
         """Return the potentials to test, by label."""
         raise NotImplementedError
 

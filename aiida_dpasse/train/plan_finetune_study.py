@@ -8,6 +8,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.engine import change_bias_arguments
 from aiida_dpasse.deepmd.epochs import in_epochs
 from aiida_dpasse.frames.split_frames import part_size
 from aiida_dpasse.runs import Run, Runs
@@ -73,8 +74,7 @@ def plan_finetune_study(parameters: orm.Dict, frames: FramesData, **held_out: Fr
         'train': trainings,
     }
     if settings.align:
-        branch = ['--model-branch', head] if head else []
-        arguments = ['--pt', 'change-bias', '{pretrained}', '-s', 'data', '-o', ALIGNED, *branch]
+        arguments = change_bias_arguments('{pretrained}', 'data', ALIGNED, branch=head or None)
         plan['align_arguments'] = orm.List(arguments)
         plan['align_outputs'] = orm.List([ALIGNED])
         plan['align_filenames'] = orm.Dict({'frames': 'data', 'pretrained': 'pretrained.pt'})

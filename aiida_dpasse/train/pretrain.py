@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiida_dpasse.data.potential import DeepPotentialData
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.train.held_out import HeldOutWorkChain
 from aiida_dpasse.train.plan_pretrain import plan_pretrain
 from aiida_dpasse.train.pretrain_parameters import PretrainParameters
@@ -23,6 +23,6 @@ class PretrainWorkChain(HeldOutWorkChain):
             self.inputs.parameters, held_out=self.held_out, metadata={'call_link_label': 'plan'}
         )
 
-    def potentials(self) -> dict[str, DeepPotentialData]:
+    def potentials(self) -> dict[str, Potential]:
         """Return the frozen potential, the form that LAMMPS uses."""
         return {'pretrained': self.ctx.train.outputs.frozen}

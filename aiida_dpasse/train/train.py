@@ -80,29 +80,29 @@ class TrainBaseWorkChain(JobBaseWorkChain):
                 cls.take_stash,
             ),
         )
-        spec.outputs['learning_curve'].help = 'The curve of the whole training, over all its runs.'
+        spec.outputs['learning_curve'].help = 'Learning curve of all runs of the training.'
         spec.output(
             'stash',
             valid_type=orm.RemoteStashFolderData,
             required=False,
-            help='Where the checkpoints lie on the computer.',
+            help='Directory of the checkpoints on the computer.',
         )
         exit_code(
             spec,
             'ERROR_CANNOT_BE_HELPED',
-            message='No change of the training helps: {reason}',
+            message='The training cannot be adjusted any further: {reason}',
         )
         exit_code(
             spec,
             'ERROR_NO_PROGRESS',
-            message='As many runs in a row as `max_iterations` allows ended before a new checkpoint (the '
-            'last: {reason}): lower `training.save_freq` or ask for more walltime, and go on from the last run: its '
-            'remote folder is the `restart_folder`.',
+            message='`max_iterations` consecutive runs ended before a new checkpoint (the last: {reason}): lower '
+            '`training.save_freq` or request more walltime, and continue from the last run: its remote folder is the '
+            '`restart_folder`.',
         )
         exit_code(
             spec,
             'ERROR_STASH_FAILED',
-            message='The checkpoints could not be copied to `stash_to`: check that directory. The training is done.',
+            message='The checkpoints could not be copied to `stash_to`: check that directory. The training finished.',
         )
 
     def setup(self) -> None:
@@ -174,7 +174,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         wanted = {'frozen': parameters.get('freeze', True), 'compressed': parameters.get('compress', False)}
         missing = [name for name, asked in wanted.items() if asked and name not in node.outputs]
         if not missing:
-            self.report(f'{node.process_label}<{node.pk}> was ended after its last program: nothing is missing.')
+            self.report(f'{node.process_label}<{node.pk}> was ended after its last program: no output is missing.')
             self.ctx.is_finished = True
             return ProcessHandlerReport(do_break=True)
         further = self.take_progress(node)
@@ -199,7 +199,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
             reason = str(node.exit_message).rstrip('.')
             return self.give_up(self.exit_codes.ERROR_NO_PROGRESS.format(reason=reason))
         self.go_on_training(node)
-        message = f'was interrupted: it goes on from step {checkpoint_step(node)}'
+        message = f'was interrupted: it continues from step {checkpoint_step(node)}'
         return self.again(node, message, in_vain=not further)
 
     @process_handler(priority=405, exit_codes=TrainCalculation.exit_codes.ERROR_NO_WHOLE_CHECKPOINT)
@@ -211,9 +211,9 @@ class TrainBaseWorkChain(JobBaseWorkChain):
             self.ctx.folders = self.ctx.folders[:-1]
         if self.ctx.folders:
             self.start_from(restart_folder=self.ctx.folders[-1])
-            return self.again(node, 'found no checkpoint to use: it goes on from an earlier one')
+            return self.again(node, 'found no usable checkpoint: it continues from an earlier one')
         self.start_from()
-        return self.again(node, 'found no checkpoint to use: it starts anew')
+        return self.again(node, 'found no usable checkpoint: it starts again')
 
     @process_handler(
         priority=410,
@@ -260,7 +260,7 @@ class TrainBaseWorkChain(JobBaseWorkChain):
                 self.ctx.inputs.restart_step = good
         self.ctx.inputs.parameters = parameters
         rate, start = parameters['input']['learning_rate']['start_lr'], self.ctx.inputs.get('restart_step')
-        place = 'starts anew' if start is None else f'goes on from step {start.value} at most'
+        place = 'starts again' if start is None else f'continues from step {start.value} at most'
         return self.again(node, f'diverged: it {place} with the learning rate {rate:.2g}')
 
     # -- results ------------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ def training(chain: DpasseWorkChain, label: str, **inputs: Any) -> Child:
     :param label: call link label.
     :param inputs: inputs of the training.
     """
-    codes = {'code': chain.inputs.codes.dp}
+    codes = {'code': chain.engine_code}
     if 'torchrun' in chain.inputs.codes:
         codes['torchrun'] = chain.inputs.codes.torchrun
     return chain.job(TrainBaseWorkChain, 'train', label, **codes, **inputs)

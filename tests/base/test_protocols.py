@@ -47,7 +47,7 @@ def test_overrides_as_a_node(aiida_profile, name):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'default': {'queuename': 'gpu'}}, 'options: `default.queuename` is no scheduler option of AiiDA'),
+        ({'default': {'queuename': 'gpu'}}, 'options: `default.queuename`'),
         ({'lable': {'queue_name': 'gpu'}}, 'options: there is no program `lable`: choose one of default, train'),
         ({'md': 'gpu'}, "options: `md` should be a mapping of scheduler options, got 'gpu'"),
     ],

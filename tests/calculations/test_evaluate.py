@@ -131,7 +131,7 @@ def test_unreadable_potential(python_code, potentials, frames, programs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'potentials': {}}, 'potentials: there is none'),
+        ({'potentials': {}}, 'potentials: none'),
         ({'parameters': {'heads': {'other': 'PBE'}}}, '`heads` names the potential `other`'),
         ({'parameters': {'heads': {'pytorch': 'PBE'}}}, 'the potential `pytorch` has no heads'),
         ({'parameters': {'head': 'PBE'}}, '`head` is no known parameter'),

@@ -200,7 +200,7 @@ def test_a_force_that_is_too_large_stops_the_run(inputs):
     [
         ({'mobile': ['Li'], 'framework_displacement': 0.01}, 'ERROR_MELTED', 'melted', 'A from its sites, more than'),
         ({'heating': 1e-6}, 'ERROR_HEATED', 'heated up', 'K, more than 0% above 300 K'),
-        ({'energy_drift': 1e-9}, 'ERROR_ENERGY_DRIFT', 'energy drifts', 'meV an atom and ps'),
+        ({'energy_drift': 1e-9}, 'ERROR_ENERGY_DRIFT', 'energy drifts', 'meV/(atom ps)'),
     ],
 )
 def test_a_limit_that_is_crossed_stops_the_run(inputs, watch, label, verdict, what):
@@ -237,7 +237,7 @@ def test_a_run_that_leaves_the_trust_is_stopped_while_it_runs(inputs):
     given['monitors'] = {'untrusted': orm.Dict({'entry_point': 'dpasse.untrusted'})}
     outputs, node = run_get_node(MDCalculation, **given)
     assert node.exit_status == EXIT.ERROR_LEFT_TRUST.status, node.exit_message
-    assert "left the committee's trust at step 0 (the deviation of a force exceeds 1e-06 eV/A" in node.exit_message
+    assert 'at step 0 (the deviation of a force exceeds 1e-06 eV/A' in node.exit_message
     results = outputs['results'].get_dict()
     assert (results['verdict'], results['stopped_at']) == ("left the committee's trust", 0)
     assert results['step'] < 10_000_000
@@ -323,7 +323,7 @@ def test_a_left_handed_or_open_cell_is_refused(inputs):
 def test_a_committee_of_one_has_no_deviation(inputs):
     assert 'give at least two' in refused(inputs(deviation_interval=5))
     assert 'there is one potential' in refused(inputs(watch={'deviation': {'limit': 0.3}}))
-    assert 'potentials: there is none' in refused(inputs() | {'potentials': {}})
+    assert 'potentials: none' in refused(inputs() | {'potentials': {}})
 
 
 def test_a_restart_on_another_computer_is_refused(inputs):
@@ -335,4 +335,4 @@ def test_a_restart_on_another_computer_is_refused(inputs):
         scheduler_type='core.direct',
     ).store()
     folder = orm.RemoteData(remote_path='/elsewhere', computer=other)
-    assert 'lies on cluster-of-others' in refused(inputs() | {'restart_folder': folder})
+    assert 'on cluster-of-others' in refused(inputs() | {'restart_folder': folder})

@@ -103,7 +103,7 @@ def test_refused(aiida_profile, tmp_path):
     path.write_text('notes')
     with pytest.raises(ValueError, match=r'`notes\.pt` is no model of DeePMD-kit'):
         DeepPotentialData.from_file(path)
-    with pytest.raises(ValueError, match='`newest` is no version of DeePMD-kit'):
+    with pytest.raises(ValueError, match='`newest`'):
         DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt'), deepmd_version='newest')
 
 

@@ -22,7 +22,7 @@ def curve(errors: list[float | str]) -> str:
 def run_job(folder: Path, errors: list[float | str], training: str) -> None:
     """Run a job that watches ``training``, whose learning curve is there already, and goes on after it."""
     (folder / 'lcurve.out').write_text(curve(errors))
-    script = early_stop_script('rmse_f_val', 400, 0.01, 'lcurve.out').replace('sleep 2', 'sleep 0.05')
+    script = early_stop_script('rmse_f_val', 400, 0.01, 'lcurve.out').replace('interval=2', 'interval=0.05')
     job = f'{script}\nbash -c "{training}" train train input.json\necho after > after\n'
     (folder / 'job.sh').write_text(job)
     subprocess.run(['bash', 'job.sh'], cwd=folder, check=True)

@@ -50,7 +50,7 @@ def test_one_segment_is_handed_through(inputs):
 
 def test_a_run_stopped_by_the_clock_ends_where_an_undisturbed_one_ends(inputs, monkeypatch):
     seconds = iter([1, None])
-    monkeypatch.setattr(calculation, '_time_to_run', lambda walltime: next(seconds))
+    monkeypatch.setattr(calculation, 'time_to_run', lambda walltime: next(seconds))
     outputs, node = run_get_node(MDBaseWorkChain, **inputs(steps=5000, trajectory_interval=10))
     assert node.is_finished_ok, node.exit_message
     first, second = (child for child in node.called if isinstance(child, orm.CalcJobNode))
@@ -77,7 +77,7 @@ def test_a_run_stopped_by_the_clock_ends_where_an_undisturbed_one_ends(inputs, m
 def test_a_run_that_advances_is_never_given_up(inputs, monkeypatch):
     """Five segments where two may end without getting further."""
     seconds = iter([1, 1, 1, 1, None])
-    monkeypatch.setattr(calculation, '_time_to_run', lambda walltime: next(seconds))
+    monkeypatch.setattr(calculation, 'time_to_run', lambda walltime: next(seconds))
     outputs, node = run_get_node(MDBaseWorkChain, **inputs(max_iterations=2, steps=15000, sample_interval=100))
     assert node.is_finished_ok, node.exit_message
     results = outputs['results'].get_dict()

@@ -19,6 +19,7 @@ BOLTZMANN = 8.617333e-5
 ATOMS = 108
 #: In no order, and not one after the other.
 FIXED = [*range(50, 90), 3, 0, 100]
+PAIR = ['pair_style lj/cut 5', 'pair_modify shift yes', 'pair_coeff 1 1 0.4 2.3']
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 20, 'thermo_interval': 10, 'seed': 7, 'fixed': FIXED}
 SHEAR = np.array([[1.0, 0.05, 0.0], [0.0, 1.0, 0.1], [0.08, 0.0, 1.0]])
 
@@ -37,9 +38,8 @@ def run(programs, tmp_path):
         (folder / 'structure.data').write_text(data)
         if previous:
             (folder / 'previous').symlink_to(tmp_path / previous / 'restart')
-        text = build_script(NVT | changes, ['a.pb'], ['Cu'], continued=bool(previous))
-        text = text.replace('pair_style deepmd a.pb', 'pair_style lj/cut 5\npair_modify shift yes')
-        (folder / 'input.in').write_text(text.replace('pair_coeff * * Cu', 'pair_coeff 1 1 0.4 2.3'))
+        text = build_script(NVT | changes, PAIR, ['Cu'], continued=bool(previous))
+        (folder / 'input.in').write_text(text)
         program = programs['lmp']
         command = [program.path, '-in', 'input.in', '-log', 'none']
         environment = os.environ | program.environment
@@ -88,17 +88,17 @@ def test_a_second_segment_holds_the_same(run):
 
 def test_lines_by_hand():
     few = NVT | {'fixed': [7, 0, 1, 2, 10]}
-    text = build_script(few, ['a.pb'], ['Li'])
+    text = build_script(few, PAIR, ['Li'])
     assert 'group held id 1:3 8 11\ngroup moving subtract all held\n' in text
     assert 'compute_modify moving_temperature extra/dof 0\n' in text
     assert 'velocity moving create 300 7 mom no rot no dist gaussian loop all temp moving_temperature\n' in text
     assert 'fix production moving nvt temp 300 300 0.1\nfix_modify production temp moving_temperature\n' in text
     assert 'format float %.15g temp moving_temperature\n' in text
-    free = build_script(few | {'fixed': None}, ['a.pb'], ['Li'])
+    free = build_script(few | {'fixed': None}, PAIR, ['Li'])
     assert 'moving' not in free
     assert 'held' not in free
-    assert build_script(few | {'fixed': []}, ['a.pb'], ['Li']) == free
-    assert build_script(few | {'fixed': list(range(0, 60, 2))}, ['a.pb'], ['Li']).count('group held id') == 3
+    assert build_script(few | {'fixed': []}, PAIR, ['Li']) == free
+    assert build_script(few | {'fixed': list(range(0, 60, 2))}, PAIR, ['Li']).count('group held id') == 3
     assert ranges_of([]) == []
     assert ranges_of([5]) == ['6']
     assert ranges_of([3, 2, 9, 8, 7]) == ['3:4', '8:10']

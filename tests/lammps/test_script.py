@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aiida_dpasse.deepmd.engine import lammps_commands
 from aiida_dpasse.lammps.datafile import format_data_file, parse_data_file
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.lammps.log import Log, parse_log
@@ -18,6 +19,8 @@ from aiida_dpasse.transport.tracks import Tracks
 MASSES = {'Li': 6.94, 'P': 30.97, 'S': 32.06, 'Cl': 35.45}
 ELEMENTS = ['Cl', 'Li', 'P', 'S']
 KINDS = {element: (element, MASSES[element]) for element in ELEMENTS}
+#: A pair of commands that stands for those of the engine (`tests/deepmd/test_engine.py`).
+PAIR = ['pair_style one', 'pair_coeff * * two']
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 100, 'seed': 5}
 NVT |= {'thermo_interval': 10, 'trajectory_interval': 10}
 NPT = {**NVT, 'equilibration': {'ensemble': 'npt', 'steps': 200}, 'pressure': 1.0, 'restart_interval': 20}
@@ -52,14 +55,15 @@ def script(tiny_models):
     """Return a maker of scripts with one of the tiny models."""
 
     def make(parameters, **options) -> str:
-        return build_script(parameters, [str(tiny_models[0])], ELEMENTS, **options)
+        pair = lammps_commands([str(tiny_models[0])], ELEMENTS, deviation_file='', deviation_interval=1)
+        return build_script(parameters, pair, ELEMENTS, **options)
 
     return make
 
 
 def test_lines_by_hand():
-    text = build_script(NPT | {'timestep': 2.0}, ['a.pb', 'b.pb'], ELEMENTS, walltime_s=3725.5)
-    assert 'pair_style deepmd a.pb b.pb out_file model_devi.out out_freq 10\npair_coeff * * Cl Li P S\n' in text
+    text = build_script(NPT | {'timestep': 2.0}, PAIR, ELEMENTS, walltime_s=3725.5)
+    assert 'structure.data\npair_style one\npair_coeff * * two\n' in text
     assert 'timestep 0.002\n' in text
     assert 'timer timeout 1:02:05 every 10\n' in text
     assert 'fix equilibration all npt temp 300 300 0.1 tri 10000 10000 1 flip no\n' in text
@@ -67,49 +71,49 @@ def test_lines_by_hand():
     assert 'run 200 upto' in text
     assert 'run 300 upto' in text
     assert 'velocity all create 300 5 mom yes rot no dist gaussian loop all\n' in text
-    later = build_script(NPT, ['a.pth'], ELEMENTS, continued=True)
+    later = build_script(NPT, PAIR, ELEMENTS, continued=True)
     assert 'read_restart previous/md.*\n' in later
     assert 'velocity' not in later
     assert 'read_data' not in later
     assert 'out_file' not in later
-    assert 'aniso 0 0' in build_script(NVT | {'ensemble': 'npt'}, ['a.pb'], ELEMENTS, orthogonal=True)
-    assert 'fix production all nve\n' in build_script(NVT | {'ensemble': 'nve'}, ['a.pb'], ELEMENTS)
+    assert 'aniso 0 0' in build_script(NVT | {'ensemble': 'npt'}, PAIR, ELEMENTS, orthogonal=True)
+    assert 'fix production all nve\n' in build_script(NVT | {'ensemble': 'nve'}, PAIR, ELEMENTS)
 
 
 def test_a_heating_by_hand():
     heated = NPT | {'final_temperature': 900.0}
-    text = build_script(heated, ['a.pb'], ELEMENTS)
+    text = build_script(heated, PAIR, ELEMENTS)
     # The equilibration is at the first temperature; the way of the thermostat is told by the steps of all segments.
     assert 'fix equilibration all npt temp 300 300 0.1 tri' in text
     assert 'run 200 upto\n' in text
     assert 'fix production all nvt temp 300 900 0.1\n' in text
     assert 'run 300 upto start 200 stop 300\n' in text
     assert 'velocity all create 300 5' in text
-    npt = build_script(heated | {'ensemble': 'npt', 'equilibration': None}, ['a.pb'], ELEMENTS)
+    npt = build_script(heated | {'ensemble': 'npt', 'equilibration': None}, PAIR, ELEMENTS)
     assert 'fix production all npt temp 300 900 0.1 tri' in npt
     assert 'run 100 upto start 0 stop 100\n' in npt
     # What is too hot is told by the higher of the two, also where the run cools.
     for first, last in ((300.0, 900.0), (900.0, 300.0)):
         watched = NVT | {'temperature': first, 'final_temperature': last, 'watch': {'heating': 0.5}}
-        assert 'v_hotness > 1350 error' in build_script(watched, ['a.pb'], ELEMENTS)
+        assert 'v_hotness > 1350 error' in build_script(watched, PAIR, ELEMENTS)
 
 
 def test_what_is_not_watched_is_not_in_the_script():
-    plain = build_script(NVT, ['a.pb'], ELEMENTS)
+    plain = build_script(NVT, PAIR, ELEMENTS)
     # But for lost atoms.
     assert [line for line in plain.splitlines() if 'halt' in line] == [
         'fix loss all halt 10 v_lost > 0.5 error soft message yes'
     ]
-    assert build_script(NVT | {'watch': {'mobile': ['Li']}}, ['a.pb'], ELEMENTS) == plain
+    assert build_script(NVT | {'watch': {'mobile': ['Li']}}, PAIR, ELEMENTS) == plain
     watch = {'mobile': ['Li'], 'framework_displacement': 2.0, 'heating': 0.5, 'energy_drift': 5.0}
-    text = build_script(NVT | {'watch': watch}, ['a.pb'], ELEMENTS)
+    text = build_script(NVT | {'watch': watch}, PAIR, ELEMENTS)
     assert 'group framework type 1 3 4\n' in text
     assert 'fix melting all halt 10 v_framework_displacement > 2 error soft message yes\n' in text
     assert 'fix heating all halt 10 v_hotness > 450 error soft message yes\n' in text
     assert 'fix drift all halt 10 v_energy_drift > 5 error soft message yes\n' in text
     # Where every element is mobile there is no framework.
     everything = {'mobile': ELEMENTS, 'framework_displacement': 2.0}
-    assert build_script(NVT | {'watch': everything}, ['a.pb'], ELEMENTS) == plain
+    assert build_script(NVT | {'watch': everything}, PAIR, ELEMENTS) == plain
 
 
 def test_the_framework_is_where_the_trajectory_says_it_is(run, script):

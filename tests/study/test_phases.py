@@ -46,12 +46,14 @@ def potential(*symbols: str, form: str = 'frozen', needs_migration: bool = False
     return SimpleNamespace(
         type_map=list(symbols),
         form=form,
+        is_checkpoint=form == 'checkpoint',
+        pk=None,
+        check_usable_with=lambda version: 'needs migration' if needs_migration else None,
         framework='pytorch',
         needs_migration=needs_migration,
         heads=list(heads),
         missing_elements=missing_elements,
         check_elements=lambda elements, _: None,
-        check_usable_with=lambda _: None,
     )
 
 
@@ -165,12 +167,11 @@ def test_phases(inputs, phases):
             'conductor.contrast: the structure at the port `contrast` is called so: give it another label.',
         ),
         # A checkpoint is frozen, unless a release or a head is to be chosen first.
-        (study(without=FROM_STUDENT, student=OLD), 'student: it is a checkpoint of DeePMD-kit 3.0'),
+        (study(without=FROM_STUDENT, student=OLD), 'student: needs migration'),
         (study(without=FROM_STUDENT, student=SEVERAL), 'student: the checkpoint has several heads, pbe, pbesol'),
         (
             study(without=FROM_STUDENT, pretrained={'frozen': OLD}),
-            'pretrained.frozen: it is a checkpoint of DeePMD-kit 3.0: bring it up to date with `aiida-dpasse potential '
-            'migrate`',
+            'pretrained.frozen: needs migration',
         ),
         # Sections, before the phases that come before them have run for days.
         (

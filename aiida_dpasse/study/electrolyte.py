@@ -11,13 +11,13 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.base.validators import (
-    check_freezable,
     check_processes,
+    check_release_and_heads,
     validate_labelled,
     validate_structure,
     validate_structures,
 )
-from aiida_dpasse.data.engine import Potential, engine_code
+from aiida_dpasse.data.engine import Potential, engine_code, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
@@ -207,7 +207,7 @@ def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
     """Return an error message if a checkpoint given for LAMMPS cannot be frozen as it is."""
     used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
     for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
-        if message := check_freezable(handed_in(inputs, port), engine_code(inputs)):
+        if message := check_release_and_heads(handed_in(inputs, port), version_of(engine_code(inputs))):
             return f'{port}: {message}'
     return None
 

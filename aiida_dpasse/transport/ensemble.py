@@ -54,7 +54,7 @@ def pool_configurations(values: Sequence[Sequence[float]]) -> Ensemble:
     sizes = np.array([len(group) for group in groups], dtype=float)
     total, count = sizes.sum(), len(groups)
     if total == count:
-        raise ValueError('No configuration has two replicas: the thermal part of the variance cannot be told.')
+        raise ValueError('No configuration has two replicas: the thermal part of the variance is undetermined.')
     means = np.array([group.mean() for group in groups])
     within = float(sum(np.sum((group - group.mean()) ** 2) for group in groups) / (total - count))
     grand = float(np.sum(sizes * means) / total)

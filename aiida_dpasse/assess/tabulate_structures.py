@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
+from pymatgen.core import Lattice
 
 from aiida_dpasse.assess.tabulate_validation import NOTHING
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.labels.records import FAILED, REJECTED
 from aiida_dpasse.runs import Runs
-from aiida_dpasse.structures.stability import decomposition_energies, lattice_of
+from aiida_dpasse.structures.stability import decomposition_energies
 
 
 @calcfunction
@@ -63,7 +64,7 @@ def tabulate_structures(
 
 
 def _compare(given: np.ndarray, found: np.ndarray, natoms: int) -> dict[str, Any]:
-    before, after = lattice_of(given), lattice_of(found)
+    before, after = Lattice(given), Lattice(found)
     changes = [100 * (new / old - 1) for old, new in zip(before.lengths, after.lengths, strict=True)]
     return {
         'lengths_A': list(after.lengths),

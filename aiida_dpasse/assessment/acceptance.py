@@ -134,8 +134,8 @@ def verdict(checks: Iterable[Check]) -> dict[str, Any]:
     if failed:
         reason = ' '.join(check.says for check in failed)
     elif not passed:
-        reason = 'Nothing could be told: ' + ' '.join(check.says for check in rows)
+        reason = 'No check has a result: ' + ' '.join(check.says for check in rows)
     else:
         open_ = len(rows) - len(passed)
-        reason = f'It passed {len(passed)} checks{f", and {open_} could not be told" if open_ else ""}.'
+        reason = f'It passed {len(passed)} checks{f", and {open_} have no result" if open_ else ""}.'
     return {'accepted': bool(passed and not failed), 'reason': reason, 'checks': [check.as_dict() for check in rows]}

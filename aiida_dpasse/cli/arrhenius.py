@@ -109,11 +109,11 @@ def describe(columns: dict[str, list[float]], temperature: float, exponent: floa
         'prefactor_cm2_s': float(np.exp(fit.intercept)),
         'exponent': exponent,
         'covariance': fit.covariance.tolist(),
-        'misfit': fit.misfit,
+        'misfit': fit.reduced_chi_squared,
         'extrapolated': not bool(t.min() <= temperature <= t.max()),
         'temperatures_K': t.tolist(),
         'leave_one_out': others,
-        **checks.bend_numbers,
+        **checks.curvature_numbers,
     }
     if 'volume_A3' in columns:
         # The cell volume is that at the temperature closest to the requested one.

@@ -123,11 +123,8 @@ def sets_from_dpdata(system: dpdata.System | dpdata.MultiSystems) -> list[FrameS
         data = member.data
         symbols = [data['atom_names'][kind] for kind in data['atom_types']]
         labels = {name: data[name] for name in ('energies', 'forces', 'virials') if name in data}
-        cells, positions = data['cells'], data['coords']
-        if not np.any(data['orig']):
-            found.append(FrameSet.sort_atoms(symbols, cells, positions, **labels))
-        else:
-            found.append(FrameSet.sort_atoms(symbols, cells, positions - np.asarray(data['orig']), **labels))
+        positions = data['coords'] - np.asarray(data['orig'])
+        found.append(FrameSet.sort_atoms(symbols, data['cells'], positions, **labels))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,16 @@ from aiida.common.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from aiida_dpasse.data import conversion
-from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset, write_mixed
-from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.deepmd.dataset import read_dataset, read_set, write_dataset, write_mixed
+from aiida_dpasse.deepmd.frameset import LABELS, FrameSet
 
 if TYPE_CHECKING:
     import dpdata
     from pymatgen.core import Structure
+
+
+#: Files of a formula, beside its sets.
+TYPES = ('type.raw', 'type_map.raw')
 
 
 class FramesData(orm.FolderData):
@@ -51,31 +55,51 @@ class FramesData(orm.FolderData):
             self._fill(list(sets))
 
     def _fill(self, sets: list[FrameSet]) -> None:
-        if not any(len(item) for item in sets):
+        sets = [item for item in sets if len(item)]
+        if not sets:
             raise ValueError('There are no frames: give at least one.')
         with tempfile.TemporaryDirectory() as directory:
             write_dataset(sets, directory)
             self.base.repository.put_object_from_tree(directory)
-        self._describe(sets)
+        self._describe([self._attributes_of(item) for item in sets])
 
-    def _describe(self, sets: Sequence[FrameSet]) -> None:
+    @classmethod
+    def _attributes_of(cls, item: FrameSet) -> dict[str, Any]:
+        """Return the attributes of a node with one set."""
+        found = {
+            cls.KEY_FORMULAS: {item.formula: len(item)},
+            cls.KEY_ELEMENTS: sorted(set(item.symbols)),
+            cls.KEY_LABELS: list(item.labels),
+            cls.KEY_ATOMS: len(item) * item.natoms,
+        }
+        if item.energies is not None:
+            per_atom = item.energies / item.natoms
+            found[cls.KEY_ENERGY_RANGE] = [float(per_atom.min()), float(per_atom.max())]
+        if item.forces is not None:
+            found[cls.KEY_LARGEST_FORCE] = float(np.linalg.norm(item.forces, axis=-1).max())
+        return found
+
+    def _describe(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Set the attributes.
+
+        :param parts: attributes of the sets or nodes of which this one consists.
+        """
         formulas: Counter[str] = Counter()
-        for item in sets:
-            formulas[item.formula] += len(item)
-        labels = [label for label in ('energy', 'force', 'virial') if all(label in item.labels for item in sets)]
+        for part in parts:
+            formulas.update(part[self.KEY_FORMULAS])
+        labels = [label for label in LABELS if all(label in part[self.KEY_LABELS] for part in parts)]
         attributes: dict[str, Any] = {
-            self.KEY_FRAMES: sum(formulas.values()),
+            self.KEY_FRAMES: formulas.total(),
             self.KEY_FORMULAS: dict(sorted(formulas.items())),
-            self.KEY_ELEMENTS: sorted({symbol for item in sets for symbol in item.symbols}),
+            self.KEY_ELEMENTS: sorted({element for part in parts for element in part[self.KEY_ELEMENTS]}),
             self.KEY_LABELS: labels,
-            self.KEY_ATOMS: sum(len(item) * item.natoms for item in sets),
+            self.KEY_ATOMS: sum(part[self.KEY_ATOMS] for part in parts),
         }
         if 'energy' in labels:
-            per_atom = np.concatenate([np.asarray(item.energies) / item.natoms for item in sets])
-            attributes[self.KEY_ENERGY_RANGE] = [float(per_atom.min()), float(per_atom.max())]
+            lowest, highest = zip(*(part[self.KEY_ENERGY_RANGE] for part in parts), strict=True)
+            attributes[self.KEY_ENERGY_RANGE] = [min(lowest), max(highest)]
         if 'force' in labels:
-            largest = [np.linalg.norm(np.asarray(item.forces), axis=-1).max() for item in sets]
-            attributes[self.KEY_LARGEST_FORCE] = float(max(largest))
+            attributes[self.KEY_LARGEST_FORCE] = max(part[self.KEY_LARGEST_FORCE] for part in parts)
         self.base.attributes.set_many(attributes)
 
     def _validate(self) -> bool:
@@ -83,7 +107,7 @@ class FramesData(orm.FolderData):
         super()._validate()
         try:
             sets = self.sets()
-        except ValueError as exception:
+        except (ValueError, OSError) as exception:
             raise ValidationError(str(exception)) from exception
         if self.base.attributes.get(self.KEY_FRAMES, None) != sum(len(item) for item in sets):
             raise ValidationError('The attributes do not count the frames of the files: build it with `from_sets`.')
@@ -155,26 +179,22 @@ class FramesData(orm.FolderData):
 
         :raises ValueError: if there are no nodes.
         """
-        union = cls()
+        members, union = list(nodes), cls()
+        if not members:
+            raise ValueError('There are no frames: give at least one node.')
         counts: Counter[str] = Counter()
-        sets: list[FrameSet] = []
-        with tempfile.TemporaryDirectory() as directory:
-            for index, node in enumerate(nodes):
-                # Reading takes most of the time, so each object is read once; its bytes are unchanged.
-                source, joined = Path(directory, str(index)), Path(directory, 'union')
-                node.base.repository.copy_tree(source)
-                sets += read_dataset(source)
-                for formula, names in node.set_names().items():
-                    (joined / formula).mkdir(parents=True, exist_ok=True)
-                    for name in ('type.raw', 'type_map.raw'):
-                        (source / formula / name).replace(joined / formula / name)
-                    for name in names:
-                        (source / formula / name).rename(joined / formula / f'set.{counts[formula]:04d}')
-                        counts[formula] += 1
-            if not sets:
-                raise ValueError('There are no frames: give at least one node.')
-            union.base.repository.put_object_from_tree(joined)
-        union._describe(sets)
+        for node in members:
+            repository = node.base.repository
+            paths = {f'{formula}/{name}': f'{formula}/{name}' for formula in node.formulas for name in TYPES}
+            for path in node._set_paths():
+                formula = path.partition('/')[0]
+                place = f'{formula}/set.{counts[formula]:04d}'
+                counts[formula] += 1
+                paths |= {f'{path}/{name}': f'{place}/{name}' for name in repository.list_object_names(path)}
+            for path, place in paths.items():
+                with repository.open(path, 'rb') as handle:
+                    union.base.repository.put_object_from_filelike(handle, place)
+        union._describe([node.base.attributes.all for node in members])
         return union
 
     # -- reading ----------------------------------------------------------------------------------------------------
@@ -189,9 +209,21 @@ class FramesData(orm.FolderData):
 
     def sets(self) -> list[FrameSet]:
         """Return the frames, one member per set."""
-        with tempfile.TemporaryDirectory() as directory:
-            self.base.repository.copy_tree(directory)
-            return read_dataset(directory)
+        return [item for path in self._set_paths() for item in self._read(path)]
+
+    def _read(self, path: str) -> list[FrameSet]:
+        names = self.base.repository.list_object_names(path)
+        types, type_map = self._types(path.partition('/')[0])
+
+        def load(name: str) -> NDArray[Any] | None:
+            return self._array(f'{path}/{name}.npy') if f'{name}.npy' in names else None
+
+        return read_set(path, load, types, type_map)
+
+    def _types(self, formula: str) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+        """Return the type of each atom of a formula, (natoms,), and its elements in the order of the types."""
+        types, type_map = (self.base.repository.get_object_content(f'{formula}/{name}').split() for name in TYPES)
+        return np.array(types, dtype=np.int64), np.array(type_map)
 
     @property
     def frames(self) -> int:
@@ -273,13 +305,9 @@ class FramesData(orm.FolderData):
             if place < len(cells):
                 break
             place -= len(cells)
-        formula = path.partition('/')[0]
-        types, elements = (
-            self.base.repository.get_object_content(f'{formula}/{name}').split()
-            for name in ('type.raw', 'type_map.raw')
-        )
+        types, type_map = self._types(path.partition('/')[0])
         atoms = ase.Atoms(
-            [elements[int(number)] for number in types],
+            type_map[types].tolist(),
             positions=self._array(f'{path}/coord.npy')[place].reshape(-1, 3),
             cell=cells[place].reshape(3, 3),
             pbc=True,

@@ -6,7 +6,7 @@ Depends on numpy only, since it is shipped with the drivers to the compute machi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +103,29 @@ def read_dataset(directory: str | Path) -> list[FrameSet]:
         type_map = (system / 'type_map.raw').read_text().split()
         types = np.loadtxt(system / 'type.raw', dtype=int, ndmin=1)
         for folder in sorted(system.glob('set.*')):
-            found += _read_set(folder, types, np.array(type_map))
+
+            def load(name: str, folder: Path = folder) -> NDArray[Any] | None:
+                path = folder / f'{name}.npy'
+                return np.load(path, allow_pickle=False) if path.is_file() else None
+
+            found += read_set(f'{system.name}/{folder.name}', load, types, np.array(type_map))
     return found
 
 
-def _read_set(folder: Path, types: NDArray[np.int64], type_map: NDArray[np.str_]) -> list[FrameSet]:
-    def load(name: str) -> NDArray[Any] | None:
-        path = folder / f'{name}.npy'
-        return np.load(path, allow_pickle=False) if path.is_file() else None
+def read_set(
+    where: str, load: Callable[[str], NDArray[Any] | None], types: NDArray[np.int64], type_map: NDArray[np.str_]
+) -> list[FrameSet]:
+    """Read one ``set.NNNN`` of DeePMD-kit's plain or mixed layout, split by the order of the atom types.
 
+    :param where: path of the set, for messages.
+    :param load: returns an array by its file name without ``.npy``, None if there is no such file.
+    :param types: (natoms,), from ``type.raw``.
+    :param type_map: elements in the order of the types.
+    :raises ValueError: in one sentence, if the set does not follow DeePMD-kit's layout.
+    """
     coord, box = load('coord'), load('box')
     if coord is None or box is None:
-        raise ValueError(f'`{folder.parent.name}/{folder.name}` lacks `coord.npy` or `box.npy`: both are needed.')
+        raise ValueError(f'`{where}` lacks `coord.npy` or `box.npy`: both are needed.')
     n, atoms = len(coord), coord.size // max(3 * len(coord), 1)
     per_frame: dict[str, Any] = {}
     try:
@@ -125,13 +136,12 @@ def _read_set(folder: Path, types: NDArray[np.int64], type_map: NDArray[np.str_]
             shape = tuple(atoms if size == -1 else size for size in LABELS[label])
             per_frame[name] = None if values is None else values.reshape(n, *shape)
     except ValueError as exception:
-        where = f'{folder.parent.name}/{folder.name}'
         raise ValueError(f'`{where}` holds arrays of the wrong shape: {exception}.') from None
     per_frame |= {name: load(file) for name, file in _ORIGIN_FILES.items()}
     real_types = load('real_atom_types')
     rows = np.broadcast_to(types, (n, len(types))) if real_types is None else real_types.reshape(n, -1)
     if rows.shape != (n, atoms) or (rows.size and (rows.min() < 0 or rows.max() >= len(type_map))):
-        raise ValueError(f'The atom types of `{folder.parent.name}/{folder.name}` do not fit its arrays or type map.')
+        raise ValueError(f'The atom types of `{where}` do not fit its arrays or type map.')
     found = []
     orders, inverse = np.unique(rows, axis=0, return_inverse=True)
     for index, order in enumerate(orders):

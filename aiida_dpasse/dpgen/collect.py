@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aiida_dpasse.deepmd.frameset import FIELDS, FrameSet, concatenate
+from aiida_dpasse.deepmd.dataset import set_arrays
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 
 PREFIX = 'sys.'
 SET = 'set.000'
@@ -59,14 +60,10 @@ def collect(sets: Iterable[FrameSet], directory: str | Path, type_map: Sequence[
 
 
 def _write(item: FrameSet, folder: Path, type_map: Sequence[str]) -> None:
-    """Write one system: every array (n, ...) as a table of n rows, energies as (n,)."""
-    count = len(item)
-    arrays = {'box': item.cells.reshape(count, 9), 'coord': item.positions.reshape(count, -1)}
-    for label in item.labels:
-        values = getattr(item, FIELDS[label])
-        arrays[label] = values if values.ndim == 1 else values.reshape(count, -1)
+    """Write one system, without the origin of its frames."""
     (folder / SET).mkdir(parents=True)
     (folder / 'type.raw').write_text(''.join(f'{type_map.index(symbol)}\n' for symbol in item.symbols))
     (folder / 'type_map.raw').write_text(''.join(f'{element}\n' for element in type_map))
-    for name, array in arrays.items():
-        np.save(folder / SET / f'{name}.npy', array)
+    for name, array in set_arrays(item).items():
+        if name in ('box', 'coord', *item.labels):
+            np.save(folder / SET / f'{name}.npy', array)

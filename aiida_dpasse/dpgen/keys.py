@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 #: Target of a key whose value corresponds to the behaviour here.
 AS_HERE = 'nothing: it is so here'
-UNKNOWN = 'it is none of the keys that DP-GEN documents: nothing was made of it'
+UNKNOWN = 'DP-GEN does not document this key: it was ignored'
 
 
 class Unmatched(NamedTuple):

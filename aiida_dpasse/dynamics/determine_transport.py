@@ -192,7 +192,7 @@ def widen(row: dict[str, Any], split: Ensemble | None) -> dict[str, Any]:
     """
     if split is None:
         return row
-    part = split.configurational / split.mean / np.sqrt(split.freedom + 1)
+    part = split.configurational / split.mean / np.sqrt(split.degrees_of_freedom + 1)
     wider = dict(row)
     for value, error in WITH_ERRORS:
         if row[value] is not None and row[error] is not None:
@@ -261,11 +261,11 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         }
         for other in checks.leave_one_out
     ]
-    if checks.bend is not None and checks.bend.bent:
+    if checks.curvature is not None and checks.curvature.bent:
         reason += ' The line bends: one activation energy does not describe all temperatures.'
     answer |= {
         'leave_one_out': left_out,
-        **checks.bend_numbers,
+        **checks.curvature_numbers,
         'conductivity_mS_cm': value,
         'interval_mS_cm': [low, high],
         'activation_energy_eV': energy,
@@ -273,7 +273,7 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         'intercept': fit.intercept,
         'slope_K': fit.slope,
         'covariance': fit.covariance.tolist(),
-        'misfit': fit.misfit,
+        'misfit': fit.reduced_chi_squared,
         'extrapolated': not bool(kelvins.min() <= temperature <= kelvins.max()),
         'reason': reason,
     }

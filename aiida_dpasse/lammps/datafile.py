@@ -73,38 +73,3 @@ def format_data_file(
 
 def _number(value: float) -> str:
     return repr(float(value))
-
-
-def parse_data_file(text: str) -> tuple[list[str], Array, Array]:
-    """Read a data file written by :func:`format_data_file`.
-
-    :returns: symbols (n,), cell (3, 3) A with lattice vectors as rows, and positions (n, 3) A, all in LAMMPS' frame.
-    :raises ValueError: if the box or the atoms are missing.
-    """
-    bounds: dict[str, float] = dict.fromkeys(('xy', 'xz', 'yz'), 0.0)
-    elements: dict[int, str] = {}
-    atoms: dict[int, tuple[str, list[float]]] = {}
-    section = ''
-    for line in text.splitlines()[1:]:
-        words, _, comment = line.partition('#')
-        fields = words.split()
-        if not fields:
-            continue
-        if fields[0] in ('Masses', 'Atoms', 'Velocities'):
-            section = fields[0]
-        elif fields[-1] in ('xhi', 'yhi', 'zhi'):
-            bounds |= {fields[2]: float(fields[0]), fields[3]: float(fields[1])}
-        elif fields[-1] == 'yz':
-            bounds |= dict(zip(('xy', 'xz', 'yz'), map(float, fields[:3]), strict=True))
-        elif section == 'Masses':
-            elements[int(fields[0])] = comment.strip()
-        elif section == 'Atoms':
-            atoms[int(fields[0])] = (elements[int(fields[1])], [float(value) for value in fields[2:5]])
-    if 'xhi' not in bounds or not atoms:
-        raise ValueError('The data file has no box or no atoms: it is not complete.')
-    origin = np.array([bounds['xlo'], bounds['ylo'], bounds['zlo']])
-    lengths = np.array([bounds['xhi'], bounds['yhi'], bounds['zhi']]) - origin
-    cell = np.diag(lengths)
-    cell[1, 0], cell[2, 0], cell[2, 1] = bounds['xy'], bounds['xz'], bounds['yz']
-    ordered = [atoms[index] for index in sorted(atoms)]
-    return [symbol for symbol, _ in ordered], cell, np.array([position for _, position in ordered]) - origin

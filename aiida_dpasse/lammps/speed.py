@@ -127,7 +127,7 @@ def saturation(atoms: Sequence[int], speeds: Sequence[float]) -> dict[str, Any]:
     first = len(sizes) - next((i for i, same in enumerate(reversed(level)) if not same), len(sizes))
     if sizes[-1] < SPAN * sizes[first]:
         if first == 0:
-            return {**nothing, 'reason': f'{sizes[0]} to {sizes[-1]} atoms do not tell: ask for larger cells as well'}
+            return {**nothing, 'reason': f'{sizes[0]} to {sizes[-1]} atoms are too similar: add larger cells'}
         change = values[-1] / values[first - 1] - 1
         return {
             **nothing,

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_dpasse.structures.distances import cell_heights, shortest_lattice_vector
+from aiida_dpasse.structures.distances import image_vectors, shortest_lattice_vector
 
 Array = NDArray[np.float64]
 
@@ -35,14 +34,9 @@ def atoms_within(cell: ArrayLike, positions: ArrayLike, centre: int, radius: flo
     """
     matrix = np.asarray(cell, dtype=float)
     fractional = np.asarray(positions, dtype=float) @ np.linalg.inv(matrix)
-    away = fractional - fractional[centre]
-    away -= np.rint(away)
-    # The remainder is at most half a lattice vector along each axis; in a skewed cell other images may be nearer.
-    steps = np.floor((radius + TOLERANCE) / cell_heights(matrix) + 0.5).astype(int)
-    shifts = product(*(range(-n, n + 1) for n in steps))
-    inside = np.zeros(len(away), dtype=bool)
-    for shift in shifts:
-        inside |= np.linalg.norm((away + np.array(shift)) @ matrix, axis=1) <= radius + TOLERANCE
+    inside = np.zeros(len(fractional), dtype=bool)
+    for image in image_vectors(matrix, fractional - fractional[centre], radius + TOLERANCE):
+        inside |= np.linalg.norm(image, axis=1) <= radius + TOLERANCE
     return np.flatnonzero(inside)
 
 

@@ -57,7 +57,7 @@ def free_sites(structure: Structure, species: str = 'S', centre: str = 'P', bond
     return [index for index in sites_of(structure, species) if index not in bonded]
 
 
-def choose_exchanged(
+def exchange_sites(
     structure: Structure,
     fraction: float,
     seed: int,
@@ -66,8 +66,8 @@ def choose_exchanged(
     second: str = 'Cl',
     centre: str = 'P',
     bond: float = BOND,
-) -> tuple[list[int], list[int]]:
-    """Return the sites to be exchanged: as many of the free `first` as of `second`, each list sorted.
+) -> Structure:
+    """Return a copy in which a fraction of the free `first` and of `second` are exchanged, at constant composition.
 
     :param structure: an ordered structure.
     :param fraction: of the smaller of the two site sets; in an argyrodite 0.5 exchanges half of the sites, and 1 gives
@@ -91,27 +91,8 @@ def choose_exchanged(
             )
     count = whole_number(fraction, min(len(free), len(other)), 'exchange')
     generator = np.random.default_rng(seed)
-    return _pick(free, count, generator), _pick(other, count, generator)
-
-
-def exchange_sites(
-    structure: Structure,
-    fraction: float,
-    seed: int,
-    *,
-    first: str = 'S',
-    second: str = 'Cl',
-    centre: str = 'P',
-    bond: float = BOND,
-) -> Structure:
-    """Return a copy in which a fraction of the free `first` and of `second` are exchanged, at constant composition.
-
-    Parameters and errors as for `choose_exchanged`.
-    """
-    from_first, from_second = choose_exchanged(
-        structure, fraction, seed, first=first, second=second, centre=centre, bond=bond
-    )
-    return _replaced(structure, {**dict.fromkeys(from_first, second), **dict.fromkeys(from_second, first)})
+    replaced = dict.fromkeys(_pick(free, count, generator), second)
+    return _replaced(structure, replaced | dict.fromkeys(_pick(other, count, generator), first))
 
 
 def substitute(

@@ -4,6 +4,7 @@ without pymatgen or ASE.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -35,6 +36,22 @@ def shortest_lattice_vector(cell: ArrayLike) -> float:
     return float(lengths[lengths > 1e-12].min())
 
 
+def image_vectors(cell: ArrayLike, fractional: ArrayLike, radius: float) -> Iterator[NDArray[np.float64]]:
+    """Yield the vectors (..., 3) in A to one image after the other, among them every image within ``radius``.
+
+    :param cell: lattice vectors as rows, (3, 3) A; it may be small or skewed.
+    :param fractional: vectors (..., 3) in fractional coordinates.
+    :param radius: A.
+    """
+    matrix = np.asarray(cell, dtype=float)
+    nearest = np.asarray(fractional, dtype=float)
+    nearest = nearest - np.rint(nearest)
+    # The remainder is at most half a lattice vector along each axis; in a skewed cell other images may be nearer.
+    steps = np.floor(radius / cell_heights(matrix) + 0.5).astype(int)
+    for shift in product(*(range(-n, n + 1) for n in steps)):
+        yield (nearest + shift) @ matrix
+
+
 def minimum_distance(cell: ArrayLike, positions: ArrayLike) -> float:
     """Return the shortest distance in A between any two atoms, including periodic images and an atom's own images.
 
@@ -53,13 +70,10 @@ def minimum_distance(cell: ArrayLike, positions: ArrayLike) -> float:
     shortest = min(shortest, float(np.linalg.norm(difference @ matrix, axis=1).min()))
     # A vector shorter than half of every height has |fractional| < 1/2, so rounding has already found it.
     # Otherwise every image that could be nearer than the bound is tried.
-    heights = cell_heights(matrix)
-    if shortest < heights.min() / 2:
+    if shortest < cell_heights(matrix).min() / 2:
         return shortest
-    steps = np.floor(shortest / heights + 0.5).astype(int)
-    for shift in product(*(range(-n, n + 1) for n in steps)):
-        shortest = min(shortest, float(np.linalg.norm((difference + shift) @ matrix, axis=1).min()))
-    return shortest
+    images = image_vectors(matrix, difference, shortest)
+    return min(shortest, *(float(np.linalg.norm(image, axis=1).min()) for image in images))
 
 
 def closest_contact(cell: ArrayLike, positions: ArrayLike, radii: ArrayLike) -> tuple[float, int, int]:
@@ -74,15 +88,13 @@ def closest_contact(cell: ArrayLike, positions: ArrayLike, radii: ArrayLike) -> 
     matrix = np.asarray(cell, dtype=float)
     sizes = np.asarray(radii, dtype=float)
     fractional = np.asarray(positions, dtype=float) @ np.linalg.inv(matrix)
-    difference = fractional[:, None] - fractional[None, :]
-    difference -= np.rint(difference)
     sums = sizes[:, None] + sizes[None, :]
-    steps = np.floor(float(sums.max()) / cell_heights(matrix) + 0.5).astype(int)
     best = (1.0, 0, 0)
-    for shift in product(*(range(-n, n + 1) for n in steps)):
-        ratios = np.linalg.norm((difference + shift) @ matrix, axis=-1) / sums
-        if not any(shift):
-            np.fill_diagonal(ratios, np.inf)
+    for image in image_vectors(matrix, fractional[:, None] - fractional[None, :], float(sums.max())):
+        ratios = np.linalg.norm(image, axis=-1) / sums
+        # An atom is no contact of itself, but its images are.
+        own = np.einsum('ii->i', ratios)
+        own[own == 0] = np.inf
         first, second = np.unravel_index(int(np.argmin(ratios)), ratios.shape)
         if ratios[first, second] < best[0]:
             best = (float(ratios[first, second]), int(first), int(second))

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
-from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import ArrayLike, NDArray
+
+from aiida_dpasse.structures.radial import pair_distances, pair_names
 
 #: Cutoff radius of the descriptor in A.
 CUTOFF = 6.0
 #: Number of Gaussians between 0 and the cutoff; their width equals their spacing.
 BINS = 24
-
-
-def pair_names(elements: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the unordered pairs of ``elements``, including equal ones, in alphabetical order."""
-    return list(combinations_with_replacement(sorted(set(elements)), 2))
 
 
 def radial_descriptor(
@@ -40,22 +35,13 @@ def radial_descriptor(
     :param positions: (natoms, 3) A.
     :param elements: all elements of the configurations to be compared.
     """
-    names = pair_names(elements)
-    place = {pair: index for index, pair in enumerate(names)}
-    first, second, distances = primitive_neighbor_list(
-        'ijd', [True] * 3, np.asarray(cell, dtype=float), np.asarray(positions, dtype=float), CUTOFF
-    )
-    kinds = np.array(sorted(set(symbols)))
-    codes = np.searchsorted(kinds, np.asarray(symbols))
-    counts = np.bincount(codes, minlength=len(kinds))
+    names, counts = pair_names(elements), Counter(symbols)
     centers = CUTOFF * (np.arange(BINS) + 0.5) / BINS
     descriptor = np.zeros((len(names), BINS))
-    for a, b in combinations_with_replacement(range(len(kinds)), 2):
-        mine = (codes[first] == a) & (codes[second] == b)  # each pair of different elements once
-        r = distances[mine]
+    for (a, b), r in pair_distances(symbols, cell, positions, CUTOFF).items():
         weights = 0.5 * (1 + np.cos(np.pi * r / CUTOFF)) / np.sqrt(counts[a] * counts[b])
         peaks = np.exp(-0.5 * ((r[:, None] - centers) / (CUTOFF / BINS)) ** 2)
-        descriptor[place[str(kinds[a]), str(kinds[b])]] = weights @ peaks
+        descriptor[names.index((a, b))] = weights @ peaks
     return descriptor.ravel()
 
 

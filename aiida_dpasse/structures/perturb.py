@@ -113,7 +113,7 @@ def draw(
         if minimum_distance(strained, moved) >= closest:
             return strained, moved
     raise ValueError(
-        f'perturbations: {ATTEMPTS} draws at scale {scale} all brought two atoms nearer than {closest} A; '
+        f'perturbations: {ATTEMPTS} draws at scale {scale} all have two atoms closer than {closest} A; '
         'use a '
         'smaller `displacement` or a larger scale.'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
@@ -12,6 +13,33 @@ from numpy.typing import ArrayLike, NDArray
 
 Pair = tuple[str, str]
 Array = NDArray[np.float64]
+
+
+def pair_names(elements: Iterable[str]) -> list[Pair]:
+    """Return the unordered pairs of ``elements``, including equal ones, in alphabetical order."""
+    return list(combinations_with_replacement(sorted(set(elements)), 2))
+
+
+def pair_distances(symbols: Sequence[str], cell: ArrayLike, positions: ArrayLike, cutoff: float) -> dict[Pair, Array]:
+    """Return the distances in A below ``cutoff`` for each pair of elements, all periodic images included.
+
+    A pair of atoms of different elements is counted once, one of the same element from both of its atoms.
+
+    :param symbols: (natoms,), element of each atom.
+    :param cell: lattice vectors as rows, (3, 3) A; it may be smaller than the cutoff.
+    :param positions: (natoms, 3) A.
+    :param cutoff: A.
+    """
+    kinds = sorted(set(symbols))
+    codes = np.searchsorted(kinds, np.asarray(symbols))
+    first, second, distances = primitive_neighbor_list(
+        'ijd', [True] * 3, np.asarray(cell, dtype=float), np.asarray(positions, dtype=float), cutoff
+    )
+    here, there = codes[first], codes[second]
+    return {
+        (one, other): distances[(here == kinds.index(one)) & (there == kinds.index(other))]
+        for one, other in pair_names(kinds)
+    }
 
 
 def neighbour_numbers(
@@ -27,19 +55,13 @@ def neighbour_numbers(
     :param positions: (frames, natoms, 3) A.
     :param edges: of the bins in A, (bins + 1,), from 0 or above.
     """
-    bounds = np.asarray(edges, dtype=float)
-    kinds = np.array(sorted(set(symbols)))
-    codes = np.searchsorted(kinds, np.asarray(symbols))
-    lattices, points = np.asarray(cells, dtype=float), np.asarray(positions, dtype=float)
-    names = list(combinations_with_replacement(range(len(kinds)), 2))
-    counts = {pair: np.zeros(len(bounds) - 1) for pair in names}
-    for lattice, places in zip(lattices, points, strict=True):
-        first, second, distances = primitive_neighbor_list('ijd', [True] * 3, lattice, places, float(bounds[-1]))
-        for a, b in names:
-            mine = (codes[first] == a) & (codes[second] == b)
-            counts[a, b] += np.histogram(distances[mine], bounds)[0]
-    atoms = np.bincount(codes, minlength=len(kinds))
-    return {(str(kinds[a]), str(kinds[b])): counts[a, b] / (len(lattices) * atoms[a]) for a, b in names}
+    bounds, atoms = np.asarray(edges, dtype=float), Counter(symbols)
+    counts = {pair: np.zeros(len(bounds) - 1) for pair in pair_names(symbols)}
+    lattices = np.asarray(cells, dtype=float)
+    for cell, places in zip(lattices, np.asarray(positions, dtype=float), strict=True):
+        for pair, distances in pair_distances(symbols, cell, places, float(bounds[-1])).items():
+            counts[pair] += np.histogram(distances, bounds)[0]
+    return {pair: number / (len(lattices) * atoms[pair[0]]) for pair, number in counts.items()}
 
 
 def mismatch(one: Mapping[Pair, Array], other: Mapping[Pair, Array]) -> float:

@@ -1,41 +1,15 @@
-"""Comparison of lattice parameters, and stability of a compound against decomposition into others."""
+"""Stability of a compound against decomposition into others.
+
+The others need not include the elements, which a phase diagram of pymatgen requires.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import linprog
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Lattice parameters.
-
-    :param lengths: a, b and c in A.
-    :param angles: alpha, beta and gamma in degrees.
-    :param volume: A^3.
-    """
-
-    lengths: tuple[float, float, float]
-    angles: tuple[float, float, float]
-    volume: float
-
-
-def lattice_of(cell: ArrayLike) -> Lattice:
-    """Return the lattice parameters of a cell.
-
-    :param cell: lattice vectors as rows, (3, 3) A.
-    """
-    vectors = np.asarray(cell, dtype=float)
-    lengths = np.linalg.norm(vectors, axis=1)
-    unit = vectors / lengths[:, None]
-    a, b, c = np.degrees(np.arccos(np.clip([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]], -1, 1)))
-    first, second, third = (float(length) for length in lengths)
-    return Lattice((first, second, third), (float(a), float(b), float(c)), float(abs(np.linalg.det(vectors))))
 
 
 def decomposition_energies(

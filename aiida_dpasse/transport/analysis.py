@@ -21,7 +21,7 @@ def analyse(
     interval: float,
     volume: float,
     temperature: float,
-    hop_length: float,
+    jump_distance: float,
     framework: float = 0.0,
 ) -> tuple[dict[str, Any], Diffusion]:
     """Return the transport coefficients of one run and the `Diffusion` they derive from.
@@ -34,7 +34,7 @@ def analyse(
     :param interval: time between frames in ps.
     :param volume: volume of the cell in A^3.
     :param temperature: K.
-    :param hop_length: distance between neighbouring sites in A.
+    :param jump_distance: distance between neighbouring sites in A.
     :param framework: root mean square displacement of the other atoms from their sites in A.
     :returns: the results keyed by name and unit (for example ``tracer_diffusivity_cm2_s``), each coefficient with its
         standard deviation and 95 % interval; and the underlying `Diffusion`.
@@ -42,7 +42,7 @@ def analyse(
     """
     z = np.asarray(charges, dtype=float)
     run = take_statistics(positions, interval, volume, z, framework)
-    found = pool([run], hop_length)
+    found = pool([run], jump_distance)
     diffusive = found.verdict.diffusive
     tracer, collective, haven = found.told.tracer, found.told.collective, found.told.haven
     # The root mean square charge gives the same sum of z^2 as the individual charges.

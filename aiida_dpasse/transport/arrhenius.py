@@ -21,14 +21,14 @@ class Arrhenius:
     :param intercept: ln of the prefactor A.
     :param slope: -Ea / k_B in K.
     :param covariance: (2, 2), of intercept and slope.
-    :param misfit: reduced chi squared.
+    :param reduced_chi_squared: chi squared divided by the number of points minus that of parameters.
     :param exponent: m.
     """
 
     intercept: float
     slope: float
     covariance: NDArray[np.float64]
-    misfit: float
+    reduced_chi_squared: float
     exponent: float = 0.0
 
     @property
@@ -55,7 +55,7 @@ class Arrhenius:
 
 
 @dataclass(frozen=True)
-class Bend:
+class Curvature:
     """Curvature of an Arrhenius plot: the coefficient of the quadratic term in 1/T and its standard error, in K^2."""
 
     coefficient: float
@@ -93,18 +93,18 @@ class LineChecks:
     """Checks of an Arrhenius fit: its sensitivity to single temperatures, and its curvature.
 
     :param leave_one_out: one fit per omitted temperature; empty if there are too few temperatures.
-    :param bend: curvature, None if there are too few temperatures.
+    :param curvature: None if there are too few temperatures.
     """
 
     leave_one_out: list[LeftOut]
-    bend: Bend | None
+    curvature: Curvature | None
 
     @property
-    def bend_numbers(self) -> dict[str, Any]:
+    def curvature_numbers(self) -> dict[str, Any]:
         """The curvature as reported in results: ``bend_K2``, ``bend_error_K2`` and ``bent``, each None if unknown."""
-        if self.bend is None:
+        if (found := self.curvature) is None:
             return {'bend_K2': None, 'bend_error_K2': None, 'bent': None}
-        return {'bend_K2': self.bend.coefficient, 'bend_error_K2': self.bend.error, 'bent': self.bend.bent}
+        return {'bend_K2': found.coefficient, 'bend_error_K2': found.error, 'bent': found.bent}
 
 
 def check_line(temperatures: Any, values: Any, errors: Any, extrapolate_to: float, exponent: float = 0.0) -> LineChecks:
@@ -122,7 +122,7 @@ def check_line(temperatures: Any, values: Any, errors: Any, extrapolate_to: floa
         value, low, high = fit.interval(extrapolate_to)
         others.append(LeftOut(left, fit.activation_energy, value, (low, high)))
     enough = len(np.unique(temperatures)) > FEWEST_TEMPERATURES
-    return LineChecks(others, bend(temperatures, values, errors, exponent) if enough else None)
+    return LineChecks(others, curvature(temperatures, values, errors, exponent) if enough else None)
 
 
 def fit_arrhenius(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> Arrhenius:
@@ -138,8 +138,8 @@ def fit_arrhenius(temperatures: Any, values: Any, errors: Any, exponent: float =
     :raises ValueError: if there are too few temperatures, or a number is not positive.
     """
     t, logarithms, weights = _check(temperatures, values, errors, exponent, FEWEST_TEMPERATURES)
-    parameters, covariance, misfit = _solve(np.stack([np.ones_like(t), 1 / t], axis=1), logarithms, weights)
-    return Arrhenius(float(parameters[0]), float(parameters[1]), covariance * max(1.0, misfit), misfit, exponent)
+    parameters, covariance, chi2 = _solve(np.stack([np.ones_like(t), 1 / t], axis=1), logarithms, weights)
+    return Arrhenius(float(parameters[0]), float(parameters[1]), covariance * max(1.0, chi2), chi2, exponent)
 
 
 def leave_one_out(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> dict[float, Arrhenius]:
@@ -158,7 +158,7 @@ def leave_one_out(temperatures: Any, values: Any, errors: Any, exponent: float =
     return fits
 
 
-def bend(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> Bend:
+def curvature(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> Curvature:
     """Return the curvature of an Arrhenius plot: the quadratic term of ln (y / T^m) in 1/T about its mean.
 
     Parameters as in :func:`fit_arrhenius`.
@@ -172,7 +172,7 @@ def bend(temperatures: Any, values: Any, errors: Any, exponent: float = 0.0) -> 
     parameters, covariance, _ = _solve(
         np.stack([np.ones_like(x), x / scale, (x / scale) ** 2], axis=1), logarithms, weights
     )
-    return Bend(float(parameters[2]) / scale**2, float(np.sqrt(covariance[2, 2])) / scale**2)
+    return Curvature(float(parameters[2]) / scale**2, float(np.sqrt(covariance[2, 2])) / scale**2)
 
 
 def _check(temperatures: Any, values: Any, errors: Any, exponent: float, fewest: int) -> tuple[Any, Any, Any]:

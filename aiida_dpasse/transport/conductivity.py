@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-#: Elementary charge in C and Boltzmann constant in J/K, exact in the SI.
-ELEMENTARY_CHARGE = 1.602176634e-19
-BOLTZMANN = 1.380649e-23
+from scipy.constants import Boltzmann, elementary_charge
+
 #: Boltzmann constant in eV/K.
-BOLTZMANN_EV = BOLTZMANN / ELEMENTARY_CHARGE
+BOLTZMANN_EV = Boltzmann / elementary_charge
 
 
 def conductivity(diffusivity: float, ions: int, volume: float, temperature: float, charge: float = 1.0) -> float:
@@ -25,5 +24,5 @@ def conductivity(diffusivity: float, ions: int, volume: float, temperature: floa
     if volume <= 0 or temperature <= 0:
         raise ValueError(f'Volume ({volume} A^3) and temperature ({temperature} K) should be positive.')
     density = ions / (volume * 1e-30)
-    siemens_per_metre = density * (charge * ELEMENTARY_CHARGE) ** 2 * diffusivity * 1e-4 / (BOLTZMANN * temperature)
+    siemens_per_metre = density * (charge * elementary_charge) ** 2 * diffusivity * 1e-4 / (Boltzmann * temperature)
     return siemens_per_metre * 10.0

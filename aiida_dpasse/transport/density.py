@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.io import cube
+from ase.units import Bohr
 from numpy.typing import NDArray
+from pymatgen.core import Structure
+from pymatgen.io.vasp import Chgcar
 
 Array = NDArray[np.float64]
-
-#: Bohr radius in A (CODATA 2018).
-BOHR = 0.529177210903
 
 
 def ion_density(positions: Any, cell: Any, spacing: float = 0.2) -> Array:
@@ -51,17 +53,10 @@ def write_chgcar(path: Path, density: Any, cell: Any, symbols: Sequence[str], si
     :param symbols: (n,), elements of the atoms drawn with it.
     :param sites: fractional coordinates of these atoms, (n, 3).
     """
-    grid, lattice = np.asarray(density, dtype=float), np.asarray(cell, dtype=float)
     # CHGCAR lists the atoms grouped by element.
     order = np.argsort(np.array(symbols), kind='stable')
-    kinds, counts = np.unique(np.array(symbols), return_counts=True)
-    lines = ['density of mobile ions', '1.0', *(' '.join(f'{value:.10f}' for value in row) for row in lattice)]
-    lines += [' '.join(kinds), ' '.join(str(count) for count in counts), 'Direct']
-    lines += [' '.join(f'{value:.10f}' for value in site) for site in np.asarray(sites, dtype=float)[order]]
-    lines += ['', ' '.join(str(number) for number in grid.shape)]
-    # In CHGCAR the first axis runs fastest.
-    lines += _rows(grid.ravel(order='F') * abs(np.linalg.det(lattice)), 5, '18.11E')
-    path.write_text('\n'.join(lines) + '\n')
+    structure = Structure(cell, np.array(symbols)[order].tolist(), np.asarray(sites, dtype=float)[order])
+    Chgcar(structure, {'total': np.asarray(density, dtype=float) * structure.volume}).write_file(str(path))
 
 
 def write_cube(path: Path, density: Any, cell: Any, numbers: Sequence[int], sites: Any) -> None:
@@ -73,17 +68,6 @@ def write_cube(path: Path, density: Any, cell: Any, numbers: Sequence[int], site
     :param numbers: (n,), atomic numbers of the atoms drawn with it.
     :param sites: fractional coordinates of these atoms, (n, 3).
     """
-    grid, lattice = np.asarray(density, dtype=float), np.asarray(cell, dtype=float) / BOHR
-    lines = ['density of mobile ions', 'ions per cubic bohr', f'{len(numbers):5d} 0.0 0.0 0.0']
-    for count, vector in zip(grid.shape, lattice, strict=True):
-        lines.append(f'{count:5d} ' + ' '.join(f'{value / count:.10f}' for value in vector))
-    for number, site in zip(numbers, np.asarray(sites, dtype=float) @ lattice, strict=True):
-        lines.append(f'{number:5d} {float(number):.6f} ' + ' '.join(f'{value:.10f}' for value in site))
-    # The cube format starts a new row for each (x, y); the third axis runs fastest.
-    for line in (grid * BOHR**3).reshape(-1, grid.shape[2]):
-        lines += _rows(line, 6, '13.5E')
-    path.write_text('\n'.join(lines) + '\n')
-
-
-def _rows(values: Array, width: int, form: str) -> list[str]:
-    return [' '.join(f'{value:{form}}' for value in values[i : i + width]) for i in range(0, len(values), width)]
+    atoms = Atoms(numbers, scaled_positions=sites, cell=cell, pbc=True)
+    with path.open('w') as handle:
+        cube.write_cube(handle, atoms, np.asarray(density, dtype=float) * Bohr**3, comment='ions per cubic bohr')

@@ -141,14 +141,14 @@ def take_statistics(
     return Statistics.from_arrays(moments(positions, interval, charges), frames, interval, ions, volume, framework)
 
 
-def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> Diffusion:
+def pool(runs: Sequence[Statistics], jump_distance: float, dimensions: int = 3) -> Diffusion:
     """Return the diffusion of one system at one temperature from the statistics of its independent runs.
 
     Runs are truncated to their common lags and averaged. If three or more runs scatter more than their errors allow,
     the errors are enlarged to match the scatter.
 
     :param runs: statistics of the runs, with the same ions and sampling interval.
-    :param hop_length: distance between neighbouring sites in A.
+    :param jump_distance: distance between neighbouring sites in A.
     :param dimensions: number of dimensions d in MSD = 2 d D tau.
     :raises ValueError: if ``runs`` is empty, or the runs differ in their ions or sampling interval.
     """
@@ -163,16 +163,16 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
     msd = tracers.mean(axis=0)
     frames, interval, ions = shortest.frames, shortest.interval, float(shortest.ions)
 
-    fit, settled, walkers, hop, axes = fit_settled(runs, lags, msd, hop_length, dimensions)
+    fit, settled, walkers, jump, axes = fit_settled(runs, lags, msd, jump_distance, dimensions)
     framework = max(run.framework for run in runs)
-    verdict = judge(fit, lags, msd, walkers * len(runs), hop_length, framework, settled)
-    error = msd_error(lags, fit, msd, frames, interval, walkers * len(runs), axes, hop)
+    verdict = judge(fit, lags, msd, walkers * len(runs), jump_distance, framework, settled)
+    error = msd_error(lags, fit, msd, frames, interval, walkers * len(runs), axes, jump)
     nothing = Diffusion(None, None, None, verdict, fit, walkers, lags, msd, error)
     if fit is None or fit.slope <= 0:
         return nothing
 
-    one = slope_variance(fit, lags, frames, interval, axes, hop)
-    single, single_whole = one / walkers, slope_variance(fit, lags, frames, interval, axes, hop / walkers**0.5)
+    one = slope_variance(fit, lags, frames, interval, axes, jump)
+    single, single_whole = one / walkers, slope_variance(fit, lags, frames, interval, axes, jump / walkers**0.5)
     tracer = _estimate(tracers[:, fit.chosen] @ fit.weights, single).widened(fit.inflation)
     collective = _estimate(wholes[:, fit.chosen] @ fit.weights, single_whole)
     found = replace(
@@ -189,7 +189,7 @@ def pool(runs: Sequence[Statistics], hop_length: float, dimensions: int = 3) -> 
 
 
 def fit_settled(
-    runs: Sequence[Statistics], lags: Array, msd: Array, hop_length: float, dimensions: int
+    runs: Sequence[Statistics], lags: Array, msd: Array, jump_distance: float, dimensions: int
 ) -> tuple[Fit | None, bool, float, float, float]:
     """Fit the MSD in the first window from which on it is no longer sub-linear.
 
@@ -199,55 +199,55 @@ def fit_settled(
     :param runs: statistics of the runs.
     :param lags: (m,) ps.
     :param msd: mean over the runs, (m,) A^2.
-    :param hop_length: distance between neighbouring sites in A.
+    :param jump_distance: distance between neighbouring sites in A.
     :param dimensions: number of dimensions.
     :returns: the fit (None if no window can be fitted), whether the MSD is linear there, and the three numbers of
-        `independence`: walkers, hop length in A, and axes.
+        `independence`: walkers, jump distance in A, and axes.
     """
     frames, interval, ions = min(run.frames for run in runs), runs[0].interval, float(runs[0].ions)
-    found: tuple[Fit | None, float, float, float] = None, ions, hop_length, dimensions
-    bent, straight = False, 0
-    for window in choose_windows(lags, msd, hop_length, (frames - 1) * interval):
-        known = ions, hop_length, float(dimensions)
-        first = fit_msd(lags, msd, window, frames, interval, ions * len(runs), dimensions, hop_length)
+    found: tuple[Fit | None, float, float, float] = None, ions, jump_distance, dimensions
+    sublinear, straight = False, 0
+    for window in choose_windows(lags, msd, jump_distance, (frames - 1) * interval):
+        known = ions, jump_distance, float(dimensions)
+        first = fit_msd(lags, msd, window, frames, interval, ions * len(runs), dimensions, jump_distance)
         if first is None or (first.slope <= 0 and found[0] is not None):
             break
         if first.slope > 0:
-            known = independence(runs, first, hop_length, dimensions)
-        walkers, hop, axes = known
-        fit = fit_msd(lags, msd, window, frames, interval, walkers * len(runs), axes, hop)
+            known = independence(runs, first, jump_distance, dimensions)
+        walkers, jump, axes = known
+        fit = fit_msd(lags, msd, window, frames, interval, walkers * len(runs), axes, jump)
         found = fit, *known
-        bends = fit is not None and fit.bends_down
-        bent, straight = bent or bends, 0 if bends else straight + 1
-        if straight > (MARGIN if bent else 0):
+        curved = fit is not None and fit.sublinear
+        sublinear, straight = sublinear or curved, 0 if curved else straight + 1
+        if straight > (MARGIN if sublinear else 0):
             return found[0], True, *known
     return found[0], False, *found[1:]
 
 
 def independence(
-    runs: Sequence[Statistics], fit: Fit, hop_length: float, dimensions: int
+    runs: Sequence[Statistics], fit: Fit, jump_distance: float, dimensions: int
 ) -> tuple[float, float, float]:
-    """Return the walkers, hop length and axes of an equivalent ensemble of independent walkers.
+    """Return the walkers, jump distance and axes of an equivalent ensemble of independent walkers.
 
     It determines D as well as all ions of a run do. All three numbers are evaluated at the lag where the fit window
     begins. Rattling is uncorrelated between ions, so the shared motion is normalised by the diffusive part of the MSD,
-    slope times lag. The hop length explains the fourth moment: its excess over that of Gaussian displacements is rate
-    times a^4, the growth of the second moment is rate times a^2. The number of axes is that of an isotropic walker with
-    the same scatter, (Tr M)^2 / Tr M^2 of the second moments M: ions that move along one direction determine D less
-    well than those that move along three.
+    slope times lag. The jump distance a explains the fourth moment: its excess over that of Gaussian displacements is
+    rate times a^4, the growth of the second moment is rate times a^2. The number of axes is that of an isotropic walker
+    with the same scatter, (Tr M)^2 / Tr M^2 of the second moments M: ions that move along one direction determine D
+    less well than those that move along three.
 
     :param runs: statistics of the runs.
     :param fit: first fit of the MSD; its slope and window are used.
-    :param hop_length: A; returned, with independent ions and ``dimensions``, if a run lacks the fourth moments.
+    :param jump_distance: A; returned, with independent ions and ``dimensions``, if a run lacks the fourth moments.
     :param dimensions: largest number of axes.
-    :returns: number of walkers, hop length in A, and effective number of axes.
+    :returns: number of walkers, jump distance in A, and effective number of axes.
     """
     ions = float(runs[0].ions)
     pooled: list[tuple[float, float]] = []
     trace, squares = 0.0, 0.0
     for run in runs:
         if run.probes is None or run.quartic is None or run.shared is None:
-            return ions, hop_length, float(dimensions)
+            return ions, jump_distance, float(dimensions)
         probe = int(np.argmin(np.abs(np.log(run.probes / fit.window[0]))))
         index = int(np.argmin(np.abs(run.lags - run.probes[probe])))
         axes = run.msd[index]
@@ -263,9 +263,9 @@ def independence(
             )
         )
         trace, squares = trace + float(axes.sum()) ** 2, squares + square
-    shared, squared_hop = np.mean(pooled, axis=0)
+    shared, squared_jump = np.mean(pooled, axis=0)
     walkers = ions / (1 + min(max(float(shared), 0.0), ions - 1))
-    return walkers, float(np.sqrt(max(squared_hop, 0.0))), min(trace / squares, float(dimensions))
+    return walkers, float(np.sqrt(max(squared_jump, 0.0))), min(trace / squares, float(dimensions))
 
 
 def _estimate(slopes: Array, variance: float) -> Estimate:
@@ -295,8 +295,8 @@ def haven_ratio(tracer: Estimate, collective: Estimate, ions: float, gaussian: f
     """
     ratio = tracer.value / collective.value
     covariance = gaussian * min(1.0, 1 / (ions * ratio)) + hops
-    whole = 2 / collective.freedom
-    variance = max(whole + 2 / tracer.freedom - 2 * covariance, 1e-12)
+    whole = 2 / collective.degrees_of_freedom
+    variance = max(whole + 2 / tracer.degrees_of_freedom - 2 * covariance, 1e-12)
     return Estimate(ratio * (1 - max(whole - covariance, 0.0)), 2 / variance, inverse=True)
 
 
@@ -308,7 +308,7 @@ def msd_error(
     interval: float,
     walkers: float,
     dimensions: float = 3,
-    hop_length: float = 0.0,
+    jump_distance: float = 0.0,
 ) -> Array:
     """Return the standard deviation (m,) A^2 of the MSD under the fitted model of hopping and rattling walkers.
 
@@ -319,7 +319,7 @@ def msd_error(
     :param interval: time between frames in ps.
     :param walkers: number of independent walkers.
     :param dimensions: effective number of axes.
-    :param hop_length: A.
+    :param jump_distance: A.
     """
     steps = np.round(lags / interval).astype(np.int64)
     slope = fit.slope if fit is not None else float(np.polyfit(lags, msd, 1)[0])
@@ -327,6 +327,6 @@ def msd_error(
     variances = max(slope, 0.0) * interval / dimensions, max(offset, 0.0) / dimensions
     # The covariance is costly and the error a smooth function of the lag: about 40 lags suffice for interpolation.
     known = np.unique(np.geomspace(1, max(int(steps.max()), 1), 40).round().astype(np.int64))
-    one = [brownian_covariance(np.array([step]), frames, *variances, hop_length**2)[0, 0] for step in known]
+    one = [brownian_covariance(np.array([step]), frames, *variances, jump_distance**2)[0, 0] for step in known]
     error = np.interp(steps, np.append(0, known), np.append(0.0, np.sqrt(np.array(one) * dimensions / walkers)))
     return np.asarray(error)

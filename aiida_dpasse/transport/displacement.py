@@ -159,12 +159,3 @@ def collective_tensor(positions: Any, charges: Any, count: int | None = None) ->
     points, z = np.asarray(positions, dtype=float), np.asarray(charges, dtype=float)
     dipole = np.einsum('fai,a->fi', points, z)
     return _products(dipole[:, None], VOIGT, count) / np.sum(z**2)
-
-
-def collective_square_displacement(positions: Any, charges: Any) -> Array:
-    """Return |sum_i z_i dr_i|^2 / (N <z^2>) per axis, (lags, 3) in A^2, over all time origins.
-
-    :param positions: (frames, ions, 3) A, unwrapped.
-    :param charges: (ions,) in units of the elementary charge.
-    """
-    return collective_tensor(positions, charges)[:, :3]

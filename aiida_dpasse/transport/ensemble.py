@@ -18,7 +18,7 @@ class Ensemble:
     :param thermal: standard deviation of a replica about the mean of its configuration.
     :param configurational: standard deviation of the configurations' true means.
     :param configurational_variance_error: standard error of the square of ``configurational``.
-    :param freedom: degrees of freedom of Student's t for intervals of the mean.
+    :param degrees_of_freedom: degrees of freedom of Student's t for intervals of the mean.
     """
 
     mean: float
@@ -26,14 +26,14 @@ class Ensemble:
     thermal: float
     configurational: float
     configurational_variance_error: float
-    freedom: float
+    degrees_of_freedom: float
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the confidence interval of the mean over all configurations.
 
         :param level: coverage, between 0 and 1.
         """
-        half = float(student.ppf(0.5 + level / 2, self.freedom)) * self.error
+        half = float(student.ppf(0.5 + level / 2, self.degrees_of_freedom)) * self.error
         return self.mean - half, self.mean + half
 
 
@@ -54,7 +54,7 @@ def pool_configurations(values: Sequence[Sequence[float]]) -> Ensemble:
     sizes = np.array([len(group) for group in groups], dtype=float)
     total, count = sizes.sum(), len(groups)
     if total == count:
-        raise ValueError('No configuration has two replicas: the thermal part of the variance cannot be told.')
+        raise ValueError('No configuration has two replicas: the thermal part of the variance is undetermined.')
     means = np.array([group.mean() for group in groups])
     within = float(sum(np.sum((group - group.mean()) ** 2) for group in groups) / (total - count))
     grand = float(np.sum(sizes * means) / total)

@@ -24,18 +24,18 @@ class Estimate:
     """Estimate of a positive quantity.
 
     :param value: the estimate, with the true value as its mean.
-    :param freedom: effective degrees of freedom of its chi^2 distribution.
+    :param degrees_of_freedom: effective degrees of freedom of its chi^2 distribution.
     :param inverse: whether the denominator, not the numerator, follows the chi^2 distribution.
     """
 
     value: float
-    freedom: float
+    degrees_of_freedom: float
     inverse: bool = False
 
     @property
     def relative_error(self) -> float:
         """Relative standard deviation of the true value given the data: that of an inverse gamma distribution."""
-        return float(np.sqrt(2 / (self.freedom - 4))) if self.freedom > 4 else float('inf')
+        return float(np.sqrt(2 / (self.degrees_of_freedom - 4))) if self.degrees_of_freedom > 4 else float('inf')
 
     @property
     def error(self) -> float:
@@ -52,7 +52,8 @@ class Estimate:
 
         :param level: coverage, between 0 and 1.
         """
-        low, high = (float(chi2.ppf(part, self.freedom)) / self.freedom for part in (0.5 - level / 2, 0.5 + level / 2))
+        parts = np.array([0.5 - level / 2, 0.5 + level / 2])
+        low, high = (chi2.ppf(parts, self.degrees_of_freedom) / self.degrees_of_freedom).tolist()
         return (self.value * low, self.value * high) if self.inverse else (self.value / high, self.value / low)
 
     def scaled(self, factor: float) -> Estimate:
@@ -60,14 +61,14 @@ class Estimate:
 
         :param factor: positive, for example a conversion of units.
         """
-        return Estimate(self.value * factor, self.freedom, self.inverse)
+        return Estimate(self.value * factor, self.degrees_of_freedom, self.inverse)
 
     def widened(self, factor: float) -> Estimate:
         """Return the estimate with fewer degrees of freedom, for an error about ``factor`` times as large.
 
         :param factor: the degrees of freedom are divided by its square.
         """
-        return Estimate(self.value, self.freedom / factor**2, self.inverse)
+        return Estimate(self.value, self.degrees_of_freedom / factor**2, self.inverse)
 
 
 def value_of(estimate: Estimate | None) -> float | None:

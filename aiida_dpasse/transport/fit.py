@@ -30,7 +30,7 @@ class Fit:
     :param slope: A^2/ps.
     :param covariance: (2, 2), of offset and slope.
     :param window: first and last lag fitted, ps.
-    :param misfit: reduced chi squared.
+    :param reduced_chi_squared: chi squared divided by the number of lags minus that of parameters.
     :param curvature: coefficient of a quadratic term in tau and its standard error, A^2/ps^2.
     :param chosen: (m,), indices of the lags fitted.
     :param weights: (m,), such that the slope is their product with the MSD at ``chosen``; applying them to other curves
@@ -41,7 +41,7 @@ class Fit:
     slope: float
     covariance: Array
     window: tuple[float, float]
-    misfit: float
+    reduced_chi_squared: float
     curvature: tuple[float, float]
     chosen: NDArray[np.int64]
     weights: Array
@@ -55,44 +55,36 @@ class Fit:
     def inflation(self) -> float:
         """Factor on the errors: above 1 if the reduced chi squared exceeds its 95 % range."""
         expected = 1 + 2 * np.sqrt(2 / max(self.points - 2, 1))
-        return float(np.sqrt(self.misfit)) if self.misfit > expected else 1.0
+        return float(np.sqrt(self.reduced_chi_squared)) if self.reduced_chi_squared > expected else 1.0
 
     @property
-    def bends_down(self) -> bool:
+    def sublinear(self) -> bool:
         """Whether the MSD is sub-linear by two standard errors or more, as while ions still explore their cages."""
-        bend, error = self.curvature
-        return bend < -2 * error
-
-    def diffusivity(self, dimensions: int = 3) -> tuple[float, float]:
-        """Return D and its standard error in cm^2/s.
-
-        :param dimensions: d in MSD = 2 d D tau.
-        """
-        factor = CM2_PER_S / (2 * dimensions)
-        return self.slope * factor, float(np.sqrt(self.covariance[1, 1])) * factor
+        curvature, error = self.curvature
+        return curvature < -2 * error
 
 
 def brownian_covariance(
-    lags: NDArray[np.int64], frames: int, step_variance: float, noise_variance: float, squared_hop: float = 0.0
+    lags: NDArray[np.int64], frames: int, step_variance: float, noise_variance: float, squared_jump: float = 0.0
 ) -> Array:
     """Return the covariance (m, m) of one walker's MSD along one axis, averaged over all origins, in A^4.
 
     The walker makes ``frames - 1`` Gaussian steps of variance ``step_variance``, and Gaussian noise blurs each
     position, so that MSD(n) = ``noise_variance`` + n ``step_variance``. For Gaussian displacements Cov(x^2, y^2) = 2
     Cov(x, y)^2, summed over all pairs of origins. A walker that moves by hops adds the fourth cumulant of the steps
-    common to the two displacements: rate times a^4 per step, with a^2 = ``squared_hop`` and rate times a^2 the variance
-    of a step, both summed over the axes. The sum over d axes is d times the value returned, whatever the directions of
-    the hops.
+    common to the two displacements: rate times a^4 per step, with a^2 = ``squared_jump`` and rate times a^2 the
+    variance of a step, both summed over the axes. The sum over d axes is d times the value returned, whatever the
+    directions of the hops.
 
     :param lags: (m,) lags in frames.
     :param frames: number of frames.
     :param step_variance: A^2 per frame and axis.
     :param noise_variance: offset of the MSD per axis, A^2.
-    :param squared_hop: squared hop length, A^2; 0 for motion without hops.
+    :param squared_jump: squared jump distance, A^2; 0 for motion without hops.
     """
     way, both, noise, hops = _overlaps(tuple(int(lag) for lag in lags), frames)
     gaussian = step_variance**2 * way + step_variance * noise_variance * both + noise_variance**2 * noise
-    return np.asarray(gaussian + step_variance * squared_hop * hops)
+    return np.asarray(gaussian + step_variance * squared_jump * hops)
 
 
 @lru_cache(maxsize=32)
@@ -117,18 +109,18 @@ def _overlap(i: int, j: int, frames: int) -> tuple[float, float, float, float]:
     return way, both, float(0.5 * pairs @ ends**2), float(pairs @ overlap)
 
 
-def choose_windows(lags: Array, msd: Array, hop_length: float, duration: float) -> Iterator[tuple[float, float]]:
+def choose_windows(lags: Array, msd: Array, jump_distance: float, duration: float) -> Iterator[tuple[float, float]]:
     """Yield candidate windows of the fit in ps, all of which end at half the run.
 
-    The first begins where the MSD exceeds half the squared hop length; each further one begins at 4/3 of the previous
-    start, up to a third of the run, beyond which too few lags remain to test for linearity.
+    The first begins where the MSD exceeds half the squared jump distance; each further one begins at 4/3 of the
+    previous start, up to a third of the run, beyond which too few lags remain to test for linearity.
 
     :param lags: (m,) ps.
     :param msd: (m,) A^2.
-    :param hop_length: distance between neighbouring sites in A.
+    :param jump_distance: distance between neighbouring sites in A.
     :param duration: length of the run in ps.
     """
-    reached = np.flatnonzero(msd > 0.5 * hop_length**2)
+    reached = np.flatnonzero(msd > 0.5 * jump_distance**2)
     start = float(lags[reached[0]]) if len(reached) else 0.0
     while 0 < start <= duration / 3:
         yield start, float(duration / 2)
@@ -144,7 +136,7 @@ def fit_msd(
     interval: float,
     walkers: float,
     dimensions: float = 3,
-    hop_length: float = 0.0,
+    jump_distance: float = 0.0,
     points: int = 20,
 ) -> Fit | None:
     """Fit MSD = A + 2 d D tau within ``window`` by generalised least squares.
@@ -156,7 +148,7 @@ def fit_msd(
     :param interval: time between frames in ps.
     :param walkers: number of independent walkers.
     :param dimensions: number of equal axes with the same scatter; need not be an integer.
-    :param hop_length: A; 0 for motion without hops.
+    :param jump_distance: A; 0 for motion without hops.
     :param points: at most this many lags of the window are fitted, evenly spaced in their logarithm; more add no
         information.
     :returns: None if fewer than three lags lie in the window.
@@ -171,21 +163,23 @@ def fit_msd(
     offset, slope = np.linalg.lstsq(design, values, rcond=None)[0]
     for _ in range(4):
         variances = max(slope, 1e-12) * interval / dimensions, max(offset, 0.0) / dimensions
-        covariance = brownian_covariance(steps, frames, *variances, hop_length**2) * dimensions / walkers
+        covariance = brownian_covariance(steps, frames, *variances, jump_distance**2) * dimensions / walkers
         weight = np.linalg.inv(covariance + 1e-12 * np.trace(covariance) * np.eye(len(tau)) / len(tau))
         parameters = np.linalg.inv(design.T @ weight @ design)
         estimator = parameters @ design.T @ weight
         offset, slope = estimator @ values
     residual = values - design @ [offset, slope]
-    misfit = float(residual @ weight @ residual) / (len(tau) - 2)
+    reduced_chi_squared = float(residual @ weight @ residual) / (len(tau) - 2)
     curved = np.column_stack([design, (tau - tau.mean()) ** 2])
-    bend = np.linalg.inv(curved.T @ weight @ curved)
-    curvature = float((bend @ curved.T @ weight @ values)[2]), float(np.sqrt(bend[2, 2]))
+    inverse = np.linalg.inv(curved.T @ weight @ curved)
+    curvature = float((inverse @ curved.T @ weight @ values)[2]), float(np.sqrt(inverse[2, 2]))
     ends = float(tau[0]), float(tau[-1])
-    return Fit(float(offset), float(slope), parameters, ends, misfit, curvature, chosen, estimator[1])
+    return Fit(float(offset), float(slope), parameters, ends, reduced_chi_squared, curvature, chosen, estimator[1])
 
 
-def slope_variance(fit: Fit, lags: Array, frames: int, interval: float, dimensions: float, hop_length: float) -> float:
+def slope_variance(
+    fit: Fit, lags: Array, frames: int, interval: float, dimensions: float, jump_distance: float
+) -> float:
     """Return the relative variance of the slope for a single walker, with the weights of a given fit.
 
     :param fit: the fit.
@@ -193,9 +187,9 @@ def slope_variance(fit: Fit, lags: Array, frames: int, interval: float, dimensio
     :param frames: number of frames.
     :param interval: time between frames in ps.
     :param dimensions: effective number of axes.
-    :param hop_length: hop length of the walker, A.
+    :param jump_distance: jump distance of the walker, A.
     """
     steps = np.round(lags[fit.chosen] / interval).astype(np.int64)
     variances = max(fit.slope, 1e-12) * interval / dimensions, max(fit.offset, 0.0) / dimensions
-    covariance = brownian_covariance(steps, frames, *variances, hop_length**2) * dimensions
+    covariance = brownian_covariance(steps, frames, *variances, jump_distance**2) * dimensions
     return float(fit.weights @ covariance @ fit.weights) / fit.slope**2

@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from aiida_dpasse.transport.neighbours import nearest_vectors
-
-Array = NDArray[np.float64]
+from pymatgen.core import Lattice
 
 NOWHERE = -1
 
@@ -20,15 +17,11 @@ class Hops:
     """Hops of ``ions`` ions between sites over ``duration`` ps.
 
     :param events: (n, 4): frame, ion, site left and site reached.
-    :param stays: times between two consecutive hops of an ion, (m,) ps.
-    :param occupied: mean number of ions assigned to each site, (sites,).
     :param ions: number of ions.
     :param duration: length of the run in ps.
     """
 
     events: NDArray[np.int64]
-    stays: Array
-    occupied: Array
     ions: int
     duration: float
 
@@ -44,12 +37,6 @@ class Hops:
         Total time over total hops: the mean of the complete stays alone would miss the long ones truncated by the run.
         """
         return self.ions * self.duration / len(self.events) if len(self.events) else None
-
-    def matrix(self) -> NDArray[np.int64]:
-        """Return the number of hops from each site to each other site, (sites, sites)."""
-        counts = np.zeros((len(self.occupied),) * 2, dtype=np.int64)
-        np.add.at(counts, (self.events[:, 2], self.events[:, 3]), 1)
-        return counts
 
     def back_jumps(self) -> float | None:
         """Return the fraction of second and later hops of an ion that return to the site it left; None without any."""
@@ -74,12 +61,12 @@ def find_hops(positions: Any, cell: Any, sites: Any, interval: float, core: floa
     :param core: radius of a core in A, less than half the distance between sites.
     :raises ValueError: if cores overlap, or there are fewer than two frames.
     """
-    points, lattice = np.asarray(positions, dtype=float), np.asarray(cell, dtype=float)
-    places = np.asarray(sites, dtype=float) @ lattice
+    lattice, places = Lattice(cell), np.asarray(sites, dtype=float)
+    points = lattice.get_fractional_coords(positions)
     frames, ions, _ = points.shape
     if frames < 2:
         raise ValueError(f'{frames} frames hold no hop: give at least two.')
-    apart = np.linalg.norm(nearest_vectors(places, places, lattice), axis=-1)
+    apart = lattice.get_all_distances(places, places)
     np.fill_diagonal(apart, np.inf)
     if core * 2 >= apart.min():
         raise ValueError(f'Cores of {core:g} A overlap: the sites are {apart.min():.3g} A apart, give a smaller core.')
@@ -87,7 +74,7 @@ def find_hops(positions: Any, cell: Any, sites: Any, interval: float, core: floa
     everyone = np.arange(ions)
     nearest = everyone
     for frame, point in enumerate(points):
-        distances = np.linalg.norm(nearest_vectors(point, places, lattice), axis=-1)
+        distances = lattice.get_all_distances(point, places)
         nearest = np.asarray(distances.argmin(axis=1))
         inside = distances[everyone, nearest] < core
         belongs[frame] = np.where(inside, nearest, belongs[frame - 1] if frame else NOWHERE)
@@ -96,8 +83,4 @@ def find_hops(positions: Any, cell: Any, sites: Any, interval: float, core: floa
     belongs = np.where(unknown, first, belongs)
     before, ion = np.nonzero(belongs[1:] != belongs[:-1])
     events = np.stack([before + 1, ion, belongs[before, ion], belongs[before + 1, ion]], axis=1)
-    order = np.lexsort((events[:, 0], events[:, 1]))
-    moments, owners = events[order, 0], events[order, 1]
-    stays = np.diff(moments)[owners[1:] == owners[:-1]] * interval
-    occupied = np.bincount(belongs.ravel(), minlength=len(places)) / frames
-    return Hops(events, np.asarray(stays, dtype=float), occupied, ions, (frames - 1) * interval)
+    return Hops(events, ions, (frames - 1) * interval)

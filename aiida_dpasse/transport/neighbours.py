@@ -21,23 +21,6 @@ def reach(cell: Any) -> float:
     return float(0.5 / np.linalg.norm(np.linalg.inv(np.asarray(cell, dtype=float)), axis=0).max())
 
 
-def nearest_vectors(late: Any, early: Any, cell: Any) -> Array:
-    """Return the nearest-image vectors (n, m, 3) A from each of ``early`` to each of ``late``.
-
-    Images are chosen by rounding fractional coordinates: vectors shorter than `reach` are the shortest, longer ones may
-    not be.
-
-    :param late: (n, 3) A.
-    :param early: (m, 3) A.
-    :param cell: lattice vectors as rows, (3, 3) A.
-    """
-    lattice = np.asarray(cell, dtype=float)
-    inverse = np.linalg.inv(lattice)
-    scaled = (np.asarray(late) @ inverse)[:, None] - (np.asarray(early) @ inverse)[None]
-    scaled -= np.round(scaled)
-    return np.asarray(scaled @ lattice)
-
-
 def pair_counts(late: Any, early: Any, cell: Any, edges: Any, same: bool) -> Array:
     """Return the number of pairs whose distance lies in each bin, (bins,).
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from aiida_dpasse.transport.fit import Fit
+from aiida_dpasse.transport.fit import Fit
 
 #: Fewest independent hops for a meaningful coefficient.
 FEWEST_HOPS = 10.0
 #: Bounds of the logarithmic slope of the MSD at the end of the window: 1 for diffusion, 0 for ions that only rattle.
 SMALLEST_SLOPE = 0.7
 LARGEST_SLOPE = 1.3
-
-
 #: Root mean square displacement in A above which the framework has melted or decomposed; thermal motion is about 0.5 A.
 LARGEST_FRAMEWORK_DISPLACEMENT = 2.0
 
@@ -44,7 +40,7 @@ def judge(
     lags: NDArray[np.float64],
     msd: NDArray[np.float64],
     walkers: float,
-    hop_length: float,
+    jump_distance: float,
     framework: float = 0.0,
     settled: bool = True,
 ) -> Verdict:
@@ -53,9 +49,9 @@ def judge(
     The motion is diffusive if six criteria are met:
 
     - the framework is displaced by at most `LARGEST_FRAMEWORK_DISPLACEMENT`;
-    - the MSD exceeds half the squared hop length early enough to be fitted;
+    - the MSD exceeds half the squared jump distance early enough to be fitted;
     - the slope differs from zero by at least three standard errors;
-    - at least `FEWEST_HOPS` hops occurred (walkers times largest MSD over squared hop length; He et al., npj Comput.
+    - at least `FEWEST_HOPS` hops occurred (walkers times largest MSD over squared jump distance; He et al., npj Comput.
       Mater. 4, 18, 2018);
     - d ln MSD / d ln tau at the end of the window is at least 0.5 for the fitted line and, with the curvature included,
       within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`;
@@ -65,9 +61,9 @@ def judge(
     :param lags: (m,) ps.
     :param msd: (m,) A^2, mean over the walkers.
     :param walkers: number of independent ions.
-    :param hop_length: distance between neighbouring sites in A.
+    :param jump_distance: distance between neighbouring sites in A.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A.
-    :param settled: whether the window begins where the MSD is no longer sub-linear (`Fit.bends_down`).
+    :param settled: whether the window begins where the MSD is no longer sub-linear (`Fit.sublinear`).
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(
@@ -83,16 +79,16 @@ def judge(
         return Verdict(
             False,
             f'{what} reaches {largest:.2g} A^2 within a third of the run, and half the squared hop length '
-            f'({0.5 * hop_length**2:.2g} A^2) too late or never: the ions rattle, or the run is too short.',
+            f'({0.5 * jump_distance**2:.2g} A^2) too late or never: the ions rattle, or the run is too short.',
         )
-    hops = walkers * largest / hop_length**2
+    hops = walkers * largest / jump_distance**2
     start, end = fit.window
     final = fit.offset + fit.slope * end
-    bend, bend_error = fit.curvature
+    curvature, curvature_error = fit.curvature
     middle = 0.5 * (start + end)
     # The logarithmic slope at the end of the window includes the curvature, with its error.
-    local = (fit.slope + 2 * bend * (end - middle)) * end / max(final, 1e-12)
-    error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * bend_error * (end - middle)) * end / max(final, 1e-12)
+    local = (fit.slope + 2 * curvature * (end - middle)) * end / max(final, 1e-12)
+    error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * curvature_error * (end - middle)) * end / max(final, 1e-12)
     numbers = {'slope': float(local), 'slope_error': float(error), 'hops': float(hops)}
     if fit.slope < 3 * np.sqrt(fit.covariance[1, 1]):
         reason = f'{what} does not grow beyond its error: the ions rattle in place, or hop too rarely to be counted.'

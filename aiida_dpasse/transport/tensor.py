@@ -22,17 +22,20 @@ class Tensor:
     """A diffusion tensor.
 
     :param values: (3, 3) cm^2/s.
-    :param freedom: effective degrees of freedom of the chi^2 distribution of each axis.
+    :param degrees_of_freedom: effective degrees of freedom of the chi^2 distribution of each axis.
     """
 
     values: Array
-    freedom: float
+    degrees_of_freedom: float
 
     @property
     def errors(self) -> Array:
-        """Standard deviations (3, 3) in cm^2/s: Var D_ij = (D_ii D_jj + D_ij^2) / freedom (Wishart, 1928)."""
+        """Standard deviations (3, 3) in cm^2/s; their squares are (D_ii D_jj + D_ij^2) / `degrees_of_freedom`.
+
+        Wishart, Biometrika 20A, 32 (1928).
+        """
         diagonal = np.diag(self.values)
-        return np.asarray(np.sqrt((np.outer(diagonal, diagonal) + self.values**2) / self.freedom))
+        return np.asarray(np.sqrt((np.outer(diagonal, diagonal) + self.values**2) / self.degrees_of_freedom))
 
     def along(self, direction: Any) -> Estimate:
         """Return D along a direction.
@@ -44,7 +47,7 @@ class Tensor:
         if not np.any(vector):
             raise ValueError('A direction of zero length points nowhere: give another.')
         unit = vector / np.linalg.norm(vector)
-        return Estimate(float(unit @ self.values @ unit), self.freedom)
+        return Estimate(float(unit @ self.values @ unit), self.degrees_of_freedom)
 
     def across(self, direction: Any) -> Estimate:
         """Return the mean D of all directions perpendicular to ``direction``, for example ab for the c axis of LGPS.
@@ -55,7 +58,7 @@ class Tensor:
         along = self.along(direction)
         plane = (float(np.trace(self.values)) - along.value) / 2
         # The mean of two equal axes has twice the degrees of freedom of one.
-        return Estimate(plane, 2 * self.freedom)
+        return Estimate(plane, 2 * self.degrees_of_freedom)
 
 
 def diffusion_tensor(
@@ -82,4 +85,4 @@ def diffusion_tensor(
             values[j, i] = values[i, j]
     # The degrees of freedom of the trace are (sum D_k)^2 / sum D_k^2 times those of one axis.
     axes_counted = float(np.trace(values) ** 2 / np.sum(values**2))
-    return Tensor(values, estimate.freedom / axes_counted)
+    return Tensor(values, estimate.degrees_of_freedom / axes_counted)

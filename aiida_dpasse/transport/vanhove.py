@@ -1,4 +1,4 @@
-"""Van Hove correlation functions, the non-Gaussian parameter and radial distribution functions."""
+"""Van Hove correlation functions and the non-Gaussian parameter."""
 
 from __future__ import annotations
 
@@ -58,26 +58,6 @@ def distinct_part(positions: Any, cell: Any, lags: Any, edges: Any, origins: int
         # Each ion has N - 1 others; N would cause a relative error of 1/N for few ions.
         rows.append(_density(counts, cell, bounds, len(starts) * ions * (ions - 1)))
     return np.asarray(rows[0] if np.ndim(lags) == 0 else rows)
-
-
-def radial_distribution(one: Any, other: Any, cell: Any, edges: Any, frames: int = 50) -> Array:
-    """Return the radial distribution function g(r) of two kinds of atoms, (bins,); 1 for uncorrelated positions.
-
-    :param one: (frames, atoms, 3) A.
-    :param other: positions of the atoms counted around each of ``one``, likewise, or None for the same atoms.
-    :param cell: lattice vectors as rows, (3, 3) A.
-    :param edges: of the bins in r, (bins + 1,) A.
-    :param frames: at most this many frames are used, evenly spaced.
-    :raises ValueError: if the edges exceed half the shortest distance between the cell's faces.
-    """
-    bounds, first = np.asarray(edges, dtype=float), np.asarray(one, dtype=float)
-    second = first if other is None else np.asarray(other, dtype=float)
-    chosen = _origins(len(first), frames)
-    counts = np.zeros(len(bounds) - 1)
-    for frame in chosen:
-        counts += pair_counts(first[frame], second[frame], cell, bounds, same=other is None)
-    others = second.shape[1] - (1 if other is None else 0)
-    return _density(counts, cell, bounds, len(chosen) * first.shape[1] * others)
 
 
 def non_gaussian_parameter(positions: Any, lags: Any, origins: int = 1000) -> Any:

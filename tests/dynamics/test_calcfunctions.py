@@ -15,7 +15,7 @@ from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
-from aiida_dpasse.transport.displacement import collective_square_displacement, mean_square_displacement
+from aiida_dpasse.transport.displacement import collective_tensor, mean_square_displacement
 
 LENGTH, INTERVAL, IONS, VOLUME = 2.5, 0.05, 24, 1000.0
 SETTINGS = {
@@ -41,7 +41,7 @@ def run(rate: float, seed: int, framework: float = 0.4) -> tuple[orm.ArrayData, 
     arrays = {
         'lag_ps': np.arange(count) * INTERVAL,
         'msd_A2': mean_square_displacement(positions)[:count],
-        'collective_A2': collective_square_displacement(positions, np.ones(IONS))[:count],
+        'collective_A2': collective_tensor(positions, np.ones(IONS))[:count, :3],
     }
     results = {'frames': frames, 'interval_ps': INTERVAL, 'ions': IONS, 'volume_A3': VOLUME}
     return orm.ArrayData(arrays), orm.Dict({**results, 'framework_drift_A': 0.1, 'framework_displacement_A': framework})

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.io.lammpsdata import read_lammps_data
 
 from aiida_dpasse.deepmd.engine import lammps_commands
-from aiida_dpasse.lammps.datafile import format_data_file, parse_data_file
+from aiida_dpasse.lammps.datafile import format_data_file
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.lammps.log import Log, parse_log
 from aiida_dpasse.lammps.script import build_script, deviation_interval, restart_interval, total_steps
@@ -124,9 +125,9 @@ def test_the_framework_is_where_the_trajectory_says_it_is(run, script):
     assert (log.error, log.last_step, log.stopped_by) == (None, 260, None)
     second, later = run('second', script(watched, continued=True), first)
     assert (later.error, later.last_step) == (None, 300)
-    start = parse_data_file((first / 'structure.data').read_text())
-    symbols, cell, positions = start
-    sites = positions @ np.linalg.inv(cell)
+    start = read_lammps_data(first / 'structure.data')
+    symbols = start.get_chemical_symbols()
+    sites = start.positions @ np.linalg.inv(start.cell.array)
     for folder, table in ((first, log.thermo), (second, later.thermo)):
         tracks = Tracks(symbols, [MASSES[symbol] for symbol in symbols], ['Li'], 1000, sites)
         for step, box, frame in DumpReader([folder / 'trajectory.lammpstrj']):
@@ -172,14 +173,14 @@ def test_intervals():
 def test_lammps_reads_the_cell_and_the_positions_that_were_written(run, script):
     folder, log = run('a', script(NVT | {'steps': 1, 'trajectory_interval': 1}))
     assert log.error is None
-    symbols, cell, positions = parse_data_file((folder / 'structure.data').read_text())
+    written = read_lammps_data(folder / 'structure.data')
     step, box, first = next(iter(DumpReader([folder / 'trajectory.lammpstrj'])))
     assert step == 0
-    np.testing.assert_allclose(box, cell, rtol=1e-14, atol=1e-13)
-    np.testing.assert_allclose(first, positions, atol=1e-8)
+    np.testing.assert_allclose(box, written.cell.array, rtol=1e-14, atol=1e-13)
+    np.testing.assert_allclose(first, written.positions, atol=1e-8)
     reader = DumpReader([folder / 'last.lammpstrj'])
     assert [step for step, _, _ in reader] == [1]
-    assert list(reader.symbols) == symbols
+    assert list(reader.symbols) == written.get_chemical_symbols()
 
 
 def cut(text: str, end: int, at: int) -> str:

@@ -46,6 +46,16 @@ def test_an_ideal_gas_is_even():
     assert numbers.sum() == pytest.approx(99 / 12**3 * shells.sum(), rel=0.02)
 
 
+def test_neighbours_of_another_element_at_random_sites_have_their_density():
+    """In a skewed cell, and around an atom of the first element, not of the second."""
+    cell = np.array([[12.0, 0, 0], [2, 12, 0], [3, -1, 12]])
+    sites = np.random.default_rng(2).random((40, 90, 3)) @ cell
+    far = np.linspace(1, 5.5, 8)
+    numbers = neighbour_numbers(['Ar'] * 30 + ['Ne'] * 60, [cell] * 40, sites, far)['Ar', 'Ne']
+    shells = 4 / 3 * np.pi * np.diff(far**3)
+    np.testing.assert_allclose(numbers / (shells * 60 / np.linalg.det(cell)), 1, atol=0.08)
+
+
 def test_mismatch_is_the_part_that_moved():
     one = {('Cu', 'Cu'): np.array([0.0, 6.0, 0.0, 12.0])}
     other = {('Cu', 'Cu'): np.array([0.0, 0.0, 6.0, 12.0])}

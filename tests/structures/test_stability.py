@@ -1,13 +1,12 @@
-"""Decomposition energies against pymatgen's phase diagram, and lattices against numbers by hand."""
+"""Decomposition energies against pymatgen's phase diagram."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
-from aiida_dpasse.structures.stability import decomposition_energies, lattice_of
+from aiida_dpasse.structures.stability import decomposition_energies
 
 ENERGIES = {
     'Li': -1.9,
@@ -40,10 +39,3 @@ def test_energies_of_decomposition_are_those_of_pymatgen():
 
 def test_one_compound_cannot_fall_apart():
     assert decomposition_energies({'Li2S': ['Li', 'Li', 'S']}, {'Li2S': -12.0}) == {'Li2S': None}
-
-
-def test_a_lattice():
-    found = lattice_of([[3, 0, 0], [-2, 2 * np.sqrt(3), 0], [0, 0, 5]])
-    assert found.lengths == pytest.approx((3, 4, 5))
-    assert found.angles == pytest.approx((90, 90, 120))
-    assert found.volume == pytest.approx(30 * np.sqrt(3))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from walks import lattice_walk, vacancy_walk
 
-from aiida_dpasse.transport.arrhenius import bend, fit_arrhenius, leave_one_out
+from aiida_dpasse.transport.arrhenius import curvature, fit_arrhenius, leave_one_out
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV
 from aiida_dpasse.transport.diffusion import pool, take_statistics
 from aiida_dpasse.transport.displacement import charge_scaled, displacement_tensor
@@ -124,17 +124,16 @@ def test_a_bend_is_seen_and_a_line_has_none():
     """The coefficient is exact, its error that of 500 trials, and a straight line is called bent in one case of 20."""
     t = np.array([400.0, 500, 600, 800, 1000])
     x = 1 / t - np.mean(1 / t)
-    assert bend(t, np.exp(-3000 * x + 4e5 * x**2), 0.01 * np.exp(-3000 * x + 4e5 * x**2)).coefficient == pytest.approx(
-        4e5
-    )
+    exact = np.exp(-3000 * x + 4e5 * x**2)
+    assert curvature(t, exact, 0.01 * exact).coefficient == pytest.approx(4e5)
     rng = np.random.default_rng(7)
     y = np.exp(-3000 / t)
-    trials = [bend(t, y * np.exp(rng.normal(scale=0.1, size=5)), 0.1 * y) for _ in range(500)]
+    trials = [curvature(t, y * np.exp(rng.normal(scale=0.1, size=5)), 0.1 * y) for _ in range(500)]
     assert np.std([trial.coefficient for trial in trials]) == pytest.approx(trials[0].error, rel=0.15)
     assert np.mean([trial.bent for trial in trials]) == pytest.approx(0.05, abs=0.05)
-    assert bend(t, y * np.exp(1e6 * x**2), 0.01 * y).bent
+    assert curvature(t, y * np.exp(1e6 * x**2), 0.01 * y).bent
     with pytest.raises(ValueError, match='3 temperatures are too few'):
-        bend(t[:3], y[:3], y[:3])
+        curvature(t[:3], y[:3], y[:3])
 
 
 def test_configurations_split_the_variance():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.parameters.label import DynamicsParameters, LabelParameters, RelaxationParameters
+from aiida_dpasse.parameters.label import DynamicsParameters, RelaxationParameters
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 

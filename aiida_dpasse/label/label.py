@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -13,10 +15,12 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.batch import BatchLabelWorkChain
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.label.merge_accounts import merge_accounts
 from aiida_dpasse.label.plan_label import plan_label
 from aiida_dpasse.label.select_failed import failed_ids, select_failed
 from aiida_dpasse.label.sources import (
+    BY_CODE,
     LABEL_CODES,
     define_labeller,
     labeller_of,
@@ -24,7 +28,6 @@ from aiida_dpasse.label.sources import (
     validate_labeller,
 )
 from aiida_dpasse.labels.records import FAILED
-from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.runs import Run, Runs
 
 
@@ -78,6 +81,12 @@ class LabelWorkChain(DpasseWorkChain):
             message='{failed} of {requested} frames failed, the first because {reason}: the good labels are '
             'attached, lower `minimum_success` to go on with them.',
         )
+
+    @classmethod
+    def own_protocol(cls, name: str | None = None) -> dict[str, Any]:
+        """Return the protocol ``name`` with the settings of every label source."""
+        programs = {code: source.program_protocol(name) for code, source in BY_CODE.items()}
+        return super().own_protocol(name) | {code: settings for code, settings in programs.items() if settings}
 
     def setup(self) -> None:
         """Divide the frames into batches and queue a job for each."""

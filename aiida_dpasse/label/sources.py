@@ -10,25 +10,19 @@ from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
+from aiida_dpasse.base.label_sources import load_sources
 from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.label.batch import BatchLabelWorkChain
-from aiida_dpasse.label.cp2k import Cp2kLabelWorkChain
-from aiida_dpasse.label.shell import ShellLabelWorkChain
-from aiida_dpasse.label.vasp import VaspLabelWorkChain
+from aiida_dpasse.label.job_parameters import job_parameters
 from aiida_dpasse.parameters.base import given as inputs_given
-from aiida_dpasse.parameters.label import job_parameters
 
 #: Input of a potential that labels.
 TEACHER = 'potential'
 #: Inputs that label through the plugin's driver, which requires the code `python`.
 DRIVEN = ('calculator', TEACHER)
 #: Process that labels a batch, by the name of the code.
-BY_CODE: dict[str, type[BatchLabelWorkChain]] = {
-    'vasp': VaspLabelWorkChain,
-    'cp2k': Cp2kLabelWorkChain,
-    'shell': ShellLabelWorkChain,
-}
+BY_CODE: dict[str, type[BatchLabelWorkChain]] = load_sources()
 #: Codes of which a labelling needs at most one.
 LABEL_CODES = ('python', *BY_CODE)
 

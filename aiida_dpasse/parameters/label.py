@@ -1,21 +1,13 @@
-"""Parameters of labelling: admission of frames, division into jobs, and settings of each program."""
+"""Parameters that all labelling jobs share: acceptance of frames, dynamics and relaxation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from aiida_dpasse.labels.admission import DYNAMICS, LIMITS, RELAXATION
-from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.parameters.cp2k import Cp2kParameters
-from aiida_dpasse.parameters.shell import ShellParameters
-from aiida_dpasse.parameters.vasp import VaspParameters
-
-#: Programs that do not use the labelling driver; each has its own section.
-PROGRAMS = ('vasp', 'cp2k', 'shell')
 
 
 class DynamicsParameters(Parameters):
@@ -55,7 +47,7 @@ class RelaxationParameters(Parameters):
 
 
 class LabelJobParameters(Parameters):
-    """Admission limits, and optional dynamics or relaxation of each frame."""
+    """Acceptance criteria, and optional dynamics or relaxation of each frame."""
 
     max_force: float = Field(
         default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
@@ -96,58 +88,3 @@ class LabelJobParameters(Parameters):
         if self.dynamics is not None and self.relaxation is not None:
             raise ValueError('`dynamics` and `relaxation` exclude each other: set one of them to null')
         return self
-
-
-class LabelParameters(LabelJobParameters):
-    """Division of frames into jobs, admission limits, tolerated failures, and settings of each program."""
-
-    batch_size: int = Field(default=100, gt=0, description='Largest number of frames in one job.')
-    minimum_success: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description='Smallest fraction of the frames that has to end without failing.',
-    )
-    vasp: VaspParameters | None = Field(default=None, description="VASP's settings.")
-    cp2k: Cp2kParameters | None = Field(default=None, description="CP2K's settings.")
-    shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
-
-
-class VaspLabelParameters(LabelJobParameters):
-    """Admission limits and VASP settings."""
-
-    vasp: VaspParameters = Field(description="VASP's settings.")
-
-
-class Cp2kLabelParameters(LabelJobParameters):
-    """Admission limits and CP2K settings."""
-
-    cp2k: Cp2kParameters = Field(description="CP2K's settings.")
-
-
-class ShellLabelParameters(LabelJobParameters):
-    """Admission limits and the command of the program."""
-
-    shell: ShellParameters = Field(default=ShellParameters(), description='How the program is called.')
-
-    @model_validator(mode='after')
-    def _frames_only(self) -> ShellLabelParameters:
-        if self.dynamics is not None:
-            raise ValueError('`dynamics` should be null: a program of your own labels frames as they are')
-        return self
-
-
-def job_parameters(settings: Mapping[str, Any], program: str | None = None, retry: bool = False) -> dict[str, Any]:
-    """Return the parameters of a job of one program, or of the labelling driver, from those of a labelling.
-
-    :param settings: content of `LabelParameters`.
-    :param program: name of the program, or None for the driver.
-    :param retry: whether the ``retry`` settings of the program are merged into its other settings.
-    """
-    others = ('batch_size', 'minimum_success', *PROGRAMS)
-    common = {key: value for key, value in settings.items() if key not in others}
-    own = settings.get(program) if program else None
-    if not own:
-        return common
-    first = {key: value for key, value in own.items() if key != 'retry'}
-    return {**common, str(program): merge(first, own.get('retry') or {}) if retry else first}

@@ -12,10 +12,10 @@ from ase.build import bulk
 from aiida_dpasse.cp2k.names import objection_to_settings
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.label.cp2k import Cp2kLabelWorkChain
+from aiida_dpasse.label.cp2k.chain import Cp2kLabelWorkChain
 from aiida_dpasse.label.label import LabelWorkChain
-from aiida_dpasse.label.shell import ShellLabelWorkChain
-from aiida_dpasse.label.vasp import VaspLabelWorkChain
+from aiida_dpasse.label.shell.chain import ShellLabelWorkChain
+from aiida_dpasse.label.vasp.chain import VaspLabelWorkChain
 from aiida_dpasse.parameters.base import check_parameters
 
 SLOW = """

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, objection_to_retry
 from aiida_dpasse.parameters.kpoints import KpointsParameters
+from aiida_dpasse.parameters.label import LabelJobParameters
 from aiida_dpasse.vasp.incar import OURS
 
 
@@ -41,3 +42,9 @@ class VaspParameters(Parameters):
         if self.retry and (message := objection_to_retry(self, self.retry)):
             raise ValueError(message.rstrip('.'))
         return self
+
+
+class VaspLabelParameters(LabelJobParameters):
+    """Acceptance criteria and settings of VASP."""
+
+    vasp: VaspParameters = Field(description="VASP's settings.")

@@ -7,7 +7,7 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.label.label_outputs import label_outputs
-from aiida_dpasse.label.plan_vasp_label import vasp_jobs
+from aiida_dpasse.label.vasp.plan import vasp_jobs
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.answers import settle_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame

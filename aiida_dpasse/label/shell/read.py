@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.label.label_outputs import label_outputs
-from aiida_dpasse.label.plan_shell_label import NAME
+from aiida_dpasse.label.shell.parameters import ANSWER
+from aiida_dpasse.label.shell.plan import NAME
 from aiida_dpasse.labels.admission import Labels, limits_of
 from aiida_dpasse.labels.records import Unreached, settle, sound_frames
-from aiida_dpasse.parameters.shell import ANSWER
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from aiida_dpasse.cp2k.input import DEFAULTS, SCF
 from aiida_dpasse.parameters.base import Parameters, objection_to_retry
 from aiida_dpasse.parameters.kpoints import KpointsParameters
+from aiida_dpasse.parameters.label import LabelJobParameters
 
 
 class ScfParameters(Parameters):
@@ -96,3 +97,9 @@ class Cp2kParameters(Parameters):
         if self.retry and (message := objection_to_retry(self, self.retry)):
             raise ValueError(message.rstrip('.'))
         return self
+
+
+class Cp2kLabelParameters(LabelJobParameters):
+    """Acceptance criteria and settings of CP2K."""
+
+    cp2k: Cp2kParameters = Field(description="CP2K's settings.")

@@ -7,6 +7,7 @@ from copy import deepcopy
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -32,7 +33,7 @@ def protocol_file(chain: str) -> Traversable:
 
 
 @lru_cache
-def _content(path: Traversable) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text()))
 
 
@@ -54,7 +55,7 @@ def read_protocol(path: Traversable, name: str | None = None) -> dict[str, Any]:
     :raises ValueError: if the protocol is unknown.
     """
     name = name or DEFAULT_PROTOCOL
-    content = _content(path)
+    content = _content(Path(str(path)))
     if name not in content['protocols']:
         raise ValueError(f'There is no protocol `{name}`: choose one of {", ".join(content["protocols"])}.')
     return deepcopy(merge(content.get('default', {}), content['protocols'][name]))
@@ -69,7 +70,7 @@ def expand_presets(tree: Any) -> Any:
     if not isinstance(tree, Mapping):
         return tree
     if 'preset' in tree:
-        presets = _content(protocol_file('train'))['presets']
+        presets = _content(Path(str(protocol_file('train'))))['presets']
         name = tree['preset']
         if name not in presets:
             raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')

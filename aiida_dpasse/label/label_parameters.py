@@ -6,18 +6,21 @@ from typing import Any
 
 from pydantic import Field, create_model
 
+from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.sources import BY_CODE
 from aiida_dpasse.parameters.label import LabelJobParameters
 
-#: One optional section for each label source, with the fields that the source's own parameters define.
-Sections: Any = create_model(
-    'Sections',
-    __base__=LabelJobParameters,
-    **{
-        name: (field.annotation | None, Field(default=None, description=field.description))
-        for name, field in ((name, source.PARAMETERS.model_fields[name]) for name, source in BY_CODE.items())
-    },
-)
+
+def _section(source: type[BatchLabelWorkChain]) -> tuple[Any, Any]:
+    """Return type and field of the settings of a label source, which are optional here."""
+    field = source.PARAMETERS.model_fields[source.CODES[0]]
+    annotation: Any = field.annotation
+    return annotation | None, Field(default=None, description=field.description)
+
+
+_SECTIONS: dict[str, Any] = {name: _section(source) for name, source in BY_CODE.items()}
+#: Parameters of a job with one optional section for each label source.
+Sections: Any = create_model('Sections', __base__=LabelJobParameters, **_SECTIONS)
 
 
 class LabelParameters(Sections):
@@ -28,5 +31,5 @@ class LabelParameters(Sections):
         default=0.5,
         ge=0,
         le=1,
-        description='Smallest fraction of the frames that must not fail.',
+        description='Smallest fraction of frames that must not have failed.',
     )

@@ -59,7 +59,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, help='Frames to label, or to start dynamics from.')
+        spec.input('frames', valid_type=FramesData, help='Frames to label, or initial frames of dynamics.')
         spec.inputs.validator = cls._validate
         spec.outline(
             cls.prepare,
@@ -68,7 +68,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
             ),
             cls.results,
         )
-        spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
+        spec.output('frames', valid_type=FramesData, required=False, help='Accepted frames with their labels.')
         spec.output(
             'account',
             valid_type=orm.Dict,
@@ -77,7 +77,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
         exit_code(
             spec,
             'ERROR_NO_FRAME_ADMITTED',
-            message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
+            message='None of the {requested} frames was accepted; the first reason is: {reason}. See `account`.',
         )
 
     @classmethod

@@ -45,7 +45,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
         teacher,
         valid_type=DeepPotentialData,
         required=False,
-        help='Teacher that labels, instead of a calculator.',
+        help='Teacher potential that labels, instead of a calculator.',
     )
 
 
@@ -97,7 +97,7 @@ def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str
     if len(sources) > 1:
         return f'{", ".join(sources)}: give one of them to label with, not {len(sources)}.'
     if sources[0] in driven and inputs.get('codes', {}).get('python') is None:
-        return f'codes.python: it is missing; `{sources[0]}` labels with it.'
+        return f'codes.python: it is missing; `{sources[0]}` requires it.'
     message = validate_teacher(given)
     return validate_program(given) or (message and message.replace(TEACHER, teacher, 1))
 

@@ -15,10 +15,10 @@ class DynamicsParameters(Parameters):
 
     temperature: float = Field(gt=0, description='Temperature at the start, in K.')
     final_temperature: float | None = Field(
-        default=None, gt=0, description='Temperature at the end, in K, reached evenly; by default it stays.'
+        default=None, gt=0, description='Temperature at the end, in K, reached linearly; by default the initial one.'
     )
     steps: int = Field(gt=0, description='Number of steps from each frame.')
-    interval: int = Field(gt=0, description='Steps between samples; the first is taken at the start.')
+    interval: int = Field(gt=0, description='Steps between samples; the first is the initial frame.')
     timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
     friction: float = Field(
         default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'
@@ -36,13 +36,15 @@ class RelaxationParameters(Parameters):
     """Relaxation of every frame before it is labelled."""
 
     max_force: float = Field(
-        default=RELAXATION['max_force'], gt=0, description='Largest force when it is done, in eV/A.'
+        default=RELAXATION['max_force'], gt=0, description='Convergence criterion: largest force in eV/A.'
     )
     steps: int = Field(
-        default=RELAXATION['steps'], gt=0, description='A frame that is not relaxed after so many steps has failed.'
+        default=RELAXATION['steps'],
+        gt=0,
+        description='Largest number of steps; a frame that is not relaxed then has failed.',
     )
     cell: bool = Field(
-        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at no pressure.'
+        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at zero pressure.'
     )
 
 
@@ -50,37 +52,39 @@ class LabelJobParameters(Parameters):
     """Acceptance criteria, and optional dynamics or relaxation of each frame."""
 
     max_force: float = Field(
-        default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
+        default=LIMITS['max_force'], gt=0, description='A frame with a larger force, in eV/A, is rejected.'
     )
     max_stress: float | None = Field(
-        default=None, gt=0, description='A frame with a component of the stress above this, in GPa, is rejected.'
+        default=None, gt=0, description='A frame with a larger stress component, in GPa, is rejected.'
     )
     max_energy_deviation: float | None = Field(
         default=None,
         gt=0,
-        description='A frame whose energy, in eV an atom, is farther than this from the median of its formula in its '
-        'batch is rejected; batches of fewer than four frames have no outliers.',
+        description='A frame is rejected if its energy differs by more than this, in eV/atom, from the median of its '
+        'formula in its batch; not applied to fewer than four frames.',
     )
     minimum_distance: float = Field(
         default=LIMITS['minimum_distance'],
         ge=0,
-        description='A frame with two atoms nearer than this, in A, is rejected unlabelled.',
+        description='A frame with two atoms closer than this, in A, is rejected and not labelled.',
     )
     minimum_contact: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description='A frame with two atoms nearer than this fraction of the sum of their covalent radii is rejected '
-        'unlabelled.',
+        description='A frame with two atoms closer than this fraction of the sum of their covalent radii is rejected '
+        'and not labelled.',
     )
     mode: Literal['strict', 'audit'] = Field(
         default='strict',
-        description='`strict` rejects; `audit` admits whatever is finite and lists in the account what it would have '
-        'rejected.',
+        description='`strict` rejects frames that violate a criterion; `audit` accepts them if their labels are '
+        'finite, and lists the violations in the account.',
     )
-    dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
+    dynamics: DynamicsParameters | None = Field(
+        default=None, description='Dynamics that starts from each frame; null labels the frames themselves.'
+    )
     relaxation: RelaxationParameters | None = Field(
-        default=None, description='Relax each frame; a program of your own cannot.'
+        default=None, description='Relaxation of each frame; not for a program of your own.'
     )
 
     @model_validator(mode='after')

@@ -47,7 +47,7 @@ def read_cp2k_labels(
 def _read(folder: orm.FolderData | None, limits: Mapping[str, Any]) -> tuple[list[CalculatedFrame], str]:
     """Return the frames that a job computed, and why it computed no more."""
     if folder is None:
-        return [], 'CP2K left no files'
+        return [], 'CP2K wrote no files'
     try:
         positions, forces, cells, output = (_content(folder, name) for name in FILES)
         relaxation = limits['relaxation'] is not None

@@ -91,8 +91,9 @@ def page(name: str, process: type[Process]) -> str:
     rows = [[str(status), f'`{label}`', message] for status, label, message in codes if status >= OWN_STATUS]
     parts += ['## Exit codes', _table(['status', 'name', 'message'], rows)]
     if hasattr(process, 'PROTOCOL'):
-        content = protocol_file(process.PROTOCOL).read_text().strip()
-        parts += ['## Protocols', f'```yaml\n{content}\n```']
+        own = process.program_file() if hasattr(process, 'program_file') else None
+        contents = [path.read_text().strip() for path in (protocol_file(process.PROTOCOL), own) if path is not None]
+        parts += ['## Protocols', *(f'```yaml\n{content}\n```' for content in contents)]
     return '\n\n'.join(part for part in parts if part) + '\n'
 
 

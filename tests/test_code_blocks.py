@@ -25,6 +25,7 @@ from aiida.plugins import WorkflowFactory
 from fixtures_models import lennard_jones_frames
 from vasp_family import upload_family
 
+from aiida_dpasse.base.label_sources import source_names
 from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.data.frames import FramesData
@@ -33,6 +34,8 @@ from aiida_dpasse.label.label import LabelWorkChain
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path for path in (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))}
+#: Pages whose Python is a package, which another test installs and runs.
+INSTALLED = ('add_label_source.md',)
 #: The chain of a page whose blocks give overrides or options alone.
 CHAIN_OF = {
     'conductivity.md': 'dpasse.conductivity',
@@ -42,7 +45,7 @@ CHAIN_OF = {
     'vasp.md': 'dpasse.label',
 }
 FAMILY = 'PBE.54'
-PROGRAMS = ('dp', 'lmp', 'python', 'vasp', 'cp2k', 'shell', 'torchrun')
+PROGRAMS = ('dp', 'lmp', 'python', 'torchrun', *source_names())
 #: Blocks that are no part of a page's Python: a program of one's own.
 STANDS_ALONE = '#!'
 
@@ -121,7 +124,11 @@ def scope(nodes, tiny_potentials, monkeypatch, cluster) -> dict[str, Any]:
     }
 
 
-PYTHON = [name for name in PAGES if any(not text.startswith(STANDS_ALONE) for text in blocks(name, 'python'))]
+PYTHON = [
+    name
+    for name in PAGES
+    if name not in INSTALLED and any(not text.startswith(STANDS_ALONE) for text in blocks(name, 'python'))
+]
 
 
 @pytest.mark.parametrize('protocol', PROTOCOLS)
@@ -161,7 +168,7 @@ def test_settings_fit_every_protocol(page, name, text, protocol, nodes, cluster)
     scope: dict[str, Any] = {}
     exec(compile(text, page, 'exec'), scope)
     labels = 'calculator' in chain.spec().inputs and 'label' in chain.CHILDREN
-    programs = ('calculator', 'vasp', 'cp2k', 'shell') if labels else ('vasp',) if page == 'vasp.md' else (None,)
+    programs = ('calculator', *source_names()) if labels else ('vasp',) if page == 'vasp.md' else (None,)
     for program in programs:
         codes = {key: cluster[key] for key in ('dp', 'lmp', 'python')}
         given = inputs_of(chain, nodes)

@@ -34,7 +34,7 @@ IMPORTS = {
     'dpgen': 'cp2k deepmd vasp',
     'drivers': 'assessment deepmd labels lammps transport',
     # AiiDA
-    'parameters': 'cp2k deepmd labels lammps structures vasp',
+    'parameters': 'deepmd labels lammps structures',
     'data': 'deepmd',
     'calculations': 'data deepmd drivers labels lammps parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
-from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
 

@@ -12,6 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.each_child import EachChild
 from aiida_dpasse.base.jobs import FreezeBaseWorkChain, JobBaseWorkChain
+from aiida_dpasse.base.label_sources import load_source
 from aiida_dpasse.base.protocols import expand_presets, machine, protocol
 from aiida_dpasse.base.reasons import first_reason
 from aiida_dpasse.base.submit_once import SubmitOnce
@@ -35,18 +36,18 @@ CODE_HELP = {
     'torchrun': "PyTorch's `torchrun` from the environment of `dp`; it starts a training in several `processes`.",
     'lmp': f'LAMMPS with the pair style `{PAIR_STYLE}`.',
     'python': 'Python with DeePMD-kit and the ASE calculators in use; it runs the drivers.',
-    'vasp': 'VASP, through aiida-vasp; it labels.',
-    'cp2k': 'CP2K, through aiida-cp2k; it labels.',
-    'shell': 'A program of the user that reads extended XYZ and writes it with energies and forces; it labels.',
 }
-
-
 #: Default scheduler options of a job of another plugin.
 ONE_PROCESS = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}, 'withmpi': False}
 #: Prefix of the context keys of queued children.
 DONE = 'done.'
 #: A process class and its inputs.
 Child = tuple[type[Process], dict[str, Any]]
+
+
+def code_help(name: str) -> str:
+    """Return the description of the code ``name``, which is one of `CODE_HELP` or a label source."""
+    return CODE_HELP[name] if name in CODE_HELP else str(load_source(name).HELP)
 
 
 def validate_code(code: orm.AbstractCode | None, port: Any) -> str | None:
@@ -120,7 +121,7 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
                 valid_type=orm.AbstractCode,
                 required=name in cls.CODES,
                 validator=validate_code,
-                help=CODE_HELP[name],
+                help=code_help(name),
             )
         spec.input(
             'parameters',
@@ -397,11 +398,19 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
         :raises ValueError: if the protocol or a training preset is unknown.
         """
         given = overrides.get_dict() if isinstance(overrides, orm.Dict) else overrides
-        own = merge(protocol(cls.PROTOCOL, name), given or {})
+        own = merge(cls.own_protocol(name), given or {})
         for field, child in cls.CHILDREN.items():
             if own.get(field, {}) is not None:
                 own[field] = child.protocol_parameters(name, own.get(field))
         return dict(expand_presets(own))
+
+    @classmethod
+    def own_protocol(cls, name: str | None = None) -> dict[str, Any]:
+        """Return the protocol ``name`` of this chain, without those of its children.
+
+        :raises ValueError: if the protocol is unknown.
+        """
+        return protocol(cls.PROTOCOL, name)
 
     @classmethod
     def get_builder_from_protocol(
@@ -425,7 +434,7 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
         """
         missing = [name for name in cls.CODES if name not in codes]
         if missing:
-            raise ValueError(f'The code `{missing[0]}` is missing: {CODE_HELP[missing[0]]} Run `aiida-dpasse setup`.')
+            raise ValueError(f'The code `{missing[0]}` is missing: {code_help(missing[0])} Run `aiida-dpasse setup`.')
         builder = cls.get_builder()
         for name in cls.known_codes(codes):
             code = codes[name]

@@ -7,6 +7,7 @@ from copy import deepcopy
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -32,8 +33,8 @@ def protocol_file(chain: str) -> Traversable:
 
 
 @lru_cache
-def _protocols(chain: str) -> dict[str, Any]:
-    return dict(yaml.safe_load(protocol_file(chain).read_text()))
+def _content(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text()))
 
 
 def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
@@ -43,8 +44,18 @@ def protocol(chain: str, name: str | None = None) -> dict[str, Any]:
     :param name: name of the protocol; None is the default protocol.
     :raises ValueError: if the protocol is unknown.
     """
+    return read_protocol(protocol_file(chain), name)
+
+
+def read_protocol(path: Traversable, name: str | None = None) -> dict[str, Any]:
+    """Return the protocol ``name`` of a YAML file: its ``default``, updated with the entry of that name.
+
+    :param path: the file.
+    :param name: name of the protocol; None is the default protocol.
+    :raises ValueError: if the protocol is unknown.
+    """
     name = name or DEFAULT_PROTOCOL
-    content = _protocols(chain)
+    content = _content(Path(str(path)))
     if name not in content['protocols']:
         raise ValueError(f'There is no protocol `{name}`: choose one of {", ".join(content["protocols"])}.')
     return deepcopy(merge(content.get('default', {}), content['protocols'][name]))
@@ -59,7 +70,7 @@ def expand_presets(tree: Any) -> Any:
     if not isinstance(tree, Mapping):
         return tree
     if 'preset' in tree:
-        presets = _protocols('train')['presets']
+        presets = _content(Path(str(protocol_file('train'))))['presets']
         name = tree['preset']
         if name not in presets:
             raise ValueError(f'There is no training preset `{name}`: choose one of {", ".join(presets)}.')

@@ -12,6 +12,7 @@ from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
 
+from aiida_dpasse.base.label_sources import load_sources, source_names
 from aiida_dpasse.calculations.md import check_simulated
 from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
@@ -19,7 +20,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
 from aiida_dpasse.structures.distances import minimum_distance
 
-#: Programs whose scheduler options can be set; `default` holds for all.
+#: Programs, besides the label sources, whose scheduler options can be set; `default` holds for all.
 PROGRAMS = (
     'default',
     'train',
@@ -28,16 +29,11 @@ PROGRAMS = (
     'label',
     'evaluate',
     'transport',
-    'vasp',
-    'cp2k',
-    'shell',
 )
 #: Atoms closer than this, in A, are duplicates or the alternatives of a disordered site.
 CLOSEST_ATOMS = 0.6
-
-
-#: Programs by the prefix of the executable or the plugin, for those that can be recognised by it.
-KNOWN_PROGRAMS = {'vasp': 'vasp', 'cp2k': 'cp2k', 'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', PROGRAM: PROGRAM}
+#: Programs, besides the label sources, by the prefix of the executable or of the plugin.
+KNOWN_PROGRAMS = {'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', PROGRAM: PROGRAM}
 
 
 def check_program(name: str, code: orm.AbstractCode) -> str | None:
@@ -48,11 +44,13 @@ def check_program(name: str, code: orm.AbstractCode) -> str | None:
     :param name: name of the program, that of the port.
     :param code: the code of the port.
     """
-    if name not in KNOWN_PROGRAMS.values():
+    sources = load_sources()
+    known = KNOWN_PROGRAMS | {prefix: source for source in sources for prefix in sources[source].EXECUTABLES}
+    if name not in known.values():
         return None
     plugin = (code.default_calc_job_plugin or '').partition('.')[0]
     executable = re.match('[a-z]*2?[a-z]*', PurePath(str(getattr(code, 'filepath_executable', ''))).name)
-    found = KNOWN_PROGRAMS.get(plugin) or KNOWN_PROGRAMS.get(executable.group() if executable else '')
+    found = known.get(plugin) or known.get(executable.group() if executable else '')
     if found in (None, name):
         return None
     return f'codes.{name}: `{code.full_label}` is a code of `{found}`; give one of `{name}`.'
@@ -139,9 +137,10 @@ def check_ion(structures: Mapping[str, orm.StructureData], ion: str) -> str | No
 def validate_options(options: Mapping[str, Any] | None, _: Any) -> str | None:
     """Check that ``options`` contains only known programs and AiiDA's scheduler options."""
     known = set(CalcJob.spec().inputs['metadata']['options'].ports)
+    programs = (*PROGRAMS, *source_names())
     for program, own in (options or {}).items():
-        if program not in PROGRAMS:
-            return f'options: there is no program `{program}`: choose one of {", ".join(PROGRAMS)}.'
+        if program not in programs:
+            return f'options: there is no program `{program}`: choose one of {", ".join(programs)}.'
         if not isinstance(own, Mapping):
             return f'options: `{program}` should be a mapping of scheduler options, got {own!r}.'
         if unknown := sorted(set(own) - known):

@@ -115,7 +115,7 @@ class LabelCalculation(DriverCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define the ports and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, help='Frames to label, or to start dynamics from.')
+        spec.input('frames', valid_type=FramesData, help='Frames to label, or initial frames of dynamics.')
         spec.input(
             'calculator',
             valid_type=orm.Dict,
@@ -124,18 +124,23 @@ class LabelCalculation(DriverCalculation):
             validator=validate_calculator,
             help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
         )
-        spec.input('potential', valid_type=Potential, required=False, help='Teacher instead of a calculator.')
+        spec.input(
+            'potential',
+            valid_type=Potential,
+            required=False,
+            help='Potential that labels, instead of a calculator.',
+        )
         spec.input(
             'parameters',
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             default=lambda: orm.Dict({}),
             validator=parameters_validator(LabelJobParameters),
-            help='What is admitted, and dynamics.',
+            help='Acceptance criteria, and dynamics or relaxation.',
         )
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.label'
         spec.inputs.validator = validate_labelling
-        spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
+        spec.output('frames', valid_type=FramesData, required=False, help='Accepted frames with their labels.')
         spec.output(
             'account',
             valid_type=orm.Dict,
@@ -144,18 +149,18 @@ class LabelCalculation(DriverCalculation):
         exit_code(
             spec,
             'ERROR_INTERRUPTED',
-            message='The job ended early ({reason}), with what it finished attached: label the failed frames again.',
+            message='The job ended early ({reason}). The finished frames are attached; label the failed ones again.',
             invalidates_cache=True,
         )
         exit_code(
             spec,
             'ERROR_NO_FRAME_ADMITTED',
-            message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
+            message='None of the {requested} frames was accepted; the first reason is: {reason}. See `account`.',
         )
         exit_code(
             spec,
             'ERROR_LABELLER',
-            message='The labeller did not start ({reason}): install it or correct its arguments.',
+            message='The labeller did not start ({reason}). Install it, or correct its arguments.',
             invalidates_cache=True,
         )
 

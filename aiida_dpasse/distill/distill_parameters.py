@@ -8,8 +8,8 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.label.initial_data_parameters import PerturbationParameters
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
-from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
 from aiida_dpasse.parameters.split import SplitParameters

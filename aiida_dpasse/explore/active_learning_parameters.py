@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.explore.committee_parameters import CommitteeParameters
 from aiida_dpasse.explore.explore_parameters import ExploreParameters
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
-from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.parameters.sizes import PartSize
 
 

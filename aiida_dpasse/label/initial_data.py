@@ -41,7 +41,7 @@ class InitialDataWorkChain(DpasseWorkChain):
             'structures',
             valid_type=orm.StructureData,
             validator=validate_structures,
-            help='Ordered crystals, by label; the label becomes the source of their frames.',
+            help='Ordered crystals by label; the label is stored as the source of their frames.',
         )
         define_labeller(spec)
         spec.inputs.validator = validate_labeller
@@ -56,17 +56,18 @@ class InitialDataWorkChain(DpasseWorkChain):
             cls.results,
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
-        spec.output('account', valid_type=orm.Dict, required=False, help='State of every frame.')
+        spec.output('account', valid_type=orm.Dict, required=False, help='Outcome of every frame.')
         exit_code(
             spec,
             'ERROR_RELAXATION_FAILED',
-            message='A structure did not relax ({reason}): allow more `relax.steps`, or start from a better one.',
+            message='The relaxation of a structure failed ({reason}). Increase `relax.steps`, or '
+            'improve the initial structure.',
         )
         exit_code(spec, 'ERROR_STRUCTURES', message='The structures could not be perturbed. {reason}')
         exit_code(
             spec,
             'ERROR_LABEL_FAILED',
-            message='The labelling failed, with the good labels attached: {reason}',
+            message='The labelling failed: {reason} The labels of the other frames are attached.',
         )
 
     def setup(self) -> None:

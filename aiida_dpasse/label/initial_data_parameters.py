@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.parameters.label import DynamicsParameters, LabelParameters, RelaxationParameters
+from aiida_dpasse.parameters.label import DynamicsParameters, RelaxationParameters
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 
@@ -15,7 +16,9 @@ class PerturbationParameters(Parameters):
     number: int = Field(gt=0, description='Number of perturbed copies of each structure at each scale.')
     cell_fraction: float = Field(ge=0, lt=0.5, description='Largest relative strain of each component.')
     displacement: float = Field(ge=0, description='Root mean square displacement of an atom in A.')
-    closest: float = Field(default=1.0, ge=0, description='A draw with atoms nearer than this, in A, is drawn again.')
+    closest: float = Field(
+        default=1.0, ge=0, description='A random copy with two atoms closer than this, in A, is drawn again.'
+    )
 
 
 class InitialDataParameters(Parameters):
@@ -26,13 +29,13 @@ class InitialDataParameters(Parameters):
     )
     relax: RelaxationParameters | None = Field(
         default=None,
-        description='Relax the structures first, with what labels. Null takes them as they are.',
+        description='Relaxation of the structures by the labeller; null uses them as given.',
     )
-    scales: list[float] = Field(min_length=1, description='Linear factors on the cell.')
+    scales: list[float] = Field(min_length=1, description='Scale factors of the lattice vectors.')
     perturbations: PerturbationParameters = Field(description='Perturbed copies of each structure at each scale.')
     dynamics: DynamicsParameters | None = Field(
-        description='Short dynamics with the labeller from each perturbed copy, sampled; its seed is '
-        'replaced. Null labels the copies only.'
+        description='Short dynamics with the labeller from each perturbed copy, whose samples are '
+        'labelled. Its seed is derived from `seed`. Null labels the copies only.'
     )
     label: LabelParameters = Field(description='Labels; `batch_size` counts perturbed copies.')
     seed: int = Field(ge=0, description='Seed of perturbations and dynamics.')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -13,10 +15,12 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.batch import BatchLabelWorkChain
+from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.label.merge_accounts import merge_accounts
 from aiida_dpasse.label.plan_label import plan_label
 from aiida_dpasse.label.select_failed import failed_ids, select_failed
 from aiida_dpasse.label.sources import (
+    BY_CODE,
     LABEL_CODES,
     define_labeller,
     labeller_of,
@@ -24,11 +28,10 @@ from aiida_dpasse.label.sources import (
     validate_labeller,
 )
 from aiida_dpasse.labels.records import FAILED
-from aiida_dpasse.parameters.label import LabelParameters
 from aiida_dpasse.runs import Run, Runs
 
 
-def brought(account: orm.Dict | None) -> bool:
+def progressed(account: orm.Dict | None) -> bool:
     """Return whether a job accepted or rejected at least one frame."""
     return account is not None and bool(account['admitted'] or account['rejected'])
 
@@ -36,9 +39,9 @@ def brought(account: orm.Dict | None) -> bool:
 class LabelWorkChain(DpasseWorkChain):
     """Label frames with energies, forces and virials, in batches.
 
-    The labeller is an ASE calculator, a potential, or one of the codes VASP, CP2K and a user's program. Frames on which
-    the labeller failed are repeated once. Frames that a job did not reach are resubmitted as long as each job makes
-    progress.
+    The labeller is an ASE calculator, a potential, or the code of a label source: VASP, CP2K, or a user's program.
+    Frames on which the labeller failed are repeated once. Frames that a job did not reach are resubmitted as long as
+    each job makes progress.
     """
 
     OPTIONAL_CODES = LABEL_CODES
@@ -49,7 +52,7 @@ class LabelWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, help='Frames to label, or to start dynamics from.')
+        spec.input('frames', valid_type=FramesData, help='Frames to label, or initial frames of dynamics.')
         define_labeller(spec)
         spec.inputs.validator = validate_labeller
         spec.outline(
@@ -60,7 +63,7 @@ class LabelWorkChain(DpasseWorkChain):
             ),
             cls.results,
         )
-        spec.output('frames', valid_type=FramesData, required=False, help='Admitted frames with their labels.')
+        spec.output('frames', valid_type=FramesData, required=False, help='Accepted frames with their labels.')
         spec.output(
             'account',
             valid_type=orm.Dict,
@@ -70,14 +73,20 @@ class LabelWorkChain(DpasseWorkChain):
         exit_code(
             spec,
             'ERROR_NO_FRAME_ADMITTED',
-            message='None of the {requested} frames was admitted, the first because {reason}: see `account`.',
+            message='None of the {requested} frames was accepted; the first reason is: {reason}. See `account`.',
         )
         exit_code(
             spec,
             'ERROR_TOO_MANY_FAILED',
-            message='{failed} of {requested} frames failed, the first because {reason}: the good labels are '
-            'attached, lower `minimum_success` to go on with them.',
+            message='{failed} of {requested} frames failed; the first reason is: {reason}. The labels of the others '
+            'are attached; lower `minimum_success` to continue with them.',
         )
+
+    @classmethod
+    def own_protocol(cls, name: str | None = None) -> dict[str, Any]:
+        """Return the protocol ``name`` with the settings of every label source."""
+        programs = {code: source.program_protocol(name) for code, source in BY_CODE.items()}
+        return super().own_protocol(name) | {code: settings for code, settings in programs.items() if settings}
 
     def setup(self) -> None:
         """Divide the frames into batches and queue a job for each."""
@@ -112,7 +121,7 @@ class LabelWorkChain(DpasseWorkChain):
         for run, node in self.ended('batch', segment=self.ctx.round or None).items():
             account = node.outputs.account if 'account' in node.outputs else None
             if node.exit_status == LabelCalculation.exit_codes.ERROR_LABELLER.status or (
-                run.segment and not brought(account)
+                run.segment and not progressed(account)
             ):
                 continue
             again = run.follow('batch', segment=number)
@@ -127,7 +136,7 @@ class LabelWorkChain(DpasseWorkChain):
                 frames = select_failed(
                     frames, account, earlier=earlier, metadata={'call_link_label': f'failed_{run.id}'}
                 )
-            self.report(f'{run.label}: {frames.frames} frames failed and are tried once more.')
+            self.report(f'{run.label}: {frames.frames} frames failed and are labelled again.')
             self.ctx.batches |= {again.id: frames}
             retries.append(again)
         self.ctx.round = number

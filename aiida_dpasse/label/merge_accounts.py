@@ -36,7 +36,7 @@ def merge_accounts(plan: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     runs = Runs.from_dict(plan['runs'])
     for key, names in plan['batches'].items():
         run = runs[key]
-        final = _states(names, accounts.get(key), f'the job {run.label} left no account')
+        final = _states(names, accounts.get(key), f'the job {run.label} returned no account')
         asked, before = {name for name in names if ':' not in name}, [accounts[key]] if key in accounts else []
         again: set[str] = set()
         # Every segment except the first and the last settled at least one name, which limits their number.
@@ -71,5 +71,5 @@ def _states(names: list[str], account: orm.Dict | None, without: str) -> dict[st
     """Return state and reason of each name according to the account of one job."""
     if account is None:
         return dict.fromkeys(names, (FAILED, without))
-    told = {entry['id']: (state, entry['reason']) for state in (REJECTED, FAILED) for entry in account[state]}
-    return {name: told.get(name, (ADMITTED, '')) for name in names}
+    known = {entry['id']: (state, entry['reason']) for state in (REJECTED, FAILED) for entry in account[state]}
+    return {name: known.get(name, (ADMITTED, '')) for name in names}

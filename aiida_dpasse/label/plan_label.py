@@ -11,8 +11,10 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.label.job_parameters import job_parameters
+from aiida_dpasse.label.label_parameters import LabelParameters
+from aiida_dpasse.label.sources import BY_CODE
 from aiida_dpasse.labels.records import requested_ids
-from aiida_dpasse.parameters.label import PROGRAMS, LabelParameters, job_parameters
 from aiida_dpasse.runs import Run, Runs
 
 
@@ -44,7 +46,7 @@ def plan_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
     runs = Runs(Run('batch', number) for number in range(count))
     members = {key: _gather(sets, places[run.number :: count]) for key, run in runs.items()}
     names = {key: requested_ids(items, settings['dynamics']) for key, items in members.items()}
-    programs = [program for program in PROGRAMS if settings[program]]
+    programs = [program for program in BY_CODE if settings[program]]
     return {
         'batches': {key: FramesData.from_sets(items) for key, items in members.items()},
         'calculation': orm.Dict(job_parameters(settings)),

@@ -10,25 +10,19 @@ from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
+from aiida_dpasse.base.label_sources import load_sources
 from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.label.batch import BatchLabelWorkChain
-from aiida_dpasse.label.cp2k import Cp2kLabelWorkChain
-from aiida_dpasse.label.shell import ShellLabelWorkChain
-from aiida_dpasse.label.vasp import VaspLabelWorkChain
+from aiida_dpasse.label.job_parameters import job_parameters
 from aiida_dpasse.parameters.base import given as inputs_given
-from aiida_dpasse.parameters.label import job_parameters
 
 #: Input of a potential that labels.
 TEACHER = 'potential'
 #: Inputs that label through the plugin's driver, which requires the code `python`.
 DRIVEN = ('calculator', TEACHER)
 #: Process that labels a batch, by the name of the code.
-BY_CODE: dict[str, type[BatchLabelWorkChain]] = {
-    'vasp': VaspLabelWorkChain,
-    'cp2k': Cp2kLabelWorkChain,
-    'shell': ShellLabelWorkChain,
-}
+BY_CODE: dict[str, type[BatchLabelWorkChain]] = load_sources()
 #: Codes of which a labelling needs at most one.
 LABEL_CODES = ('python', *BY_CODE)
 
@@ -51,7 +45,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
         teacher,
         valid_type=Potential,
         required=False,
-        help='Teacher that labels, instead of a calculator.',
+        help='Teacher potential that labels, instead of a calculator.',
     )
 
 
@@ -103,7 +97,7 @@ def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str
     if len(sources) > 1:
         return f'{", ".join(sources)}: give one of them to label with, not {len(sources)}.'
     if sources[0] in driven and inputs.get('codes', {}).get('python') is None:
-        return f'codes.python: it is missing; `{sources[0]}` labels with it.'
+        return f'codes.python: it is missing; `{sources[0]}` requires it.'
     message = validate_teacher(given)
     return validate_program(given) or (message and message.replace(TEACHER, teacher, 1))
 

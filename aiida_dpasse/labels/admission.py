@@ -71,14 +71,14 @@ def objection_to_geometry(item: FrameSet, frame: int, limits: Mapping[str, Any])
     cell, positions = item.cells[frame], item.positions[frame]
     shortest = minimum_distance(cell, positions)
     if shortest < limits['minimum_distance']:
-        return f'two atoms are {shortest:.2f} A apart, nearer than {limits["minimum_distance"]} A'
+        return f'two atoms are {shortest:.2f} A apart, closer than {limits["minimum_distance"]} A'
     fraction = limits.get('minimum_contact')
     if fraction:
         contact, first, second = closest_contact(cell, positions, [limits['radii'][name] for name in item.symbols])
         if contact < fraction:
             return (
-                f'{item.symbols[first]} and {item.symbols[second]} are at {contact:.2f} of the sum of their radii, '
-                f'nearer than {fraction}'
+                f'{item.symbols[first]} and {item.symbols[second]} are at {contact:.2f} of the sum of their covalent '
+                f'radii, closer than {fraction}'
             )
     return None
 
@@ -124,6 +124,7 @@ def outliers(energies: Sequence[float], limit: float | None) -> dict[int, str]:
     values = np.asarray(energies, dtype=float)
     distances = values - np.median(values)
     return {
-        int(index): f'its energy is {distances[index]:+.3g} eV an atom from the median of its batch, beyond {limit} eV'
+        int(index): f'its energy is {distances[index]:+.3g} eV/atom from the median of its batch, '
+        f'more than {limit} eV/atom'
         for index in np.flatnonzero(np.abs(distances) > limit)
     }

@@ -89,7 +89,7 @@ def job_outcomes(
     """
     names = requested_ids([item], dynamics)
     outcomes: dict[str, Labels | str] = dict.fromkeys(names, Unreached(end))
-    other = f'{program} had another cell, other atoms or positions'
+    other = f'{program} used another cell, other atoms or other positions'
     if dynamics is None:
         answers = zip(names, done, strict=False)
         outcomes |= {
@@ -132,7 +132,7 @@ def relaxation_outcome(
         return {name: Unreached(end)}, {}
     last = done[-1]
     if last.symbols != item.symbols:
-        return {name: f'{program} had other atoms'}, {}
+        return {name: f'{program} used other atoms'}, {}
     largest = float(np.linalg.norm(last.forces, axis=-1).max())
     moving = f'not relaxed in {len(done)} steps: the largest force is {largest:.3g} eV/A'
     relaxed = FrameSet.sort_atoms(
@@ -147,7 +147,7 @@ def relaxation_outcome(
 
 def _outcome(frame: CalculatedFrame, program: str) -> Labels | str:
     if not frame.converged:
-        return f'{program} says: the electrons did not converge'
+        return f'{program} reports that the electrons did not converge'
     return Labels(frame.energy, frame.forces, frame.virial)
 
 

@@ -35,7 +35,7 @@ def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | No
             return f'`{name}` is missing: give it.'
         if error['type'] == 'extra_forbidden':
             known = _known_names(model, [str(part) for part in error['loc'][:-1]])
-            return f'`{name}` is no known parameter: take it out or choose one of {", ".join(known)}.'
+            return f'`{name}` is not a known parameter; remove it or choose one of {", ".join(known)}.'
         text = error['msg'].removeprefix('Input ').removeprefix('Value error, ')
         if error['type'] == 'value_error':
             return f'`{name}`: {text}' if name else text

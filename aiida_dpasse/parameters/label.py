@@ -1,21 +1,13 @@
-"""Parameters of labelling: admission of frames, division into jobs, and settings of each program."""
+"""Parameters that all labelling jobs share: acceptance of frames, dynamics and relaxation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from aiida_dpasse.labels.admission import DYNAMICS, LIMITS, RELAXATION
-from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters
-from aiida_dpasse.parameters.cp2k import Cp2kParameters
-from aiida_dpasse.parameters.shell import ShellParameters
-from aiida_dpasse.parameters.vasp import VaspParameters
-
-#: Programs that do not use the labelling driver; each has its own section.
-PROGRAMS = ('vasp', 'cp2k', 'shell')
 
 
 class DynamicsParameters(Parameters):
@@ -23,10 +15,10 @@ class DynamicsParameters(Parameters):
 
     temperature: float = Field(gt=0, description='Temperature at the start, in K.')
     final_temperature: float | None = Field(
-        default=None, gt=0, description='Temperature at the end, in K, reached evenly; by default it stays.'
+        default=None, gt=0, description='Temperature at the end, in K, reached linearly; by default the initial one.'
     )
     steps: int = Field(gt=0, description='Number of steps from each frame.')
-    interval: int = Field(gt=0, description='Steps between samples; the first is taken at the start.')
+    interval: int = Field(gt=0, description='Steps between samples; the first is the initial frame.')
     timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
     friction: float = Field(
         default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'
@@ -44,51 +36,55 @@ class RelaxationParameters(Parameters):
     """Relaxation of every frame before it is labelled."""
 
     max_force: float = Field(
-        default=RELAXATION['max_force'], gt=0, description='Largest force when it is done, in eV/A.'
+        default=RELAXATION['max_force'], gt=0, description='Convergence criterion: largest force in eV/A.'
     )
     steps: int = Field(
-        default=RELAXATION['steps'], gt=0, description='A frame that is not relaxed after so many steps has failed.'
+        default=RELAXATION['steps'],
+        gt=0,
+        description='Largest number of steps; a frame that is not relaxed then has failed.',
     )
     cell: bool = Field(
-        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at no pressure.'
+        default=RELAXATION['cell'], description='Whether the lattice relaxes with the atoms, at zero pressure.'
     )
 
 
 class LabelJobParameters(Parameters):
-    """Admission limits, and optional dynamics or relaxation of each frame."""
+    """Acceptance criteria, and optional dynamics or relaxation of each frame."""
 
     max_force: float = Field(
-        default=LIMITS['max_force'], gt=0, description='A frame with a force above this, in eV/A, is rejected.'
+        default=LIMITS['max_force'], gt=0, description='A frame with a larger force, in eV/A, is rejected.'
     )
     max_stress: float | None = Field(
-        default=None, gt=0, description='A frame with a component of the stress above this, in GPa, is rejected.'
+        default=None, gt=0, description='A frame with a larger stress component, in GPa, is rejected.'
     )
     max_energy_deviation: float | None = Field(
         default=None,
         gt=0,
-        description='A frame whose energy, in eV an atom, is farther than this from the median of its formula in its '
-        'batch is rejected; batches of fewer than four frames have no outliers.',
+        description='A frame is rejected if its energy differs by more than this, in eV/atom, from the median of its '
+        'formula in its batch; not applied to fewer than four frames.',
     )
     minimum_distance: float = Field(
         default=LIMITS['minimum_distance'],
         ge=0,
-        description='A frame with two atoms nearer than this, in A, is rejected unlabelled.',
+        description='A frame with two atoms closer than this, in A, is rejected and not labelled.',
     )
     minimum_contact: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description='A frame with two atoms nearer than this fraction of the sum of their covalent radii is rejected '
-        'unlabelled.',
+        description='A frame with two atoms closer than this fraction of the sum of their covalent radii is rejected '
+        'and not labelled.',
     )
     mode: Literal['strict', 'audit'] = Field(
         default='strict',
-        description='`strict` rejects; `audit` admits whatever is finite and lists in the account what it would have '
-        'rejected.',
+        description='`strict` rejects frames that violate a criterion; `audit` accepts them if their labels are '
+        'finite, and lists the violations in the account.',
     )
-    dynamics: DynamicsParameters | None = Field(default=None, description='Run dynamics from each frame.')
+    dynamics: DynamicsParameters | None = Field(
+        default=None, description='Dynamics that starts from each frame; null labels the frames themselves.'
+    )
     relaxation: RelaxationParameters | None = Field(
-        default=None, description='Relax each frame; a program of your own cannot.'
+        default=None, description='Relaxation of each frame; not for a program of your own.'
     )
 
     @model_validator(mode='after')
@@ -96,58 +92,3 @@ class LabelJobParameters(Parameters):
         if self.dynamics is not None and self.relaxation is not None:
             raise ValueError('`dynamics` and `relaxation` exclude each other: set one of them to null')
         return self
-
-
-class LabelParameters(LabelJobParameters):
-    """Division of frames into jobs, admission limits, tolerated failures, and settings of each program."""
-
-    batch_size: int = Field(default=100, gt=0, description='Largest number of frames in one job.')
-    minimum_success: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description='Smallest fraction of the frames that has to end without failing.',
-    )
-    vasp: VaspParameters | None = Field(default=None, description="VASP's settings.")
-    cp2k: Cp2kParameters | None = Field(default=None, description="CP2K's settings.")
-    shell: ShellParameters | None = Field(default=None, description='How a program of your own is called.')
-
-
-class VaspLabelParameters(LabelJobParameters):
-    """Admission limits and VASP settings."""
-
-    vasp: VaspParameters = Field(description="VASP's settings.")
-
-
-class Cp2kLabelParameters(LabelJobParameters):
-    """Admission limits and CP2K settings."""
-
-    cp2k: Cp2kParameters = Field(description="CP2K's settings.")
-
-
-class ShellLabelParameters(LabelJobParameters):
-    """Admission limits and the command of the program."""
-
-    shell: ShellParameters = Field(default=ShellParameters(), description='How the program is called.')
-
-    @model_validator(mode='after')
-    def _frames_only(self) -> ShellLabelParameters:
-        if self.dynamics is not None:
-            raise ValueError('`dynamics` should be null: a program of your own labels frames as they are')
-        return self
-
-
-def job_parameters(settings: Mapping[str, Any], program: str | None = None, retry: bool = False) -> dict[str, Any]:
-    """Return the parameters of a job of one program, or of the labelling driver, from those of a labelling.
-
-    :param settings: content of `LabelParameters`.
-    :param program: name of the program, or None for the driver.
-    :param retry: whether the ``retry`` settings of the program are merged into its other settings.
-    """
-    others = ('batch_size', 'minimum_success', *PROGRAMS)
-    common = {key: value for key, value in settings.items() if key not in others}
-    own = settings.get(program) if program else None
-    if not own:
-        return common
-    first = {key: value for key, value in own.items() if key != 'retry'}
-    return {**common, str(program): merge(first, own.get('retry') or {}) if retry else first}

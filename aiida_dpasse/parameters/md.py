@@ -16,8 +16,8 @@ class EquilibrationParameters(Parameters):
     """Parameters of the equilibration before the production run."""
 
     ensemble: Literal['nvt', 'npt'] = Field(
-        description='`nvt` or `npt`; an `npt` equilibration before an `nvt` or `nve` production hands on the mean cell '
-        'of its second half.'
+        description='`nvt` or `npt`. After an `npt` equilibration, an `nvt` or `nve` production starts with the mean '
+        'cell of the second half of the equilibration.'
     )
     steps: int = Field(gt=0, description='Number of steps.')
 
@@ -27,16 +27,17 @@ class DeviationLimit(Parameters):
 
     limit: float = Field(
         gt=0,
-        description='Frames whose largest deviation of a force is larger, in eV/A (without unit where it is relative), '
-        'are candidates for labelling.',
+        description='Frames whose largest force deviation exceeds this, in eV/A (no unit if relative), are candidates '
+        'for labelling.',
     )
     rows: int = Field(
         default=3,
         gt=0,
-        description='The run is stopped when so many evaluations of the committee in a row are above the limit.',
+        description='Number of consecutive evaluations of the committee above the limit after which '
+        'the run is stopped.',
     )
-    high: float = Field(default=10.0, gt=0, description='Frames that deviate by more are too far out to be labelled.')
-    max_candidates: int = Field(default=100, gt=0, description='Largest number of frames that are chosen.')
+    high: float = Field(default=10.0, gt=0, description='Frames with a larger deviation are not labelled.')
+    max_candidates: int = Field(default=100, gt=0, description='Largest number of selected frames.')
 
     @model_validator(mode='after')
     def _order(self) -> DeviationLimit:
@@ -54,19 +55,19 @@ class WatchParameters(Parameters):
     framework_displacement: float | None = Field(
         default=None,
         gt=0,
-        description='Root mean square displacement of the framework from the sites of the structure, in A, drift taken '
-        'off: beyond it the crystal has melted.',
+        description='Root mean square displacement of the framework from its sites, in A, without drift, above which '
+        'the crystal has melted.',
     )
     heating: float | None = Field(
         default=None,
         gt=0,
-        description='By which part the temperature of a production may exceed that of the parameters, of two the '
-        'higher; that of N atoms fluctuates by sqrt(2/3N).',
+        description='Largest relative excess of the temperature in production over `temperature`, or '
+        '`final_temperature` if it is higher; the temperature of N atoms fluctuates by sqrt(2/3N).',
     )
     energy_drift: float | None = Field(
         default=None,
         gt=0,
-        description='Largest drift of the conserved energy since production began, in meV an atom and ps.',
+        description='Largest drift of the conserved energy during production, in meV/atom/ps.',
     )
     deviation: DeviationLimit | None = Field(
         default=None, description='Largest deviation of the committee during production.'
@@ -77,63 +78,64 @@ class MDParameters(Parameters):
     """Parameters of one molecular dynamics run."""
 
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble of the production.')
-    temperature: float = Field(gt=0, description='Temperature in K, of the thermostat and of the first velocities.')
+    temperature: float = Field(gt=0, description='Temperature in K of the thermostat and of the initial velocities.')
     final_temperature: float | None = Field(
         default=DEFAULTS['final_temperature'],
         gt=0,
-        description='Temperature in K of the thermostat at the end of the production, reached evenly from '
-        '`temperature`, at which it begins; null keeps that.',
+        description='Temperature of the thermostat at the end of the production, in K, reached linearly from '
+        '`temperature`; null keeps the temperature constant.',
     )
     pressure: float = Field(default=DEFAULTS['pressure'], ge=0, description='Pressure in GPa, for `npt`.')
     timestep: float = Field(default=DEFAULTS['timestep'], gt=0, description='Time step in fs.')
     steps: int = Field(gt=0, description='Number of steps of the production.')
     equilibration: EquilibrationParameters | None = Field(
-        default=DEFAULTS['equilibration'], description='What comes before production; none starts with production.'
+        default=DEFAULTS['equilibration'], description='Equilibration before the production; null omits it.'
     )
     coupling: Literal['iso', 'aniso', 'tri'] | None = Field(
         default=DEFAULTS['coupling'],
-        description='How the cell follows the pressure: its volume, its lengths, or lengths and angles. By default '
-        '`aniso` for an orthogonal cell and `tri` for any other.',
+        description='Degrees of freedom of the barostat: volume, lengths, or lengths and angles of the cell. By '
+        'default `aniso` for an orthogonal cell and `tri` for any other.',
     )
     fixed: list[NonNegativeInt] | None = Field(
         default=DEFAULTS['fixed'],
-        description='Sites of the structure, counted from 0, whose atoms do not move; the temperature is that of the '
-        'others. Not with `npt`. Null lets all move.',
+        description='Indices of the sites, from 0, whose atoms are fixed; the temperature is that of the other atoms. '
+        'Not with `npt`. Null fixes none.',
     )
     thermo_interval: int = Field(
         default=DEFAULTS['thermo_interval'], gt=0, description='Steps between rows of the thermodynamic table.'
     )
     sample_interval: int | None = Field(
-        default=DEFAULTS['sample_interval'], gt=0, description='Steps between frames that come home; none brings none.'
+        default=DEFAULTS['sample_interval'], gt=0, description='Steps between retrieved frames; null retrieves none.'
     )
     deviation_interval: int | None = Field(
         default=DEFAULTS['deviation_interval'],
         gt=0,
-        description='Steps between evaluations of the committee; by default those of the samples.',
+        description='Steps between evaluations of the committee; by default `sample_interval`.',
     )
     trajectory_interval: int | None = Field(
         default=DEFAULTS['trajectory_interval'],
         gt=0,
-        description='Steps between frames of the trajectory that stays on the machine; none writes none.',
+        description='Steps between frames of the trajectory, which stays on the compute machine; null writes none.',
     )
     restart_interval: int | None = Field(
         default=DEFAULTS['restart_interval'],
         gt=0,
-        description='Steps between restart files, rounded up to tens; by default twenty files in a run at most.',
+        description='Steps between restart files, rounded up to a multiple of ten; by default at '
+        'most twenty files in a run.',
     )
     relative_deviation: float | None = Field(
         default=DEFAULTS['relative_deviation'],
         gt=0,
-        description='The deviation of a force is divided by its size plus this level, in eV/A, and has no unit then; '
-        'null leaves it in eV/A.',
+        description='The deviation of a force is divided by its magnitude plus this level, in eV/A, and then has no '
+        'unit; null gives absolute deviations in eV/A.',
     )
     stop_force: float | None = Field(
         default=DEFAULTS['stop_force'],
         gt=0,
-        description='The run stops when the force on an atom is larger, in eV/A: it has exploded. Null lets it run.',
+        description='Force on an atom, in eV/A, above which the run is stopped as unstable; null disables the check.',
     )
     watch: WatchParameters | None = Field(
-        default=DEFAULTS['watch'], description='Limits that stop the run when they are crossed; null lets it run.'
+        default=DEFAULTS['watch'], description='Limits that stop the run when exceeded; null disables them.'
     )
     temperature_damping: float = Field(
         default=DEFAULTS['temperature_damping'], gt=0, description='Relaxation time of the thermostat in fs.'
@@ -141,14 +143,14 @@ class MDParameters(Parameters):
     pressure_damping: float = Field(
         default=DEFAULTS['pressure_damping'], gt=0, description='Relaxation time of the barostat in fs.'
     )
-    seed: int = Field(ge=1, le=LARGEST_SEED, description='Seed of the first velocities.')
+    seed: int = Field(ge=1, le=LARGEST_SEED, description='Seed of the initial velocities.')
 
     @model_validator(mode='after')
     def _intervals(self) -> MDParameters:
         if self.sample_interval and self.deviation_interval and self.sample_interval % self.deviation_interval:
             raise ValueError(
                 f'`sample_interval` ({self.sample_interval}) should be a multiple of `deviation_interval` '
-                f'({self.deviation_interval}), or frames come home without their deviation'
+                f'({self.deviation_interval}), or frames are retrieved without their deviation'
             )
         return self
 
@@ -168,10 +170,11 @@ class MDParameters(Parameters):
         if self.final_temperature is None:
             return self
         if self.ensemble == 'nve':
-            raise ValueError('`final_temperature` asks for a thermostat: set `ensemble` to nvt or npt, or leave it out')
+            raise ValueError('`final_temperature` requires a thermostat: set `ensemble` to nvt or npt, or remove it')
         if self.watch is not None and self.watch.energy_drift is not None:
             raise ValueError(
-                'nothing conserves its energy on the way to `final_temperature`: set `watch.energy_drift` to null'
+                'no energy is conserved while the temperature changes to `final_temperature`: set '
+                '`watch.energy_drift` to null'
             )
         return self
 
@@ -185,7 +188,7 @@ def refuse_what_is_set(md: Mapping[str, Any], names: Iterable[str], where: str =
     :raises ValueError: if ``md`` contains one of ``names``.
     """
     if taken := sorted(set(names) & set(md)):
-        raise ValueError(f'`{where}.{taken[0]}` is set for each run: take it out')
+        raise ValueError(f'`{where}.{taken[0]}` is set for each run: remove it')
 
 
 def check_transport_run(md: Mapping[str, Any], **each: Any) -> None:
@@ -198,6 +201,6 @@ def check_transport_run(md: Mapping[str, Any], **each: Any) -> None:
     if message := check_parameters(MDParameters, {**md, **each}):
         raise ValueError(f'`md`: {message}')
     if md.get('final_temperature') is not None:
-        raise ValueError('`md.final_temperature` should be null: transport is that of one temperature')
+        raise ValueError('`md.final_temperature` should be null: transport is determined at one temperature')
     if not md.get('trajectory_interval'):
         raise ValueError('`md.trajectory_interval` is missing: without a trajectory there is nothing to analyse')

@@ -11,5 +11,5 @@ from aiida_dpasse.parameters.sizes import PartSize
 class SplitParameters(Parameters):
     """Frames held out of the training: a number, or a fraction below 1, divided among the formulas in proportion."""
 
-    validation: PartSize = Field(default=0.0, description='Frames watched while training.')
-    test: PartSize = Field(default=0.1, description='Frames that only the finished potential sees.')
+    validation: PartSize = Field(default=0.0, description='Validation frames, evaluated during the training.')
+    test: PartSize = Field(default=0.1, description='Test frames, evaluated with the finished potential only.')

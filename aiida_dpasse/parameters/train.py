@@ -15,10 +15,12 @@ class FinetuneParameters(Parameters):
     """Settings taken over from the pre-trained potential."""
 
     use_pretrain_script: bool = Field(
-        default=True, description='Take descriptor and fitting net from the potential; without it the input gives them.'
+        default=True,
+        description='Whether descriptor and fitting net are those of the pre-trained '
+        'potential instead of those in `input`.',
     )
     model_branch: str | None = Field(
-        default=None, description='Head of a multi-task potential to start from; none starts a new fitting net.'
+        default=None, description='Head of a multi-task potential to start from; null starts with a new fitting net.'
     )
 
 
@@ -26,13 +28,15 @@ class EarlyStopParameters(Parameters):
     """Criterion to end a training before `numb_steps`."""
 
     window: int = Field(
-        gt=0, description='Steps over which the best held-out error has to improve; some rows of the curve at least.'
+        gt=0,
+        description='Number of steps within which the best validation error must improve; '
+        'several rows of the curve at least.',
     )
     improvement: float = Field(
-        default=0.01, ge=0, lt=1, description='By which part it has to be below the best error before these steps.'
+        default=0.01, ge=0, lt=1, description='Required relative improvement over the best error before these steps.'
     )
     error: str = Field(
-        default='rmse_f_val', pattern=r'^\w+_val\w*$', description='Column of the learning curve that is watched.'
+        default='rmse_f_val', pattern=r'^\w+_val\w*$', description='Column of the learning curve that is monitored.'
     )
 
 
@@ -44,27 +48,33 @@ class TrainParameters(Parameters):
     )
     input: dict[str, Any] = Field(
         description='Sections `model`, `learning_rate`, `loss`, `training` of the input of `dp train`, without data '
-        'paths. A type map left out is that of the pre-trained potential, or the elements of the training data.'
+        'paths. The default type map is that of the pre-trained potential, or the elements of the training data.'
     )
-    seed: int = Field(default=1, ge=0, description='Fills every seed that `input` leaves open.')
-    freeze: bool = Field(default=True, description='Make the frozen potential that LAMMPS and labelling use.')
+    seed: int = Field(default=1, ge=0, description='Value of every seed that is not set in `input`.')
+    freeze: bool = Field(
+        default=True, description='Whether to freeze the potential, as required by LAMMPS and labelling.'
+    )
     compress: bool = Field(
-        default=False, description='Make the compressed potential as well: faster molecular dynamics.'
+        default=False, description='Whether to compress the frozen potential too, for faster molecular dynamics.'
     )
     mixed: bool = Field(
-        default=False, description='Lay the frames down by number of atoms, for many compositions (PyTorch only).'
+        default=False,
+        description='Whether to group the frames by number of atoms, for many compositions (PyTorch only).',
     )
-    finetune: FinetuneParameters | None = Field(default=None, description='How to start from `pretrained`.')
-    head: str | None = Field(default=None, description='Head of a model with several that is frozen.')
+    finetune: FinetuneParameters | None = Field(
+        default=None, description='Settings of a fine-tuning that starts from `pretrained`.'
+    )
+    head: str | None = Field(default=None, description='Head to freeze, if the model has several.')
     processes: int = Field(
         default=1,
         ge=1,
-        description='GPUs of one node that train together (PyTorch only): a step then learns from as many batches.',
+        description='Number of processes, one per GPU of a node (PyTorch only); each step uses one batch per process.',
     )
 
     early_stop: EarlyStopParameters | None = Field(
         default=None,
-        description='End the training when the error on `validation_data` is flat; null goes on to `numb_steps`.',
+        description='End the training when the error on `validation_data` no longer improves; null '
+        'trains for `numb_steps`.',
     )
 
     @model_validator(mode='after')
@@ -72,15 +82,15 @@ class TrainParameters(Parameters):
         if message := check_input(self.input, self.backend, finetune=self.finetune is not None):
             raise ValueError(message)
         if self.mixed and self.backend != 'pytorch':
-            raise ValueError('`mixed` is for PyTorch only: take it out or choose the backend `pytorch`.')
+            raise ValueError('`mixed` is for PyTorch only: remove it or choose the backend `pytorch`.')
         if self.finetune is not None and self.backend != 'pytorch':
-            raise ValueError('`finetune` is for PyTorch only: take it out or choose the backend `pytorch`.')
+            raise ValueError('`finetune` is for PyTorch only: remove it or choose the backend `pytorch`.')
         if message := self._check_heads():
             raise ValueError(message)
         if self.processes > 1 and self.backend != 'pytorch':
-            raise ValueError('`processes` above 1 are for PyTorch only: take it out or choose the backend `pytorch`.')
+            raise ValueError('`processes` above 1 are for PyTorch only: remove it or choose the backend `pytorch`.')
         if self.compress and not self.freeze:
-            raise ValueError('`compress` needs the frozen potential: set `freeze` too.')
+            raise ValueError('`compress` requires the frozen potential: set `freeze` too.')
         if self.compress and (message := check_compressible({**self.input['model'], **self._frozen_model()})):
             raise ValueError(f'`compress`: {message}')
         return self
@@ -92,7 +102,7 @@ class TrainParameters(Parameters):
     def _check_heads(self) -> str | None:
         heads = heads_of(self.input)
         if heads and self.finetune is not None:
-            return '`finetune` starts a model with one head: take out `model_dict`, or train the heads from scratch.'
+            return '`finetune` starts a model with one head: remove `model_dict`, or train the heads from scratch.'
         if self.head is not None and self.head not in heads:
             return f'`head`: there is no head `{self.head}`: choose one of {", ".join(heads) or "none"}.'
         if heads and self.freeze and self.head is None:

@@ -17,34 +17,38 @@ class MobileIonParameters(Parameters):
     ion: str = Field(default='Li', description='Element of the mobile ion.')
     charge: float = Field(default=1.0, description='Its charge in elementary charges.')
     max_frames: int = Field(
-        default=4000, gt=15, description='Frames held in memory; a longer trajectory is thinned out, evenly, to fewer.'
+        default=4000,
+        gt=15,
+        description='Largest number of frames in memory; a longer trajectory is sampled at equal intervals.',
     )
     # Approximately three neighbour shells of a lithium ion.
     van_hove_range: float | None = Field(
-        default=8.0, ge=0.2, description='Largest distance in A of the van Hove maps; null makes none.'
+        default=8.0, ge=0.2, description='Largest distance of the van Hove maps in A; null disables them.'
     )
 
 
 class TransportParameters(MobileIonParameters):
-    """The mobile ion, and how its trajectory is read."""
+    """The mobile ion and the selection of frames from its trajectory."""
 
     ion: str = Field(description='Element of the mobile ion.')
     timestep: float = Field(gt=0, description='Timestep of the dynamics in fs.')
     trajectory_interval: int | None = Field(
         default=None,
         gt=0,
-        description='Steps between frames as they were written: every one from `first_step` to `last_step` has to be '
-        'there. Null takes what there is.',
+        description='Steps between written frames; all frames from `first_step` to `last_step` are required. Null uses '
+        'the frames that exist.',
     )
     first_step: int = Field(default=0, ge=0, description='First step of the production.')
     last_step: int | None = Field(
-        default=None, gt=0, description='Frames of later steps are left out; null reads the whole run.'
+        default=None, gt=0, description='Last step of the analysis; null is the last step of the run.'
     )
 
     @model_validator(mode='after')
     def _due(self) -> TransportParameters:
         if self.trajectory_interval is not None and self.last_step is None:
-            raise ValueError('`last_step` is missing: with `trajectory_interval` it says which frames have to be there')
+            raise ValueError(
+                '`last_step` is missing: with `trajectory_interval` it determines which frames are required'
+            )
         return self
 
 
@@ -55,7 +59,7 @@ class DiffusionParameters(Parameters):
     hop_length: float = Field(
         default=2.5,
         gt=0,
-        description='Distance between neighbouring sites in A: it separates hops from the motion about a site.',
+        description='Distance between neighbouring sites in A, which separates hops from vibrations about a site.',
     )
 
     def analysis(self, md: Mapping[str, Any], last_step: int | None = None, **changes: Any) -> dict[str, Any]:

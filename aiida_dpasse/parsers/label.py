@@ -1,4 +1,4 @@
-"""`LabelParser`: the admitted frames and the account of all frames, also for a killed job."""
+"""`LabelParser`: the accepted frames and the account of all frames, also for a killed job."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class LabelParser(JobParser):
         if sets:
             self.out('frames', FramesData.from_sets(sets))
         if RESULT not in names or stopped:
-            reason = 'its time was up' if stopped else 'it was killed'
+            reason = 'it reached its time limit' if stopped else 'it was killed'
             return self.exit_codes.ERROR_INTERRUPTED.format(reason=reason)
         if error is not None:
             return self.exit_codes.ERROR_LABELLER.format(reason=error)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida_vasp.data.potcar import PotcarData
 
+from aiida_dpasse.base.label_sources import load_sources
 from aiida_dpasse.reports.graph import call_tree
 
 CONSUMERS = (LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value)
 PRODUCTS = (LinkType.CREATE.value, LinkType.RETURN.value)
 
 #: Types of nodes without a creator that other plugins store for their own processes, by the entry point of the process
-#: that uses them: aiida-shell stores the arguments of a command; aiida-vasp stores the settings of its handlers and two
-#: switches, and takes the POTCARs from a family that is named by an input.
+#: that uses them: aiida-shell stores the arguments of a command; for label sources, the source states them.
 EXEMPT: dict[str, tuple[type[orm.Data], ...]] = {
     'core.shell': (orm.List,),
-    'vasp.vasp': (orm.KpointsData, orm.Dict, orm.Bool, PotcarData),
-    'vasp.v2.vasp': (orm.KpointsData, orm.Dict, orm.Bool, PotcarData),
+    **{name: types for source in load_sources().values() for name, types in source.plugin_nodes().items()},
 }
 
 

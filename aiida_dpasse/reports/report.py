@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from aiida import orm
 
+from aiida_dpasse.base.label_sources import PREFIX, source_names
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports import outcome
 from aiida_dpasse.reports.acceptance import acceptance_tables
@@ -256,10 +257,8 @@ REPORTS: dict[str, Report] = {
     'dpasse.freeze.base': Report(outcome.potential, no_tables, no_plots),
     'dpasse.initial_data': Report(outcome.labels, label_tables, label_plots),
     'dpasse.label': Report(outcome.labels, label_tables, label_plots),
-    'dpasse.label.cp2k': Report(outcome.labels, label_tables, label_plots),
     'dpasse.label.job': Report(outcome.labels, label_tables, label_plots),
-    'dpasse.label.shell': Report(outcome.labels, label_tables, label_plots),
-    'dpasse.label.vasp': Report(outcome.labels, label_tables, label_plots),
+    **{f'{PREFIX}{source}': Report(outcome.labels, label_tables, label_plots) for source in source_names()},
     'dpasse.locality': Report(outcome.locality, locality_tables, locality_plots),
     'dpasse.md': Report(outcome.dynamics, no_tables, dynamics_plots),
     'dpasse.md.ase': Report(outcome.dynamics, no_tables, dynamics_plots),

@@ -229,7 +229,7 @@ def test_refusals_before_anything_is_submitted(python_code, tiny_potential):
             inputs(python_code, [copper(1)], {'name': 'emt'}, {'dynamics': {**DYNAMICS, 'interval': 9}}),
             r'`interval` \(9\) should not be greater than `steps` \(4\)',
         ),
-        (inputs(python_code, [copper(1)], {'name': 'emt'}, {'max_forces': 1}), 'no known parameter'),
+        (inputs(python_code, [copper(1)], {'name': 'emt'}, {'max_forces': 1}), '`max_forces`'),
     ]
     for given, sentence in cases:
         with pytest.raises(ValueError, match=sentence):
@@ -248,7 +248,7 @@ def test_a_job_ends_before_its_time_limit_with_what_it_finished(localhost, pytho
     given['metadata'] = {'options': {'max_wallclock_seconds': 10}}
     results, node = run_get_node(LabelCalculation, **given)
     assert node.exit_status == LabelCalculation.exit_codes.ERROR_INTERRUPTED.status
-    assert 'its time was up' in node.exit_message
+    assert 'time limit' in node.exit_message
     check(results['account'], results['frames'])
     admitted = results['account']['admitted']
     assert 1 <= admitted <= 5

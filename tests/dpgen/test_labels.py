@@ -13,7 +13,7 @@ from aiida_dpasse.dpgen.keys import Keys, Ledger
 from aiida_dpasse.dpgen.labels import OF_VASP, electrons, old_incar, parse_incar
 from aiida_dpasse.dpgen.param import read_dpgen
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.label.vasp import _objection_to_tags
+from aiida_dpasse.label.vasp.chain import _objection_to_tags
 from aiida_dpasse.parameters.base import check_parameters
 
 FIXTURES = Path(__file__).parent / 'fixtures'

@@ -92,7 +92,7 @@ def test_each_bad_frame_ends_with_its_reason(tmp_path, monkeypatch):
     assert account['requested'] == 5
     assert [len(item) for item in admitted] == [2]
     close, strong = account['rejected']
-    assert close == {'id': str(sets[1].ids[0]), 'reason': 'two atoms are 0.50 A apart, nearer than 0.8 A'}
+    assert close == {'id': str(sets[1].ids[0]), 'reason': 'two atoms are 0.50 A apart, closer than 0.8 A'}
     assert strong['reason'].startswith('a force is ')
     assert strong['reason'].endswith('above 20.0 eV/A')
     [failed] = account['failed']

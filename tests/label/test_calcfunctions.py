@@ -115,7 +115,7 @@ def test_frames_that_no_job_came_to_are_counted_over_many_rounds():
 def test_a_job_without_account_fails_as_a_whole_and_its_retry_counts():
     accounts = {'batch_0000_s01': account(rejected=['b'])}
     merged = merge_accounts(plan_of(first=['a', 'b'], second=['c']), accounts=accounts).get_dict()
-    assert merged['failed'] == [{'id': 'c', 'reason': 'the job batch_0001 left no account'}]
+    assert merged['failed'] == [{'id': 'c', 'reason': 'the job batch_0001 returned no account'}]
     assert (merged['admitted'], merged['retried'], total(merged)) == (1, 2, 3)
 
 

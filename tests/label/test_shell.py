@@ -71,7 +71,7 @@ def test_a_program_of_ones_own_labels_and_every_frame_is_accounted_for(localhost
     assert [entry['reason'].split(',')[0] for entry in account['rejected']] == ['two atoms are 0.10 A apart']
     assert sorted(entry['reason'] for entry in account['failed']) == [
         'it is not in labels.xyz',
-        *['the program says: not converged'] * 2,
+        *['the program reports: not converged'] * 2,
     ]
     for item in results['frames'].sets():
         for index, atoms in enumerate(FramesData.from_sets([item.with_labels()]).to_ase()):
@@ -87,7 +87,7 @@ def test_a_program_of_ones_own_labels_and_every_frame_is_accounted_for(localhost
 def test_a_program_that_writes_nothing_fails_on_every_frame(localhost, tmp_path):
     results, node = run(localhost, tmp_path, '#!{python}\n', [crystal('Cu Cu Cu Cu', 5)])
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
-    assert {entry['reason'] for entry in results['account']['failed']} == {'the program left no labels.xyz'}
+    assert all('labels.xyz' in entry['reason'] for entry in results['account']['failed'])
     assert 'frames' not in results
 
 
@@ -103,7 +103,7 @@ def test_an_audit_admits_and_notes_what_strict_rejects(localhost, tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'sentence'),
     [
-        ({'shell': {'arguments': ['out.xyz']}}, r'one of the arguments should hold \{frames\}'),
+        ({'shell': {'arguments': ['out.xyz']}}, r'`shell\.arguments`.*\{frames\}'),
         ({'mode': 'lenient'}, "`mode` should be 'strict' or 'audit', got 'lenient'"),
     ],
 )

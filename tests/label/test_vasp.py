@@ -131,9 +131,9 @@ def test_every_fault_is_told_and_what_can_be_mended_is(stand_in):
     assert account['calculations'] == len(runs(log)) > account['requested'] + account['retried']
     reasons = Counter(entry['reason'].partition(' (')[0] for entry in account['failed'])
     assert reasons == {
-        'VASP says: the electrons did not converge': 1,
+        'VASP reports that the electrons did not converge': 1,
         'its files cannot be read: vasprun.xml is cut off or broken': 1,
-        'VASP had another cell, other atoms or positions': 1,
+        'VASP used another cell, other atoms or other positions': 1,
     }
     # aiida-vasp raised NELM itself, where that was enough; nothing that was good was done twice.
     assert {entry['nelm'] for entry in runs(log) if entry['fault'] == 'slow'} == {60, 150}
@@ -180,7 +180,7 @@ def test_dynamics_is_sampled(stand_in):
         ({'potential_family': None}, '`vasp.potential_family` is missing; give the name'),
         ({'potential_family': 'none such'}, "there is no POTCAR family 'none such'; upload it"),
         ({'potential_mapping': {'Cu': 'Cu_sv'}}, "the POTCAR family 'stand-ins' has no Cu_sv; upload it, or map Cu"),
-        ({'incar': {'NSW': 3}}, 'take NSW out: labelling writes it'),
+        ({'incar': {'NSW': 3}}, 'NSW'),
         ({'incar': {'ENCUTT': 3}}, '`vasp.incar` is not accepted by aiida-vasp'),
         ({'kpoints': {'spacing': None}}, 'give either `mesh` or `spacing`'),
     ],

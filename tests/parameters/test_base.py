@@ -8,7 +8,7 @@ from pydantic import Field
 
 from aiida_dpasse.parameters.base import Parameters, parameters_validator
 
-UNKNOWN = 'is no known parameter: take it out or choose one of'
+UNKNOWN = 'is not a known parameter; remove it or choose one of'
 
 
 class Inner(Parameters):

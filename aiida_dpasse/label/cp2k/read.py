@@ -11,8 +11,8 @@ from aiida.engine import calcfunction
 from aiida_dpasse.cp2k.input import temperature_at
 from aiida_dpasse.cp2k.output import read_frames
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.label.cp2k.plan import cp2k_jobs
 from aiida_dpasse.label.label_outputs import label_outputs
-from aiida_dpasse.label.plan_cp2k_label import cp2k_jobs
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.answers import settle_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
@@ -47,7 +47,7 @@ def read_cp2k_labels(
 def _read(folder: orm.FolderData | None, limits: Mapping[str, Any]) -> tuple[list[CalculatedFrame], str]:
     """Return the frames that a job computed, and why it computed no more."""
     if folder is None:
-        return [], 'CP2K left no files'
+        return [], 'CP2K wrote no files'
     try:
         positions, forces, cells, output = (_content(folder, name) for name in FILES)
         relaxation = limits['relaxation'] is not None

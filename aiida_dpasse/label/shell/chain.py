@@ -9,11 +9,10 @@ from aiida_shell.parsers.shell import ShellParser
 
 from aiida_dpasse.base.chain import Child
 from aiida_dpasse.label.batch import BatchLabelWorkChain
-from aiida_dpasse.label.plan_shell_label import plan_shell_label
-from aiida_dpasse.label.read_shell_labels import read_shell_labels
-from aiida_dpasse.parameters.label import ShellLabelParameters
-from aiida_dpasse.parameters.shell import ANSWER
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.label.shell.parameters import ANSWER, ShellLabelParameters
+from aiida_dpasse.label.shell.plan import plan_shell_label
+from aiida_dpasse.label.shell.read import read_shell_labels
+from aiida_dpasse.runs import Run
 
 
 class ShellLabelWorkChain(BatchLabelWorkChain):
@@ -24,14 +23,10 @@ class ShellLabelWorkChain(BatchLabelWorkChain):
 
     CODES = ('shell',)
     PARAMETERS = ShellLabelParameters
+    HELP = 'Program of the user that reads extended XYZ and writes it with energies and forces, for labelling.'
+    PLAN = staticmethod(plan_shell_label)
+    READ = staticmethod(read_shell_labels)
     RELAXES = False
-
-    def prepare(self) -> None:
-        """Write the frames that pass the geometry checks into one file."""
-        self.ctx.plan = plan_shell_label(
-            self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
-        )
-        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['runs']).values())
 
     def make_job(self, run: Run) -> Child:
         """Return the job of ``run``."""
@@ -44,12 +39,8 @@ class ShellLabelWorkChain(BatchLabelWorkChain):
         }
         return CalculationFactory('core.shell'), inputs
 
-    def collect(self) -> dict[str, Any]:
-        """Read the file that the program wrote."""
+    def answers(self) -> dict[str, Any]:
+        """Return the file that the program wrote."""
         link = ShellParser.format_link_label(ANSWER)
-        files = {run.id: node.outputs[link] for run, node in self.ended('shell').items() if link in node.outputs}
-        return dict(
-            read_shell_labels(
-                self.inputs.frames, self.inputs.parameters, files=files, metadata={'call_link_label': 'collect'}
-            )
-        )
+        ended = self.ended('shell').items()
+        return {'files': {run.id: node.outputs[link] for run, node in ended if link in node.outputs}}

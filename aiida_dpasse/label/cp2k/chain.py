@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiida import orm
 from aiida.common.exceptions import EntryPointError
 from aiida.plugins import CalculationFactory
 
@@ -13,10 +12,10 @@ from aiida_dpasse.base.chain import Child
 from aiida_dpasse.cp2k.input import missing_kinds
 from aiida_dpasse.cp2k.names import objection_to_settings
 from aiida_dpasse.label.batch import BatchLabelWorkChain
-from aiida_dpasse.label.plan_cp2k_label import plan_cp2k_label
-from aiida_dpasse.label.read_cp2k_labels import read_cp2k_labels
-from aiida_dpasse.parameters.label import Cp2kLabelParameters
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.label.cp2k.parameters import Cp2kLabelParameters
+from aiida_dpasse.label.cp2k.plan import plan_cp2k_label
+from aiida_dpasse.label.cp2k.read import read_cp2k_labels
+from aiida_dpasse.runs import Run
 
 
 class Cp2kLabelWorkChain(BatchLabelWorkChain):
@@ -27,6 +26,10 @@ class Cp2kLabelWorkChain(BatchLabelWorkChain):
 
     CODES = ('cp2k',)
     PARAMETERS = Cp2kLabelParameters
+    HELP = 'CP2K, run by aiida-cp2k, for labelling.'
+    EXECUTABLES = ('cp2k',)
+    PLAN = staticmethod(plan_cp2k_label)
+    READ = staticmethod(read_cp2k_labels)
 
     @classmethod
     def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
@@ -48,13 +51,6 @@ class Cp2kLabelWorkChain(BatchLabelWorkChain):
             )
         return None
 
-    def prepare(self) -> None:
-        """Write trajectories and input files of the frames that pass the geometry checks."""
-        self.ctx.plan = plan_cp2k_label(
-            self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
-        )
-        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['runs']).values())
-
     def make_job(self, run: Run) -> Child:
         """Return the job of ``run``."""
         plan = self.ctx.plan
@@ -63,17 +59,9 @@ class Cp2kLabelWorkChain(BatchLabelWorkChain):
         options = {'code': self.inputs.codes.cp2k, 'metadata': {'options': self.job_options()}}
         return CalculationFactory('cp2k'), {**planned, **options}
 
-    def collect(self) -> dict[str, orm.Data]:
-        """Read the retrieved files of the jobs."""
+    def answers(self) -> dict[str, Any]:
+        """Return the retrieved files of the jobs."""
         retrieved = {
             run.id: node.outputs.retrieved for run, node in self.ended('cp2k').items() if 'retrieved' in node.outputs
         }
-        return dict(
-            read_cp2k_labels(
-                self.inputs.frames,
-                self.inputs.parameters,
-                self.ctx.plan['runs'],
-                retrieved=retrieved,
-                metadata={'call_link_label': 'collect'},
-            )
-        )
+        return {'runs': self.ctx.plan['runs'], 'retrieved': retrieved}

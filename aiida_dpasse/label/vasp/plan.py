@@ -11,9 +11,9 @@ from aiida.engine import calcfunction
 from aiida_dpasse.data.conversion import sets_to_ase
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.label.vasp.parameters import VaspLabelParameters
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.answers import jobs_by_frame
-from aiida_dpasse.parameters.label import VaspLabelParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.kpoints import kpoint_mesh

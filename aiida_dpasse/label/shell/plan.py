@@ -11,10 +11,9 @@ from ase.io import write
 
 from aiida_dpasse.data.conversion import sets_to_ase
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.label.shell.parameters import ANSWER, ShellLabelParameters
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.records import sound_frames
-from aiida_dpasse.parameters.label import ShellLabelParameters
-from aiida_dpasse.parameters.shell import ANSWER
 from aiida_dpasse.runs import Run, Runs
 
 #: Key of the frame's identity in its comment line.

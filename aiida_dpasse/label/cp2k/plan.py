@@ -12,10 +12,10 @@ from aiida_dpasse.cp2k.input import label_input
 from aiida_dpasse.data.conversion import sets_to_ase, sets_to_trajectory
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.label.cp2k.parameters import Cp2kLabelParameters
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.answers import jobs_by_formula, jobs_by_frame
 from aiida_dpasse.merging import merge
-from aiida_dpasse.parameters.label import Cp2kLabelParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.structures.kpoints import kpoint_mesh

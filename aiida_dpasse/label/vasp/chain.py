@@ -11,10 +11,10 @@ from aiida.plugins import DataFactory, WorkflowFactory
 
 from aiida_dpasse.base.chain import Child
 from aiida_dpasse.label.batch import BatchLabelWorkChain
-from aiida_dpasse.label.plan_vasp_label import plan_vasp_label
-from aiida_dpasse.label.read_vasp_labels import read_vasp_labels
-from aiida_dpasse.parameters.label import VaspLabelParameters
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.label.vasp.parameters import VaspLabelParameters
+from aiida_dpasse.label.vasp.plan import plan_vasp_label
+from aiida_dpasse.label.vasp.read import read_vasp_labels
+from aiida_dpasse.runs import Run
 
 
 class VaspLabelWorkChain(BatchLabelWorkChain):
@@ -25,6 +25,10 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
 
     CODES = ('vasp',)
     PARAMETERS = VaspLabelParameters
+    HELP = 'VASP, run by aiida-vasp, for labelling.'
+    EXECUTABLES = ('vasp',)
+    PLAN = staticmethod(plan_vasp_label)
+    READ = staticmethod(read_vasp_labels)
 
     @classmethod
     def objection(cls, parameters: Mapping[str, Any], elements: Iterable[str]) -> str | None:
@@ -34,12 +38,11 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         vasp = parameters['vasp']
         return _objection_to_tags(vasp['incar']) or _objection_to_potentials(vasp, sorted(elements))
 
-    def prepare(self) -> None:
-        """Write structure, INCAR and k-points of the frames that pass the geometry checks."""
-        self.ctx.plan = plan_vasp_label(
-            self.inputs.frames, self.inputs.parameters, metadata={'call_link_label': 'plan'}
-        )
-        self.enqueue('make_job', Runs.from_dict(self.ctx.plan['runs']).values())
+    @classmethod
+    def plugin_nodes(cls) -> dict[str, tuple[type[orm.Data], ...]]:
+        """Return settings of handlers, two switches, and the POTCARs of the family that is named by an input."""
+        types = (orm.KpointsData, orm.Dict, orm.Bool, DataFactory('vasp.potcar'))
+        return dict.fromkeys(('vasp.vasp', 'vasp.v2.vasp'), types)
 
     def make_job(self, run: Run) -> Child:
         """Return the job of ``run``."""
@@ -60,8 +63,8 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         }
         return WorkflowFactory('vasp.v2.vasp'), inputs
 
-    def collect(self) -> dict[str, orm.Data]:
-        """Read the output of the last calculation of each job, and count all calculations."""
+    def answers(self) -> dict[str, Any]:
+        """Return the files of the last calculation of each job, and the folders of all calculations."""
         retrieved, started = {}, {}
         for run, node in self.ended('vasp').items():
             calculations = sorted(
@@ -72,16 +75,7 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
                     started[run.follow('vasp', segment=number).id] = call.outputs.remote_folder
             if calculations and 'retrieved' in calculations[-1].outputs:
                 retrieved[run.id] = calculations[-1].outputs.retrieved
-        return dict(
-            read_vasp_labels(
-                self.inputs.frames,
-                self.inputs.parameters,
-                self.ctx.plan['runs'],
-                retrieved=retrieved,
-                started=started,
-                metadata={'call_link_label': 'collect'},
-            )
-        )
+        return {'runs': self.ctx.plan['runs'], 'retrieved': retrieved, 'started': started}
 
 
 def _objection_to_tags(incar: Mapping[str, Any]) -> str | None:

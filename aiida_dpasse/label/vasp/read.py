@@ -7,7 +7,7 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.label.label_outputs import label_outputs
-from aiida_dpasse.label.plan_vasp_label import vasp_jobs
+from aiida_dpasse.label.vasp.plan import vasp_jobs
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.answers import settle_jobs
 from aiida_dpasse.structures.calculated import CalculatedFrame
@@ -45,12 +45,12 @@ def read_vasp_labels(
 def _read(folder: orm.Data | None) -> tuple[list[CalculatedFrame], str]:
     """Return the frames that a job computed, and why it computed no more."""
     if not isinstance(folder, orm.FolderData):
-        return [], 'VASP left no files'
+        return [], 'VASP wrote no files'
     status = '' if folder.creator is None else _status(folder.creator)
     repository = folder.base.repository
     names = repository.list_object_names()
     if missing := [name for name in (OUTCAR, VASPRUN) if name not in names]:
-        return [], f'VASP left no {missing[0]}{status}'
+        return [], f'VASP did not write {missing[0]}{status}'
     try:
         with repository.as_path(VASPRUN) as path:
             done = read_frames(path, repository.get_object_content(OUTCAR))

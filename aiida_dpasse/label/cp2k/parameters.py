@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from aiida_dpasse.cp2k.input import DEFAULTS, SCF
 from aiida_dpasse.parameters.base import Parameters, objection_to_retry
 from aiida_dpasse.parameters.kpoints import KpointsParameters
+from aiida_dpasse.parameters.label import LabelJobParameters
 
 
 class ScfParameters(Parameters):
@@ -17,29 +18,30 @@ class ScfParameters(Parameters):
 
     solver: Literal['diagonalization', 'ot'] = Field(
         default=SCF['solver'],
-        description='`ot`, orbital transformation, is quick for insulators at the Gamma point, and only for these.',
+        description='`diagonalization`, or `ot` (orbital transformation), which is fast and only '
+        'for insulators at the Gamma point.',
     )
-    eps: float = Field(default=SCF['eps'], gt=0, description='EPS_SCF: when the electrons count as converged.')
+    eps: float = Field(default=SCF['eps'], gt=0, description='EPS_SCF: convergence criterion of the electrons.')
     steps: int = Field(
-        default=SCF['steps'], gt=0, description='Largest number of steps, of inner and outer loops together.'
+        default=SCF['steps'], gt=0, description='Largest number of steps of the inner and outer loops together.'
     )
     mixing: dict[str, Any] = Field(
-        default={}, description="CP2K's keywords of `MIXING`, for diagonalization, laid over Broyden's with ALPHA 0.4."
+        default={}, description="CP2K's keywords of `MIXING`, for diagonalization. Default: Broyden with ALPHA 0.4."
     )
     ot: dict[str, Any] = Field(
-        default={}, description="CP2K's keywords of `OT`, for that solver, laid over conjugate gradients."
+        default={}, description="CP2K's keywords of `OT`, for the solver `ot`. Default: conjugate gradients."
     )
     smearing: float | None = Field(
-        default=None, gt=0, description="Electronic temperature in K of Fermi and Dirac's smearing; null for none."
+        default=None, gt=0, description='Electronic temperature of Fermi-Dirac smearing in K; null for none.'
     )
     added_orbitals: int = Field(
-        default=SCF['added_orbitals'], ge=0, description='ADDED_MOS: empty orbitals, which smearing needs.'
+        default=SCF['added_orbitals'], ge=0, description='ADDED_MOS: number of empty orbitals, required for smearing.'
     )
 
     @model_validator(mode='after')
     def _smeared(self) -> ScfParameters:
         if self.smearing is not None and (self.solver == 'ot' or not self.added_orbitals):
-            raise ValueError('`smearing` needs `solver` diagonalization and `added_orbitals` above 0')
+            raise ValueError('`smearing` requires `solver` diagonalization and `added_orbitals` above 0')
         return self
 
 
@@ -47,35 +49,37 @@ class Cp2kParameters(Parameters):
     """Parameters of CP2K; run type, motion, printing and stress are set by the labelling."""
 
     functional: Literal['PBESOL', 'PBE', 'REVPBE'] | None = Field(
-        default=DEFAULTS['functional'], description='Functional; null for any other, in the section XC of `input`.'
+        default=DEFAULTS['functional'], description='Functional; null if it is given in the section XC of `input`.'
     )
-    cutoff: float = Field(gt=0, description='CUTOFF: plane waves of the finest grid, in Ry.')
-    rel_cutoff: float = Field(gt=0, description='REL_CUTOFF: which grid a Gaussian is put on, in Ry.')
+    cutoff: float = Field(gt=0, description='CUTOFF: plane-wave cutoff of the finest grid in Ry.')
+    rel_cutoff: float = Field(gt=0, description='REL_CUTOFF: cutoff in Ry that selects the grid of a Gaussian.')
     eps_default: float = Field(
-        default=DEFAULTS['eps_default'], gt=0, description='EPS_DEFAULT: precision of everything else.'
+        default=DEFAULTS['eps_default'], gt=0, description='EPS_DEFAULT: precision of all other quantities.'
     )
     kpoints: KpointsParameters | None = Field(default=None, description='K-points; null is the Gamma point.')
-    scf: ScfParameters = Field(default=ScfParameters(), description='Self-consistency.')
+    scf: ScfParameters = Field(default=ScfParameters(), description='Self-consistent field cycle.')
     kinds: dict[str, dict[str, Any]] = Field(
-        description="CP2K's keywords of `KIND` by element, `BASIS_SET` and `POTENTIAL` among them."
+        description="CP2K's keywords of `KIND` by element, including `BASIS_SET` and `POTENTIAL`."
     )
-    input: dict[str, Any] = Field(default={}, description="CP2K's sections as mappings, laid over all of the above.")
+    input: dict[str, Any] = Field(
+        default={}, description="CP2K's sections as mappings; they replace the settings above."
+    )
     retry: dict[str, Any] | None = Field(
-        default=None, description='Laid over the other settings for frames that failed: more steps, another mixing.'
+        default=None, description='Settings that replace the others for frames that failed: more steps, another mixing.'
     )
 
     @field_validator('kinds')
     @classmethod
     def _elements(cls, kinds: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if others := [name for name in kinds if name not in chemical_symbols[1:]]:
-            raise ValueError(f'{others[0]!r} is no element: give the keywords of `KIND` by the symbols of elements')
+            raise ValueError(f'{others[0]!r} is not an element; the keys of `kinds` should be symbols of elements')
         return kinds
 
     @field_validator('input')
     @classmethod
     def _free(cls, sections: dict[str, Any]) -> dict[str, Any]:
         if 'MOTION' in sections:
-            raise ValueError('take the section MOTION out: labelling writes it')
+            raise ValueError('remove the section MOTION: labelling sets it')
         return sections
 
     @model_validator(mode='after')
@@ -96,3 +100,9 @@ class Cp2kParameters(Parameters):
         if self.retry and (message := objection_to_retry(self, self.retry)):
             raise ValueError(message.rstrip('.'))
         return self
+
+
+class Cp2kLabelParameters(LabelJobParameters):
+    """Acceptance criteria and settings of CP2K."""
+
+    cp2k: Cp2kParameters = Field(description="CP2K's settings.")

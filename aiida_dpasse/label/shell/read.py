@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.label.label_outputs import label_outputs
-from aiida_dpasse.label.plan_shell_label import NAME
+from aiida_dpasse.label.shell.parameters import ANSWER
+from aiida_dpasse.label.shell.plan import NAME
 from aiida_dpasse.labels.admission import Labels, limits_of
 from aiida_dpasse.labels.records import Unreached, settle, sound_frames
-from aiida_dpasse.parameters.shell import ANSWER
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -50,7 +50,7 @@ def read_shell_labels(
         for frame, identity in enumerate(item.ids)
         if frame in set(sound_frames(item, limits))
     }
-    missing = f'the program left no {ANSWER}'
+    missing = f'the program did not write {ANSWER}'
     outcomes: dict[str, Labels | str] = {}
     for answer in inputs.get('files', {}).values():
         images, missing = _read(answer.get_content())
@@ -84,12 +84,12 @@ def _match(images: Sequence[Atoms], asked: Mapping[str, tuple[FrameSet, int]]) -
 def _labels(atoms: Atoms, item: FrameSet, frame: int) -> Labels | str:
     results = {} if atoms.calc is None else atoms.calc.results
     if 'reason' in atoms.info or not atoms.info.get('converged', True):
-        return f'the program says: {atoms.info.get("reason", "not converged")}'
+        return f'the program reports: {atoms.info.get("reason", "not converged")}'
     if 'energy' not in results or 'forces' not in results:
-        return 'it came back without energy or forces'
+        return 'its energy or forces are missing in labels.xyz'
     order = _order(atoms, item, frame)
     if order is None:
-        return 'it came back with other atoms or positions'
+        return 'its atoms or positions in labels.xyz differ from the input'
     virial = None
     if 'stress' in results:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)

@@ -1,0 +1,1 @@
+"""Labels with CP2K, through aiida-cp2k."""

@@ -1,0 +1,1 @@
+"""Labels with a program of the user, through aiida-shell."""

@@ -1,0 +1,1 @@
+"""Labels with VASP, through aiida-vasp."""

@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.collect_samples import source_of
 from aiida_dpasse.labels.records import ADMITTED, FAILED, REJECTED
 from aiida_dpasse.runs import Run, Runs
 

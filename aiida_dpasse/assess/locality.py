@@ -17,7 +17,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.frames.gather_runs import gather_runs
+from aiida_dpasse.frames.collect_samples import gather_runs
 from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.runs import Run, Runs

@@ -9,7 +9,7 @@ from aiida.engine import calcfunction
 from aiida_dpasse.assessment.report_card import frame_temperatures
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import concatenate
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.collect_samples import source_of
 from aiida_dpasse.runs import Runs
 
 

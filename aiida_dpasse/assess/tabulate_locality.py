@@ -11,7 +11,7 @@ from aiida.engine import calcfunction
 from numpy.typing import NDArray
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.collect_samples import source_of
 from aiida_dpasse.landscape.locality import MILLI, Spread, force_spread, judge, pool
 from aiida_dpasse.runs import Runs
 

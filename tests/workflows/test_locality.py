@@ -17,7 +17,7 @@ from aiida_dpasse.assess.plan_locality import plan_locality
 from aiida_dpasse.assess.tabulate_locality import NOT_RUN, UNNAMED, tabulate_locality
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
-from aiida_dpasse.frames.gather_runs import gather_runs
+from aiida_dpasse.frames.collect_samples import gather_runs
 from aiida_dpasse.landscape.locality import atoms_within
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames

@@ -1,4 +1,4 @@
-"""Collect the frames sampled by the runs of a locality test, and record the run of each."""
+"""Collect the frames sampled by several runs, and record the run of each."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.deepmd.frameset import concatenate
+from aiida_dpasse.frames.select_candidates import source_of
 
 
 @calcfunction
-def gather_runs(spheres: orm.Dict, **inputs: dict[str, FramesData]) -> FramesData:
-    """Collect the frames of all runs after the step ``start``, in the order of the runs.
+def collect_samples(spheres: orm.Dict | None = None, **inputs: dict[str, FramesData]) -> FramesData:
+    """Collect the frames of all runs after their first step, in the order of the runs.
 
-    The source of each frame is the link label of its run's samples. The frame at ``start`` is the initial state of a
-    run and is omitted.
+    The source of each frame is the link label of its run's samples. The first frame is the initial state of a run and
+    is omitted.
 
-    :param spheres: Dict with ``start``, a step.
+    :param spheres: Dict with ``start``, the step at which the production begins; 0 without it.
     :param inputs: namespace ``samples``, the sampled frames by the id of the run.
-    :returns: the frames.
+    :returns: the frames, sorted by formula.
+    :raises ValueError: if no run sampled a frame after its start.
     """
-    samples = inputs['samples']
-    sets = [
-        item.take(item.steps > spheres['start']).with_origin(sources=source_of(key))
-        for key in sorted(samples)
-        for item in samples[key].sets()
-        if (item.steps > spheres['start']).any()
+    start = 0 if spheres is None else spheres['start']
+    kept = [
+        item.take(item.steps > start).with_origin(sources=source_of(key))
+        for key, frames in sorted(inputs['samples'].items())
+        for item in frames.sets()
+        if (item.steps > start).any()
     ]
-    return FramesData.from_sets(sets)
-
-
-def source_of(run: str) -> str:
-    """Return the link label of the samples of a run.
-
-    :param run: id of the run.
-    """
-    return f'samples__{run}'
+    return FramesData.from_sets(concatenate(kept))

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.validators import (
+    check_ion,
     check_processes,
     validate_labelled,
     validate_structure,
@@ -185,7 +187,7 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
     for phase, port in instead.items():
         source = HANDED_IN[phase]['structures']
         if phase in phases and not given(inputs, source):
-            return f'{source}: there is none to start `{phase}` from; give at least one, or `{port}` instead.'
+            return f'{source}: `{phase}` requires at least one; give it, or `{port}` instead.'
     labelling = next((phase for phase in phases if phase in LABELLING), None)
     if (labelling or sources_of(inputs)) and (message := validate_labeller(inputs)):
         return f'{message} `{labelling}` labels its frames.' if labelling else message
@@ -193,11 +195,10 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
         teacher = 'distill' in phases and not distills_from_finetuned(inputs)
         for form, needed in (('checkpoint', 'finetune' in phases), ('frozen', teacher)):
             if needed and not given(inputs, f'pretrained.{form}'):
-                return (
-                    f'pretrained.{form}: it is needed to {"fine-tune" if form == "checkpoint" else "distil"}; give it.'
-                )
+                purpose = 'fine-tuning' if form == 'checkpoint' else 'distillation'
+                return f'pretrained.{form}: it is required for the {purpose}.'
     if given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
-        return f'conductor.{CONTRAST}: the structure at the port `contrast` is called so: give it another label.'
+        return f'conductor.{CONTRAST}: this label is reserved for the input `contrast`: choose another.'
     return None
 
 
@@ -210,7 +211,7 @@ def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
             continue
         if potential.needs_migration:
             return (
-                f'{port}: it is a checkpoint of DeePMD-kit 3.0: bring it up to date with `aiida-dpasse potential '
+                f'{port}: it is a checkpoint of DeePMD-kit 3.0: convert it with `aiida-dpasse potential '
                 'migrate` and give the result.'
             )
         if potential.heads:
@@ -236,8 +237,8 @@ def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
             if relevant and (missing := sorted(symbols - known)):
                 place = port if label is None else f'{port}.{label}'
                 return (
-                    f'{place}: `{name}` does not hold {", ".join(missing)}, so that no potential would know it; add a '
-                    'compound with it there, or take out the structure.'
+                    f'{place}: `{name}` does not contain {", ".join(missing)}: add a compound with this element there, '
+                    'or omit the structure.'
                 )
     return None
 
@@ -289,7 +290,7 @@ def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
     if types and (missing := sorted(elements - set(types))):
         return (
             f'parameters.{phase}: the type map {" ".join(types)} lacks {", ".join(missing)} of `'
-            f'{port.get(phase, "conductor")}`: add it to `input.model.type_map`, or leave that out.'
+            f'{port.get(phase, "conductor")}`: add it to `input.model.type_map`, or omit the type map.'
         )
     return None
 
@@ -299,11 +300,8 @@ def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | No
     conductivity = section.conductivity if phase == 'active_learning' else section
     if phase not in ('active_learning', 'conductivity', 'contrast') or conductivity is None:
         return None
-    ion = conductivity.transport.ion
-    for label, structure in known['structures'].items():
-        if ion not in structure.get_symbols_set():
-            return f'parameters.{phase}: the structure `{label}` holds no {ion}: correct `transport.ion`.'
-    return None
+    message = check_ion(known['structures'], conductivity.transport.ion)
+    return message and f'parameters.{phase}: {message}'
 
 
 class ElectrolyteWorkChain(DpasseWorkChain):
@@ -339,8 +337,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         for name, use in {
-            'structures': 'Crystals that initial data, active learning and pre-training are about.',
-            'finetune_structures': 'Crystals of the new compound that the potential is fine-tuned to.',
+            'structures': 'Crystals for the initial data, active learning and pre-training.',
+            'finetune_structures': 'Crystals of the new compound for the fine-tuning.',
             'conductor': 'The conductor: one or more configurations of its disorder.',
         }.items():
             spec.input_namespace(
@@ -355,31 +353,29 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             valid_type=orm.StructureData,
             required=False,
             validator=validate_structure,
-            help='Structure to compare the conductor with, at one temperature.',
+            help='Reference structure, compared with the conductor at one temperature.',
         )
         define_labeller(spec)
         for name, use in {
             'frames': 'Labelled frames of `structures`, instead of the initial data.',
-            'validation_data': 'Labelled frames that active learning and pre-training watch and never learn.',
-            'test_data': 'Labelled frames that test the pre-trained potential and the student; with `pretrained` they '
-            'should be frames that it never saw.',
-            'active_learning_frames': 'Labelled frames to pre-train on, instead of active learning.',
+            'validation_data': 'Labelled frames for validation in active learning and pre-training.',
+            'test_data': 'Labelled frames for the test of the pre-trained potential and the student, which should not '
+            'be in the training data of `pretrained`.',
+            'active_learning_frames': 'Labelled frames for the pre-training, instead of active learning.',
             'finetune_frames': 'Labelled frames of the new compound, instead of `finetune_structures`.',
         }.items():
             spec.input(name, valid_type=FramesData, required=False, validator=validate_labelled, help=use)
         for name, use in {
-            'pretrained.checkpoint': 'Checkpoint of the pre-trained potential: needed to fine-tune.',
-            'pretrained.frozen': 'The same, frozen: needed to distil. A checkpoint is frozen first.',
+            'pretrained.checkpoint': 'Checkpoint of the pre-trained potential, for the fine-tuning.',
+            'pretrained.frozen': 'Frozen pre-trained potential, for the distillation; a checkpoint is frozen first.',
             'finetuned': 'Fine-tuned potential, instead of the fine-tuning.',
-            'student': 'Potential to simulate with, instead of the distillation; a checkpoint is frozen first.',
+            'student': 'Potential of the molecular dynamics, instead of the distillation; a checkpoint is frozen.',
         }.items():
             spec.input(name, valid_type=DeepPotentialData, required=False, help=use)
         spec.inputs.validator = validate_electrolyte
         spec.outline(
             cls.setup,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.check_frozen,
             cls.make_initial_data,
             cls.learn_actively,
@@ -393,16 +389,16 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         )
         for phase, process in cls.PHASES.items():
             spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
-        spec.output('summary', valid_type=orm.Dict, required=False, help='The numbers of the study at a glance.')
+        spec.output('summary', valid_type=orm.Dict, required=False, help='Main results of the study.')
         exit_code(
             spec,
             'ERROR_PHASE_FAILED',
-            message='The phase `{phase}` failed: {reason} The results before it are attached: hand them in to go on.',
+            message='The phase `{phase}` failed: {reason} To continue, give the attached results of earlier phases.',
         )
         exit_code(
             spec,
             'ERROR_UNDETERMINED',
-            message='All phases ran, but the conductivity is undetermined: {reason}',
+            message='The conductivity is undetermined: {reason}',
         )
 
     def setup(self) -> None:
@@ -512,7 +508,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
                 continue
             if (node.exit_status or 0) >= 600:
                 self.ctx.remarks[phase] = node.exit_message
-                self.report(f'{phase} did not converge, the study goes on with what it gave: {node.exit_message}')
+                self.report(f'{phase} did not converge; the study continues with its results: {node.exit_message}')
                 continue
             reason = node.exit_message or node.process_state.value
             failed = failed or self.exit_codes.ERROR_PHASE_FAILED.format(phase=phase, reason=reason)

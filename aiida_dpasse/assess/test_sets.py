@@ -131,21 +131,17 @@ class TestSetsWorkChain(PlannedWorkChain):
 
     def sample(self) -> None:
         """Collect the frames of each part, including those of runs that ended early, and queue their labelling."""
-        for run, node in self.failed('md').items():
-            done = node.outputs.results['step'] if 'results' in node.outputs else 'no step'
-            self.report(
-                f'{run.label}<{node.pk}> ended at {done}, with exit code {node.exit_status}: {node.exit_message}'
-            )
+        self.report_failures('md')
         plan = self.ctx.plan
         for part in self.parts:
             ended = self.ended('md', data=part).items()
-            samples = {run.id: node.outputs.frames for run, node in ended if self.came_to_a_frame(run, node)}
+            samples = {run.id: node.outputs.frames for run, node in ended if self.sampled_a_frame(run, node)}
             if samples:
                 metadata = {'call_link_label': f'sample_{part}'}
                 self.ctx.samples[part] = sample_runs(plan['sample'], plan['runs'], samples=samples, metadata=metadata)
         self.enqueue('make_labels', [Run('label', number, data=part) for number, part in enumerate(self.ctx.samples)])
 
-    def came_to_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
+    def sampled_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
         """Whether a run reached the step of its first frame."""
         first = self.ctx.plan['sample']['steps'][run.id][0]
         return 'frames' in node.outputs and any(int(item.steps.max()) >= first for item in node.outputs.frames.sets())

@@ -34,7 +34,7 @@ from aiida_dpasse.train.finetune import FinetuneWorkChain
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
 #: Inputs of each phase that may be given by the user, and the ports of the study that they are taken from.
-HANDED_IN: dict[str, dict[str, str]] = {
+FROM_INPUTS: dict[str, dict[str, str]] = {
     'initial_data': {'structures': 'structures'},
     'active_learning': {'structures': 'structures', 'frames': 'frames', 'validation_data': 'validation_data'},
     'pretrain': {
@@ -49,7 +49,7 @@ HANDED_IN: dict[str, dict[str, str]] = {
     'contrast': {'potential': 'student'},
 }
 #: Inputs of each phase that are computed otherwise, and the phase and output that they are taken from.
-MADE: dict[str, dict[str, tuple[str, str]]] = {
+FROM_PHASES: dict[str, dict[str, tuple[str, str]]] = {
     'active_learning': {'frames': ('initial_data', 'frames')},
     'pretrain': {'frames': ('active_learning', 'frames')},
     'finetune': {'frames': ('finetune_data', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
@@ -66,20 +66,20 @@ CONTRAST = 'contrast'
 # -- required phases --------------------------------------------------------------------------------------------------
 
 
-def given(inputs: Any, port: str) -> bool:
+def is_given(inputs: Any, port: str) -> bool:
     """Whether an input is given and is not an empty namespace.
 
     :param inputs: inputs of the study.
     :param port: name of the port, with dots for namespaces.
 
-    >>> given({'pretrained': {'frozen': 1}}, 'pretrained.frozen'), given({'structures': {}}, 'structures')
+    >>> is_given({'pretrained': {'frozen': 1}}, 'pretrained.frozen'), is_given({'structures': {}}, 'structures')
     (True, False)
     """
-    value = handed_in(inputs, port)
+    value = value_at(inputs, port)
     return value is not None and not (isinstance(value, Mapping) and not value)
 
 
-def handed_in(inputs: Any, port: str) -> Any:
+def value_at(inputs: Any, port: str) -> Any:
     """Return a given input, or None.
 
     :param inputs: inputs of the study.
@@ -105,22 +105,22 @@ def phases_of(inputs: Any) -> tuple[str, ...]:
 
     :param inputs: inputs of the study.
     """
-    distill = not given(inputs, 'student')
+    distill = not is_given(inputs, 'student')
     from_finetuned = distills_from_finetuned(inputs)
-    shown = given(inputs, 'finetune_structures') or given(inputs, 'finetune_frames')
-    finetune = not given(inputs, 'finetuned') and (shown or (distill and from_finetuned))
+    shown = is_given(inputs, 'finetune_structures') or is_given(inputs, 'finetune_frames')
+    finetune = not is_given(inputs, 'finetuned') and (shown or (distill and from_finetuned))
     wanted = [*(['checkpoint'] if finetune else []), *(['frozen'] if distill and not from_finetuned else [])]
-    pretrain = bool(wanted) and not given(inputs, 'pretrained')
-    learn = pretrain and not given(inputs, 'active_learning_frames')
+    pretrain = bool(wanted) and not is_given(inputs, 'pretrained')
+    learn = pretrain and not is_given(inputs, 'active_learning_frames')
     needed = {
-        'initial_data': learn and not given(inputs, 'frames'),
+        'initial_data': learn and not is_given(inputs, 'frames'),
         'active_learning': learn,
         'pretrain': pretrain,
-        'finetune_data': finetune and not given(inputs, 'finetune_frames'),
+        'finetune_data': finetune and not is_given(inputs, 'finetune_frames'),
         'finetune': finetune,
         'distill': distill,
         'conductivity': True,
-        'contrast': given(inputs, 'contrast'),
+        'contrast': is_given(inputs, 'contrast'),
     }
     return tuple(phase for phase, needs in needed.items() if needs)
 
@@ -132,7 +132,7 @@ def sources_for(phase: str, inputs: Any) -> tuple[dict[str, str], dict[str, tupl
     :param inputs: inputs of the study.
     :return: the ports by input name, and otherwise the phase and output that provide the input.
     """
-    ports, made = HANDED_IN[phase], MADE.get(phase, {})
+    ports, made = FROM_INPUTS[phase], FROM_PHASES.get(phase, {})
     if phase == 'distill' and distills_from_finetuned(inputs):
         return {**ports, 'teacher': 'finetuned'}, {'teacher': ('finetune', 'frozen')}
     return ports, made
@@ -145,12 +145,12 @@ def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
     :param inputs: inputs of the study.
     """
     ports, _ = sources_for(phase, inputs)
-    known = {name: handed_in(inputs, port) for name, port in ports.items() if given(inputs, port)}
+    known = {name: value_at(inputs, port) for name, port in ports.items() if is_given(inputs, port)}
     if phase in LABELLING:
         known |= labeller_of(inputs)
     if phase == 'contrast':
         known['structures'] = {CONTRAST: inputs['contrast']}
-    if phase == 'distill' and given(inputs, 'contrast'):
+    if phase == 'distill' and is_given(inputs, 'contrast'):
         known['structures'] = {**known['structures'], CONTRAST: inputs['contrast']}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()}
 
@@ -169,7 +169,7 @@ def validate_electrolyte(inputs: Any, _: Any = None) -> str | None:
     :param inputs: inputs of the process.
     :return: the message, or None if the inputs are valid.
     """
-    if inputs.get('parameters') is None or not given(inputs, 'conductor'):
+    if inputs.get('parameters') is None or not is_given(inputs, 'conductor'):
         return None  # reported by their own ports
     phases = phases_of(inputs)
     for check in (_missing_sources, _unusable_potentials, _missing_elements, _unfit_sections):
@@ -185,19 +185,19 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
         'finetune_data': 'finetune_frames',
     }
     for phase, port in instead.items():
-        source = HANDED_IN[phase]['structures']
-        if phase in phases and not given(inputs, source):
+        source = FROM_INPUTS[phase]['structures']
+        if phase in phases and not is_given(inputs, source):
             return f'{source}: `{phase}` requires at least one; give it, or `{port}` instead.'
     labelling = next((phase for phase in phases if phase in LABELLING), None)
     if (labelling or sources_of(inputs)) and (message := validate_labeller(inputs)):
         return f'{message} `{labelling}` labels its frames.' if labelling else message
-    if given(inputs, 'pretrained'):
+    if is_given(inputs, 'pretrained'):
         teacher = 'distill' in phases and not distills_from_finetuned(inputs)
         for form, needed in (('checkpoint', 'finetune' in phases), ('frozen', teacher)):
-            if needed and not given(inputs, f'pretrained.{form}'):
+            if needed and not is_given(inputs, f'pretrained.{form}'):
                 purpose = 'fine-tuning' if form == 'checkpoint' else 'distillation'
                 return f'pretrained.{form}: it is required for the {purpose}.'
-    if given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
+    if is_given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
         return f'conductor.{CONTRAST}: this label is reserved for the input `contrast`: choose another.'
     return None
 
@@ -206,7 +206,7 @@ def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
     """Return an error message if a checkpoint given for LAMMPS cannot be frozen as it is."""
     used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
     for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
-        potential = handed_in(inputs, port)
+        potential = value_at(inputs, port)
         if potential is None or potential.form != 'checkpoint':
             continue
         if potential.needs_migration:
@@ -227,9 +227,9 @@ def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
     structures = {
         (port, label): structure.get_symbols_set()
         for port in ('conductor', 'finetune_structures')
-        for label, structure in (handed_in(inputs, port) or {}).items()
+        for label, structure in (value_at(inputs, port) or {}).items()
     }
-    if given(inputs, 'contrast'):
+    if is_given(inputs, 'contrast'):
         structures['contrast', None] = inputs['contrast'].get_symbols_set()
     for name, known in _known_elements(inputs, phases).items():
         for (port, label), symbols in structures.items():
@@ -247,14 +247,14 @@ def _known_elements(inputs: Any, phases: tuple[str, ...]) -> dict[str, set[str]]
     """Return the elements that the potentials will support, by the port that determines them."""
     known: dict[str, set[str]] = {}
     if 'pretrain' in phases:
-        source = next((port for port in ('active_learning_frames', 'frames') if given(inputs, port)), 'structures')
+        source = next((port for port in ('active_learning_frames', 'frames') if is_given(inputs, port)), 'structures')
         if source == 'structures':
             known[source] = set().union(*(item.get_symbols_set() for item in inputs['structures'].values()))
         else:
             known[source] = set(inputs[source].elements)
     for port in ('pretrained.checkpoint', 'pretrained.frozen', 'finetuned', 'student'):
-        if given(inputs, port):
-            known[port] = set(handed_in(inputs, port).type_map)
+        if is_given(inputs, port):
+            known[port] = set(value_at(inputs, port).type_map)
     return known
 
 
@@ -269,7 +269,7 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
         known = known_inputs(phase, inputs)
         if message := _unknown_types(phase, section, inputs) or _missing_ion(phase, section, known):
             return message
-        if phase != 'distill' and any(name not in known for name in MADE.get(phase, {})):
+        if phase != 'distill' and any(name not in known for name in FROM_PHASES.get(phase, {})):
             continue  # inputs that are computed first are checked by the chain itself
         process = ElectrolyteWorkChain.PHASES[phase]
         taken = {name: codes[name] for name in process.known_codes(codes) if name in codes}
@@ -285,7 +285,7 @@ def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
     training = section.committee.train if phase == 'active_learning' else getattr(section, 'train', None)
     types = type_map_of(training.input['model']) if training is not None else []
     port = {'active_learning': 'structures', 'pretrain': 'structures', 'finetune': 'finetune_structures'}
-    structures = handed_in(inputs, port.get(phase, 'conductor')) or {}
+    structures = value_at(inputs, port.get(phase, 'conductor')) or {}
     elements = set().union(*(structure.get_symbols_set() for structure in structures.values()))
     if types and (missing := sorted(elements - set(types))):
         return (

@@ -146,7 +146,7 @@ def test_a_run_that_stops_early_gives_its_frames_up_to_there(inputs, copper_comm
     assert [entry['id'] for entry in failed] == [f'md_0000:{25 * index}' for index in range(count + 1, 17)]
     assert all('exploded: a force became' in entry['reason'] for entry in failed)
     told = [log.message for log in orm.Log.collection.get_logs_for(node)]
-    assert any('md_0000_small_heating' in line and 'ended at' in line for line in told)
+    assert any('md_0000_small_heating' in line for line in told)
     text = report_text(node)
     assert 'exploded' in text
     assert 'Frames without a label' in text

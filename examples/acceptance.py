@@ -1,9 +1,9 @@
-"""Examine two students of the quickstart's teacher: the quickstart's own, and one that was hardly trained.
+"""Acceptance test of two students of the quickstart's teacher: the quickstart's own, and a barely trained one.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/acceptance.py
 
-The second is distilled here, in a hundredth of the steps: its acceptance fails, and the exit message says why. Some
-five minutes on two cores.
+The second is distilled here with a hundredth of the training steps; it is not accepted, and the exit message gives the
+reasons. About five minutes on two cores.
 """
 
 from aiida import engine, orm
@@ -15,7 +15,7 @@ CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python')}
 def tell(node: orm.WorkChainNode) -> None:
     """Print the verdict and every check."""
     verdict = node.outputs.verdict
-    print(f'{node.process_label}<{node.pk}>: {"accepted" if verdict["accepted"] else "refused"}')
+    print(f'{node.process_label}<{node.pk}>: {"accepted" if verdict["accepted"] else "not accepted"}')
     for check in verdict['checks']:
         print(f'  {({True: "passed", False: "FAILED", None: "-"})[check["passed"]]:>6}  {check["says"]}')
 

@@ -1,4 +1,4 @@
-"""One iteration of active learning, going on from the frames of the quickstart.
+"""One iteration of active learning, which continues from the frames of the quickstart.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/active_learning.py
 """

@@ -1,4 +1,4 @@
-"""The end of the chain alone: the student of the quickstart is handed in, so that only the dynamics is run.
+"""The last phase of a study alone: with the student of the quickstart as input, only the dynamics is run.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/electrolyte.py
 """

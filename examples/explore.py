@@ -1,4 +1,4 @@
-"""Explore Li6PS5Cl with the committee of the quickstart, and choose what is worth a label.
+"""Explore Li6PS5Cl with the committee of the quickstart, and select the candidates for labelling.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/explore.py
 """

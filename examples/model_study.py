@@ -1,10 +1,10 @@
-"""How many of the quickstart's frames a small potential needs until its ions diffuse as they should.
+"""Number of the quickstart's frames that a small potential needs for a converged diffusion coefficient.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/model_study.py
 
 A DeepPot-SE model is trained on 20, 60 and 180 of the frames that CHGNet labelled there, and runs Li6PS5Cl with half of
-its free S and Cl exchanged; the quickstart's student, which learnt from a teacher, stands beside them. Nine minutes
-on two cores; the plots: AIIDA_PATH=out aiida-dpasse report PK -d page
+its free S and Cl exchanged; the quickstart's student is compared with it. Nine minutes on two cores; for the plots:
+AIIDA_PATH=out aiida-dpasse report PK -d page
 """
 
 from aiida import engine, orm
@@ -30,12 +30,12 @@ builder = WorkflowFactory('dpasse.model_study').get_builder_from_protocol(
 results, node = engine.run_get_node(builder)
 print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 for row in results['model_study']['summary']:
-    told = ', '.join(
+    values = ', '.join(
         f'{entry["temperature_K"]:g} K: {entry["diffusivity_cm2_s"]:.1e} cm2/s'
         for entry in row['diffusivities']
         if entry['determined']
     )
     name = row['model'] if row['frames'] is None else f'{row["model"]}, {row["frames"]} frames'
-    print(f'{name:>20}: {row["force_rmse_meV_A"]:4.0f} meV/A; {told or "nothing diffuses"}')
+    print(f'{name:>20}: {row["force_rmse_meV_A"]:4.0f} meV/A; {values or "no diffusion"}')
 for verdict in results['model_study']['enough']:
     print(verdict['reason'])

@@ -1,4 +1,4 @@
-"""Speed against the number of atoms: the quickstart's teacher and student side by side.
+"""Speed against the number of atoms: the quickstart's teacher and student.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/speed.py
 
@@ -35,7 +35,7 @@ for row in results['speed']['rows']:
         f'{" (disturbed)" if row["disturbed"] else ""}'
     )
 for row in [*results['speed']['failed'], *results['speed']['skipped']]:
-    print(f'{row["potential"]:>10} {row["atoms"]:6} atoms: nothing, because {row["reason"]}')
+    print(f'{row["potential"]:>10} {row["atoms"]:6} atoms: no speed ({row["reason"]})')
 for fit in results['speed']['fits']:
     grows = '' if fit['exponent'] is None else f'time ~ atoms^{fit["exponent"]:.2f}; '
     print(f'{fit["potential"]:>10} {grows}{fit["reason"]}')

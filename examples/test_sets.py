@@ -1,9 +1,9 @@
-"""The paper's figure 2 c, d and S1 in small: the quickstart's potentials near equilibrium and along a heating.
+"""Figures 2 c, d and S1 of the paper at small size: the quickstart's potentials near equilibrium and during heating.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/test_sets.py
 
-The teacher runs Li6PS5Cl, at 50 K for ten steps and heated from 150 to 1150 K; CHGNet labels what it comes by, and
-teacher and student are tested on it. Some five minutes on two cores; the page of plots:
+The teacher runs Li6PS5Cl, at 50 K for ten steps and heated from 150 to 1150 K; CHGNet labels the sampled frames, on
+which teacher and student are tested. About five minutes on two cores; for the plots:
 AIIDA_PATH=out aiida-dpasse report PK -d page
 """
 

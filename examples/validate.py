@@ -1,9 +1,9 @@
-"""The report card of the quickstart's potentials, with the calculator that made their labels beside them.
+"""The report card of the quickstart's potentials, and of the calculator that made their labels.
 
 In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/validate.py
 
-The fine-tuned potential, the one it was tuned from and CHGNet are tested on frames that no training saw. CHGNet
-labelled them, so its errors are 0 and show what is exact here. Minutes on two cores; then, for the page of plots:
+The fine-tuned potential, the one it was tuned from and CHGNet are tested on frames that no training used. CHGNet
+labelled them, so that its errors are 0. Minutes on two cores; then, for the plots:
 AIIDA_PATH=out aiida-dpasse report PK -d page
 
 With PKs it does the same for any potentials and test sets, in any profile: verdi run examples/validate.py PK PK ...
@@ -39,7 +39,7 @@ node = engine.run_get_node(builder)[1]
 print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 for test in node.outputs.report_card['tests']:
     if not test['admitted']:
-        print(f'{test["potential"]:>10} on {test["set"]:>8}: nothing, because {test["failed"][0]["reason"]}')
+        print(f'{test["potential"]:>10} on {test["set"]:>8}: no prediction ({test["failed"][0]["reason"]})')
         continue
     print(
         f'{test["potential"]:>10} on {test["set"]:>8}: {test["energy_mae_meV_atom"]:8.2f} meV/atom '

@@ -8,12 +8,12 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.select_candidates import source_of
 from aiida_dpasse.labels.records import ADMITTED, FAILED, REJECTED
 from aiida_dpasse.runs import Run, Runs
 
-NOTHING = 'the run left nothing: see its exit code'
-NO_ACCOUNT = 'the labelling left no account: see its exit code'
+NOTHING = 'the run has no output: see its exit code'
+NO_ACCOUNT = 'the labelling has no output: see its exit code'
 Row = dict[str, Any]
 
 
@@ -57,7 +57,7 @@ def account_test_sets(sample: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.
         chosen = [row for row in rows if row['state'] == state]
         account[state] = [{name: row[name] for name in ('id', 'run', 'step', 'reason')} for row in chosen]
     found = [accounts[part].get_dict() for part in lines if part in accounts]
-    account['objections'] = [entry for told in found for entry in told.get('objections', [])]
+    account['objections'] = [entry for content in found for entry in content.get('objections', [])]
     account['frames'] = [{name: value for name, value in row.items() if name != 'reason'} for row in rows]
     account['runs'] = [
         {
@@ -80,14 +80,14 @@ def _labelled(samples: Any, account: orm.Dict | None, keys: Mapping[str, str]) -
     ]
     if account is None:
         return [{**row, 'state': FAILED, 'reason': NO_ACCOUNT} for row in rows]
-    told: dict[str, list[tuple[str, str]]] = {}
+    states: dict[str, list[tuple[str, str]]] = {}
     for state in (REJECTED, FAILED):
         for entry in account[state]:
-            told.setdefault(entry['id'], []).append((state, entry['reason']))
+            states.setdefault(entry['id'], []).append((state, entry['reason']))
     # If a frame occurs twice, the first one carries the label.
     for row in reversed(rows):
-        if told.get(row['id']):
-            row['state'], row['reason'] = told[row['id']].pop()
+        if states.get(row['id']):
+            row['state'], row['reason'] = states[row['id']].pop()
     return rows
 
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.assess.locality_parameters import LocalityParameters
 from aiida_dpasse.assess.plan_locality import plan_locality, spheres_of
 from aiida_dpasse.assess.tabulate_locality import tabulate_locality
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.validators import check_dynamics_of, validate_structure
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import freeze_first, run_queue
+from aiida_dpasse.base.structures import PlannedWorkChain, define_cells, define_runs, define_structure
+from aiida_dpasse.base.validators import check_dynamics_of
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.frames.gather_runs import gather_runs
+from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 
 def validate_locality(inputs: Any, port: Any = None) -> str | None:
@@ -44,7 +46,7 @@ def validate_locality(inputs: Any, port: Any = None) -> str | None:
     return None
 
 
-class LocalityWorkChain(DpasseWorkChain):
+class LocalityWorkChain(PlannedWorkChain):
     """Compute how far the force on an atom depends on its environment.
 
     All atoms within a given distance of a centre are held fixed while the others move in molecular dynamics; the spread
@@ -63,87 +65,60 @@ class LocalityWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            'structure',
-            valid_type=orm.StructureData,
-            validator=validate_structure,
-            help='Ordered crystal; what is held stays where it is.',
-        )
+        define_structure(spec, 'Ordered crystal, whose atoms within the spheres are held fixed.')
         spec.input(
             'driver',
             valid_type=Potential,
-            help='Potential that moves what lies beyond a sphere, a checkpoint frozen first; what labels is the '
-            'reference.',
+            help='Potential for the dynamics of the atoms outside a sphere; a checkpoint is frozen first.',
         )
         define_labeller(spec)
         spec.inputs.validator = validate_locality
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.setup,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.label,
             cls.tabulate,
         )
         spec.output(
             'locality',
             valid_type=orm.Dict,
-            help='`rows`: spread of the force by distance, meV/A, with its standard error; `runs`: the account of each '
-            'run; `r_cut_A`, the smallest cutoff whose bound is below the tolerance, and the `verdict`.',
+            help='`rows`: spread of the force by distance, meV/A, with standard error; `runs`: account of each run; '
+            '`r_cut_A`: smallest cutoff whose bound is below the tolerance; and the `verdict`.',
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames; the source is the run.')
-        spec.output('account', valid_type=orm.Dict, required=False, help='The account of every frame to label.')
-        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
-        exit_code(
-            spec,
-            'ERROR_NO_RUN_FINISHED',
-            message='None of the {count} runs ended well, the first because: {reason}',
+        spec.output(
+            'account', valid_type=orm.Dict, required=False, help='Account of every frame submitted for labelling.'
         )
+        define_cells(spec)
+        define_runs(spec)
         exit_code(
             spec,
             'ERROR_INCOMPLETE',
-            message='No spread is known at {distances} A: see `runs` of the output `locality`, correct what failed '
-            'there; the other distances are attached.',
+            message='The spread at {distances} A is undetermined: see `runs` of the output `locality`. '
+            'The other distances are attached.',
         )
-        exit_code(
-            spec,
-            'ERROR_LABEL_FAILED',
-            message='The labelling failed, with what the good labels tell attached: {reason}',
-        )
+        exit_code(spec, 'ERROR_LABEL_FAILED', message='The labelling failed: {reason} Partial results are attached.')
 
     def setup(self) -> ExitCode | None:
         """Draw the centres, create the supercell and queue one run for each distance and centre."""
         structure = self.inputs.structure
         self.ctx.plan = plan_locality(self.inputs.parameters, structure, metadata={'call_link_label': 'plan'})
-        self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
+        self.enqueue('make_run', self.runs.values())
         return self.make_cells({'crystal': (structure, self.ctx.plan['supercell'])}, link='supercell')
 
     def make_run(self, run: Run) -> Child:
         """Return the molecular dynamics around one centre."""
-        return self.job(
-            MDBaseWorkChain,
-            'md',
-            run.label,
-            code=self.inputs.codes.lmp,
-            structure=self.ctx.cells['crystal'],
-            potentials={'driver': self.runnable(self.inputs.driver)},
-            parameters=self.ctx.plan['md'][run.id],
-        )
+        return lammps_run(self, run, self.ctx.cells['crystal'], {'driver': self.runnable(self.inputs.driver)})
 
     def label(self) -> ExitCode | None:
         """Label the frames of all successful runs in a single labelling."""
         failed = self.report_failures('md')
         samples = {run.id: node.outputs.frames for run, node in self.succeeded('md').items()}
         if not samples:
-            reason = next(iter(failed.values())).exit_message
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=reason)
+            return self.none_finished(failed)
         gather = {'call_link_label': 'gather'}
-        self.ctx.samples = gather_runs(self.ctx.plan['spheres'], samples=samples, metadata=gather)
+        self.ctx.samples = collect_samples(self.ctx.plan['spheres'], samples=samples, metadata=gather)
         inputs = {'frames': self.ctx.samples, **labeller_of(self.inputs), 'parameters': self.ctx.plan['label']}
         self.run_child('labelling', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
         return None

@@ -24,29 +24,29 @@ class LocalityParameters(Parameters):
         'smallest cell whose spheres do not reach their own images, twice the largest of `distances`.',
     )
     distances: list[PositiveFloat] = Field(
-        min_length=1, description='Radii of the spheres in A within which atoms are held: each twice a cutoff.'
+        min_length=1, description='Radii in A of the spheres whose atoms are held fixed, each twice a cutoff.'
     )
     centre: str | NonNegativeInt = Field(
-        description='Element whose atoms are centres, or one site of `structure`, counted from 0.'
+        description='Element of the centres, or the index of one site of `structure`, counted from 0.'
     )
-    centres: int = Field(default=1, gt=0, description='How many sites of that element are drawn, by the seed.')
-    temperature: float = Field(gt=0, description='Temperature in K of the atoms beyond the sphere.')
+    centres: int = Field(default=1, gt=0, description='Number of sites of that element that are drawn at random.')
+    temperature: float = Field(gt=0, description='Temperature in K of the atoms outside the sphere.')
     steps: int = Field(gt=0, description='Steps of each run after its equilibration.')
-    frames: int = Field(gt=1, description='Frames of each run that are labelled, evenly over its steps.')
+    frames: int = Field(gt=1, description='Number of labelled frames of each run, at regular intervals.')
     md: dict[str, Any] = Field(
         description='Parameters of `dpasse.md` for each run, without `temperature`, `steps`, `sample_interval`, '
         '`fixed` and `seed`.'
     )
-    label: LabelParameters = Field(description='Labels.')
-    force_tolerance: float = Field(gt=0, description='Wanted error of a component of the forces, meV/A.')
+    label: LabelParameters = Field(description='Labelling of the frames.')
+    force_tolerance: float = Field(gt=0, description='Tolerated error of a force component, meV/A.')
     seed: int = Field(ge=0, description='Seed of the centres and of all velocities.')
 
     @model_validator(mode='after')
     def _runs(self) -> LocalityParameters:
         if len(set(self.distances)) < len(self.distances):
-            raise ValueError('`distances` should name each distance once')
+            raise ValueError('`distances` should contain each distance once')
         if isinstance(self.centre, int) and self.centres > 1:
-            raise ValueError(f'`centres` should be 1 where `centre` names a site, got {self.centres}')
+            raise ValueError(f'`centres` should be 1 if `centre` is a site index, got {self.centres}')
         if self.steps % self.frames:
             raise ValueError(f'`steps` ({self.steps}) should be a multiple of `frames` ({self.frames})')
         refuse_what_is_set(self.md, TAKEN)
@@ -55,5 +55,5 @@ class LocalityParameters(Parameters):
             raise ValueError(f'`md`: {message}')
         for name in ('dynamics', 'relaxation'):
             if getattr(self.label, name) is not None:
-                raise ValueError(f'`label.{name}` should be null: frames are labelled as they are')
+                raise ValueError(f'`label.{name}` should be null: frames are labelled without it')
         return self

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.assess.compared import define_compared
 from aiida_dpasse.assess.model_study_parameters import ModelStudyParameters, of_calculator
 from aiida_dpasse.assess.plan_model_study import plan_model_study, study_runs
 from aiida_dpasse.assess.tabulate_model_study import tabulate_model_study
 from aiida_dpasse.assess.validate import ValidateWorkChain, validate_validation
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_structure, validate_labelled
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import freeze_first, run_queue
+from aiida_dpasse.base.structures import PlannedWorkChain
+from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_ion, validate_labelled, validate_structures
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -25,7 +28,7 @@ from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.draw_frames import draw_frames
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 from aiida_dpasse.train.train import training
 
 
@@ -43,15 +46,15 @@ def validate_model_study(inputs: Any, port: Any = None) -> str | None:
     data, test = inputs.get('training_data') or {}, inputs['test_data']
     given = {**(inputs.get('potentials') or {}), **(inputs.get('calculators') or {})}
     if models and not data:
-        return 'training_data: there is none for the `models`: give labelled frames by name.'
+        return 'training_data: the `models` require labelled frames, by name.'
     if not models and not given:
-        return 'parameters: `models` holds none, and no potential or calculator is given: there is nothing to compare.'
+        return 'parameters: there is nothing to compare: give `models`, `potentials` or `calculators`.'
     for name, frames in data.items():
         if models and (message := _check_data(name, frames, test, settings)):
             return message
     runs = study_runs(settings, {name: frames.frames for name, frames in data.items()})
     if taken := {run.label for run in runs.select(what='train')} & set(given):
-        return f'potentials, calculators: `{min(taken)}` is the name of a training: choose another.'
+        return f'potentials, calculators: the label `{min(taken)}` is that of a training: choose another.'
     return _check_given(inputs, settings, port) or _check_dynamics(inputs, settings, port)
 
 
@@ -60,16 +63,16 @@ def _check_data(name: str, frames: FramesData, test: FramesData, settings: Model
         return f'training_data.{name}: the frames have no energies and forces: label them with `dpasse.label` first.'
     if max(settings.sizes or [0]) > frames.frames:
         return (
-            f'parameters: `sizes` asks for {max(settings.sizes or [0])} frames and `training_data.{name}` has '
-            f'{frames.frames}: lower it, or give more.'
+            f'parameters: `sizes` ({max(settings.sizes or [0])}) exceeds the number of frames of '
+            f'`training_data.{name}` ({frames.frames}).'
         )
     if both := set(frames.ids()) & set(test.ids()):
         return (
-            f'test_data: {len(both)} of its frames are in `training_data.{name}` too: test on frames that no training '
-            'sees.'
+            f'test_data: {len(both)} of its frames are also in `training_data.{name}`: test on frames not used '
+            'for training.'
         )
     if missing := sorted(set(test.elements) - set(frames.elements)):
-        return f'test_data: it holds {missing[0]}, which `training_data.{name}` lacks: nothing can be learnt of it.'
+        return f'test_data: it contains {missing[0]}, which `training_data.{name}` lacks.'
     return None
 
 
@@ -85,20 +88,17 @@ def _check_given(inputs: Any, settings: ModelStudyParameters, port: Any) -> str 
 def _check_dynamics(inputs: Any, settings: ModelStudyParameters, port: Any) -> str | None:
     structures, codes = inputs.get('structures') or {}, inputs.get('codes') or {}
     if settings.conductivity is None:
-        return 'structures: `conductivity` is null: set it, or leave them out.' if structures else None
+        return 'structures: `conductivity` is null: set it, or omit the structures.' if structures else None
     if not structures:
-        return 'structures: there is none for `conductivity`: give one, or set it to null.'
+        return 'structures: `conductivity` requires at least one: give it, or set `conductivity` to null.'
     if 'lmp' not in codes:
-        return 'codes.lmp: `conductivity` asks for dynamics: give LAMMPS, or set it to null.'
-    ion = settings.conductivity.transport.ion
+        return 'codes.lmp: `conductivity` requires LAMMPS: give the code, or set `conductivity` to null.'
+    if message := validate_structures(structures) or check_ion(structures, settings.conductivity.transport.ion):
+        return message
     for label, structure in structures.items():
-        if message := check_structure(structure):
-            return f'structures.{label}: {message}'
-        if ion not in structure.get_symbols_set():
-            return f'structures.{label}: it holds no {ion}: correct `conductivity.transport.ion` in the parameters.'
         for name, frames in (inputs.get('training_data') or {}).items():
             if missing := sorted(structure.get_symbols_set() - set(frames.elements)):
-                return f'structures.{label}: it holds {missing[0]}, which `training_data.{name}` lacks: leave one out.'
+                return f'structures.{label}: it contains {missing[0]}, which `training_data.{name}` lacks.'
         for name, potential in (inputs.get('potentials') or {}).items():
             if message := check_dynamics_of(f'potentials.{name}', potential, structure, codes):
                 return message
@@ -109,7 +109,7 @@ def _check_dynamics(inputs: Any, settings: ModelStudyParameters, port: Any) -> s
     return None
 
 
-class ModelStudyWorkChain(DpasseWorkChain):
+class ModelStudyWorkChain(PlannedWorkChain):
     """Compute errors and ionic transport of models trained on different data sets and numbers of frames.
 
     Every model is trained on every set of frames at every size. All potentials are tested on the same frames and, if
@@ -131,63 +131,54 @@ class ModelStudyWorkChain(DpasseWorkChain):
             'training_data',
             valid_type=FramesData,
             required=False,
-            help='Labelled frames to train on, by name; several, to compare labels.',
+            help='Labelled frames for training, by name; several sets compare their labels.',
         )
-        spec.input('test_data', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to test on.')
+        spec.input(
+            'test_data', valid_type=FramesData, validator=validate_labelled, help='Labelled frames for the test.'
+        )
         spec.input_namespace(
             'structures',
             valid_type=orm.StructureData,
             required=False,
-            help='Of the dynamics: one structure, or several configurations of its disorder.',
+            help='Structures of the dynamics: one, or several configurations of its disorder.',
         )
-        spec.input_namespace('potentials', valid_type=Potential, required=False, help='Potentials to compare with.')
-        spec.input_namespace(
-            'calculators', valid_type=orm.Dict, required=False, help='ASE calculators to compare with.'
-        )
+        define_compared(spec)
         spec.inputs.validator = validate_model_study
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.prepare,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.test_potentials,
             cls.simulate,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.tabulate,
         )
         spec.output(
             'model_study',
             valid_type=orm.Dict,
-            help='`points`: errors, diffusion and activation energy of every potential; `summary`: over the repeats; '
-            '`enough`: the fewest frames that give the same as the most.',
+            help='`points`: errors, diffusion and activation energy of every potential; `summary`: averages over the '
+            'repeats; `enough`: smallest number of frames whose results agree with those of the largest.',
         )
         spec.output_namespace(
             'potentials',
             valid_type=Potential,
-            help='Frozen, or compressed if their training says so, by the labels of the trainings.',
+            help='Trained potentials, compressed if requested, otherwise frozen, by the labels of the trainings.',
         )
         exit_code(
             spec,
             'ERROR_TRAINING_FAILED',
-            message='No training succeeded, the first because {reason} Correct `parameters.models`.',
+            message='All trainings failed. The first failure: {reason} Correct `parameters.models`.',
         )
         exit_code(
             spec,
             'ERROR_VALIDATION_FAILED',
-            message='The potentials could not be tested, because {reason} They are attached.',
+            message='The test of the potentials failed: {reason} The potentials are attached.',
         )
         exit_code(
             spec,
             'ERROR_INCOMPLETE',
-            message='{count} of the trainings, tests and dynamics failed, the first, `{key}`, because {reason} What '
-            'the others give is attached.',
+            message='{count} trainings, tests and dynamics failed. The first failure, `{key}`: {reason} The results of '
+            'the others are attached.',
         )
 
     def freeze_checkpoints(self) -> None:
@@ -209,11 +200,6 @@ class ModelStudyWorkChain(DpasseWorkChain):
             )
         self.enqueue('make_training', self.runs.select(what='train'))
         return None
-
-    @property
-    def runs(self) -> Runs:
-        """Trainings and draws of frames in the plan."""
-        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def make_training(self, run: Run) -> Child:
         """Return one training; all models of the same data set, size and repeat are trained on the same frames."""

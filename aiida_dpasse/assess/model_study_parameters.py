@@ -16,23 +16,26 @@ class ModelStudyParameters(Parameters):
     """Parameters of the trainings: every model is trained on every data set at every size, ``repeats`` times."""
 
     models: dict[str, TrainParameters | None] = Field(
-        description='Trainings from scratch by name, for example one for each architecture; null leaves one out.'
+        description='Trainings from scratch by name, for example one for each architecture; null omits one.'
     )
     sizes: list[PositiveInt] | None = Field(
-        default=None, min_length=1, description='Numbers of frames to train on; null takes all that there are.'
+        default=None, min_length=1, description='Numbers of training frames; null takes all frames.'
     )
-    repeats: int = Field(gt=0, description='Trainings of each kind, with frames and weights drawn anew.')
+    repeats: int = Field(
+        gt=0, description='Number of trainings of each kind, with different frames and initial weights.'
+    )
     choice: Literal['random', 'diverse'] = Field(
-        default='random', description='How frames are drawn: at random, or the farthest from each other.'
+        default='random',
+        description='Selection of frames: `random`, or `diverse`, those that differ most from each other.',
     )
     epochs: float | None = Field(
         default=None,
         gt=0,
-        description='How often a training sees each of its frames; null keeps `numb_steps` whatever the size.',
+        description='Number of epochs of each training; null keeps `numb_steps` for all sizes.',
     )
     validation: ValidateParameters = Field(description='The test of all potentials.')
     conductivity: ConductivityParameters | None = Field(
-        default=None, description='Dynamics of `structures` with every potential; null compares errors only.'
+        default=None, description='Dynamics of `structures` with every potential; null compares only errors.'
     )
     seed: int = Field(ge=0, description='Seed of every random choice.')
 
@@ -40,11 +43,11 @@ class ModelStudyParameters(Parameters):
     def _possible(self) -> ModelStudyParameters:
         for name, training in self.models.items():
             if training is not None and training.finetune is not None:
-                raise ValueError(f'`models.{name}.finetune` should be null: what is compared starts from nothing')
+                raise ValueError(f'`models.{name}.finetune` should be null: compared trainings start from scratch')
             if training is not None and training.early_stop is not None:
-                raise ValueError(f'`models.{name}.early_stop` should be null: every training is as long as it is told')
+                raise ValueError(f'`models.{name}.early_stop` should be null: compared trainings have a fixed length')
         if self.sizes is not None and len(set(self.sizes)) < len(self.sizes):
-            raise ValueError('`sizes` should name each number once')
+            raise ValueError('`sizes` should contain each number once')
         return self
 
 

@@ -109,13 +109,15 @@ def draw_centres(structure: orm.StructureData, centre: str | int, number: int, s
     symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
     if isinstance(centre, int):
         if centre >= len(symbols):
-            raise ValueError(f'`centre` names site {centre}, and the last of the structure is {len(symbols) - 1}')
+            raise ValueError(
+                f'`centre` ({centre}) should be at most {len(symbols) - 1}, the last site of the structure'
+            )
         return [centre]
     sites = [index for index, symbol in enumerate(symbols) if symbol == centre]
     if len(sites) < number:
         raise ValueError(
-            f'`centres` asks for {number} sites of {centre} and the structure has {len(sites)}: lower it, or correct '
-            '`centre`'
+            f'`centres` ({number}) exceeds the number of {centre} sites in the structure ({len(sites)}): decrease it '
+            'or correct `centre`'
         )
     rng = np.random.default_rng(derive_seed(seed, 'centres'))
     return sorted(int(site) for site in rng.choice(sites, size=number, replace=False))

@@ -80,7 +80,7 @@ def cells(structure: orm.StructureData, settings: SpeedParameters) -> list[dict[
         matrix = supercell_matrix(cell, supercell)
         atoms = len(cell) * round(float(np.linalg.det(matrix)))
         if atoms > MAXIMUM_ATOMS:
-            raise ValueError(f'{wanted or supercell} makes {atoms} atoms: ask for at most {MAXIMUM_ATOMS}')
+            raise ValueError(f'{wanted or supercell} gives {atoms} atoms, more than {MAXIMUM_ATOMS}')
         size = sizes.setdefault(
             str(matrix.tolist()), {'supercell': matrix.tolist(), 'atoms': atoms, 'wanted_atoms': []}
         )

@@ -9,7 +9,7 @@ from aiida.engine import calcfunction
 from aiida_dpasse.assessment.report_card import frame_temperatures
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import concatenate
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.select_candidates import source_of
 from aiida_dpasse.runs import Runs
 
 
@@ -38,5 +38,5 @@ def sample_runs(sample: orm.Dict, runs: orm.Dict, **inputs: dict[str, FramesData
             reasons = [f'{part}, {value:.1f} K' for value in kelvin]
             taken.append(kept.with_origin(sources=source_of(key), reasons=reasons))
     if not taken:
-        raise ValueError('No run came to the step of a frame.')
+        raise ValueError('No run reached a planned step.')
     return FramesData.from_sets(concatenate(taken))

@@ -8,19 +8,20 @@ from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.assess.compared import check_compared, define_compared
 from aiida_dpasse.assess.plan_speed import cells, plan_speed, size_key
 from aiida_dpasse.assess.speed_parameters import SpeedParameters
 from aiida_dpasse.assess.tabulate_speed import tabulate_speed
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.jobs import AseMDBaseWorkChain
-from aiida_dpasse.base.validators import check_dynamics_of, validate_structure
-from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.base.outline import freeze_first
+from aiida_dpasse.base.structures import PlannedWorkChain, define_cells, define_structure
+from aiida_dpasse.base.validators import check_dynamics_of
 from aiida_dpasse.calculations.md_ase import check_dynamics
-from aiida_dpasse.data.engine import Potential
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.lammps.speed import MACHINE_COMMAND, MACHINE_FILE, production_loop
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 
 def validate_speed(inputs: Any, port: Any = None) -> str | None:
@@ -35,20 +36,15 @@ def validate_speed(inputs: Any, port: Any = None) -> str | None:
         return None
     settings, codes = SpeedParameters.model_validate(parameters.get_dict()), inputs.get('codes') or {}
     potentials, calculators = (inputs.get(name) or {} for name in ('potentials', 'calculators'))
-    if not potentials and not calculators:
-        return 'potentials, calculators: there is none: give one at least.'
-    if twice := sorted(set(potentials) & set(calculators)):
-        return f'calculators: the name `{twice[0]}` is that of a potential too: choose another.'
+    if message := check_compared(inputs, port):
+        return message
     if potentials and 'lmp' not in codes:
-        return 'codes.lmp: it is missing; LAMMPS runs the potentials.'
+        return 'codes.lmp: it is required to run the potentials.'
     if calculators and 'python' not in codes:
-        return 'codes.python: it is missing; it runs the calculators.'
+        return 'codes.python: it is required to run the calculators.'
     for label, potential in potentials.items():
         if message := check_dynamics_of(f'potentials.{label}', potential, structure, codes):
             return message
-    for label, calculator in calculators.items():
-        if message := validate_calculator(calculator, port):
-            return f'calculators.{label}: {message}'
     if calculators and (message := check_dynamics(settings.dynamics(1))):
         return f'parameters: {message}'
     try:
@@ -58,7 +54,7 @@ def validate_speed(inputs: Any, port: Any = None) -> str | None:
     return None
 
 
-class SpeedWorkChain(DpasseWorkChain):
+class SpeedWorkChain(PlannedWorkChain):
     """Compute the speed of molecular dynamics with every potential and calculator for several cell sizes.
 
     The runs are executed one at a time, from the smallest cell to the largest.
@@ -73,28 +69,12 @@ class SpeedWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.inputs['max_concurrent'].help = 'Has no effect: two runs at once would disturb the clock of each other.'
-        spec.input('structure', valid_type=orm.StructureData, validator=validate_structure, help='Unit cell.')
-        spec.input_namespace(
-            'potentials',
-            valid_type=Potential,
-            required=False,
-            help='Potentials by label, which LAMMPS runs; a checkpoint is frozen first, by the code `dp`.',
-        )
-        spec.input_namespace(
-            'calculators',
-            valid_type=orm.Dict,
-            required=False,
-            help="ASE calculators by label, as universal potentials: `name` ('chgnet', a name of ASE's, or "
-            "'module:Class') and its arguments; the code `python` runs them.",
-        )
+        spec.inputs['max_concurrent'].help = 'Has no effect: concurrent runs would disturb the timing.'
+        define_structure(spec, 'Unit cell.')
+        define_compared(spec)
         spec.inputs.validator = validate_speed
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.prepare,
             while_(cls.runs_left)(
                 cls.run_next,
@@ -109,13 +89,13 @@ class SpeedWorkChain(DpasseWorkChain):
             '`hours_million_steps` and the machine; `failed` and `skipped` with their reasons; `fits`, one for each '
             'potential.',
         )
-        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
-        exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='No run gave a speed, the first, `{run}`, because {reason}.')
+        define_cells(spec)
+        exit_code(spec, 'ERROR_NO_RUN_FINISHED', message='All runs failed. The first failure, `{run}`: {reason}.')
         exit_code(
             spec,
             'ERROR_RUNS_FAILED',
-            message='{count} of {total} runs gave no speed, the first, {atoms} atoms with `{potential}`, because '
-            '{reason}. The others are attached: ask for smaller cells, or leave that potential out.',
+            message='{count} of {total} runs failed. The first failure, {atoms} atoms with `{potential}`: {reason}. '
+            'The others are attached: use smaller cells, or omit that potential.',
         )
 
     def prepare(self) -> ExitCode | None:
@@ -132,11 +112,6 @@ class SpeedWorkChain(DpasseWorkChain):
         self.ctx.ran = []
         return self.make_cells({key: (structure, size) for key, size in sorted(self.ctx.plan['supercell'].items())})
 
-    @property
-    def runs(self) -> Runs:
-        """All runs, in order of execution."""
-        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
-
     def runs_left(self) -> bool:
         """Whether there are runs left to execute."""
         return bool(self.ctx.waiting)
@@ -150,14 +125,14 @@ class SpeedWorkChain(DpasseWorkChain):
     def make_run(self, run: Run) -> Child:
         """Return the molecular dynamics of one run."""
         label, size = str(run.potential), size_key(run.size)
-        shared = {'structure': self.ctx.cells[size], 'parameters': self.ctx.plan['md'][size]}
+        structure, parameters = self.ctx.cells[size], self.ctx.plan['md'][size]
         if run.what == 'md':
             potential = self.runnable(self.inputs.potentials[label])
-            own = {'code': self.inputs.codes.lmp, 'potentials': {label: potential}}
-            process, inputs = self.job(MDBaseWorkChain, 'md', run.label, **shared, **own)
+            process, inputs = lammps_run(self, run, structure, {label: potential}, parameters)
         else:
             own = {'code': self.inputs.codes.python, 'calculator': self.inputs.calculators[label]}
-            process, inputs = self.job(AseMDBaseWorkChain, 'md', run.label, **shared, **own)
+            own |= {'structure': structure, 'parameters': parameters}
+            process, inputs = self.job(AseMDBaseWorkChain, 'md', run.label, **own)
         metadata = inputs[process.NAMESPACE]['metadata']
         options = metadata['options']
         options['prepend_text'] = '\n'.join([options.get('prepend_text', ''), MACHINE_COMMAND]).lstrip()

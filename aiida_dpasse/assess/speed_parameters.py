@@ -17,7 +17,7 @@ class SpeedParameters(Parameters):
     atoms: list[PositiveInt] | None = Field(
         default=None,
         min_length=1,
-        description='Wanted numbers of atoms: of each the compact repetition of the cell that is nearest to it.',
+        description='Approximate numbers of atoms; the compact supercell nearest to each is used.',
     )
     supercells: list[SupercellSize] | None = Field(
         default=None,
@@ -29,15 +29,15 @@ class SpeedParameters(Parameters):
     temperature: float = Field(gt=0, description='Temperature in K.')
     timestep: float = Field(gt=0, description='Time step in fs.')
     warm_up_steps: int = Field(
-        gt=0, description='Steps before the clock runs: the first ones load and compile what the others use.'
+        gt=0, description='Steps before the timing starts, in which libraries are loaded and compiled.'
     )
-    steps: int = Field(gt=0, description='Steps that are timed.')
+    steps: int = Field(gt=0, description='Number of timed steps.')
     seed: int = Field(ge=0, description='Seed of all velocities.')
 
     @model_validator(mode='after')
     def _runs(self) -> SpeedParameters:
         if (self.atoms is None) == (self.supercells is None):
-            raise ValueError('`atoms`, `supercells`: give one of them, and set the other to null')
+            raise ValueError('`atoms`, `supercells`: give exactly one of them, and set the other to null')
         if message := check_parameters(MDParameters, self.dynamics(1)):
             raise ValueError(message)
         return self

@@ -11,13 +11,13 @@ from aiida.engine import calcfunction
 from numpy.typing import NDArray
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.select_candidates import source_of
 from aiida_dpasse.landscape.locality import MILLI, Spread, force_spread, judge, pool
 from aiida_dpasse.runs import Runs
 
 #: Reason of a frame that is missing from the account of the labelling.
-UNNAMED = 'the labelling does not name it'
-NOT_RUN = 'the molecular dynamics ended with an error, see the process called by this label'
+UNNAMED = 'missing from the account of the labelling'
+NOT_RUN = 'the molecular dynamics failed: see the process with this link label'
 
 
 @calcfunction
@@ -29,7 +29,7 @@ def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **
 
     :param spheres: output ``spheres`` of :func:`plan_locality`.
     :param runs: record of each run, by its id.
-    :param samples: frames of the successful runs, see :func:`gather_runs`.
+    :param samples: frames of the successful runs, see :func:`collect_samples`.
     :param labelling: ``frames``, the labelled frames, if there are any, and the ``account`` of all frames.
     :return: ``rows`` by distance; ``runs`` by distance and centre, with their records; ``force_tolerance_meV_A``;
         ``r_cut_A``, the smallest cutoff whose bound is below the tolerance, or null; and the ``verdict``.
@@ -38,14 +38,14 @@ def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **
     found = labelling.get('frames')
     forces = _forces(found) if isinstance(found, FramesData) else {}
     account = labelling['account'].get_dict()
-    told = {entry['id']: (state, entry['reason']) for state in ('rejected', 'failed') for entry in account[state]}
+    lost = {entry['id']: (state, entry['reason']) for state in ('rejected', 'failed') for entry in account[state]}
     rows_of_runs: list[dict[str, Any]] = []
     spreads = {}
     sampled = _sampled(samples)
     for key, record in Runs.from_dict(runs.get_dict()).items():
         sphere, ids = plan['runs'][key], sampled.get(source_of(key), [])
         labelled = [forces[identity][sphere['atom']] for identity in ids if identity in forces]
-        states = {identity: told.get(identity, ('failed', UNNAMED)) for identity in ids if identity not in forces}
+        states = {identity: lost.get(identity, ('failed', UNNAMED)) for identity in ids if identity not in forces}
         missing = plan['frames'] - len(ids)
         run: dict[str, Any] = {
             'run': key,
@@ -66,8 +66,9 @@ def tabulate_locality(spheres: orm.Dict, runs: orm.Dict, samples: FramesData, **
     distances = sorted({run['distance_A'] for run in rows_of_runs})
     rows = [_row(distance, rows_of_runs, spreads) for distance in distances]
     radius, verdict = judge(rows, plan['force_tolerance'])
-    if lost := sum(run['requested'] - run['labelled'] for run in rows_of_runs):
-        verdict += f' Of {sum(run["requested"] for run in rows_of_runs)} frames {lost} have no label, see `runs`.'
+    if unlabelled := sum(run['requested'] - run['labelled'] for run in rows_of_runs):
+        total = sum(run['requested'] for run in rows_of_runs)
+        verdict += f' {unlabelled} of {total} frames have no label: see `runs`.'
     content = {'force_tolerance_meV_A': plan['force_tolerance'], 'r_cut_A': radius, 'verdict': verdict}
     return orm.Dict({'rows': rows, 'runs': rows_of_runs, **content})
 

@@ -78,12 +78,12 @@ def summarize(alike: Sequence[Row]) -> Row:
     row['diffusivities'] = []
     for place, kelvin in enumerate(kelvins):
         # A potential without a conductivity has no rows at all.
-        told = [
+        known = [
             p['diffusivities'][place] for p in alike if p['diffusivities'] and p['diffusivities'][place]['diffusive']
         ]
-        pooled = _pool([entry['diffusivity_cm2_s'] for entry in told], [entry['error_cm2_s'] for entry in told])
+        pooled = _pool([entry['diffusivity_cm2_s'] for entry in known], [entry['error_cm2_s'] for entry in known])
         row['diffusivities'].append(
-            {'temperature_K': kelvin, 'determined': len(told), **_columns('diffusivity', '_cm2_s', pooled)}
+            {'temperature_K': kelvin, 'determined': len(known), **_columns('diffusivity', '_cm2_s', pooled)}
         )
     fitted = [point for point in alike if point['activation_energy_eV'] is not None]
     pooled = _pool(*([p[f'activation_energy{part}_eV'] for p in fitted] for part in ('', '_error')))
@@ -118,7 +118,7 @@ def enough(summary: Sequence[Row]) -> Iterator[Row]:
                 break
             fewest = row['frames']
         if fewest is not None:
-            agreed = f'{fewest} frames tell the diffusion and activation energy that {most["frames"]} tell.'
+            agreed = f'Diffusion and activation energy with {fewest} frames agree with those with {most["frames"]}.'
             reason = f'{agreed} {reason}'.strip()
         yield {'model': model, 'data': data, 'frames': fewest, 'reason': reason}
 
@@ -141,11 +141,15 @@ def disagreement(row: Row, other: Row) -> str | None:
     for what, name, unit, a, b in pairs:
         mine, its = a[f'{name}{unit}'], b[f'{name}{unit}']
         if (mine is None) != (its is None):
-            return f'{what} is undetermined.' if mine is None else f'{what} is determined, with the most it is not.'
+            return (
+                f'{what} is undetermined.'
+                if mine is None
+                else f'{what} is determined, but not with the largest number of frames.'
+            )
         if mine is None:
             continue
         compared += 1
         sigmas = abs(mine - its) / float(np.hypot(a[f'{name}_error{unit}'], b[f'{name}_error{unit}']))
         if sigmas > AGREEMENT:
-            return f'{what} is off by {sigmas:.1f} standard deviations.'
-    return None if compared else 'nothing is determined.'
+            return f'{what} differs by {sigmas:.1f} standard deviations.'
+    return None if compared else 'all quantities are undetermined.'

@@ -47,7 +47,7 @@ def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data
         cell = {**run.to_dict(), **table['sizes'][run.size]}
         before = next((row['atoms'] for row in failed if row['potential'] == label), None)
         if before is not None:
-            skipped.append({**cell, 'reason': f'{before} atoms failed already'})
+            skipped.append({**cell, 'reason': f'the run with {before} atoms failed'})
             continue
         results, folder = (inputs.get(name, {}).get(key) for name in ('results', 'retrieved'))
         found = None if results is None else results.get_dict()

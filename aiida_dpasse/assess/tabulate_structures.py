@@ -42,8 +42,8 @@ def tabulate_structures(
         for item in node.sets() if isinstance(node, FramesData) else []:
             relaxed |= {str(source): (item, frame) for frame, source in enumerate(item.sources)}
         account = inputs.get('accounts', {}).get(run.id)
-        told = account.get_dict() if account is not None else {}
-        reasons = {entry['id']: entry['reason'] for state in (REJECTED, FAILED) for entry in told.get(state, [])}
+        lost = account.get_dict() if account is not None else {}
+        reasons = {entry['id']: entry['reason'] for state in (REJECTED, FAILED) for entry in lost.get(state, [])}
         stable = decomposition_energies(
             {name: item.symbols for name, (item, _) in relaxed.items()},
             {name: float(item.energies[frame]) for name, (item, frame) in relaxed.items()},

@@ -18,7 +18,7 @@ from aiida_dpasse.labels.records import FAILED, REJECTED
 from aiida_dpasse.runs import Runs
 from aiida_dpasse.seeds import derive_seed
 
-NOTHING = 'the job left nothing: see its exit code'
+NOTHING = 'the job has no output: see its exit code'
 #: Kind of the tested object, by the kind of run.
 KINDS = {'evaluate': 'potential', 'label': 'calculator'}
 
@@ -96,8 +96,8 @@ def count(sets: Sequence[FrameSet], mask: np.ndarray, account: orm.Dict | None) 
     """
     ids = np.concatenate([item.ids for item in sets])
     lost = Counter(str(identity) for identity in ids[~mask])
-    told = account.get_dict() if account is not None else {}
-    reasons = {entry['id']: (state, entry['reason']) for state in (REJECTED, FAILED) for entry in told.get(state, [])}
+    states = account.get_dict() if account is not None else {}
+    reasons = {entry['id']: (state, entry['reason']) for state in (REJECTED, FAILED) for entry in states.get(state, [])}
     found: dict[str, Any] = {'requested': len(ids), 'admitted': int(mask.sum()), REJECTED: [], FAILED: []}
     for identity, times in lost.items():
         state, reason = reasons.get(identity, (FAILED, NOTHING))

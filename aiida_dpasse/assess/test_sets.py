@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.assess.account_test_sets import account_test_sets
 from aiida_dpasse.assess.plan_test_sets import plan_test_sets
 from aiida_dpasse.assess.sample_runs import sample_runs
 from aiida_dpasse.assess.test_sets_parameters import PARTS, TestSetsParameters, runs_of
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.validators import check_dynamics_of, validate_structures
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import freeze_first, run_queue
+from aiida_dpasse.base.structures import PlannedWorkChain, define_cells, define_structures
+from aiida_dpasse.base.validators import check_dynamics_of
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 #: The labelling potential has a separate name, since another potential drives the dynamics.
 TEACHER = 'teacher'
@@ -43,7 +45,7 @@ def validate_test_sets(inputs: Any, port: Any = None) -> str | None:
     return validate_labeller(inputs, port, teacher=TEACHER)
 
 
-class TestSetsWorkChain(DpasseWorkChain):
+class TestSetsWorkChain(PlannedWorkChain):
     """Compute labelled test sets from a short cold run and a linear heating run of each crystal."""
 
     #: Prevents pytest from collecting this class because of its name.
@@ -59,64 +61,51 @@ class TestSetsWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input_namespace(
-            'structures',
-            valid_type=orm.StructureData,
-            validator=validate_structures,
-            help='Ordered crystals, by label, from which the runs start.',
-        )
+        define_structures(spec, 'Ordered crystals, by label: initial structures of the runs.')
         spec.input(
             'potential',
             valid_type=Potential,
-            help='Potential whose dynamics is sampled; a checkpoint is frozen first, by the code `dp`.',
+            help='Potential of the sampled dynamics; a checkpoint is frozen first by the code `dp`.',
         )
         define_labeller(spec, TEACHER)
         spec.inputs.validator = validate_test_sets
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.prepare,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.sample,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.results,
         )
         spec.output(
             'near_equilibrium',
             valid_type=FramesData,
             required=False,
-            help='Labelled frames of the cold runs, with their steps; the source of a frame names its run.',
+            help='Labelled frames of the cold runs, with their steps; the source of a frame is its run.',
         )
-        spec.output('heating', valid_type=FramesData, required=False, help='The same of the heated runs.')
+        spec.output('heating', valid_type=FramesData, required=False, help='Labelled frames of the heating runs.')
         spec.output(
             'temperatures',
             valid_type=orm.Dict,
-            help='At what temperatures the frames of each set were taken: the parameter of `dpasse.validate`.',
+            help='Temperatures of the frames of each set: the parameter `temperatures` of `dpasse.validate`.',
         )
         spec.output(
             'account',
             valid_type=orm.Dict,
-            help='`frames`, every planned one with its run, step, temperature and state; `requested`, `admitted`, '
-            '`rejected`, `failed` with reasons, `objections`; `runs`, how far each came.',
+            help='`frames`: every planned frame with its run, step, temperature and state; `requested`, `admitted`, '
+            '`rejected` and `failed` with reasons; `objections`; `runs`: last step of each run.',
         )
-        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        define_cells(spec)
         exit_code(
             spec,
             'ERROR_NO_FRAME_SAMPLED',
-            message='No run of `{part}` came to a frame, the first because {reason} Shorten `md.timestep`, or give a '
-            'potential that was trained further; what there is of the other set is attached.',
+            message='No run of `{part}` reached its first frame. The first failure: {reason} Decrease `md.timestep` '
+            'or train the potential further. The other set is attached.',
         )
         exit_code(
             spec,
             'ERROR_LABEL_FAILED',
-            message='The labelling of `{part}` failed, with the good labels attached: {reason}',
+            message='The labelling of `{part}` failed: {reason} The accepted labels are attached.',
         )
 
     def prepare(self) -> ExitCode | None:
@@ -126,7 +115,7 @@ class TestSetsWorkChain(DpasseWorkChain):
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
         )
         self.ctx.samples = {}
-        self.enqueue('make_run', Runs.from_dict(self.ctx.plan['runs'].get_dict()).values())
+        self.enqueue('make_run', self.runs.values())
         size = self.ctx.plan['supercell']
         return self.make_cells({label: (structure, size) for label, structure in structures.items()})
 
@@ -137,33 +126,22 @@ class TestSetsWorkChain(DpasseWorkChain):
 
     def make_run(self, run: Run) -> Child:
         """Return the molecular dynamics of one run."""
-        return self.job(
-            MDBaseWorkChain,
-            'md',
-            run.label,
-            code=self.inputs.codes.lmp,
-            structure=self.ctx.cells[run.structure],
-            potentials={'potential': self.runnable(self.inputs.potential)},
-            parameters=self.ctx.plan['md'][run.id],
-        )
+        potentials = {'potential': self.runnable(self.inputs.potential)}
+        return lammps_run(self, run, self.ctx.cells[run.structure], potentials)
 
     def sample(self) -> None:
         """Collect the frames of each part, including those of runs that ended early, and queue their labelling."""
-        for run, node in self.failed('md').items():
-            done = node.outputs.results['step'] if 'results' in node.outputs else 'no step'
-            self.report(
-                f'{run.label}<{node.pk}> ended at {done}, with exit code {node.exit_status}: {node.exit_message}'
-            )
+        self.report_failures('md')
         plan = self.ctx.plan
         for part in self.parts:
             ended = self.ended('md', data=part).items()
-            samples = {run.id: node.outputs.frames for run, node in ended if self.came_to_a_frame(run, node)}
+            samples = {run.id: node.outputs.frames for run, node in ended if self.sampled_a_frame(run, node)}
             if samples:
                 metadata = {'call_link_label': f'sample_{part}'}
                 self.ctx.samples[part] = sample_runs(plan['sample'], plan['runs'], samples=samples, metadata=metadata)
         self.enqueue('make_labels', [Run('label', number, data=part) for number, part in enumerate(self.ctx.samples)])
 
-    def came_to_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
+    def sampled_a_frame(self, run: Run, node: orm.ProcessNode) -> bool:
         """Whether a run reached the step of its first frame."""
         first = self.ctx.plan['sample']['steps'][run.id][0]
         return 'frames' in node.outputs and any(int(item.steps.max()) >= first for item in node.outputs.frames.sets())

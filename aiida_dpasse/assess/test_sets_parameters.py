@@ -57,15 +57,16 @@ class SamplingParameters(Parameters):
 
     steps: int = Field(gt=0, description='Number of steps of each run.')
     frames: int = Field(
-        gt=0, description='Frames of each structure, at even steps up to the last one; the start is none of them.'
+        gt=0,
+        description='Number of frames of each structure, at regular intervals up to the last step, without the first.',
     )
 
     @model_validator(mode='after')
     def _even(self) -> SamplingParameters:
         if self.steps % self.frames:
             raise ValueError(
-                f'`steps` ({self.steps}) should be a multiple of `frames` ({self.frames}): give '
-                f'{max(1, self.steps // self.frames) * self.frames} steps, for example'
+                f'`steps` ({self.steps}) should be a multiple of `frames` ({self.frames}), for example '
+                f'{max(1, self.steps // self.frames) * self.frames}'
             )
         return self
 
@@ -89,35 +90,31 @@ class TestSetsParameters(Parameters):
     #: Prevents pytest from collecting this class because of its name.
     __test__ = False
 
-    near_equilibrium: NearEquilibriumParameters | None = Field(
-        description='The test set near equilibrium; null makes none.'
-    )
-    heating: HeatingRunParameters | None = Field(description='The test set along a heating; null makes none.')
+    near_equilibrium: NearEquilibriumParameters | None = Field(description='Test set near equilibrium; null omits it.')
+    heating: HeatingRunParameters | None = Field(description='Test set along a heating run; null omits it.')
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     md: dict[str, Any] = Field(
-        description='Parameters of `dpasse.md` for all runs, without `equilibration`, which would hide what step '
-        'belongs to what temperature, and without temperatures, `steps`, `sample_interval` and `seed`.'
+        description='Parameters of `dpasse.md` for all runs, without temperatures, `steps`, `sample_interval` and '
+        '`seed`, and without `equilibration`, because the step of a frame gives its temperature.'
     )
-    label: LabelParameters = Field(
-        description='Labels; whatever is finite is admitted (`mode` audit), and the frames are labelled as they are.'
-    )
+    label: LabelParameters = Field(description='Labelling; all finite labels are accepted (`mode` audit).')
     seed: int = Field(ge=0, description='Seed of all velocities.')
 
     @model_validator(mode='after')
     def _runs(self) -> TestSetsParameters:
         if self.near_equilibrium is None and self.heating is None:
-            raise ValueError('`near_equilibrium` and `heating` are both null: there is nothing to make')
+            raise ValueError('`near_equilibrium` and `heating` are both null: give at least one')
         refuse_what_is_set(self.md, TAKEN)
         if self.md.get('equilibration') is not None:
             raise ValueError('`md.equilibration` should be null: the steps of the frames give their temperatures')
         for part, run in runs_of(self.model_dump()).items():
             if message := check_parameters(MDParameters, {**run, 'seed': 1}):
-                raise ValueError(f'the run of `{part}` is not possible: {message}')
+                raise ValueError(f'the run of `{part}` has invalid parameters: {message}')
         if 'mode' in self.label.model_fields_set and self.label.mode != 'audit':
-            raise ValueError('`label.mode` should be audit: a test rejects no frame because its forces are large')
+            raise ValueError('`label.mode` should be audit: test frames are not rejected because of large forces')
         for name in ('dynamics', 'relaxation'):
             if getattr(self.label, name) is not None:
-                raise ValueError(f'`label.{name}` should be null: the frames are labelled as the runs left them')
+                raise ValueError(f'`label.{name}` should be null: frames are labelled without it')
         return self

@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.assess.compared import check_compared, define_compared
 from aiida_dpasse.assess.map_descriptors import map_descriptors
 from aiida_dpasse.assess.plan_validate import plan_validate
 from aiida_dpasse.assess.sample_map import LEARNT, sample_map
 from aiida_dpasse.assess.tabulate_structures import tabulate_structures
 from aiida_dpasse.assess.tabulate_validation import tabulate_validation
 from aiida_dpasse.assess.validate_parameters import HeatingParameters, ValidateParameters
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
-from aiida_dpasse.base.validators import check_structure
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import run_queue
+from aiida_dpasse.base.structures import PlannedWorkChain, check_elements
+from aiida_dpasse.base.validators import validate_structures
 from aiida_dpasse.calculations.evaluate import validate_inputs
-from aiida_dpasse.calculations.label import validate_calculator
-from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.frames_from_structures import frames_from_structures
 from aiida_dpasse.label.label import LabelWorkChain
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 
 def validate_validation(inputs: Any, port: Any = None) -> str | None:
@@ -38,28 +38,23 @@ def validate_validation(inputs: Any, port: Any = None) -> str | None:
     """
     if 'parameters' not in inputs:
         return None
-    potentials, calculators = inputs.get('potentials') or {}, inputs.get('calculators') or {}
-    sets, settings = inputs.get('test_sets') or {}, ValidateParameters.model_validate(inputs['parameters'].get_dict())
-    if not potentials and not calculators:
-        return 'potentials, calculators: there is none: give one at least.'
-    if twice := sorted(set(potentials) & set(calculators)):
-        return f'calculators: the name `{twice[0]}` is that of a potential too: choose another.'
+    potentials, sets = inputs.get('potentials') or {}, inputs.get('test_sets') or {}
+    settings = ValidateParameters.model_validate(inputs['parameters'].get_dict())
+    if message := check_compared(inputs, port):
+        return message
     if not sets:
-        return 'test_sets: there is none: give labelled frames by name.'
-    for label, calculator in calculators.items():
-        if message := validate_calculator(calculator, port):
-            return f'calculators.{label}: {message}'
+        return 'test_sets: give at least one set of labelled frames, by name.'
     for name, frames in sets.items():
         if not frames.labelled:
             return f'test_sets.{name}: the frames have no energies and forces: label them with `dpasse.label` first.'
     if unknown := sorted(set(settings.heads) - set(potentials)):
-        return f'parameters: `heads` names `{unknown[0]}`, which is no potential that was given.'
+        return f'parameters: `heads.{unknown[0]}` is not a label of `potentials`.'
     by = None if settings.descriptors is None else settings.descriptors.potential
     learnt = inputs.get('training_data')
     if by is not None and by not in potentials:
-        return f'parameters: `descriptors.potential` names `{by}`, which is no potential that was given.'
+        return f'parameters: `descriptors.potential` ({by}) is not a label of `potentials`.'
     if learnt is not None and settings.descriptors is None:
-        return 'training_data: it is for the map of descriptors: set `descriptors`, or leave it out.'
+        return 'training_data: it is used only in the map of descriptors: set `descriptors`, or omit it.'
     for name, node in sets.items():
         for label, potential in potentials.items():
             if message := _objection(inputs, label, potential, node, settings.heads):
@@ -84,39 +79,36 @@ def _check_structures(
     settings: ValidateParameters, structures: Mapping[str, Any], potentials: Mapping[str, Any]
 ) -> str | None:
     if unknown := sorted(set(settings.decomposition) - set(structures)):
-        return f'parameters: `decomposition` names `{unknown[0]}`, which is no structure that was given.'
-    for name, structure in structures.items():
-        if message := check_structure(structure):
-            return f'structures.{name}: {message}'
+        return f'parameters: `decomposition.{unknown[0]}` is not a label of `structures`.'
+    if structures and (message := validate_structures(structures)):
+        return message
     for label, potential in potentials.items() if structures else ():
         if potential.heads:
-            return f'structures: nothing can be relaxed with `{label}`, which has several heads: freeze one of them.'
-        for name, structure in structures.items():
-            message = potential.check_elements(sorted(structure.get_symbols_set()), f'the structure `{name}`')
-            if message:
-                return f'potentials.{label}: {message}'
+            return f'potentials.{label}: it has several heads: freeze one of them to relax structures with it.'
+        if message := check_elements(f'potentials.{label}', potential, structures):
+            return message
     return None
 
 
 def _check_temperatures(settings: ValidateParameters, sets: Mapping[str, FramesData]) -> str | None:
     for name, given in settings.temperatures.items():
         if name not in sets:
-            return f'parameters: `temperatures` names `{name}`, which is no test set that was given.'
+            return f'parameters: `temperatures.{name}` is not a name in `test_sets`.'
         if not isinstance(given, HeatingParameters):
             if len(given) != sets[name].frames:
                 return (
-                    f'parameters: `temperatures.{name}` holds {len(given)} numbers for {sets[name].frames} frames: '
-                    'give one for each.'
+                    f'parameters: `temperatures.{name}` has {len(given)} values for {sets[name].frames} frames: give '
+                    'one for each frame.'
                 )
         elif min(int(np.min(item.steps)) for item in sets[name].sets()) < 0:
             return (
-                f'parameters: `temperatures.{name}` is a heating, and frames of that set have no MD step: give one '
-                'temperature for each frame.'
+                f'parameters: `temperatures.{name}` is a heating, but some frames have no step: give one temperature '
+                'for each frame.'
             )
     return None
 
 
-class ValidateWorkChain(DpasseWorkChain):
+class ValidateWorkChain(PlannedWorkChain):
     """Compute the errors of every potential and calculator on every test set.
 
     Optionally, the chain relaxes crystals with each of them and maps the frames by their descriptors.
@@ -130,42 +122,30 @@ class ValidateWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
+        define_compared(spec)
         spec.input_namespace(
-            'potentials',
-            valid_type=Potential,
+            'test_sets',
+            valid_type=FramesData,
             dynamic=True,
-            required=False,
-            help='Potentials by label: frozen, compressed or checkpoints.',
-        )
-        spec.input_namespace(
-            'calculators',
-            valid_type=orm.Dict,
-            dynamic=True,
-            required=False,
-            help="ASE calculators by label: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
-        )
-        spec.input_namespace(
-            'test_sets', valid_type=FramesData, dynamic=True, help='Labelled frames by name, that no potential saw.'
+            help='Labelled frames by name, which are not in the training data of any potential.',
         )
         spec.input(
             'training_data',
             valid_type=FramesData,
             required=False,
-            help='What the potentials learnt from, shown in the map of descriptors beside the test sets.',
+            help='Training frames of the potentials, shown in the map of descriptors with the test sets.',
         )
         spec.input_namespace(
             'structures',
             valid_type=orm.StructureData,
             dynamic=True,
             required=False,
-            help='Crystals as the reference has them: every potential relaxes them and is compared.',
+            help='Crystals relaxed with the reference method, with which those of every potential are compared.',
         )
         spec.inputs.validator = validate_validation
         spec.outline(
             cls.prepare,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.tabulate,
             cls.compare_structures,
             cls.draw_map,
@@ -174,14 +154,14 @@ class ValidateWorkChain(DpasseWorkChain):
         spec.output(
             'report_card',
             valid_type=orm.Dict,
-            help='`tests`, one for each potential and test set: errors overall, `per_formula`, `per_element` and '
-            '`per_temperature`, and the account of every frame.',
+            help='`tests`, one for each potential and test set: overall errors, errors `per_formula`, `per_element` '
+            'and `per_temperature`, and the account of every frame.',
         )
         spec.output(
             'parity',
             valid_type=orm.ArrayData,
             required=False,
-            help='Points to draw: reference and prediction, by test.',
+            help='Points of a parity plot, reference and prediction, by test.',
         )
         spec.output(
             'structures',
@@ -193,22 +173,20 @@ class ValidateWorkChain(DpasseWorkChain):
             'descriptor_map',
             valid_type=orm.ArrayData,
             required=False,
-            help='The frames in a plane: `test_<set>` and `training_data` (n, 2); for `pca`, `explained_variance`.',
+            help='Map of the frames: `test_<set>` and `training_data` (n, 2); for `pca`, `explained_variance`.',
         )
-        exit_code(
-            spec, 'ERROR_NO_TEST_FINISHED', message='No test gave a prediction, the first, `{key}`, because {reason}'
-        )
+        exit_code(spec, 'ERROR_NO_TEST_FINISHED', message='All tests failed. The first failure, `{key}`: {reason}')
         exit_code(
             spec,
             'ERROR_TESTS_FAILED',
-            message='{count} of {total} tests failed, the first, `{key}`, because {reason} The others are attached: '
-            'correct the inputs, or leave that potential out.',
+            message='{count} of {total} tests failed. The first failure, `{key}`: {reason} The others are attached: '
+            'correct the inputs, or omit that potential.',
         )
         exit_code(
             spec,
             'ERROR_NO_MAP',
-            message='The descriptors could not be found: {reason} The errors are attached: set `descriptors.potential` '
-            'to null to describe the frames without a potential.',
+            message='The calculation of the descriptors failed: {reason} The errors are attached. Set '
+            '`descriptors.potential` to null to describe the frames without a potential.',
         )
 
     def prepare(self) -> None:
@@ -228,16 +206,11 @@ class ValidateWorkChain(DpasseWorkChain):
             self.ctx.shown = sample_map(self.ctx.plan['map'], test_sets=sets, learnt=learnt, metadata=metadata)
         self.enqueue('make_description', runs.select(what='describe'))
 
-    @property
-    def runs(self) -> Runs:
-        """All planned runs."""
-        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
-
     def make_test(self, run: Run) -> Child:
         """Return the evaluation of a potential, or the labelling by a calculator."""
         frames = self.inputs.test_sets[run.data]
         if run.what == 'evaluate':
-            return self.evaluation(run, frames, self.ctx.plan['evaluate'][run.id])
+            return self.prediction(run, frames, self.ctx.plan['evaluate'][run.id])
         return self.labelling(run, frames, self.ctx.plan['label'])
 
     def make_relaxation(self, run: Run) -> Child:
@@ -246,19 +219,12 @@ class ValidateWorkChain(DpasseWorkChain):
 
     def make_description(self, run: Run) -> Child:
         """Return the evaluation of the frames of the map, with descriptors."""
-        return self.evaluation(run, self.ctx.shown, self.ctx.plan['describe'])
+        return self.prediction(run, self.ctx.shown, self.ctx.plan['describe'])
 
-    def evaluation(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
-        """Return the evaluation of a potential on ``frames``."""
-        return self.job(
-            EvaluateBaseWorkChain,
-            'evaluate',
-            run.label,
-            code=self.inputs.codes.python,
-            potentials={run.potential: self.inputs.potentials[run.potential]},
-            frames=frames,
-            parameters=parameters,
-        )
+    def prediction(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
+        """Return the evaluation of the potential of ``run`` on ``frames``."""
+        name = str(run.potential)
+        return self.evaluate(run.label, {name: self.inputs.potentials[name]}, frames, parameters)
 
     def labelling(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
         """Return the labelling of ``frames`` by a potential or calculator."""
@@ -316,11 +282,11 @@ class ValidateWorkChain(DpasseWorkChain):
         lost = [self.runs[test['key']] for test in tests if not test['admitted']]
         if lost:
             node = self.ctx.done[lost[0].id]
-            told = {'key': lost[0].label, 'reason': node.exit_message}
+            first = {'key': lost[0].label, 'reason': node.exit_message}
             if 'parity' not in found:
-                return self.failure(node, self.exit_codes.ERROR_NO_TEST_FINISHED.format(**told))
+                return self.failure(node, self.exit_codes.ERROR_NO_TEST_FINISHED.format(**first))
             counts = {'count': len(lost), 'total': len(tests)}
-            return self.failure(node, self.exit_codes.ERROR_TESTS_FAILED.format(**told, **counts))
+            return self.failure(node, self.exit_codes.ERROR_TESTS_FAILED.format(**first, **counts))
         for node in self.failed('describe').values():
             return self.failure(node, self.exit_codes.ERROR_NO_MAP.format(reason=node.exit_message))
         return None

@@ -15,7 +15,7 @@ class HeatingParameters(Parameters):
 
     first: float = Field(gt=0, description='Temperature of step 0, K.')
     last: float = Field(gt=0, description='Temperature of the last step, K.')
-    steps: int = Field(gt=0, description='Number of the last step.')
+    steps: int = Field(gt=0, description='Last step.')
 
 
 class DescriptorParameters(Parameters):
@@ -27,12 +27,12 @@ class DescriptorParameters(Parameters):
         'by their radial distributions.',
     )
     method: Literal['pca', 'tsne'] = Field(
-        description='`pca`, a linear projection, or `tsne`, t-distributed neighbour embedding.'
+        description='`pca`, principal components, or `tsne`, t-distributed stochastic neighbour embedding.'
     )
     perplexity: float = Field(
-        default=30.0, gt=1, description='Neighbours that `tsne` weighs; of few frames, a third of them at most.'
+        default=30.0, gt=1, description='Perplexity of `tsne`; at most a third of the number of frames is used.'
     )
-    max_frames: int = Field(gt=1, description='So many frames of each set, drawn by the seed, at most.')
+    max_frames: int = Field(gt=1, description='Largest number of frames of each set, drawn at random.')
 
 
 class ValidateParameters(Parameters):
@@ -43,19 +43,17 @@ class ValidateParameters(Parameters):
     )
     temperatures: dict[str, list[float] | HeatingParameters] = Field(
         default_factory=dict,
-        description='By test set, the temperature of its frames, K: one number for each, or a linear heating.',
+        description='Temperatures of the frames in K by test set: one number for each frame, or a linear heating.',
     )
-    temperature_bin: float = Field(gt=0, description='Frames between multiples of this, K, are one point.')
+    temperature_bin: float = Field(gt=0, description='Width of the temperature bins, K.')
     batch_size: int = Field(gt=0, description='Largest number of frames in one job of a calculator.')
-    parity_points: int = Field(gt=0, description='Points of each test that are kept to be drawn.')
+    parity_points: int = Field(gt=0, description='Number of points in the parity plot of each test.')
     descriptors: DescriptorParameters | None = Field(
-        default=None, description='The map of the test sets and of `training_data`; null draws none.'
+        default=None, description='Map of the test sets and of `training_data`; null omits it.'
     )
-    relaxation: RelaxationParameters = Field(
-        default=RelaxationParameters(), description='How `structures` are relaxed.'
-    )
+    relaxation: RelaxationParameters = Field(default=RelaxationParameters(), description='Relaxation of `structures`.')
     decomposition: dict[str, float] = Field(
         default_factory=dict,
-        description='Reference energies of decomposition of `structures`, meV/atom, below 0 if it is stable.',
+        description='Reference decomposition energies of `structures`, meV/atom, negative if stable.',
     )
-    seed: int = Field(ge=0, description='Seed of the points that are drawn, and of `tsne`.')
+    seed: int = Field(ge=0, description='Seed of the parity points, the map and `tsne`.')

@@ -45,7 +45,7 @@ def at_most(name: str, value: float, limit: float, what: str, unit: str = '', no
     bound = max(limit, noise)
     unit = f' {unit}' if unit else ''
     relation = 'at most' if value <= bound else 'more than'
-    why = f' (the noise; {limit:.3g} is asked for)' if noise > limit else ''
+    why = f' (the noise, above the limit {limit:.3g})' if noise > limit else ''
     return Check(name, value, limit, bool(value <= bound), f'{what} is {value:.3g}{unit}, {relation} {bound:.3g}{why}.')
 
 
@@ -90,10 +90,10 @@ def compare_diffusion(
             checks.append(unknown(name, f'The teacher was not run at {kelvin:g} K.'))
         elif row['diffusive'] != other['diffusive']:
             who = ('student', 'teacher')[int(other['diffusive'])]
-            says = f'At {kelvin:g} K the ions diffuse with the {who} only: {row["reason"]} {other["reason"]}'
+            says = f'At {kelvin:g} K the ions diffuse only with the {who}: {row["reason"]} {other["reason"]}'
             checks.append(Check(name, None, limit, False, says))
         elif not row['diffusive']:
-            checks.append(unknown(name, f'At {kelvin:g} K the ions diffuse with neither: {row["reason"]}'))
+            checks.append(unknown(name, f'At {kelvin:g} K the ions diffuse with neither potential: {row["reason"]}'))
         else:
             error = np.hypot(row['error_cm2_s'], other['error_cm2_s'])
             value = abs(row['diffusivity_cm2_s'] - other['diffusivity_cm2_s']) / error
@@ -115,7 +115,7 @@ def compare_activation(student: Mapping[str, Any], teacher: Mapping[str, Any], l
     """
     name, key = f'activation_energy{where}', 'activation_energy_eV'
     if student.get(key) is None or teacher.get(key) is None:
-        return unknown(name, 'The activation energy is not determined with both.')
+        return unknown(name, 'The activation energy is undetermined with at least one potential.')
     errors = [row['activation_energy_error_eV'] for row in (student, teacher)]
     value = abs(student[key] - teacher[key]) / float(np.hypot(*errors))
     what = f'The activation energy is {student[key]:.3f} eV with the student, {teacher[key]:.3f} with the teacher'
@@ -134,8 +134,8 @@ def verdict(checks: Iterable[Check]) -> dict[str, Any]:
     if failed:
         reason = ' '.join(check.says for check in failed)
     elif not passed:
-        reason = 'No check has a result: ' + ' '.join(check.says for check in rows)
+        reason = 'All checks are undetermined: ' + ' '.join(check.says for check in rows)
     else:
         open_ = len(rows) - len(passed)
-        reason = f'It passed {len(passed)} checks{f", and {open_} have no result" if open_ else ""}.'
+        reason = f'{len(passed)} checks passed{f", {open_} are undetermined" if open_ else ""}.'
     return {'accepted': bool(passed and not failed), 'reason': reason, 'checks': [check.as_dict() for check in rows]}

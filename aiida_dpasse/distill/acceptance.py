@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import reason_of
-from aiida_dpasse.base.validators import check_ion, check_same_computer, validate_labelled, validate_structures
+from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_structures
+from aiida_dpasse.base.validators import check_ion, check_same_computer, validate_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.distill.judge_student import judge_student
 from aiida_dpasse.distill.plan_acceptance import POTENTIALS, plan_acceptance
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 
 def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
@@ -31,25 +32,21 @@ def validate_acceptance(inputs: Any, _: Any = None) -> str | None:
     """
     structures = inputs.get('structures', {})
     for name in POTENTIALS:
-        if name not in inputs:
-            continue
-        for label, structure in structures.items():
-            symbols = sorted(structure.get_symbols_set())
-            if message := inputs[name].check_elements(symbols, f'the structure `{label}`'):
-                return f'{name}: {message}'
+        if message := check_elements(name, inputs.get(name), structures):
+            return message
     if 'parameters' not in inputs:
         return None
     settings = AcceptanceParameters.model_validate(inputs['parameters'].get_dict())
     asked = [key for key in ('force_mae', 'energy_mae') if getattr(settings.limits, key) is not None]
     if asked and 'frames' not in inputs:
-        return f'frames: `limits.{asked[0]}` asks for frames with labels of the teacher: give some, or set it to null.'
+        return f'frames: `limits.{asked[0]}` requires frames labelled by the teacher: give some, or set it to null.'
     if settings.conductivity is not None:
         ion = settings.conductivity.transport.ion
         return check_same_computer(inputs) or check_ion(structures, ion)
     return None
 
 
-class AcceptanceWorkChain(DpasseWorkChain):
+class AcceptanceWorkChain(PlannedWorkChain):
     """Compute whether a student potential may replace its teacher.
 
     The chain evaluates the errors of the student, runs long dynamics at high temperature and dynamics at constant
@@ -68,47 +65,39 @@ class AcceptanceWorkChain(DpasseWorkChain):
         super().define(spec)
         for name in POTENTIALS:
             spec.input(name, valid_type=Potential, help=f'The {name}, frozen or compressed.')
-        spec.input_namespace(
-            'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
-        )
+        define_structures(spec, 'Structures for which the student is tested.')
         for name, whose in (('frames', "the teacher's"), ('test_data', 'reference')):
             spec.input(
                 name,
                 valid_type=FramesData,
                 required=False,
                 validator=validate_labelled,
-                help=f'Frames with {whose} labels that the student never saw.',
+                help=f'Frames with {whose} labels that were not in the training data of the student.',
             )
         spec.inputs.validator = validate_acceptance
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.prepare,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.compare_transport,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.judge,
         )
         spec.output(
             'verdict',
             valid_type=orm.Dict,
-            help='`accepted`, the `reason`, and `checks`: of each the value found, its limit and a sentence.',
+            help='`accepted`, the `reason`, and `checks`, each with its value, its limit and a sentence.',
         )
-        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be repeated. {reason}')
+        define_cells(spec)
         exit_code(
             spec,
             'ERROR_TEACHER_FAILED',
-            message='The teacher itself failed in `{key}`: {reason} Choose milder conditions, or another teacher.',
+            message='The teacher failed in `{key}`: {reason} Choose milder conditions, or another teacher.',
         )
-        exit_code(spec, 'ERROR_EVALUATION_FAILED', message='Nothing was judged, since `{key}` failed: {reason}')
-        exit_code(spec, 'ERROR_REFUSED', message='The student is refused. {reason}')
+        exit_code(
+            spec, 'ERROR_EVALUATION_FAILED', message='The student could not be tested because `{key}` failed: {reason}'
+        )
+        exit_code(spec, 'ERROR_REFUSED', message='The student is not accepted. {reason}')
 
     def prepare(self) -> ExitCode | None:
         """Queue tests and runs, and create the supercells."""
@@ -116,7 +105,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
         self.ctx.plan = plan_acceptance(
             self.inputs.parameters, structures=structures, metadata={'call_link_label': 'plan'}
         )
-        runs = Runs.from_dict(self.ctx.plan['runs'])
+        runs = self.runs
         self.enqueue('make_run', [*runs.select(what='hot'), *runs.select(what='drift')])
         for what, port in {'against_teacher': 'frames', 'against_reference': 'test_data'}.items():
             self.enqueue('make_test', runs.select(what=what) if port in self.inputs else [])
@@ -125,28 +114,15 @@ class AcceptanceWorkChain(DpasseWorkChain):
 
     def make_run(self, run: Run) -> Child:
         """Return the molecular dynamics of one run."""
-        return self.job(
-            MDBaseWorkChain,
-            'md',
-            run.label,
-            code=self.inputs.codes.lmp,
-            structure=self.ctx.cells[run.structure],
-            potentials={run.potential: self.runnable(self.inputs[run.potential])},
-            parameters=self.ctx.plan['md'][run.id],
-        )
+        name = str(run.potential)
+        return lammps_run(self, run, self.ctx.cells[run.structure], {name: self.runnable(self.inputs[name])})
 
     def make_test(self, run: Run) -> Child:
         """Return the test of the student against its teacher, or of both against reference labels."""
         names = ('student',) if run.what == 'against_teacher' else POTENTIALS
-        return self.job(
-            EvaluateBaseWorkChain,
-            'evaluate',
-            run.label,
-            code=self.inputs.codes.python,
-            potentials={name: self.inputs[name] for name in names},
-            frames=self.inputs.frames if run.what == 'against_teacher' else self.inputs.test_data,
-            parameters=self.ctx.plan['evaluate'],
-        )
+        frames = self.inputs.frames if run.what == 'against_teacher' else self.inputs.test_data
+        potentials = {name: self.inputs[name] for name in names}
+        return self.evaluate(run.label, potentials, frames, self.ctx.plan['evaluate'])
 
     def compare_transport(self) -> ExitCode | None:
         """Queue the transport calculations with both potentials, unless a run of the student has already failed."""
@@ -161,7 +137,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
             if 'results' not in node.outputs:
                 return self.exit_codes.ERROR_EVALUATION_FAILED.format(key=run.label, reason=reason_of(node))
         if not fell:
-            self.enqueue('make_transport', Runs.from_dict(self.ctx.plan['runs']).select(what='transport'))
+            self.enqueue('make_transport', self.runs.select(what='transport'))
         return None
 
     def make_transport(self, run: Run) -> Child:
@@ -181,7 +157,7 @@ class AcceptanceWorkChain(DpasseWorkChain):
             if run.potential == 'teacher':
                 return self.exit_codes.ERROR_TEACHER_FAILED.format(key=run.label, reason=reason_of(node))
         kinds: dict[str, dict[str, orm.Data]] = {}
-        for run in Runs.from_dict(self.ctx.plan['runs']).values():
+        for run in self.runs.values():
             if run.id in self.ctx.done:
                 node = self.ctx.done[run.id]
                 for kind, name in outputs_of(run, node.is_finished_ok).items():

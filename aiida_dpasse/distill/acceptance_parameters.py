@@ -18,17 +18,17 @@ class LimitParameters(Parameters):
     force_mae: float | None = Field(gt=0, description='Largest MAE of the forces against the teacher, meV/A.')
     energy_mae: float | None = Field(gt=0, description='Largest MAE of the energy against the teacher, meV/atom.')
     error_ratio: float | None = Field(
-        gt=0, description='Largest MAE of the forces against reference labels, in that of the teacher.'
+        gt=0, description='Largest ratio of the force MAE against reference labels to that of the teacher.'
     )
     energy_drift: float | None = Field(
-        gt=0, description='Largest drift of the total energy at constant energy, meV an atom and ps.'
+        gt=0, description='Largest drift of the total energy in the NVE ensemble, meV/(atom ps).'
     )
     density_change: float | None = Field(gt=0, description='Largest relative change of the density.')
     rdf_mismatch: float | None = Field(
         gt=0,
         lt=1,
-        description='Largest part of the neighbours, of any pair of elements, that stand at other distances; if the '
-        "halves of the teacher's run differ more, that counts.",
+        description='Largest mismatch of the radial distributions of any pair of elements, as a fraction of the '
+        "neighbours; at least the mismatch between the halves of the teacher's run is accepted.",
     )
     diffusion_deviation: float | None = Field(
         gt=0, description='Largest difference of the diffusion coefficients in standard errors.'
@@ -36,7 +36,9 @@ class LimitParameters(Parameters):
     activation_deviation: float | None = Field(
         gt=0, description='Largest difference of the activation energies in standard errors.'
     )
-    speedup: float | None = Field(gt=0, description='Least ratio of the speeds.')
+    speedup: float | None = Field(
+        gt=0, description='Smallest ratio of the speed of the student to that of the teacher.'
+    )
 
 
 class AcceptanceParameters(Parameters):
@@ -46,19 +48,19 @@ class AcceptanceParameters(Parameters):
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     hot: dict[str, Any] = Field(
-        description='Parameters of `dpasse.md`, without `seed`, of the long hot run of both, `npt` for the density.'
+        description='Parameters of `dpasse.md`, without `seed`, of the long hot run with both; `npt` for the density.'
     )
     drift: dict[str, Any] | None = Field(
-        description='Parameters of `dpasse.md`, without `seed`, of the run at constant energy; null runs none.'
+        description='Parameters of `dpasse.md`, without `seed`, of the NVE run; null skips it.'
     )
     conductivity: ConductivityParameters | None = Field(
-        default=None, description='Transport with both; null compares none.'
+        default=None, description='Transport with both potentials; null skips the comparison.'
     )
-    limits: LimitParameters = Field(description='What is asked of the student.')
-    rdf_cutoff: float = Field(gt=0, description='Largest distance in A that the radial distributions are compared to.')
+    limits: LimitParameters = Field(description='Limits that the student has to meet.')
+    rdf_cutoff: float = Field(gt=0, description='Largest distance in A of the compared radial distributions.')
     seed: int = Field(
         ge=0,
-        description='Seed of all velocities; a chain that calls this one replaces it by one derived from its own.',
+        description='Seed of all velocities; a calling chain replaces it by one derived from its own.',
     )
 
     @model_validator(mode='after')
@@ -75,7 +77,7 @@ class AcceptanceParameters(Parameters):
             raise ValueError('`hot.sample_interval` is missing: radial distributions need frames')
         if self.limits.density_change is not None and self.hot['ensemble'] != 'npt':
             raise ValueError(
-                '`hot.ensemble` should be `npt`: at constant volume the density says nothing; or set '
+                '`hot.ensemble` should be `npt`, because the density is constant otherwise; or set '
                 '`limits.density_change` to null'
             )
         return self

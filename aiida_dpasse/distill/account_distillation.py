@@ -22,7 +22,7 @@ def account_distillation(runs: orm.Dict, label: orm.Dict, **inputs: dict[str, or
     ended = inputs.get('results', {})
     planned = Runs.from_dict(runs.get_dict()).select(what='md')
     failed = [
-        {'id': run.label, 'reason': 'the molecular dynamics ended with an error, see the process called by this label'}
+        {'id': run.label, 'reason': 'the molecular dynamics failed: see the process with this link label'}
         for run in planned
         if run.id not in ended
     ]

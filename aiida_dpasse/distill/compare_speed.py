@@ -20,6 +20,6 @@ def compare_speed(student: orm.Dict, teacher: orm.Dict) -> orm.Dict:
     speeds = {'student': student['katom_steps_per_s'], 'teacher': teacher['katom_steps_per_s']}
     for label, speed in speeds.items():
         if not speed or speed <= 0:
-            raise ValueError(f'The molecular dynamics of the {label} gives no speed: it has to run at least one step.')
+            raise ValueError(f'The speed of the {label} is unknown: its molecular dynamics has no completed step.')
     named = {f'{label}_katom_steps_per_s': float(speed) for label, speed in speeds.items()}
     return orm.Dict({**named, 'ratio': float(speeds['student'] / speeds['teacher'])})

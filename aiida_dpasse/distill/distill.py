@@ -8,31 +8,32 @@ from aiida import orm
 from aiida.engine import ExitCode, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import first_reason, reason_of
-from aiida_dpasse.base.validators import best_form, validate_labelled, validate_structures
+from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_structures
+from aiida_dpasse.base.validators import best_form, validate_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.distill.acceptance import AcceptanceWorkChain, validate_acceptance
 from aiida_dpasse.distill.account_distillation import account_distillation
-from aiida_dpasse.distill.collect_samples import collect_samples
 from aiida_dpasse.distill.compare_errors import compare_errors
 from aiida_dpasse.distill.compare_speed import compare_speed
 from aiida_dpasse.distill.distill_parameters import DistillParameters
 from aiida_dpasse.distill.plan_distill import plan_distill
 from aiida_dpasse.distill.select_compounds import frames_of, select_compounds
 from aiida_dpasse.distill.tabulate_rounds import tabulate_rounds
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.frames.perturb_frames import perturb_frames
 from aiida_dpasse.frames.perturb_structures import perturb_structures
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.frames.structures_from_frames import structures_from_frames
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.label import LabelWorkChain
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 from aiida_dpasse.train.train import training
 
 
@@ -43,20 +44,16 @@ def validate_distill(inputs: Any, _: Any = None) -> str | None:
     :return: the message, or None if the inputs are valid.
     """
     structures = inputs.get('structures', {})
-    if 'teacher' in inputs:
-        for label, structure in structures.items():
-            if missing := inputs['teacher'].missing_elements(sorted(structure.get_symbols_set())):
-                return (
-                    f'structures.{label}: the type map of the teacher lacks {", ".join(missing)}; take another teacher.'
-                )
+    if message := check_elements('teacher', inputs.get('teacher'), structures):
+        return message
     if 'parameters' not in inputs:
         return None
     recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())
     perturbed = len(structures) * len(recipe.scales) * recipe.perturbations.number
     if recipe.dynamics.starts > perturbed:
         return (
-            f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the {perturbed} perturbed '
-            'structures: raise `perturbations.number`.'
+            f'parameters: `dynamics.starts` ({recipe.dynamics.starts}) should not exceed the number of perturbed '
+            f'structures ({perturbed}): increase `perturbations.number`.'
         )
     if recipe.acceptance is not None:
         # The student and the frames labelled by the teacher do not exist yet.
@@ -66,7 +63,7 @@ def validate_distill(inputs: Any, _: Any = None) -> str | None:
     return None
 
 
-class DistillWorkChain(DpasseWorkChain):
+class DistillWorkChain(PlannedWorkChain):
     """Compute a fast student potential from a larger teacher potential.
 
     The chain perturbs the structures, samples molecular dynamics of the teacher, perturbs the samples, labels all
@@ -86,44 +83,34 @@ class DistillWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('teacher', valid_type=Potential, help='Potential that labels: frozen, or a checkpoint.')
-        spec.input_namespace(
-            'structures', valid_type=orm.StructureData, validator=validate_structures, help='What the student is for.'
-        )
+        spec.input('teacher', valid_type=Potential, help='Potential that labels the frames: frozen, or a checkpoint.')
+        define_structures(spec, 'Structures for which the student is trained.')
         spec.input(
             'test_data',
             valid_type=FramesData,
             required=False,
             validator=validate_labelled,
-            help="Frames with reference labels; student and teacher are tested on those of the structures' compounds.",
+            help='Frames with reference labels; those with the composition of a structure test student and teacher.',
         )
         spec.input(
             'frames',
             valid_type=FramesData,
             required=False,
-            help="More frames for the teacher to label: those of the structures' compounds are taken. What an active "
-            'learning collected shows the student where potentials of its kind went astray.',
+            help='Further frames for the teacher to label, for example those of an active learning; frames without the '
+            'composition of a structure are ignored.',
         )
         spec.inputs.validator = validate_distill
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.perturb,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.label,
             cls.hold_out,
             cls.train,
             cls.take_student,
             while_(cls.explores)(
                 cls.explore,
-                while_(cls.queue_left)(
-                    cls.submit_queue,
-                ),
+                run_queue(cls),
                 cls.relabel,
                 cls.examine,
                 cls.settle,
@@ -133,68 +120,64 @@ class DistillWorkChain(DpasseWorkChain):
                 ),
             ),
             cls.compare,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.finish,
             if_(cls.accepts)(
                 cls.accept,
                 cls.take_verdict,
             ),
         )
-        spec.output('student', valid_type=Potential, help='Compressed if that was asked for, else frozen.')
-        spec.output('frames', valid_type=FramesData, help='All frames that the teacher labelled.')
-        spec.output('test_data', valid_type=FramesData, help='Those of them that the student never saw.')
+        spec.output('student', valid_type=Potential, help='The student, compressed if requested, otherwise frozen.')
+        spec.output('frames', valid_type=FramesData, help='All frames labelled by the teacher.')
+        spec.output('test_data', valid_type=FramesData, help='Labelled frames held out of the training.')
         spec.output(
             'rounds',
             valid_type=orm.Dict,
             required=False,
-            help='What the student met by itself in each round, its errors there, and whether it is `settled`.',
+            help='Runs of the student in each round, its errors on their frames, and whether it is `settled`.',
         )
-        spec.output('account', valid_type=orm.Dict, help='What became of every frame and of every run.')
-        spec.output('learning_curve', valid_type=orm.ArrayData, help='Losses against the step.')
+        spec.output('account', valid_type=orm.Dict, help='Account of every frame and of every run.')
+        spec.output('learning_curve', valid_type=orm.ArrayData, help='Losses by step.')
         spec.output(
             'errors',
             valid_type=orm.Dict,
-            help='`against_teacher`: of `student` on held-out frames; `against_reference`: of `student` and `teacher` '
-            'on `test_data`, null without.',
+            help='`against_teacher`: errors of `student` on held-out frames; `against_reference`: errors of `student` '
+            'and `teacher` on `test_data`, null without it.',
         )
-        spec.output('speed', valid_type=orm.Dict, required=False, help='katom-step/s of both, and their `ratio`.')
         spec.output(
-            'verdict', valid_type=orm.Dict, required=False, help='Whether the student is accepted, and every check.'
+            'speed', valid_type=orm.Dict, required=False, help='Speeds of both in katom-step/s, and their `ratio`.'
+        )
+        spec.output(
+            'verdict', valid_type=orm.Dict, required=False, help='Whether the student is accepted, and all checks.'
         )
         exit_code(
             spec,
             'ERROR_DYNAMICS_FAILED',
-            message='Only {count} of {starts} runs of the teacher ended well: shorten `dynamics.md.timestep`, lower '
-            'its temperature, or train the teacher on more frames. The first that failed: {reason}',
+            message='Only {count} of {starts} runs of the teacher succeeded: decrease `dynamics.md.timestep` or the '
+            'temperature, or train the teacher on more frames. The first failure: {reason}',
         )
-        exit_code(
-            spec,
-            'ERROR_LABEL_FAILED',
-            message='The teacher did not label: {reason}',
-        )
+        exit_code(spec, 'ERROR_LABEL_FAILED', message='The labelling by the teacher failed: {reason}')
         exit_code(
             spec,
             'ERROR_TRAINING_FAILED',
-            message='The student was not trained: {reason} Correct `parameters.train`.',
+            message='The training of the student failed: {reason} Correct `parameters.train`.',
         )
         exit_code(
             spec,
             'ERROR_EVALUATION_FAILED',
-            message='The test of the student failed, the student is attached: {reason}',
+            message='The test of the student failed: {reason} The student is attached.',
         )
         exit_code(
             spec,
             'ERROR_STUDENT_UNSTABLE',
-            message='The student does not survive the runs of its teacher: {reason} Train it longer or on more frames.',
+            message='The molecular dynamics of the student failed: {reason} Train it longer or on more frames.',
         )
         exit_code(
             spec,
             'ERROR_ACCEPTANCE_FAILED',
-            message='Nothing was judged, the student is attached: {reason}',
+            message='The acceptance test failed: {reason} The student is attached.',
         )
-        exit_code(spec, 'ERROR_REFUSED', message='The student is refused, and attached. {reason}')
+        exit_code(spec, 'ERROR_REFUSED', message='The student is attached but not accepted. {reason}')
 
     # -- frames -----------------------------------------------------------------------------------------------------
 
@@ -219,7 +202,7 @@ class DistillWorkChain(DpasseWorkChain):
 
     def planned(self, what: str, **fields: Any) -> list[Run]:
         """Return the planned runs of the kind ``what``."""
-        return Runs.from_dict(self.ctx.plan['runs']).select(what=what, **fields)
+        return self.runs.select(what=what, **fields)
 
     def make_run(self, run: Run) -> Child:
         """Return one run of the teacher."""
@@ -227,15 +210,11 @@ class DistillWorkChain(DpasseWorkChain):
 
     def dynamics(self, run: Run, name: str, potential: Potential) -> Child:
         """Return the molecular dynamics of ``run``, with its structure and settings, driven by ``potential``."""
-        return self.job(
-            MDBaseWorkChain,
-            'md',
-            run.label,
-            code=self.inputs.codes.lmp,
-            structure=self.ctx.starts[f'frame_{run.number:04d}'],
-            potentials={name: potential},
-            parameters=self.ctx.plan['md'][Run('md', run.number).id],
+        structure, parameters = (
+            self.ctx.starts[f'frame_{run.number:04d}'],
+            self.ctx.plan['md'][Run('md', run.number).id],
         )
+        return lammps_run(self, run, structure, {name: potential}, parameters)
 
     def label(self) -> ExitCode | None:
         """Perturb the sampled frames, and label all frames with the teacher."""
@@ -247,7 +226,7 @@ class DistillWorkChain(DpasseWorkChain):
             )
         self.ctx.reference = next(iter(runs)).id
         samples = collect_samples(
-            frames={run.id: node.outputs.frames for run, node in runs.items()}, metadata={'call_link_label': 'samples'}
+            samples={run.id: node.outputs.frames for run, node in runs.items()}, metadata={'call_link_label': 'samples'}
         )
         again = perturb_frames(
             samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}
@@ -274,7 +253,7 @@ class DistillWorkChain(DpasseWorkChain):
         if known == frames.frames:
             return frames
         if not known:
-            self.report(f"no frame of `{port}` is of the structures' compounds: they are left out")
+            self.report(f'`{port}` is ignored: no frame has the composition of a structure')
             return None
         return select_compounds(frames, wanted, metadata={'call_link_label': f'select_{port}'})
 
@@ -357,7 +336,7 @@ class DistillWorkChain(DpasseWorkChain):
         if not sampled:
             self.attach()
             return self.exit_codes.ERROR_STUDENT_UNSTABLE.format(reason=first_reason(failed))
-        samples = collect_samples(frames=sampled, metadata={'call_link_label': self.key('samples')})
+        samples = collect_samples(samples=sampled, metadata={'call_link_label': self.key('samples')})
         self.label_by_teacher('relabelled', samples, self.key('relabel'))
         return None
 
@@ -376,15 +355,7 @@ class DistillWorkChain(DpasseWorkChain):
     def evaluation(self, label: str, names: list[str], frames: FramesData) -> Child:
         """Return the test of the potentials ``names`` on ``frames``."""
         potentials = {'student': self.ctx.student, 'teacher': self.ctx.teacher}
-        return self.job(
-            EvaluateBaseWorkChain,
-            'evaluate',
-            label,
-            code=self.inputs.codes.python,
-            potentials={name: potentials[name] for name in names},
-            frames=frames,
-            parameters=self.ctx.plan['evaluate'],
-        )
+        return self.evaluate(label, {name: potentials[name] for name in names}, frames, self.ctx.plan['evaluate'])
 
     def settle(self) -> ExitCode | None:
         """Tabulate the rounds, decide whether the student is settled, and add the new frames to its training data."""

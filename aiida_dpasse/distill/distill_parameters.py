@@ -19,10 +19,10 @@ from aiida_dpasse.parameters.train import TrainParameters
 class TeacherDynamicsParameters(Parameters):
     """The teacher's molecular dynamics from perturbed structures."""
 
-    starts: int = Field(gt=0, description='Perturbed structures, drawn at random, from which a run starts.')
-    frames: int = Field(gt=0, description='Frames sampled from each run, evenly.')
+    starts: int = Field(gt=0, description='Number of perturbed structures, drawn at random, from which a run starts.')
+    frames: int = Field(gt=0, description='Number of frames sampled from each run, at regular intervals.')
     minimum_success: float = Field(
-        default=0.6, gt=0, le=1, description='Fraction of the runs that has to end well; with fewer it stops.'
+        default=0.6, gt=0, le=1, description='Smallest fraction of successful runs; with fewer the chain fails.'
     )
     md: dict[str, Any] = Field(
         description='Parameters of `dpasse.md` for each run, without `sample_interval` and `seed`.'
@@ -44,8 +44,8 @@ class RoundsParameters(Parameters):
     maximum: int = Field(gt=0, description='Largest number of rounds.')
     force_mae: float = Field(
         gt=0,
-        description='The student is settled if its runs come to their end and the MAE of its forces on the frames that '
-        'it samples there is at most this, meV/A.',
+        description='Largest MAE of the forces in meV/A on the frames that the student samples; the rounds end when it '
+        'is reached and all runs of the student finish.',
     )
 
 
@@ -55,24 +55,26 @@ class DistillParameters(Parameters):
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
-    scales: list[PositiveFloat] = Field(min_length=1, description='Linear scales of the cells.')
+    scales: list[PositiveFloat] = Field(min_length=1, description='Linear scale factors of the cells.')
     perturbations: PerturbationParameters = Field(
-        description='Perturbation of each structure at each scale; the starts of the dynamics are drawn from these.'
+        description='Perturbation of each structure at each scale, from which the dynamics starts.'
     )
     dynamics: TeacherDynamicsParameters = Field(description="The teacher's dynamics.")
     sample_perturbations: PerturbationParameters = Field(
-        description='Perturbation of each frame that the dynamics sampled.'
+        description='Perturbation of each frame sampled in the dynamics.'
     )
-    label: LabelParameters = Field(description='What of the labels is admitted: `max_force` among others.')
+    label: LabelParameters = Field(
+        description='Labelling by the teacher and limits of accepted labels, such as `max_force`.'
+    )
     split: SplitParameters = Field(default=SplitParameters(), description='Frames held out of the training.')
     train: TrainParameters = Field(description='Training of the student.')
     rounds: RoundsParameters | None = Field(
-        default=None, description="Rounds of the student's own dynamics, from the teacher's starts; null trains once."
+        default=None, description="Rounds of the student's own dynamics from the same structures; null trains once."
     )
     acceptance: AcceptanceParameters | None = Field(
-        default=None, description='What the student has to show before it is used; null asks for nothing.'
+        default=None, description='Acceptance test of the student; null skips it.'
     )
     seed: int = Field(
         ge=0,
-        description='Seed of every random choice; a chain that calls this one replaces it by one derived from its own.',
+        description='Seed of every random choice; a calling chain replaces it by one derived from its own.',
     )

@@ -97,18 +97,18 @@ def _errors(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
         what = f'The force error against the reference ({student:.0f} meV/A) over that of the teacher ({teacher:.0f})'
         yield at_most('error_ratio', student / teacher, given['error_ratio'], what)
     elif given['error_ratio'] is not None:
-        yield unknown('error_ratio', 'No frames with reference labels were given: hand in `test_data`.')
+        yield unknown('error_ratio', 'There are no frames with reference labels: give `test_data`.')
 
 
 def _survival(found: Found) -> Iterator[Check]:
     for key, node in sorted(found.nodes.get('failed', {}).items()):
         run, result = found.runs[key], node.get_dict()
         name = f'{run.what}_{run.structure}'
-        says = f'The student does not survive the run {name}: it ended at step {result["step"]} of {result["steps"]}.'
+        says = f'The run {name} of the student ended at step {result["step"]} of {result["steps"]}.'
         yield Check(f'survives_{name}', float(result['step']), float(result['steps']), False, says)
     for label in found.structures('results', 'hot', potential='student'):
         result = found.get('results', 'hot', structure=label, potential='student')
-        says = f'The student kept {label} together for {result["step"]} steps, all {result["atoms"]} atoms there.'
+        says = f'The run of {label} with the student finished {result["step"]} steps with all {result["atoms"]} atoms.'
         yield Check(f'survives_hot_{label}', float(result['step']), float(result['steps']), True, says)
 
 
@@ -119,18 +119,20 @@ def _stability(found: Found, given: Mapping[str, Any], cutoff: float, timestep: 
             steps, energies = table.get_array('step'), table.get_array('total_energy_eV')
             inside = steps >= result['production_start']
             drift = energy_drift(1e-3 * timestep * steps[inside], energies[inside], result['atoms'])
-            what = f'The drift of the energy of {label}'
+            what = f'The energy drift of {label}'
             yield at_most(f'energy_drift_{label}', drift, given['energy_drift'], what, 'meV/atom/ps')
     for label in found.compared():
         volumes = [result['volume_mean_A3'] for result in found.pair('results', 'hot', label)]
         if given['density_change'] is not None:
             # The mass is equal, so the ratio of the volumes is that of the densities.
             change = abs(volumes[1] / volumes[0] - 1)
-            yield at_most(f'density_{label}', change, given['density_change'], f'The change of the density of {label}')
+            yield at_most(
+                f'density_{label}', change, given['density_change'], f'The relative change of the density of {label}'
+            )
         if given['rdf_mismatch'] is not None:
             student, teacher = (concatenate(node.sets())[0] for node in found.pair('frames', 'hot', label))
             value, noise = compare_radial(student, teacher, np.arange(0, cutoff + BIN / 2, BIN))
-            what = f'The part of the neighbours in {label} that stand at other distances than with the teacher'
+            what = f'The mismatch of the radial distributions of {label}'
             yield at_most(f'rdf_{label}', value, given['rdf_mismatch'], what, noise=noise)
 
 
@@ -139,11 +141,11 @@ def _transport(found: Found, given: Mapping[str, Any]) -> Iterator[Check]:
         label = str(run.structure)
         mine, other = found.pair('transport', 'transport', label)
         if mine is None:
-            says = f'No dynamics of {label} with the student ended well, where its transport was asked for.'
+            says = f'All transport runs of {label} with the student failed.'
             yield Check(f'diffusion_{label}', None, None, False, says)
             continue
         if other is None:
-            yield unknown(f'diffusion_{label}', f'No dynamics of {label} with the teacher ended well.')
+            yield unknown(f'diffusion_{label}', f'All transport runs of {label} with the teacher failed.')
             continue
         yield from _kept_limits(label, mine['temperatures'], other['temperatures'])
         if given['diffusion_deviation'] is not None:

@@ -54,5 +54,5 @@ def select_compounds(frames: FramesData, parameters: orm.Dict) -> FramesData:
     compounds = parameters['compounds']
     chosen = [item for item in frames.sets() if reduced_formula(item.formula) in compounds]
     if not chosen:
-        raise ValueError(f'None of the frames is of {", ".join(compounds)}: give frames of these compounds.')
+        raise ValueError(f'No frame has the composition of {", ".join(compounds)}: give frames of these compounds.')
     return FramesData.from_sets(chosen)

@@ -42,11 +42,11 @@ def tabulate_rounds(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str, or
             }
         )
     last, limit = rows[-1], parameters['force_mae']
-    error = f'the error of its forces there is {last["force_mae_meV_A"]:.0f} meV/A'
+    error = f'The force MAE on the frames sampled by the student is {last["force_mae_meV_A"]:.0f} meV/A'
     if last['survived'] < last['runs']:
-        settled, verdict = False, f'Only {last["survived"]} of {last["runs"]} runs of the student came to their end.'
+        settled, verdict = False, f'Only {last["survived"]} of {last["runs"]} runs of the student finished.'
     elif last['force_mae_meV_A'] > limit:
-        settled, verdict = False, f'The student runs, and {error}, more than {limit:g}.'
+        settled, verdict = False, f'{error}, more than {limit:g}.'
     else:
-        settled, verdict = True, f'The student runs, and {error}, at most {limit:g}.'
+        settled, verdict = True, f'{error}, at most {limit:g}.'
     return orm.Dict({'rounds': rows, 'settled': settled, 'verdict': verdict})

@@ -9,47 +9,31 @@ from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.jobs import AseMDBaseWorkChain, TransportBaseWorkChain
-from aiida_dpasse.base.validators import check_freezable, check_same_computer, validate_structures
+from aiida_dpasse.base.outline import freeze_first, run_queue
+from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_runs, define_structures
+from aiida_dpasse.base.validators import check_ion, check_same_computer
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.calculations.md_stops import BY_LABEL
-from aiida_dpasse.data.engine import Potential, engine_code
+from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.dynamics.determine_transport import determine_transport
 from aiida_dpasse.dynamics.lengthen_run import lengthen_run
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.dynamics.plan_conductivity import LARGE, plan_conductivity
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.merging import merge
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 #: Exit codes of a molecular dynamics run that exceeded one of its limits.
 STOPPED = tuple(stop.status for stop in BY_LABEL.values())
 #: Changes to a protocol if an ASE calculator runs the dynamics: constant volume, no extension of the runs.
 WITH_CALCULATOR = {'precision': None, 'md': {'ensemble': 'nvt', 'equilibration': {'ensemble': 'nvt'}}}
-
-
-def check_driver(port: str, potential: Potential | None, inputs: Mapping[str, Any]) -> str | None:
-    """Check that LAMMPS can run a potential on the structures of a chain.
-
-    :param port: name of the input port of the potential, used in the message.
-    :param potential: the potential; None is accepted.
-    :param inputs: inputs of the chain, with ``structures`` and ``codes``.
-    :returns: one sentence that states the problem, or None.
-    """
-    if potential is None:
-        return None
-    for label, structure in inputs.get('structures', {}).items():
-        symbols = sorted(structure.get_symbols_set())
-        if message := potential.check_elements(symbols, f'the structure `{label}`'):
-            return f'{port}: {message}'
-    message = check_freezable(potential, engine_code(inputs))
-    return message and f'{port}: {message}'
 
 
 def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
@@ -64,25 +48,21 @@ def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
     if 'parameters' not in inputs:
         return None
     settings = ConductivityParameters.model_validate(inputs['parameters'].get_dict())
-    for label, structure in inputs.get('structures', {}).items():
-        if settings.transport.ion not in structure.get_symbols_set():
-            return (
-                f'structures.{label}: it holds no {settings.transport.ion}: correct `transport.ion` in the parameters.'
-            )
-    if message := check_same_computer(inputs) or check_driver('potential', inputs.get('potential'), inputs):
+    structures, committee = inputs.get('structures', {}), inputs.get('committee') or {}
+    if message := check_ion(structures, settings.transport.ion) or check_same_computer(inputs):
         return message
-    committee = inputs.get('committee') or {}
-    if committee and settings.trust is None:
-        return 'committee: `trust` in the parameters is null: say when a run has left its trust, or give no committee.'
-    for label, potential in committee.items():
-        if message := check_driver(f'committee.{label}', potential, inputs):
+    given = {'potential': inputs.get('potential')} | {f'committee.{label}': node for label, node in committee.items()}
+    for port, potential in given.items():
+        if message := check_elements(port, potential, structures):
             return message
+    if committee and settings.trust is None:
+        return 'committee: the parameter `trust` is null: set a limit of the deviation, or omit the committee.'
     if inputs.get('calculator') is None:
         return None
     if committee:
-        return 'committee: it follows the runs of a potential, and a calculator is given: leave it out.'
+        return 'committee: it monitors the runs of a potential, not of a calculator: omit it.'
     if settings.precision is not None:
-        return 'parameters: `precision` makes runs longer, and those of a calculator cannot go on: set it to null.'
+        return 'parameters: `precision` extends runs, and those of a calculator cannot be continued: set it to null.'
     message = check_dynamics({**settings.md, 'temperature': 1.0, 'seed': 1})
     return f'parameters: `md`: {message}' if message else None
 
@@ -95,12 +75,11 @@ def validate_conductivity(inputs: Any, _: Any = None) -> str | None:
     """
     given = [name for name in ('calculator', 'potential') if inputs.get(name) is not None]
     if len(given) != 1:
-        found = 'both are' if given else 'neither is'
-        return f'calculator, potential: give one of them to run with; {found} given.'
+        return f'calculator, potential: give exactly one of them; {"both are" if given else "neither is"} given.'
     return check_conductivity(inputs)
 
 
-class ConductivityWorkChain(DpasseWorkChain):
+class ConductivityWorkChain(PlannedWorkChain):
     """Compute the ionic conductivity from molecular dynamics at several temperatures.
 
     Each structure is simulated at each temperature. The trajectories are analysed on the computer where they were
@@ -118,12 +97,7 @@ class ConductivityWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input_namespace(
-            'structures',
-            valid_type=orm.StructureData,
-            validator=validate_structures,
-            help='One structure, or several configurations of its disorder, which are pooled.',
-        )
+        define_structures(spec, 'One structure, or several configurations of its disorder, which are pooled.')
         spec.input(
             'potential',
             valid_type=Potential,
@@ -136,41 +110,29 @@ class ConductivityWorkChain(DpasseWorkChain):
             required=False,
             serializer=orm.to_aiida_type,
             validator=validate_calculator,
-            help='ASE calculator in place of a potential, to compare with: slow, at constant volume, and never made '
-            'longer.',
+            help='ASE calculator instead of a potential, for comparison: slow, at constant volume, and without '
+            'extension of the runs.',
         )
         spec.input_namespace(
             'committee',
             valid_type=Potential,
             required=False,
-            help='Further potentials, trained on the same frames: they follow the runs of `potential`, and their '
-            'deviation says where it is not to be trusted.',
+            help='Further potentials, trained on the same frames: their deviation along the runs of `potential` '
+            'estimates its error.',
         )
         spec.inputs.validator = validate_conductivity
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.setup,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.analyse_trajectories,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.determine,
             while_(cls.goes_on)(
                 cls.lengthen,
-                while_(cls.queue_left)(
-                    cls.submit_queue,
-                ),
+                run_queue(cls),
                 cls.analyse_trajectories,
-                while_(cls.queue_left)(
-                    cls.submit_queue,
-                ),
+                run_queue(cls),
                 cls.determine,
             ),
             cls.finish,
@@ -180,14 +142,14 @@ class ConductivityWorkChain(DpasseWorkChain):
             valid_type=orm.Dict,
             required=False,
             help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, density, '
-            '`verdict` and its `reason`; `finite_size`: whether a larger cell gives the same.',
+            '`verdict` and its `reason`; `finite_size`: comparison with a larger cell.',
         )
         spec.output(
             'arrhenius',
             valid_type=orm.Dict,
             required=False,
             help='Activation energy, and the conductivity at `extrapolate_to` with its 16 % and 84 % quantiles; the '
-            'same without each temperature (`leave_one_out`), and whether the line is `bent`.',
+            'same with each temperature left out (`leave_one_out`), and whether the line is curved (`bent`).',
         )
         spec.output(
             'curves', valid_type=orm.ArrayData, required=False, help='MSD, its error and van Hove maps by temperature.'
@@ -196,37 +158,28 @@ class ConductivityWorkChain(DpasseWorkChain):
             'candidates',
             valid_type=FramesData,
             required=False,
-            help="Frames of all runs beyond the committee's trust, to be labelled; absent if none.",
+            help='Frames of all runs whose committee deviation exceeds the limit, for labelling, if there are any.',
         )
-        spec.output('trust', valid_type=orm.Dict, required=False, help='Deviation of the committee in each run.')
-        exit_code(spec, 'ERROR_STRUCTURES', message='The structures cannot be simulated together. {reason}')
-        exit_code(
-            spec,
-            'ERROR_NO_RUN_FINISHED',
-            message='None of the {count} runs ended well, the first because: {reason}',
-        )
+        spec.output('trust', valid_type=orm.Dict, required=False, help='Committee deviation in each run.')
+        define_cells(spec)
+        define_runs(spec)
         exit_code(
             spec,
             'ERROR_UNDETERMINED',
-            message='The conductivity is undetermined: {reason} Run longer, hotter, or in a larger cell.',
+            message='The conductivity is undetermined: {reason} Use longer or hotter runs, or a larger cell.',
         )
         exit_code(
             spec,
             'ERROR_IMPRECISE',
-            message='The diffusion is not known to {wanted:.0%} at {temperatures} within {steps} steps: accept the '
-            'outputs, raise `precision.maximum_steps`, or simulate a larger cell.',
+            message='The relative error of the diffusion coefficient exceeds {wanted:.0%} at {temperatures} after '
+            '{steps} steps: accept the outputs, increase `precision.maximum_steps`, or use a larger cell.',
         )
         exit_code(
             spec,
             'ERROR_ALL_STOPPED',
-            message='At no temperature did all runs keep their limits. {reason} Simulate colder, or train the '
-            'potential on the candidates.',
+            message='At every temperature at least one run exceeded its stability limits. {reason} Use lower '
+            'temperatures, or train the potential on the candidates.',
         )
-
-    @property
-    def runs(self) -> list[Run]:
-        """The planned runs."""
-        return Runs.from_dict(self.ctx.plan['runs'].get_dict()).select(what='md')
 
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the coldest first because their ions diffuse slowest."""
@@ -240,7 +193,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         self.ctx.longer, self.ctx.round = {}, 0
         if (code := self.make_supercells()) is not None:
             return code
-        coldest_first: list[Run] = sorted(self.runs, key=lambda run: (run.temperature or 0.0, run.number))
+        coldest_first: list[Run] = sorted(self.runs.values(), key=lambda run: (run.temperature or 0.0, run.number))
         self.enqueue('make_run', coldest_first)
         return None
 
@@ -258,12 +211,12 @@ class ConductivityWorkChain(DpasseWorkChain):
             cells = {label: self.ctx.cells[self.supercell(label, size)] for label in sorted(self.inputs.structures)}
             for label, cell in cells.items():
                 if size and len(cell.sites) <= len(self.ctx.cells[self.supercell(label)].sites):
-                    reason = f'`finite_size.supercell` makes {cell.get_formula()} of {label}: give a larger cell.'
+                    reason = f'`finite_size.supercell` of {label} gives only {cell.get_formula()}: give a larger cell.'
                     return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
             formulas = {label: cell.get_formula() for label, cell in cells.items()}
             if len(set(formulas.values())) > 1:
                 found = ', '.join(f'{label}: {formula}' for label, formula in formulas.items())
-                reason = f'Configurations that are pooled should have one supercell formula, these have {found}.'
+                reason = f'Pooled configurations should have the same supercell formula, got {found}.'
                 return self.exit_codes.ERROR_STRUCTURES.format(reason=reason)
         return None
 
@@ -308,16 +261,8 @@ class ConductivityWorkChain(DpasseWorkChain):
         for label, node in self.namespace('committee').items():
             potentials[f'potential_{label}'] = self.runnable(node)
         before = self.segments(run)
-        return self.job(
-            MDBaseWorkChain,
-            'md',
-            run.label,
-            code=self.inputs.codes.lmp,
-            structure=structure,
-            potentials=potentials,
-            parameters=parameters,
-            **({'restart_folder': before[-1].outputs.remote_folder} if before else {}),
-        )
+        restart = {'restart_folder': before[-1].outputs.remote_folder} if before else {}
+        return lammps_run(self, run, structure, potentials, parameters, **restart)
 
     def segments(self, run: Run) -> list[orm.ProcessNode]:
         """Return the segments of ``run`` that finished successfully, in order."""
@@ -329,8 +274,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         failed = self.report_failures('md', segment=segment)
         ended = self.succeeded('md', segment=segment)
         if not self.succeeded('md') and not self.stopped():
-            first = next(iter(failed.values()))
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+            return self.none_finished(failed)
         self.enqueue('make_analysis', [run.follow('transport') for run in ended])
         return None
 
@@ -363,8 +307,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         failed = self.report_failures('transport', segment=self.ctx.round or None)
         analyses = self.analyses()
         if not analyses and not self.stopped():
-            first = next(iter(failed.values()))
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+            return self.none_finished(failed)
         self.ctx.results = determine_transport(
             self.inputs.parameters,
             self.ctx.plan['runs'],
@@ -381,7 +324,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         A run with fewer segments than the others of its temperature is omitted, because its statistics are sampled more
         densely.
         """
-        counts = {run: len(self.segments(run)) for run in self.runs}
+        counts = {run: len(self.segments(run)) for run in self.runs.values()}
         last = {}
         for run, count in counts.items():
             most = max(number for other, number in counts.items() if other.temperature == run.temperature)
@@ -395,7 +338,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         which contains the equilibration.
         """
         found = {}
-        for run in self.runs:
+        for run in self.runs.values():
             ended = [*self.failed('md', number=run.number).values(), *self.segments(run)]
             nodes = [node.outputs.results for node in ended if 'results' in node.outputs]
             if nodes:
@@ -422,7 +365,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         wanted = self.imprecise()
         return [
             run
-            for run in self.runs
+            for run in self.runs.values()
             if run.temperature in wanted
             and self.segments(run)
             and not self.failed('md', number=run.number)
@@ -450,7 +393,7 @@ class ConductivityWorkChain(DpasseWorkChain):
         if 'selection' not in self.ctx.plan:
             return {}
         samples = {}
-        for run in self.runs:
+        for run in self.runs.values():
             ended = self.ended('md', number=run.number)
             parts = {segment.id: node.outputs.frames for segment, node in ended.items() if 'frames' in node.outputs}
             if len(parts) > 1:

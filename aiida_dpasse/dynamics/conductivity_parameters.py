@@ -16,17 +16,19 @@ class PrecisionParameters(Parameters):
     """Requested precision of the diffusion coefficient, and the maximum length of a run."""
 
     relative_error: float = Field(
-        gt=0, lt=1, description='Runs go on where the error of the tracer coefficient is a larger part of it than this.'
+        gt=0,
+        lt=1,
+        description='Largest relative error of the tracer diffusion coefficient; runs are extended to reach it.',
     )
     maximum_steps: int = Field(
-        gt=0, description='No run becomes longer than this; each time the runs of a temperature become twice as long.'
+        gt=0, description='Largest number of steps of a run; each extension doubles the runs of a temperature.'
     )
 
 
 class TrustParameters(DeviationLimit):
     """Limits of the committee deviation during a run."""
 
-    interval: int = Field(gt=0, description='Steps between frames whose deviation is looked at, and may be chosen.')
+    interval: int = Field(gt=0, description='Steps between the frames that may be selected as candidates.')
 
 
 class FiniteSizeParameters(Parameters):
@@ -37,7 +39,9 @@ class FiniteSizeParameters(Parameters):
     )
     temperature: float = Field(gt=0, description='One of `temperatures`.')
     replicas: int | None = Field(
-        default=None, gt=0, description='Independent runs of each larger cell; null makes as many as of the others.'
+        default=None,
+        gt=0,
+        description='Independent runs of each larger cell; null uses the `replicas` of the other cells.',
     )
 
 
@@ -51,19 +55,21 @@ class ConductivityParameters(DiffusionParameters):
     replicas: int = Field(gt=0, description='Independent runs of each structure at each temperature.')
     md: dict[str, Any] = Field(description='Parameters of `dpasse.md`, without `temperature` and `seed`.')
     precision: PrecisionParameters | None = Field(
-        default=None, description='Lengthens the runs until the diffusion is known well enough; null runs them once.'
+        default=None, description='Requested precision, for which runs are extended; null does not extend them.'
     )
     trust: TrustParameters | None = Field(
-        default=None, description='When a run has left the trust of the `committee`, if one is given; null never.'
+        default=None, description='Limits of the deviation of the `committee`, if one is given; null sets none.'
     )
     finite_size: FiniteSizeParameters | None = Field(
-        default=None, description='Compares the diffusion with that of a larger cell; null does not.'
+        default=None, description='Comparison of the diffusion with that in a larger cell; null skips it.'
     )
     extrapolate_to: float | None = Field(
-        default=300.0, gt=0, description='Temperature in K of the conductivity; null fits no line.'
+        default=300.0,
+        gt=0,
+        description='Temperature in K to which the conductivity is extrapolated; null omits the Arrhenius fit.',
     )
     seed: int = Field(
-        ge=0, description='Seed of all velocities; a chain that calls this one replaces it by one derived from its own.'
+        ge=0, description='Seed of all velocities; a calling chain replaces it by one derived from its own.'
     )
 
     @model_validator(mode='after')
@@ -71,16 +77,16 @@ class ConductivityParameters(DiffusionParameters):
         refuse_what_is_set(self.md, ('temperature', 'seed'))
         check_transport_run(self.md, temperature=1.0, seed=1)
         if len(set(self.temperatures)) < len(self.temperatures):
-            raise ValueError('`temperatures` should name each temperature once: `replicas` repeats the runs')
+            raise ValueError('`temperatures` should contain each temperature once: set `replicas` to repeat runs')
         if (self.md.get('watch') or {}).get('deviation'):
-            raise ValueError('`md.watch.deviation` is set by `trust`: take it out')
+            raise ValueError('`md.watch.deviation` is set by `trust`: omit it')
         if self.finite_size is not None and self.finite_size.temperature not in self.temperatures:
             raise ValueError(
                 f'`finite_size.temperature` ({self.finite_size.temperature:g}) should be one of `temperatures`'
             )
         if self.precision is not None and self.precision.maximum_steps < 2 * self.md['steps']:
             raise ValueError(
-                f'`precision.maximum_steps` ({self.precision.maximum_steps}) should be twice `md.steps` '
-                f'({self.md["steps"]}) at least: a run that goes on becomes twice as long'
+                f'`precision.maximum_steps` ({self.precision.maximum_steps}) should be at least twice '
+                f'`md.steps` ({self.md["steps"]}): each extension doubles a run'
             )
         return self

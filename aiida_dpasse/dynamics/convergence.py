@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.jobs import TransportBaseWorkChain
-from aiida_dpasse.base.validators import check_same_computer, validate_structure
+from aiida_dpasse.base.outline import freeze_first, run_queue
+from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_runs, define_structure
+from aiida_dpasse.base.validators import check_ion, check_same_computer
 from aiida_dpasse.data.engine import Potential
-from aiida_dpasse.dynamics.conductivity import check_driver
 from aiida_dpasse.dynamics.convergence_parameters import ConvergenceParameters
-from aiida_dpasse.dynamics.md import MDBaseWorkChain
+from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.dynamics.plan_convergence import plan_convergence
 from aiida_dpasse.dynamics.tabulate_convergence import tabulate_convergence
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 
 def validate_convergence(inputs: Mapping[str, Any], _: Any = None) -> str | None:
@@ -31,14 +32,13 @@ def validate_convergence(inputs: Mapping[str, Any], _: Any = None) -> str | None
     if 'parameters' not in inputs or 'structure' not in inputs:
         return None
     ion = ConvergenceParameters.model_validate(inputs['parameters'].get_dict()).transport.ion
-    if ion not in inputs['structure'].get_symbols_set():
-        return f'structure: it holds no {ion}: correct `transport.ion` in the parameters.'
-    return check_same_computer(inputs) or check_driver(
-        'potential', inputs.get('potential'), {**inputs, 'structures': {'structure': inputs['structure']}}
-    )
+    structures = {'structure': inputs['structure']}
+    if message := check_ion(structures, ion):
+        return message.removeprefix('structures.')
+    return check_same_computer(inputs) or check_elements('potential', inputs.get('potential'), structures)
 
 
-class ConvergenceWorkChain(DpasseWorkChain):
+class ConvergenceWorkChain(PlannedWorkChain):
     """Determine the cell size and run length at which the diffusion coefficient is converged.
 
     Every cell size is simulated in several replicas. Each run has the longest of the lengths; shorter ones are analysed
@@ -54,47 +54,25 @@ class ConvergenceWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            'structure',
-            valid_type=orm.StructureData,
-            validator=validate_structure,
-            help='Unit cell of the conductor.',
-        )
+        define_structure(spec, 'Unit cell of the conductor.')
         spec.input('potential', valid_type=Potential, help='The potential; a checkpoint is frozen first.')
         spec.inputs.validator = validate_convergence
         spec.outline(
-            cls.freeze_checkpoints,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
-            cls.check_frozen,
+            *freeze_first(cls),
             cls.setup,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.analyse,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.tabulate,
         )
         spec.output(
             'convergence',
             valid_type=orm.Dict,
-            help='`points`: diffusion by size and length, with its spread; `recommended`, and the `reason`.',
+            help='`points`: diffusion by size and length, with its spread; the `recommended` point, and the `reason`.',
         )
-        exit_code(spec, 'ERROR_STRUCTURES', message='The cell cannot be repeated. {reason}')
-        exit_code(
-            spec,
-            'ERROR_NO_RUN_FINISHED',
-            message='None of the {count} runs ended well, the first because: {reason}',
-        )
-        exit_code(spec, 'ERROR_NOT_CONVERGED', message='No size and length is enough. {reason}')
-
-    @property
-    def runs(self) -> Runs:
-        """The planned runs and analyses."""
-        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
+        define_cells(spec)
+        define_runs(spec)
+        exit_code(spec, 'ERROR_NOT_CONVERGED', message='No size and length is converged. {reason}')
 
     def setup(self) -> ExitCode | None:
         """Make the supercells and queue all runs, the largest cells first because they take longest."""
@@ -113,23 +91,14 @@ class ConvergenceWorkChain(DpasseWorkChain):
 
     def make_run(self, run: Run) -> Child:
         """Return the molecular dynamics of one cell size and replica."""
-        return self.job(
-            MDBaseWorkChain,
-            'md',
-            run.label,
-            code=self.inputs.codes.lmp,
-            structure=self.cell_of(run),
-            potentials={'potential': self.runnable(self.inputs.potential)},
-            parameters=self.ctx.plan['md'][run.id],
-        )
+        return lammps_run(self, run, self.cell_of(run), {'potential': self.runnable(self.inputs.potential)})
 
     def analyse(self) -> ExitCode | None:
         """Queue the analysis of each length of each successful run."""
         failed = self.report_failures('md')
         ended = self.succeeded('md')
         if not ended:
-            first = next(iter(failed.values()))
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+            return self.none_finished(failed)
         numbers = {run.number for run in ended}
         self.enqueue('make_analysis', [run for run in self.runs.select(what='transport') if run.number in numbers])
         return None
@@ -152,8 +121,7 @@ class ConvergenceWorkChain(DpasseWorkChain):
         failed = self.report_failures('transport')
         found = {run.id: node for run, node in self.succeeded('transport').items()}
         if not found:
-            first = next(iter(failed.values()))
-            return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
+            return self.none_finished(failed)
         table = tabulate_convergence(
             self.inputs.parameters,
             self.ctx.plan['runs'],

@@ -16,15 +16,14 @@ class ConvergenceParameters(DiffusionParameters):
 
     supercells: list[SupercellSize] = Field(
         min_length=1,
-        description='Sizes of the cell, each three repetitions, a 3x3 matrix, or the smallest distance between images '
-        'in A.',
+        description='Cell sizes, each three repetitions, a 3x3 matrix, or the smallest distance between images in A.',
     )
-    steps: list[PositiveInt] = Field(min_length=1, description='Lengths of the production, in steps.')
-    replicas: int = Field(gt=1, description='Independent runs of each size: what they differ by is the spread.')
+    steps: list[PositiveInt] = Field(min_length=1, description='Lengths of the production run, in steps.')
+    replicas: int = Field(gt=1, description='Independent runs of each size, which give the spread.')
     temperature: float = Field(gt=0, description='Temperature in K.')
     md: dict[str, Any] = Field(description='Parameters of `dpasse.md`, without `temperature`, `steps` and `seed`.')
     relative_error: float = Field(
-        gt=0, lt=1, description='Spread of a run, and deviation from the best, that is good enough.'
+        gt=0, lt=1, description='Largest relative spread of a run, and deviation from the largest and longest runs.'
     )
     seed: int = Field(ge=0, description='Seed of all velocities.')
 
@@ -35,7 +34,7 @@ class ConvergenceParameters(DiffusionParameters):
         interval = self.md['trajectory_interval']
         if min(self.steps) < 16 * interval:
             raise ValueError(
-                f'`steps` of {min(self.steps)} are too few for `md.trajectory_interval` {interval}: give at least '
-                f'{16 * interval}'
+                f'`steps` ({min(self.steps)}) should be at least {16 * interval}, 16 times `md.trajectory_interval` '
+                f'({interval})'
             )
         return self

@@ -45,7 +45,7 @@ NOTHING: dict[str, Any] = {
     'runs': 0,
     'diffusive': False,
     'verdict': 'no run ended well',
-    'reason': 'No run ended well: see the exit messages of the runs that failed.',
+    'reason': 'All runs failed: see their exit messages.',
 }
 
 
@@ -121,16 +121,17 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
     :returns: diffusivities in cm^2/s, conductivities in mS/cm, volume in A^3, times in ps, and the verdict.
     """
     found = found.told
-    told, reason = found.tracer is not None, found.verdict.reason
-    if found.verdict.diffusive and not told:
-        reason = f'The ions diffuse, how fast is not known to {LARGEST_RELATIVE_ERROR:.0%}: run longer or add replicas.'
+    known, reason = found.tracer is not None, found.verdict.reason
+    if found.verdict.diffusive and not known:
+        limit = f'{LARGEST_RELATIVE_ERROR:.0%}'
+        reason = f'The ions diffuse, but the relative error of D exceeds {limit}: run longer or add replicas.'
     volume, ions = float(np.mean([run.volume for run in runs])), runs[0].ions
     row: dict[str, Any] = {
         'temperature_K': temperature,
         'diffusivity_cm2_s': value_of(found.tracer),
         'error_cm2_s': error_of(found.tracer),
-        'diffusive': told,
-        'verdict': verdict_of(runs, told),
+        'diffusive': known,
+        'verdict': verdict_of(runs, known),
         'reason': reason,
         'msd_slope': found.verdict.slope,
         'hops': found.verdict.hops,
@@ -146,20 +147,20 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
     }
     for name, estimate in (('nernst_einstein_conductivity', found.tracer), ('conductivity', found.collective)):
         for key, value in ((name, value_of(estimate)), (f'{name}_error', error_of(estimate))):
-            known = value is not None and told
-            row[f'{key}_mS_cm'] = conductivity(value or 0.0, ions, volume, temperature, charge) if known else None
+            determined = value is not None and known
+            row[f'{key}_mS_cm'] = conductivity(value or 0.0, ions, volume, temperature, charge) if determined else None
     return row
 
 
-def verdict_of(runs: list[Statistics], told: bool) -> str:
+def verdict_of(runs: list[Statistics], known: bool) -> str:
     """Return the verdict on a temperature: 'melted', 'diffusive' or 'not diffusive'.
 
     :param runs: statistics of each run.
-    :param told: whether the tracer diffusion coefficient is determined.
+    :param known: whether the tracer diffusion coefficient is determined.
     """
     if max(run.framework for run in runs) > LARGEST_FRAMEWORK_DISPLACEMENT:
         return 'melted'
-    return 'diffusive' if told else 'not diffusive'
+    return 'diffusive' if known else 'not diffusive'
 
 
 def split_configurations(runs: list[Run], found: list[Statistics], hop_length: float) -> Ensemble | None:
@@ -236,7 +237,8 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
     if len({row['temperature_K'] for row in diffusive}) < FEWEST_TEMPERATURES:
         others = ' '.join(f'{row["temperature_K"]:g} K: {row["reason"]}' for row in rows if not row['diffusive'])
         answer['reason'] = (
-            f'{len(diffusive)} of {len(rows)} temperatures are diffusive and {FEWEST_TEMPERATURES} are needed. {others}'
+            f'The ions diffuse at {len(diffusive)} of {len(rows)} temperatures; the fit needs {FEWEST_TEMPERATURES}. '
+            f'{others}'
         )
         return answer
     kelvins = np.array([row['temperature_K'] for row in diffusive], dtype=float)
@@ -249,7 +251,7 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
     if collective:
         reason = f'From the collective conductivity at {span}.'
     else:
-        reason = f'From {span}; the collective conductivity is not determined at each: no correlations are counted.'
+        reason = f'From the Nernst-Einstein conductivity at {span}: the collective one is undetermined at some of them.'
     checks = check_line(kelvins, values * kelvins, errors * kelvins, temperature)
     left_out = [
         {
@@ -262,7 +264,7 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         for other in checks.leave_one_out
     ]
     if checks.curvature is not None and checks.curvature.bent:
-        reason += ' The line bends: one activation energy does not describe all temperatures.'
+        reason += ' The line is curved: one activation energy does not describe all temperatures.'
     answer |= {
         'leave_one_out': left_out,
         **checks.curvature_numbers,

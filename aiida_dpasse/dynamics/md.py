@@ -15,6 +15,7 @@ from aiida.engine import (
 )
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import JobBaseWorkChain
 from aiida_dpasse.base.protocols import machine, protocol
 from aiida_dpasse.calculations.md import MDCalculation
@@ -26,6 +27,7 @@ from aiida_dpasse.dynamics.plan_watch import plan_watch
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.merging import merge
+from aiida_dpasse.runs import Run
 
 #: Outputs that are merged if a run has several segments.
 MERGED = ('frames', 'thermo', 'deviation', 'results')
@@ -46,27 +48,27 @@ class MDBaseWorkChain(JobBaseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.inputs['max_iterations'].help = 'How many segments in a row may end without getting further.'
+        spec.inputs['max_iterations'].help = 'Largest number of consecutive segments without progress.'
         spec.output_namespace(
             'trajectories',
             valid_type=orm.RemoteData,
             dynamic=True,
             required=False,
-            help='Working directories of all segments in order, if a trajectory was asked for: `segment_0000`...',
+            help='Working directories of all segments in order, `segment_0000`..., if `trajectory_interval` is set.',
         )
         spec.output(
             'candidates',
             valid_type=FramesData,
             required=False,
-            help="Frames beyond the committee's trust, without labels, if `watch.deviation` and `sample_interval` are "
-            'set and there are any.',
+            help='Unlabelled frames whose committee deviation exceeds the limit, if there are any and both '
+            '`watch.deviation` and `sample_interval` are set.',
         )
         define_stops(spec)
         exit_code(
             spec,
             'ERROR_NO_PROGRESS',
-            message='{count} segments in a row got no further than step {step}: give more `max_wallclock_seconds`, or '
-            'mend what ended the last: {reason}',
+            message='{count} consecutive segments did not advance beyond step {step}: increase '
+            '`max_wallclock_seconds`, or correct the cause of the last failure: {reason}',
         )
 
     def setup(self) -> None:
@@ -105,7 +107,7 @@ class MDBaseWorkChain(JobBaseWorkChain):
         if step > self.ctx.reached:
             self.ctx.reached = step
             self.ctx.inputs.restart_folder = node.outputs.remote_folder
-            return self.again(node, f'was interrupted: it goes on near step {step}', in_vain=False)
+            return self.again(node, f'was interrupted and continues near step {step}', in_vain=False)
         if node.exit_status == MDCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
             return self.ask_for_memory(node)
         if not damaged and self.ctx.fruitless + 1 >= self.inputs.max_iterations.value:
@@ -113,7 +115,7 @@ class MDBaseWorkChain(JobBaseWorkChain):
                 count=self.ctx.fruitless + 1, step=self.ctx.reached, reason=node.exit_message
             )
             return self.give_up(given_up)
-        return self.again(node, f'got no further ({node.exit_message}): it runs again')
+        return self.again(node, f'made no progress ({node.exit_message}) and runs again')
 
     def results(self) -> ExitCode | None:
         """Attach the outputs of the whole run."""
@@ -206,3 +208,25 @@ class MDBaseWorkChain(JobBaseWorkChain):
         programs = machine(options)
         builder.md.metadata.options = merge(programs.get('default', {}), programs.get('md', {}))
         return builder
+
+
+def lammps_run(
+    chain: DpasseWorkChain,
+    run: Run,
+    structure: orm.StructureData,
+    potentials: Mapping[str, Potential],
+    parameters: orm.Dict | None = None,
+    **inputs: Any,
+) -> Child:
+    """Return a molecular dynamics run with LAMMPS as a child of ``chain``.
+
+    :param chain: calling chain, with the code `lmp`.
+    :param run: record of the run.
+    :param structure: initial structure.
+    :param potentials: one potential or a committee, by name.
+    :param parameters: parameters of `dpasse.md`, by default those of the plan, `md`, by the id of the run.
+    :param inputs: further inputs of `dpasse.md`.
+    """
+    given = {'structure': structure, 'potentials': dict(potentials), **inputs}
+    given['parameters'] = chain.ctx.plan['md'][run.id] if parameters is None else parameters
+    return chain.job(MDBaseWorkChain, 'md', run.label, code=chain.inputs.codes.lmp, **given)

@@ -77,19 +77,19 @@ def recommend(points: list[dict[str, Any]], wanted: float) -> tuple[dict[str, An
     :returns: the point, or None if the best one is undetermined or its spread too large; and the reason.
     """
     if not points:
-        return None, 'No run ended well.'
+        return None, 'All runs failed.'
     best = max(points, key=lambda point: (point['ions'], point['duration_ps']))
     if best['spread_cm2_s'] is None or best['diffusive'] < best['runs']:
-        return None, f'The largest and longest runs are undetermined: {best["reason"] or "one replica has no spread."}'
+        return None, f'The largest and longest runs are undetermined: {best["reason"] or "there is only one replica."}'
     if (spread := best['spread_cm2_s'] / best['diffusivity_cm2_s']) > wanted:
         return None, (
-            f'Replicas of the largest and longest runs still differ by {spread:.0%}, and {wanted:.0%} is asked for: '
-            'run longer, or in larger cells.'
+            f'The spread of the largest and longest runs, {spread:.0%}, exceeds {wanted:.0%}: run longer, or use '
+            'larger cells.'
         )
     good = [point for point in points if _as_good(point, best, wanted)]
     chosen = min(good, key=lambda point: point['ions'] * point['duration_ps'])
     return chosen, (
-        f'{chosen["ions"]} ions for {chosen["duration_ps"]:.0f} ps: replicas differ by '
+        f'{chosen["ions"]} ions for {chosen["duration_ps"]:.0f} ps: the spread of the replicas is '
         f'{chosen["spread_cm2_s"] / chosen["diffusivity_cm2_s"]:.0%}, and larger cells and longer runs agree.'
     )
 

@@ -73,13 +73,15 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
     }
     if any(result.get('equilibrated') is False for result in ended):
         part = f'{abs(judged["density_drift"]):.1%}'
-        judged['reason'] += f' The density still changed by {part} as production began: equilibrate longer.'
+        judged['reason'] += f' The density still changed by {part} at the end of the equilibration: equilibrate longer.'
     if not stopped:
         return {**judged, 'verdict': row.get('verdict') or ('diffusive' if row['diffusive'] else 'not diffusive')}
     first = stopped[0]
     blank = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
-    more = f', as {len(stopped) - 1} more of {len(runs)} runs' if len(stopped) > 1 else f', one of {len(runs)} runs'
-    reason = f'{first["run"]} {first["verdict"]} at step {first["step"]}{more}: {first["reason"]}.'
+    reason = (
+        f'{len(stopped)} of {len(runs)} runs were stopped; {first["run"]} {first["verdict"]} at step {first["step"]}: '
+        f'{first["reason"]}.'
+    )
     return {**judged, **blank, 'diffusive': False, 'verdict': first['verdict'], 'reason': reason}
 
 
@@ -111,7 +113,7 @@ def check_size(
         for runs in (small, large)
     ]
     if not all(groups):
-        reason = 'No run of the one or the other cell ended well: see their exit messages.'
+        reason = 'All runs of one of the cells failed: see their exit messages.'
         return {**found, 'reason': reason + error_of_program([*small, *large], dynamics)}
     ions = groups[0][0].ions, groups[1][0].ions
     small_cell, large_cell = (pool(group, hop_length) for group in groups)

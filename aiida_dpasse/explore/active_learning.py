@@ -9,12 +9,13 @@ from aiida.engine import ExitCode, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.reasons import first_reason, reason_of
+from aiida_dpasse.base.structures import define_structures
 from aiida_dpasse.base.validators import (
     check_ion,
     check_same_computer,
     validate_labelled,
-    validate_structures,
 )
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -34,7 +35,7 @@ from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.parameters.sizes import part_size
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 
 
 def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
@@ -51,7 +52,7 @@ def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
     for label, structure in inputs.get('structures', {}).items():
         if missing := sorted(structure.get_symbols_set() - elements):
-            return f'structures.{label}: the frames hold no {missing[0]}; add labelled frames with this element.'
+            return f'structures.{label}: `frames` does not contain {missing[0]}: add labelled frames with this element.'
     if 'parameters' not in inputs:
         return None
     settings = ActiveLearningParameters.model_validate(inputs['parameters'].get_dict())
@@ -65,7 +66,7 @@ def _check_held_out(inputs: Any, settings: ActiveLearningParameters) -> str | No
     held_out = part_size(settings.validation, total)
     if 0 < held_out < total:
         return None
-    return f'parameters: `validation` takes {held_out} of {total} frames; it should take some and leave some.'
+    return f'parameters: `validation` takes {held_out} of {total} frames: it should take some and leave some.'
 
 
 def _check_training(inputs: Any, settings: ActiveLearningParameters) -> str | None:
@@ -111,21 +112,16 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             'frames',
             valid_type=FramesData,
             validator=validate_labelled,
-            help='Labelled frames to start from.',
+            help='Initial labelled frames.',
         )
         spec.input(
             'validation_data',
             valid_type=FramesData,
             required=False,
             validator=validate_labelled,
-            help='Labelled frames that are never learned from; by default a part of `frames` is held out.',
+            help='Labelled frames for validation only; by default a part of `frames` is held out.',
         )
-        spec.input_namespace(
-            'structures',
-            valid_type=orm.StructureData,
-            validator=validate_structures,
-            help='What is explored.',
-        )
+        define_structures(spec, 'Structures to explore.')
         define_labeller(spec)
         spec.inputs.validator = validate_active_learning
         spec.outline(
@@ -137,9 +133,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
                 cls.inspect_validation,
                 if_(cls.observes)(
                     cls.observe,
-                    while_(cls.queue_left)(
-                        cls.submit_queue,
-                    ),
+                    run_queue(cls),
                     cls.inspect_observation,
                 ),
                 if_(cls.explores)(
@@ -158,28 +152,24 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             ),
             cls.results,
         )
-        spec.output('frames', valid_type=FramesData, help='All labelled frames, those held out of `frames` included.')
+        spec.output('frames', valid_type=FramesData, help='All labelled frames, including those held out of `frames`.')
         spec.output_namespace('potentials', valid_type=Potential, help='The last committee.')
         spec.output('iterations', valid_type=orm.Dict, help='Table of the iterations, and the verdict on convergence.')
-        spec.output('account', valid_type=orm.Dict, help='What became of every frame whose label was asked for.')
+        spec.output('account', valid_type=orm.Dict, help='Account of every frame that was submitted for labelling.')
         exit_code(spec, 'ERROR_COMMITTEE_FAILED', message='The committee of iteration {index} failed: {reason}')
-        exit_code(spec, 'ERROR_VALIDATION_FAILED', message='The held-out errors of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_VALIDATION_FAILED', message='The validation of iteration {index} failed: {reason}')
         exit_code(spec, 'ERROR_EXPLORATION_FAILED', message='The exploration of iteration {index} failed: {reason}')
-        exit_code(spec, 'ERROR_LABEL_FAILED', message='The labels of iteration {index} failed: {reason}')
-        exit_code(
-            spec,
-            'ERROR_ONLY_FAILURES',
-            message='In iteration {index} all sampled frames failed: {reason}',
-        )
+        exit_code(spec, 'ERROR_LABEL_FAILED', message='The labelling of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_ONLY_FAILURES', message='In iteration {index} all sampled frames failed: {reason}')
         exit_code(
             spec,
             'ERROR_NOT_CONVERGED',
-            message='Not converged in {count} iterations: {verdict} Accept the outputs, or go on from `frames`.',
+            message='Not converged in {count} iterations: {verdict} Accept the outputs, or continue from `frames`.',
         )
         exit_code(
             spec,
             'ERROR_NO_CANDIDATES',
-            message='Two explorations in a row gave no new labelled frame without convergence: {verdict} Lower '
+            message='Two consecutive explorations gave no new labelled frame without convergence: {verdict} Decrease '
             'the trust levels or explore other conditions.',
         )
 
@@ -243,8 +233,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
 
     def observe(self) -> None:
         """Queue molecular dynamics of every structure with the first member of the committee."""
-        runs = Runs.from_dict(self.ctx.plan['runs'])
-        self.enqueue('make_observation', runs.select(what='transport', iteration=self.ctx.iteration))
+        self.enqueue('make_observation', self.runs.select(what='transport', iteration=self.ctx.iteration))
 
     def make_observation(self, run: Run) -> Child:
         """Return the molecular dynamics of one structure."""
@@ -359,7 +348,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         """Compare errors and deviations; if the evaluation failed, the trust levels remain unchanged."""
         node = self.child('truth')
         if not node.is_finished_ok:
-            self.report(f'{reason_of(node)} The trust levels stay.')
+            self.report(f'{reason_of(node)} The trust levels remain unchanged.')
             return
         self.ctx.calibration[self.run_of('pairs').id] = compare_to_labels(
             self.ctx.labelled[self.run_of('labelled').id],

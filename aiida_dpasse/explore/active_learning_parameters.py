@@ -23,62 +23,64 @@ class StageParameters(Parameters):
 class ConvergenceParameters(Parameters):
     """Convergence criteria of the loop."""
 
-    accurate_fraction: float = Field(gt=0, le=1, description='Least fraction of the sampled frames that are accurate.')
+    accurate_fraction: float = Field(gt=0, le=1, description='Smallest accurate fraction of the sampled frames.')
     stable_iterations: int = Field(
-        default=1, gt=0, description='In so many explorations in a row that fraction has to hold.'
+        default=1, gt=0, description='Number of consecutive explorations that have to reach that fraction.'
     )
     maximum_force_rmse: float | None = Field(
-        gt=0, description='Largest RMSE of the forces on the held-out frames, in eV/A, mean of the committee.'
+        gt=0, description='Largest RMSE of the forces on the held-out frames in eV/A, averaged over the committee.'
     )
     maximum_force_change: float | None = Field(
-        gt=0, description='Largest relative change of that RMSE since the iteration before.'
+        gt=0, description='Largest relative change of that RMSE since the previous iteration.'
     )
     maximum_diffusivity_change: float | None = Field(
         default=None,
         gt=0,
-        description="Largest relative change of the ions' diffusion coefficient since the iteration before, at every "
-        'temperature of `conductivity` at which they diffuse; its error has to be below this as well.',
+        description='Largest relative change of the diffusion coefficient since the previous iteration, and of its '
+        'standard error, at every temperature of `conductivity` at which the ions diffuse.',
     )
 
     @model_validator(mode='after')
     def _held_out(self) -> ConvergenceParameters:
         if self.maximum_force_rmse is None and self.maximum_force_change is None:
-            raise ValueError('agreement can be wrong: give `maximum_force_rmse`, `maximum_force_change` or both')
+            raise ValueError(
+                'give `maximum_force_rmse`, `maximum_force_change` or both: a committee can agree on wrong forces'
+            )
         return self
 
 
 class ActiveLearningParameters(Parameters):
     """Iterations of an active learning, and the parameters of each step."""
 
-    max_active_iterations: int = Field(gt=0, description='At most so many iterations.')
-    final_committee: bool = Field(
-        description='Whether a committee is trained once more, on all frames, after the last labels.'
-    )
+    max_active_iterations: int = Field(gt=0, description='Largest number of iterations.')
+    final_committee: bool = Field(description='Whether a committee is trained on all frames after the last labelling.')
     validation: PartSize = Field(
         gt=0,
-        description='Number, or fraction below 1, of `frames` held out if no `validation_data` is given.',
+        description='Number, or fraction below 1, of `frames` held out if `validation_data` is not given.',
     )
     stages: list[StageParameters] | None = Field(
         default=None,
         min_length=1,
-        description='What is explored, one stage after the other: the next begins when `accurate_fraction` is reached, '
-        'and the loop is converged in the last one only. Null explores all of `explore` from the start.',
+        description='Consecutive stages of the exploration: the next one begins when `accurate_fraction` is reached, '
+        'and only the last one can converge. Null uses the conditions of `explore` from the start.',
     )
-    convergence: ConvergenceParameters = Field(description='When the loop may stop.')
+    convergence: ConvergenceParameters = Field(description='Convergence criteria.')
     committee: CommitteeParameters = Field(description='Training of the committee.')
     explore: ExploreParameters = Field(description='Exploration with the committee.')
-    label: LabelParameters = Field(description='Labels of the candidates.')
+    label: LabelParameters = Field(description='Labelling of the candidates.')
     conductivity: ConductivityParameters | None = Field(
         default=None,
         description='Dynamics of every structure with the first member of each committee, for '
-        '`convergence.maximum_diffusivity_change`; null runs none.',
+        '`convergence.maximum_diffusivity_change`; null skips it.',
     )
     seed: int = Field(ge=0, description='Seed of every random choice.')
 
     @model_validator(mode='after')
     def _observed(self) -> ActiveLearningParameters:
         if self.convergence.maximum_diffusivity_change is not None and self.conductivity is None:
-            raise ValueError('`convergence.maximum_diffusivity_change` asks for dynamics: give `conductivity`')
+            raise ValueError(
+                '`convergence.maximum_diffusivity_change` requires molecular dynamics: give `conductivity`'
+            )
         return self
 
     @model_validator(mode='after')
@@ -89,11 +91,11 @@ class ActiveLearningParameters(Parameters):
             steps = own.pop('steps', explore['md'].get('steps'))
             staged = {**explore, **own, 'md': {**explore['md'], 'steps': steps}}
             if message := check_parameters(ExploreParameters, staged):
-                raise ValueError(f'stage {number} of `stages` is not possible: {message}')
+                raise ValueError(f'`stages.{number}` is invalid: {message}')
         return self
 
     @model_validator(mode='after')
     def _labels(self) -> ActiveLearningParameters:
         if self.label.dynamics is not None:
-            raise ValueError('`label.dynamics` should be null: the loop labels the candidates as they are')
+            raise ValueError('`label.dynamics` should be null: candidates are labelled without further dynamics')
         return self

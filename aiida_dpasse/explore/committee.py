@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.chain import Child
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.reasons import first_reason
+from aiida_dpasse.base.structures import PlannedWorkChain
 from aiida_dpasse.base.validators import best_form, validate_labelled
 from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_train
 from aiida_dpasse.data.engine import Potential
@@ -18,7 +20,7 @@ from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.committee_parameters import CommitteeParameters
 from aiida_dpasse.explore.plan_committee import plan_committee
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.runs import Run
 from aiida_dpasse.train.train import training
 
 
@@ -44,7 +46,7 @@ def validate_committee_training(inputs: Any, _: Any = None) -> str | None:
     return validate_train(given | dict(inputs.get('codes', {})) | {'parameters': train}, None)
 
 
-class CommitteeWorkChain(DpasseWorkChain):
+class CommitteeWorkChain(PlannedWorkChain):
     """Train a committee of potentials on the same frames, with different seeds.
 
     The deviation between the members estimates the error of their predictions.
@@ -63,7 +65,7 @@ class CommitteeWorkChain(DpasseWorkChain):
             'training_data',
             valid_type=FramesData,
             validator=validate_labelled,
-            help='Labelled frames to learn from.',
+            help='Labelled frames for training.',
         )
         spec.input(
             'validation_data',
@@ -75,28 +77,26 @@ class CommitteeWorkChain(DpasseWorkChain):
         spec.inputs.validator = validate_committee_training
         spec.outline(
             cls.setup,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.results,
         )
         spec.output_namespace(
             'potentials',
             valid_type=Potential,
-            help='The members, by name: compressed where that was asked for, frozen otherwise.',
+            help='The members, by name: compressed if requested, otherwise frozen.',
         )
         spec.output_namespace('learning_curves', valid_type=orm.ArrayData, help='The learning curve of each member.')
         exit_code(
             spec,
             'ERROR_TOO_FEW_MEMBERS',
-            message='Only {count} trainings succeeded where {minimum} are needed: correct `train`, or lower '
+            message='Only {count} of at least {minimum} trainings succeeded: correct `train`, or decrease '
             '`minimum_members`. {reason}',
         )
 
     def setup(self) -> None:
         """Derive the seeds of each member and queue its training."""
         self.ctx.plan = plan_committee(self.inputs.parameters, metadata={'call_link_label': 'plan'})
-        self.enqueue('make_training', Runs.from_dict(self.ctx.plan['runs']).values())
+        self.enqueue('make_training', self.runs.values())
 
     def make_training(self, run: Run) -> Child:
         """Return the training of one member."""

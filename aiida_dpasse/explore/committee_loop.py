@@ -7,15 +7,14 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_dpasse.base.chain import DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
 from aiida_dpasse.base.reasons import reason_of
+from aiida_dpasse.base.structures import PlannedWorkChain
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.explore.committee import CommitteeWorkChain
 from aiida_dpasse.runs import Run
 
 
-class CommitteeLoopWorkChain(DpasseWorkChain):
+class CommitteeLoopWorkChain(PlannedWorkChain):
     """Base class of a loop over a committee; a subclass sets the frames and attaches the outputs (`attach`).
 
     The context contains ``iteration``, ``over``, ``training``, ``committee`` and ``plan``. In the plan, ``committee``
@@ -67,16 +66,7 @@ class CommitteeLoopWorkChain(DpasseWorkChain):
         :param frames: labelled frames.
         """
         run = self.run_of(what)
-        process, inputs = self.job(
-            EvaluateBaseWorkChain,
-            'evaluate',
-            run.label,
-            code=self.inputs.codes.python,
-            potentials=self.ctx.committee,
-            frames=frames,
-            parameters=self.ctx.plan['evaluate'],
-        )
-        self.run_child(run.id, process, inputs)
+        self.run_child(run.id, *self.evaluate(run.label, self.ctx.committee, frames, self.ctx.plan['evaluate']))
 
     def attach(self) -> None:
         """Attach the outputs so far."""

@@ -11,9 +11,9 @@ from aiida_dpasse.parameters.train import TrainParameters
 class CommitteeParameters(Parameters):
     """Number of potentials in a committee, and their training."""
 
-    members: int = Field(ge=2, description='Number of potentials; a deviation needs two at least.')
+    members: int = Field(ge=2, description='Number of potentials.')
     minimum_members: int = Field(
-        ge=2, description='So many trainings have to succeed; with fewer the committee has failed.'
+        ge=2, description='Smallest number of successful trainings; with fewer the committee fails.'
     )
     train: TrainParameters = Field(description='Training of each member; its seeds are replaced.')
     seed: int = Field(

@@ -18,25 +18,25 @@ class TrustParameters(Parameters):
     """
 
     mode: Literal['fixed', 'adaptive', 'calibrated'] = Field(
-        description='`fixed`: the levels as they are; `adaptive`: both are multiplied by the factor, 1 at '
-        'least, that makes the fraction `quantile` of the frames accurate; `calibrated`: they are errors, and both are '
-        'divided by the median of error over deviation of the frames that were labelled before, ten at least.'
+        description='`fixed`: the levels as given; `adaptive`: both are multiplied by the factor, at least 1, that '
+        'makes the fraction `quantile` of the frames accurate; `calibrated`: the levels are errors, and both are '
+        'divided by the median ratio of error to deviation of the frames labelled before, at least ten.'
     )
     low: float = Field(gt=0, description='Deviation (calibrated: error) in eV/A below which a frame is accurate.')
     high: float = Field(
         gt=0,
-        description='Deviation (calibrated: error) in eV/A from which a frame is failed: too far out to be labelled.',
+        description='Deviation (calibrated: error) in eV/A from which a frame is failed and not labelled.',
     )
-    quantile: float = Field(gt=0, lt=1, description='Fraction of the frames that adaptive levels make accurate.')
+    quantile: float = Field(gt=0, lt=1, description='Fraction of the frames that are accurate with adaptive levels.')
     explosion: float = Field(
-        gt=0, description='Deviation in eV/A from which a frame has exploded: failed whatever the levels are.'
+        gt=0, description='Deviation in eV/A from which a frame is failed regardless of the levels.'
     )
 
     @model_validator(mode='after')
     def _order(self) -> TrustParameters:
         if not self.low < self.high <= self.explosion:
             raise ValueError(
-                f'`low` ({self.low}) should be below `high` ({self.high}), and that not above `explosion` '
+                f'`low` ({self.low}) should be below `high` ({self.high}), which should not exceed `explosion` '
                 f'({self.explosion})'
             )
         return self
@@ -50,26 +50,26 @@ class ExploreParameters(Parameters):
     )
     temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')
     pressures: list[float] = Field(min_length=1, description='Pressures in GPa.')
-    replicas: int = Field(gt=0, description='How often each structure starts at each temperature and pressure.')
+    replicas: int = Field(gt=0, description='Number of runs of each structure at each temperature and pressure.')
     runs: int | None = Field(
-        gt=0, description='So many of these runs are drawn, in turn from each structure; null makes all.'
+        gt=0, description='Number of these runs that are drawn, in turn from each structure; null takes all.'
     )
     md: dict[str, Any] = Field(
         description='Parameters of `dpasse.md` for each run, without `temperature`, `pressure` and `seed`.'
     )
     trust: TrustParameters = Field(description='Trust levels.')
-    max_candidates: int = Field(gt=0, description='Largest number of frames that are chosen.')
+    max_candidates: int = Field(gt=0, description='Largest number of selected frames.')
     choice: Literal['random', 'diverse'] = Field(
         default='random',
-        description='How they are chosen among the candidates: at random, or those that differ most from each other by '
-        'their radial distributions.',
+        description='Selection among the candidates: `random`, or `diverse`, the frames whose radial distributions '
+        'differ most from each other.',
     )
     max_per_structure: int | None = Field(
-        gt=0, description='Largest number of frames of one structure; null sets no limit.'
+        gt=0, description='Largest number of selected frames of one structure; null sets no limit.'
     )
     seed: int = Field(
         ge=0,
-        description='Seed of runs and choice; a calling chain replaces it by one derived from its own.',
+        description='Seed of runs and selection; a calling chain replaces it by one derived from its own.',
     )
 
     @model_validator(mode='after')
@@ -83,5 +83,5 @@ class ExploreParameters(Parameters):
             for pressure in self.pressures:
                 run = {**self.md, 'temperature': temperature, 'pressure': pressure, 'seed': 1}
                 if message := check_parameters(MDParameters, run):
-                    raise ValueError(f'one of the runs is not possible: {message}')
+                    raise ValueError(f'a run has invalid parameters: {message}')
         return self

@@ -44,11 +44,11 @@ def builder_from_dpgen(
     found = read_dpgen(param, machine)
     if 'structures' not in inputs:
         if not found.structures:
-            raise ValueError('`sys_configs` names no file that is here: hand in `structures`.')
+            raise ValueError('`sys_configs`: none of the files exists here: give `structures`.')
         inputs['structures'] = read_structures(found.structures, found.structure_format, found.type_map)
     if 'frames' not in inputs:
         if not found.datasets:
-            raise ValueError('`init_data_sys` names no folder that is here: hand in `frames`.')
+            raise ValueError('`init_data_sys`: none of the folders exists here: give `frames`.')
         inputs['frames'] = read_frames(found.datasets)
     builder = ActiveLearningWorkChain.get_builder_from_protocol(
         codes,

@@ -8,8 +8,8 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
+from aiida_dpasse.explore.plan_committee import by_iteration, committee_on
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
@@ -33,10 +33,10 @@ def plan_active_learning(
     settings = ActiveLearningParameters.model_validate(parameters.get_dict())
     seed, explorations = settings.seed, range(settings.max_active_iterations)
     watched = sorted(inputs['structures']) if settings.conductivity is not None else []
-    committee = settings.committee.model_dump()
-    model = committee['train']['input']['model']
-    if not type_map_of(model):
-        model['type_map'] = frames.elements
+    contents = {
+        'committee': committee_on(settings.committee, frames),
+        'explore': settings.explore.model_dump(),
+    }
     runs = Runs(
         [
             *(Run('explore', iteration=index) for index in explorations),
@@ -58,12 +58,8 @@ def plan_active_learning(
         # Unset fields are omitted, because the labelling programs have their own defaults.
         'label': orm.Dict(settings.label.model_dump(exclude_unset=True)),
         'convergence': orm.Dict({**settings.convergence.model_dump(), 'stages': len(settings.stages or [None])}),
+        **by_iteration(runs, contents, seed),
     }
-    for what, content in (('committee', committee), ('explore', settings.explore.model_dump())):
-        plan[what] = {
-            run.id: orm.Dict({**content, 'seed': derive_seed(seed, what, run.iteration or 0)})
-            for run in runs.select(what=what)
-        }
     if settings.conductivity is not None:
         # Equal initial velocities in all iterations, so that only the potential changes.
         own = {**settings.conductivity.model_dump(), 'seed': derive_seed(seed, 'conductivity')}

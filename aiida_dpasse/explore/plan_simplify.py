@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.multitask import type_map_of
+from aiida_dpasse.explore.plan_committee import by_iteration, committee_on
 from aiida_dpasse.explore.simplify_parameters import SimplifyParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
@@ -26,12 +26,8 @@ def plan_simplify(parameters: orm.Dict, frames: FramesData) -> dict[str, Any]:
         each step by the same id, with seeds derived from ``seed``; ``split`` and ``evaluate``.
     """
     settings = SimplifyParameters.model_validate(parameters.get_dict())
-    committee = settings.committee.model_dump()
-    model = committee['train']['input']['model']
-    if not type_map_of(model):
-        model['type_map'] = frames.elements
     contents = {
-        'committee': committee,
+        'committee': committee_on(settings.committee, frames),
         'select': settings.model_dump(include={'low', 'high', 'max_candidates', 'choice'}),
     }
     runs = Runs(
@@ -39,14 +35,9 @@ def plan_simplify(parameters: orm.Dict, frames: FramesData) -> dict[str, Any]:
         for index in range(settings.max_simplify_iterations)
         for what in ('iteration', *contents)
     )
-    plan: dict[str, Any] = {
+    return {
         'runs': orm.Dict(runs.to_dict()),
         'split': orm.Dict({'validation': settings.initial, 'seed': derive_seed(settings.seed, 'split')}),
         'evaluate': orm.Dict({}),
+        **by_iteration(runs, contents, settings.seed),
     }
-    for what, content in contents.items():
-        plan[what] = {
-            run.id: orm.Dict({**content, 'seed': derive_seed(settings.seed, what, run.iteration or 0)})
-            for run in runs.select(what=what)
-        }
-    return plan

@@ -35,7 +35,7 @@ def validate_simplify(inputs: Any, _: Any = None) -> str | None:
     settings, total = SimplifyParameters.model_validate(inputs['parameters'].get_dict()), inputs['frames'].frames
     first = part_size(settings.initial, total)
     if not 0 < first < total:
-        return f'parameters: `initial` takes {first} of {total} frames; it should leave some to choose from.'
+        return f'parameters: `initial` takes {first} of {total} frames: it should take some and leave some.'
     message = validate_committee_training(
         {
             'codes': inputs.get('codes', {}),
@@ -63,7 +63,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to choose from.')
+        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to select from.')
         spec.inputs.validator = validate_simplify
         spec.outline(
             cls.setup,
@@ -75,21 +75,22 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
             ),
             cls.results,
         )
-        spec.output('frames', valid_type=FramesData, help='The frames worth training on, with their labels.')
-        spec.output('rest', valid_type=FramesData, required=False, help='The frames that the last committee knows.')
+        spec.output('frames', valid_type=FramesData, help='The selected frames, with their labels.')
+        spec.output('rest', valid_type=FramesData, required=False, help='The frames that were not selected.')
         spec.output_namespace('potentials', valid_type=Potential, help='The last committee.')
         spec.output(
             'iterations',
             valid_type=orm.Dict,
-            help='Table: frames trained on, and of the rest those that are accurate, candidate, failed, chosen.',
+            help='Table: number of training frames, and numbers of the remaining frames that are accurate, candidate, '
+            'failed and chosen.',
         )
         exit_code(spec, 'ERROR_COMMITTEE_FAILED', message='The committee of iteration {index} failed: {reason}')
-        exit_code(spec, 'ERROR_EVALUATION_FAILED', message='The deviations of iteration {index} failed: {reason}')
+        exit_code(spec, 'ERROR_EVALUATION_FAILED', message='The evaluation of iteration {index} failed: {reason}')
         exit_code(
             spec,
             'ERROR_NOT_CONVERGED',
-            message='After {count} iterations, {fraction:.3f} of the rest is accurate, below {wanted:.3f}: go on with '
-            'more iterations, more frames in each, or accept the outputs.',
+            message='Not converged in {count} iterations: the accurate fraction {fraction:.3f} of the remaining frames '
+            'is below {wanted:.3f}. Accept the outputs, or use more iterations or more frames in each.',
         )
 
     def setup(self) -> None:
@@ -118,7 +119,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
         self.ctx.parts['frames'][run.id] = self.ctx.training
         self.ctx.parts['statistics'][run.id] = statistics
         self.ctx.fraction = statistics['accurate'] / statistics['sampled']
-        self.report(f'iteration {self.ctx.iteration}: {self.ctx.fraction:.3f} of the rest is accurate.')
+        self.report(f'iteration {self.ctx.iteration}: {self.ctx.fraction:.3f} of the remaining frames are accurate.')
         enough = self.ctx.fraction >= settings.accurate_fraction
         if not enough and 'chosen' in selected:
             self.ctx.chosen[self.run_of('chosen').id] = selected['chosen']

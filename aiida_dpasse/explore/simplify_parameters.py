@@ -14,18 +14,18 @@ from aiida_dpasse.parameters.sizes import PartSize
 class SimplifyParameters(Parameters):
     """Selection of the informative part of a dataset."""
 
-    initial: PartSize = Field(gt=0, description='Number of frames, or fraction below 1, to start from.')
-    max_simplify_iterations: int = Field(gt=0, description='At most so many iterations.')
+    initial: PartSize = Field(gt=0, description='Number, or fraction below 1, of initial frames.')
+    max_simplify_iterations: int = Field(gt=0, description='Largest number of iterations.')
     accurate_fraction: float = Field(
-        gt=0, le=1, description='The rest is known when this fraction of it is accurate: the choice ends.'
+        gt=0, le=1, description='Fraction of accurate frames among the remaining ones at which the selection ends.'
     )
-    low: float = Field(gt=0, description='Deviation of the committee in eV/A below which a frame is known.')
+    low: float = Field(gt=0, description='Deviation of the committee in eV/A below which a frame is accurate.')
     high: float | None = Field(
-        gt=0, description='Deviation in eV/A from which a frame is not trusted; null trusts all labels.'
+        gt=0, description='Deviation in eV/A from which a frame is failed and not selected; null sets no limit.'
     )
-    max_candidates: int = Field(gt=0, description='At most so many frames are added in an iteration.')
+    max_candidates: int = Field(gt=0, description='Largest number of frames added in an iteration.')
     choice: Literal['random', 'diverse'] = Field(
-        default='random', description='How they are chosen among those that are not known.'
+        default='random', description='Selection among the candidates: `random` or `diverse`.'
     )
     committee: CommitteeParameters = Field(description='Training of the committee.')
     seed: int = Field(ge=0, description='Seed of every random choice.')

@@ -24,7 +24,7 @@ def draw_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
     sets = frames.sets()
     groups = [item.formula for item in sets for _ in range(len(item))]
     if number > len(groups):
-        raise ValueError(f'{number} frames are to be drawn from {len(groups)}: ask for fewer, or give more.')
+        raise ValueError(f'`number` ({number}) exceeds the number of frames ({len(groups)}).')
     if parameters['choice'] == 'diverse':
         picked = farthest_points(describe_sets(sets, range(len(groups))), groups, seed, number)
     else:

@@ -23,6 +23,6 @@ def select_frames(frames: FramesData, parameters: orm.Dict) -> FramesData:
     wanted = set(parameters['ids'])
     missing = wanted - set(frames.ids())
     if missing:
-        raise ValueError(f'The frame {min(missing)} is not among the frames given: take its identity out of `ids`.')
+        raise ValueError(f'`ids`: the frame {min(missing)} is not among the frames.')
     masks: list[tuple[Any, Any]] = [(item, np.isin(item.ids, list(wanted))) for item in frames.sets()]
     return FramesData.from_sets(item.take(mask) for item, mask in masks if mask.any())

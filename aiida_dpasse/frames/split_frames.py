@@ -29,8 +29,7 @@ def split_frames(frames: FramesData, parameters: orm.Dict) -> dict[str, FramesDa
     sizes = {part: part_size(parameters.get_dict().get(part, 0), total) for part in ('validation', 'test')}
     if sum(sizes.values()) >= total:
         raise ValueError(
-            f'Of {total} frames {sizes["validation"]} would go to validation and {sizes["test"]} to test, which '
-            'leaves none for training: lower `validation` or `test`.'
+            f'`validation` ({sizes["validation"]}) and `test` ({sizes["test"]}) leave none of {total} for training.'
         )
     orders = [
         np.random.default_rng(derive_seed(parameters['seed'], group.formula, *group.labels)).permutation(len(group))

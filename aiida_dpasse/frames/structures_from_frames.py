@@ -21,7 +21,7 @@ def structures_from_frames(frames: FramesData, parameters: orm.Dict) -> dict[str
     atoms = sets_to_ase(frames.sets())
     indices = parameters.get_dict().get('indices', range(len(atoms)))
     if beyond := [index for index in indices if not 0 <= index < len(atoms)]:
-        raise ValueError(f'indices: there are {len(atoms)} frames, counted from 0; take {beyond[0]} out.')
+        raise ValueError(f'`indices`: {beyond[0]} is out of range for {len(atoms)} frames, counted from 0.')
     for item in atoms:
         item.calc = None
     return {f'frame_{number:04d}': orm.StructureData(ase=atoms[index]) for number, index in enumerate(indices)}

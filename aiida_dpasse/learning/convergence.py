@@ -20,31 +20,31 @@ def judge(rows: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]) -> tup
     """
     explored = [row for row in rows if row.get('accurate_fraction') is not None]
     if not explored:
-        return False, 'Nothing was sampled yet.'
+        return False, 'No frames have been sampled.'
     fraction, error = explored[-1]['accurate_fraction'], explored[-1]['force_rmse_meV_A']
     if fraction < criteria['accurate_fraction']:
         return False, (
             f'The accurate fraction {fraction:.3f} is below {criteria["accurate_fraction"]:.3f}: '
-            'the committee still disagrees on frames that it visits.'
+            'the committee members disagree on sampled frames.'
         )
     stages, stable = criteria['stages'], criteria['stable_iterations']
     stage = explored[-1].get('stage') or 0
     if stage < stages - 1:
-        return False, f'Stage {stage + 1} of {stages} is known: the next one is explored.'
+        return False, f'Stage {stage + 1} of {stages} is complete: the next one is explored.'
     agreed = agreements(explored, criteria)
     if agreed < stable:
-        return False, f'The accurate fraction has held in {agreed} of {stable} explorations in a row.'
+        return False, f'{agreed} of {stable} consecutive explorations reached the accurate fraction.'
     limit, largest_change = criteria['maximum_force_rmse'], criteria['maximum_force_change']
     if limit is not None and error > 1000 * limit:
         return False, f'The held-out force error {error:.1f} meV/A is above {1000 * limit:.1f} meV/A.'
     if largest_change is not None:
         if len(explored) < 2:
-            return False, 'The held-out force error has no earlier value to be compared with.'
+            return False, 'The held-out force error has no previous value for comparison.'
         before = explored[-2]['force_rmse_meV_A']
         change = abs(error - before) / before
         if change > largest_change:
             return False, (
-                f'The held-out force error changed by {change:.1%} since the iteration before, '
+                f'The held-out force error changed by {change:.1%} since the previous iteration, '
                 f'more than {largest_change:.1%}.'
             )
     if (limit := criteria['maximum_diffusivity_change']) is not None:
@@ -71,22 +71,22 @@ def settled(rows: Sequence[Mapping[str, Any]], limit: float) -> str | None:
         for index in (-1, -2)
     )
     if not any(row['diffusive'] for row in now.values()):
-        return 'The ions diffuse at none of the temperatures watched: run longer or hotter (`conductivity`).'
+        return 'The ions do not diffuse at any temperature of `conductivity`: use longer runs or higher temperatures.'
     for key, row in now.items():
         where = f'of `{key[0]}` at {key[1]:g} K'
         other = before.get(key)
         if other is None:
-            return f'The diffusion {where} has no earlier value to be compared with.'
+            return f'The diffusion {where} has no previous value for comparison.'
         if row['diffusive'] != other['diffusive']:
-            return f'The ions {where} diffuse with one of the last two committees and not with the other.'
+            return f'The ions {where} diffuse with only one of the last two committees.'
         if not row['diffusive']:
             continue
         value, reference = row['diffusivity_cm2_s'], other['diffusivity_cm2_s']
         error = (row['error_cm2_s'] ** 2 + other['error_cm2_s'] ** 2) ** 0.5 / reference
         if error > limit:
-            return f'The diffusion {where} is known to {error:.0%} only, and {limit:.0%} is asked for: run longer.'
+            return f'The relative error of the diffusion {where}, {error:.0%}, exceeds {limit:.0%}: run longer.'
         if (change := abs(value - reference) / reference) > limit:
-            return f'The diffusion {where} changed by {change:.0%} since the iteration before, more than {limit:.0%}.'
+            return f'The diffusion {where} changed by {change:.0%} since the previous iteration, more than {limit:.0%}.'
     return None
 
 

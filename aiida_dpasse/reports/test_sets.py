@@ -12,7 +12,7 @@ from ase.units import kB
 
 from aiida_dpasse.assess.test_sets_parameters import PARTS
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.frames.gather_runs import source_of
+from aiida_dpasse.frames.select_candidates import source_of
 from aiida_dpasse.reports.accounting import batches
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.style import GREY, note, palette, picture

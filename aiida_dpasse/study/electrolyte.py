@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.validators import (
+    check_ion,
     check_processes,
     check_release_and_heads,
     validate_labelled,
@@ -34,7 +36,7 @@ from aiida_dpasse.train.finetune import FinetuneWorkChain
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
 #: Inputs of each phase that may be given by the user, and the ports of the study that they are taken from.
-HANDED_IN: dict[str, dict[str, str]] = {
+FROM_INPUTS: dict[str, dict[str, str]] = {
     'initial_data': {'structures': 'structures'},
     'active_learning': {'structures': 'structures', 'frames': 'frames', 'validation_data': 'validation_data'},
     'pretrain': {
@@ -49,7 +51,7 @@ HANDED_IN: dict[str, dict[str, str]] = {
     'contrast': {'potential': 'student'},
 }
 #: Inputs of each phase that are computed otherwise, and the phase and output that they are taken from.
-MADE: dict[str, dict[str, tuple[str, str]]] = {
+FROM_PHASES: dict[str, dict[str, tuple[str, str]]] = {
     'active_learning': {'frames': ('initial_data', 'frames')},
     'pretrain': {'frames': ('active_learning', 'frames')},
     'finetune': {'frames': ('finetune_data', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
@@ -66,20 +68,20 @@ CONTRAST = 'contrast'
 # -- required phases --------------------------------------------------------------------------------------------------
 
 
-def given(inputs: Any, port: str) -> bool:
+def is_given(inputs: Any, port: str) -> bool:
     """Whether an input is given and is not an empty namespace.
 
     :param inputs: inputs of the study.
     :param port: name of the port, with dots for namespaces.
 
-    >>> given({'pretrained': {'frozen': 1}}, 'pretrained.frozen'), given({'structures': {}}, 'structures')
+    >>> is_given({'pretrained': {'frozen': 1}}, 'pretrained.frozen'), is_given({'structures': {}}, 'structures')
     (True, False)
     """
-    value = handed_in(inputs, port)
+    value = value_at(inputs, port)
     return value is not None and not (isinstance(value, Mapping) and not value)
 
 
-def handed_in(inputs: Any, port: str) -> Any:
+def value_at(inputs: Any, port: str) -> Any:
     """Return a given input, or None.
 
     :param inputs: inputs of the study.
@@ -105,22 +107,22 @@ def phases_of(inputs: Any) -> tuple[str, ...]:
 
     :param inputs: inputs of the study.
     """
-    distill = not given(inputs, 'student')
+    distill = not is_given(inputs, 'student')
     from_finetuned = distills_from_finetuned(inputs)
-    shown = given(inputs, 'finetune_structures') or given(inputs, 'finetune_frames')
-    finetune = not given(inputs, 'finetuned') and (shown or (distill and from_finetuned))
+    shown = is_given(inputs, 'finetune_structures') or is_given(inputs, 'finetune_frames')
+    finetune = not is_given(inputs, 'finetuned') and (shown or (distill and from_finetuned))
     wanted = [*(['checkpoint'] if finetune else []), *(['frozen'] if distill and not from_finetuned else [])]
-    pretrain = bool(wanted) and not given(inputs, 'pretrained')
-    learn = pretrain and not given(inputs, 'active_learning_frames')
+    pretrain = bool(wanted) and not is_given(inputs, 'pretrained')
+    learn = pretrain and not is_given(inputs, 'active_learning_frames')
     needed = {
-        'initial_data': learn and not given(inputs, 'frames'),
+        'initial_data': learn and not is_given(inputs, 'frames'),
         'active_learning': learn,
         'pretrain': pretrain,
-        'finetune_data': finetune and not given(inputs, 'finetune_frames'),
+        'finetune_data': finetune and not is_given(inputs, 'finetune_frames'),
         'finetune': finetune,
         'distill': distill,
         'conductivity': True,
-        'contrast': given(inputs, 'contrast'),
+        'contrast': is_given(inputs, 'contrast'),
     }
     return tuple(phase for phase, needs in needed.items() if needs)
 
@@ -132,7 +134,7 @@ def sources_for(phase: str, inputs: Any) -> tuple[dict[str, str], dict[str, tupl
     :param inputs: inputs of the study.
     :return: the ports by input name, and otherwise the phase and output that provide the input.
     """
-    ports, made = HANDED_IN[phase], MADE.get(phase, {})
+    ports, made = FROM_INPUTS[phase], FROM_PHASES.get(phase, {})
     if phase == 'distill' and distills_from_finetuned(inputs):
         return {**ports, 'teacher': 'finetuned'}, {'teacher': ('finetune', 'frozen')}
     return ports, made
@@ -145,12 +147,12 @@ def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
     :param inputs: inputs of the study.
     """
     ports, _ = sources_for(phase, inputs)
-    known = {name: handed_in(inputs, port) for name, port in ports.items() if given(inputs, port)}
+    known = {name: value_at(inputs, port) for name, port in ports.items() if is_given(inputs, port)}
     if phase in LABELLING:
         known |= labeller_of(inputs)
     if phase == 'contrast':
         known['structures'] = {CONTRAST: inputs['contrast']}
-    if phase == 'distill' and given(inputs, 'contrast'):
+    if phase == 'distill' and is_given(inputs, 'contrast'):
         known['structures'] = {**known['structures'], CONTRAST: inputs['contrast']}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()}
 
@@ -169,7 +171,7 @@ def validate_electrolyte(inputs: Any, _: Any = None) -> str | None:
     :param inputs: inputs of the process.
     :return: the message, or None if the inputs are valid.
     """
-    if inputs.get('parameters') is None or not given(inputs, 'conductor'):
+    if inputs.get('parameters') is None or not is_given(inputs, 'conductor'):
         return None  # reported by their own ports
     phases = phases_of(inputs)
     for check in (_missing_sources, _unusable_potentials, _missing_elements, _unfit_sections):
@@ -185,21 +187,20 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
         'finetune_data': 'finetune_frames',
     }
     for phase, port in instead.items():
-        source = HANDED_IN[phase]['structures']
-        if phase in phases and not given(inputs, source):
-            return f'{source}: there is none to start `{phase}` from; give at least one, or `{port}` instead.'
+        source = FROM_INPUTS[phase]['structures']
+        if phase in phases and not is_given(inputs, source):
+            return f'{source}: `{phase}` requires at least one; give it, or `{port}` instead.'
     labelling = next((phase for phase in phases if phase in LABELLING), None)
     if (labelling or sources_of(inputs)) and (message := validate_labeller(inputs)):
         return f'{message} `{labelling}` labels its frames.' if labelling else message
-    if given(inputs, 'pretrained'):
+    if is_given(inputs, 'pretrained'):
         teacher = 'distill' in phases and not distills_from_finetuned(inputs)
         for form, needed in (('checkpoint', 'finetune' in phases), ('frozen', teacher)):
-            if needed and not given(inputs, f'pretrained.{form}'):
-                return (
-                    f'pretrained.{form}: it is needed to {"fine-tune" if form == "checkpoint" else "distil"}; give it.'
-                )
-    if given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
-        return f'conductor.{CONTRAST}: the structure at the port `contrast` is called so: give it another label.'
+            if needed and not is_given(inputs, f'pretrained.{form}'):
+                purpose = 'fine-tuning' if form == 'checkpoint' else 'distillation'
+                return f'pretrained.{form}: it is required for the {purpose}.'
+    if is_given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
+        return f'conductor.{CONTRAST}: this label is reserved for the input `contrast`: choose another.'
     return None
 
 
@@ -207,7 +208,7 @@ def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
     """Return an error message if a checkpoint given for LAMMPS cannot be frozen as it is."""
     used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
     for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
-        if message := check_release_and_heads(handed_in(inputs, port), version_of(engine_code(inputs))):
+        if message := check_release_and_heads(value_at(inputs, port), version_of(engine_code(inputs))):
             return f'{port}: {message}'
     return None
 
@@ -217,9 +218,9 @@ def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
     structures = {
         (port, label): structure.get_symbols_set()
         for port in ('conductor', 'finetune_structures')
-        for label, structure in (handed_in(inputs, port) or {}).items()
+        for label, structure in (value_at(inputs, port) or {}).items()
     }
-    if given(inputs, 'contrast'):
+    if is_given(inputs, 'contrast'):
         structures['contrast', None] = inputs['contrast'].get_symbols_set()
     for name, known in _known_elements(inputs, phases).items():
         for (port, label), symbols in structures.items():
@@ -227,8 +228,8 @@ def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
             if relevant and (missing := sorted(symbols - known)):
                 place = port if label is None else f'{port}.{label}'
                 return (
-                    f'{place}: `{name}` does not hold {", ".join(missing)}, so that no potential would know it; add a '
-                    'compound with it there, or take out the structure.'
+                    f'{place}: `{name}` does not contain {", ".join(missing)}: add a compound with this element there, '
+                    'or omit the structure.'
                 )
     return None
 
@@ -237,14 +238,14 @@ def _known_elements(inputs: Any, phases: tuple[str, ...]) -> dict[str, set[str]]
     """Return the elements that the potentials will support, by the port that determines them."""
     known: dict[str, set[str]] = {}
     if 'pretrain' in phases:
-        source = next((port for port in ('active_learning_frames', 'frames') if given(inputs, port)), 'structures')
+        source = next((port for port in ('active_learning_frames', 'frames') if is_given(inputs, port)), 'structures')
         if source == 'structures':
             known[source] = set().union(*(item.get_symbols_set() for item in inputs['structures'].values()))
         else:
             known[source] = set(inputs[source].elements)
     for port in ('pretrained.checkpoint', 'pretrained.frozen', 'finetuned', 'student'):
-        if given(inputs, port):
-            known[port] = set(handed_in(inputs, port).type_map)
+        if is_given(inputs, port):
+            known[port] = set(value_at(inputs, port).type_map)
     return known
 
 
@@ -259,7 +260,7 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
         known = known_inputs(phase, inputs)
         if message := _unknown_types(phase, section, inputs) or _missing_ion(phase, section, known):
             return message
-        if phase != 'distill' and any(name not in known for name in MADE.get(phase, {})):
+        if phase != 'distill' and any(name not in known for name in FROM_PHASES.get(phase, {})):
             continue  # inputs that are computed first are checked by the chain itself
         process = ElectrolyteWorkChain.PHASES[phase]
         taken = {name: codes[name] for name in process.known_codes(codes) if name in codes}
@@ -275,12 +276,12 @@ def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
     training = section.committee.train if phase == 'active_learning' else getattr(section, 'train', None)
     types = type_map_of(training.input['model']) if training is not None else []
     port = {'active_learning': 'structures', 'pretrain': 'structures', 'finetune': 'finetune_structures'}
-    structures = handed_in(inputs, port.get(phase, 'conductor')) or {}
+    structures = value_at(inputs, port.get(phase, 'conductor')) or {}
     elements = set().union(*(structure.get_symbols_set() for structure in structures.values()))
     if types and (missing := sorted(elements - set(types))):
         return (
             f'parameters.{phase}: the type map {" ".join(types)} lacks {", ".join(missing)} of `'
-            f'{port.get(phase, "conductor")}`: add it to `input.model.type_map`, or leave that out.'
+            f'{port.get(phase, "conductor")}`: add it to `input.model.type_map`, or omit the type map.'
         )
     return None
 
@@ -290,11 +291,8 @@ def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | No
     conductivity = section.conductivity if phase == 'active_learning' else section
     if phase not in ('active_learning', 'conductivity', 'contrast') or conductivity is None:
         return None
-    ion = conductivity.transport.ion
-    for label, structure in known['structures'].items():
-        if ion not in structure.get_symbols_set():
-            return f'parameters.{phase}: the structure `{label}` holds no {ion}: correct `transport.ion`.'
-    return None
+    message = check_ion(known['structures'], conductivity.transport.ion)
+    return message and f'parameters.{phase}: {message}'
 
 
 class ElectrolyteWorkChain(DpasseWorkChain):
@@ -330,8 +328,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         for name, use in {
-            'structures': 'Crystals that initial data, active learning and pre-training are about.',
-            'finetune_structures': 'Crystals of the new compound that the potential is fine-tuned to.',
+            'structures': 'Crystals for the initial data, active learning and pre-training.',
+            'finetune_structures': 'Crystals of the new compound for the fine-tuning.',
             'conductor': 'The conductor: one or more configurations of its disorder.',
         }.items():
             spec.input_namespace(
@@ -346,31 +344,29 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             valid_type=orm.StructureData,
             required=False,
             validator=validate_structure,
-            help='Structure to compare the conductor with, at one temperature.',
+            help='Reference structure, compared with the conductor at one temperature.',
         )
         define_labeller(spec)
         for name, use in {
             'frames': 'Labelled frames of `structures`, instead of the initial data.',
-            'validation_data': 'Labelled frames that active learning and pre-training watch and never learn.',
-            'test_data': 'Labelled frames that test the pre-trained potential and the student; with `pretrained` they '
-            'should be frames that it never saw.',
-            'active_learning_frames': 'Labelled frames to pre-train on, instead of active learning.',
+            'validation_data': 'Labelled frames for validation in active learning and pre-training.',
+            'test_data': 'Labelled frames for the test of the pre-trained potential and the student, which should not '
+            'be in the training data of `pretrained`.',
+            'active_learning_frames': 'Labelled frames for the pre-training, instead of active learning.',
             'finetune_frames': 'Labelled frames of the new compound, instead of `finetune_structures`.',
         }.items():
             spec.input(name, valid_type=FramesData, required=False, validator=validate_labelled, help=use)
         for name, use in {
-            'pretrained.checkpoint': 'Checkpoint of the pre-trained potential: needed to fine-tune.',
-            'pretrained.frozen': 'The same, frozen: needed to distil. A checkpoint is frozen first.',
+            'pretrained.checkpoint': 'Checkpoint of the pre-trained potential, for the fine-tuning.',
+            'pretrained.frozen': 'Frozen pre-trained potential, for the distillation; a checkpoint is frozen first.',
             'finetuned': 'Fine-tuned potential, instead of the fine-tuning.',
-            'student': 'Potential to simulate with, instead of the distillation; a checkpoint is frozen first.',
+            'student': 'Potential of the molecular dynamics, instead of the distillation; a checkpoint is frozen.',
         }.items():
             spec.input(name, valid_type=Potential, required=False, help=use)
         spec.inputs.validator = validate_electrolyte
         spec.outline(
             cls.setup,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.check_frozen,
             cls.make_initial_data,
             cls.learn_actively,
@@ -384,16 +380,16 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         )
         for phase, process in cls.PHASES.items():
             spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
-        spec.output('summary', valid_type=orm.Dict, required=False, help='The numbers of the study at a glance.')
+        spec.output('summary', valid_type=orm.Dict, required=False, help='Main results of the study.')
         exit_code(
             spec,
             'ERROR_PHASE_FAILED',
-            message='The phase `{phase}` failed: {reason} The results before it are attached: hand them in to go on.',
+            message='The phase `{phase}` failed: {reason} To continue, give the attached results of earlier phases.',
         )
         exit_code(
             spec,
             'ERROR_UNDETERMINED',
-            message='All phases ran, but the conductivity is undetermined: {reason}',
+            message='The conductivity is undetermined: {reason}',
         )
 
     def setup(self) -> None:
@@ -503,7 +499,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
                 continue
             if (node.exit_status or 0) >= 600:
                 self.ctx.remarks[phase] = node.exit_message
-                self.report(f'{phase} did not converge, the study goes on with what it gave: {node.exit_message}')
+                self.report(f'{phase} did not converge; the study continues with its results: {node.exit_message}')
                 continue
             reason = node.exit_message or node.process_state.value
             failed = failed or self.exit_codes.ERROR_PHASE_FAILED.format(phase=phase, reason=reason)

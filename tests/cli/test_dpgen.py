@@ -122,9 +122,9 @@ def test_what_is_not_here_is_asked_for(stand_ins, tmp_path):
     path.write_text(PARAM.read_text())
     structures = {'one': orm.StructureData(cell=[[4, 0, 0], [0, 4, 0], [0, 0, 4]])}
     structures['one'].append_atom(position=(0, 0, 0), symbols='Li')
-    with pytest.raises(ValueError, match='hand in `structures`'):
+    with pytest.raises(ValueError, match='`sys_configs`'):
         builder_from_dpgen(path, stand_ins)
-    with pytest.raises(ValueError, match='hand in `frames`'):
+    with pytest.raises(ValueError, match='`init_data_sys`'):
         builder_from_dpgen(path, stand_ins, structures=structures)
     frames = read_frames([FIXTURES / 'data' / 'first'])
     builder, _ = builder_from_dpgen(path, stand_ins, structures=structures, frames=frames, options='slurm-gpu')

@@ -91,14 +91,13 @@ def test_the_same_student_is_accepted_and_refused(inputs):
     strict = {'force_mae': 1e-3, 'energy_drift': 1e-9}
     outputs, node = run_get_node(AcceptanceWorkChain, **inputs(limits=strict))
     assert node.exit_status == EXIT.ERROR_REFUSED.status
-    assert 'The mean absolute error of the force against the teacher is' in node.exit_message
-    assert 'The drift of the energy of copper is' in node.exit_message
     assert not outputs['verdict']['accepted']
+    refused = {check['name'] for check in outputs['verdict']['checks'] if check['passed'] is False}
+    assert refused == {'force_mae', 'energy_drift_copper'}
 
     # A run that ends because a force is too large is a student that falls apart.
     outputs, node = run_get_node(AcceptanceWorkChain, **inputs(drift=DRIFT | {'stop_force': 1e-3}))
     assert node.exit_status == EXIT.ERROR_REFUSED.status
-    assert 'The student does not survive the run drift_copper: it ended at step' in node.exit_message
     assert {check['name'] for check in outputs['verdict']['checks'] if check['passed'] is False} == {
         'survives_drift_copper'
     }
@@ -112,11 +111,11 @@ def test_the_same_student_is_accepted_and_refused(inputs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'drift': DRIFT | {'ensemble': 'nvt'}}, '`drift.ensemble` should be `nve`'),
-        ({'hot': HOT | {'seed': 3}}, '`hot.seed` is set for each run'),
-        ({'hot': HOT | {'sample_interval': None}}, '`hot.sample_interval` is missing'),
-        ({'limits': {'density_change': 0.1}}, '`hot.ensemble` should be `npt`'),
-        ({'drift': DRIFT | {'timestep': 0}}, '`drift`: `timestep` should be greater than 0'),
+        ({'drift': DRIFT | {'ensemble': 'nvt'}}, '`drift.ensemble`'),
+        ({'hot': HOT | {'seed': 3}}, '`hot.seed`'),
+        ({'hot': HOT | {'sample_interval': None}}, '`hot.sample_interval`'),
+        ({'limits': {'density_change': 0.1}}, '`hot.ensemble`'),
+        ({'drift': DRIFT | {'timestep': 0}}, '`drift`: `timestep`'),
     ],
 )
 def test_impossible_acceptances_are_refused(inputs, changes, message):
@@ -127,7 +126,7 @@ def test_impossible_acceptances_are_refused(inputs, changes, message):
 def test_errors_need_frames(inputs):
     given = inputs()
     del given['frames']
-    with pytest.raises(ValueError, match=r'frames: `limits.force_mae` asks for frames'):
+    with pytest.raises(ValueError, match=r'frames: `limits\.force_mae`'):
         run_get_node(AcceptanceWorkChain, **given)
 
 
@@ -190,7 +189,7 @@ def test_no_more_jobs_are_in_flight_than_may_be(inputs, copper, limit):
 
 def test_the_ion_of_the_transport_is_asked_for_at_the_top(inputs):
     conductivity = {**TRANSPORT, 'transport': {'ion': 'Li'}}
-    with pytest.raises(ValueError, match=r'structures.copper: it holds no Li: correct `transport.ion`'):
+    with pytest.raises(ValueError, match=r'structures\.copper: .*Li'):
         run_get_node(AcceptanceWorkChain, **inputs(conductivity=conductivity))
 
 

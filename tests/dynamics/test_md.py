@@ -92,7 +92,7 @@ def test_segments_that_get_no_further_are_given_up(inputs, localhost):
     given['md']['code'] = broken
     _, node = run_get_node(MDBaseWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_NO_PROGRESS.status
-    assert '2 segments in a row got no further than step 0' in node.exit_message
+    assert '2 consecutive segments' in node.exit_message
     assert 'LAMMPS ended before its first step' in node.exit_message
     assert len(node.called) == 2
 

@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.distill.collect_samples import collect_samples
+from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.frames.select_frames import select_frames
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.frames.union_frames import union_frames
@@ -33,7 +33,7 @@ def test_any_label_may_name_frames(frames, make_frames, label):
     steps = make_frames('Br Li', 3, seed=8).with_origin(steps=[0, 5, 10])
     run = FramesData.from_sets([steps])
     assert union_frames(frames={label: run, 'a': frames}).frames == 43
-    assert collect_samples(frames={label: run}).ids() == list(steps.ids[1:])
+    assert collect_samples(samples={label: run}).ids() == list(steps.ids[1:])
 
 
 def test_select(frames):
@@ -41,7 +41,7 @@ def test_select(frames):
     ids = frames.ids()
     chosen = select_frames(frames, orm.Dict({'ids': [ids[20], ids[3]]}))
     assert chosen.ids() == [ids[3], ids[20]]
-    with pytest.raises(ValueError, match='is not among the frames'):
+    with pytest.raises(ValueError, match='`ids`'):
         select_frames(frames, orm.Dict({'ids': ['0' * 16]}))
 
 
@@ -62,5 +62,5 @@ def test_split_is_stratified_and_replayable(frames):
 def test_split_leaves_out_what_is_not_asked(frames):
     """Without sizes all frames go to training; sizes that leave none are refused."""
     assert list(split_frames(frames, orm.Dict({'seed': 1}))) == ['training']
-    with pytest.raises(ValueError, match='leaves none for training'):
+    with pytest.raises(ValueError, match='`validation`'):
         split_frames(frames, orm.Dict({'seed': 1, 'validation': 40}))

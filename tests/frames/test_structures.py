@@ -106,7 +106,7 @@ def test_structures_from_frames():
     one = structures_from_frames(frames, orm.Dict({'indices': [1]}))
     assert list(one) == ['frame_0000']
     assert one['frame_0000'].get_formula() == 'Cl4Li24P4S20'
-    with pytest.raises(ValueError, match='there are 2 frames, counted from 0; take 2 out'):
+    with pytest.raises(ValueError, match='`indices`: 2'):
         structures_from_frames(frames, orm.Dict({'indices': [0, 2]}))
 
 

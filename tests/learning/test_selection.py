@@ -144,7 +144,7 @@ def test_agreement_has_to_last():
     rows = [row(1.0, 50.0), row(0.5, 50.0), row(1.0, 50.0), row(0.95, 50.0)]
     converged, verdict = judge(rows, criteria)
     assert not converged
-    assert verdict == 'The accurate fraction has held in 2 of 3 explorations in a row.'
+    assert '2 of 3' in verdict
     assert pending(rows, criteria)
     assert judge([*rows, row(None, None), row(0.9, 50.0)], criteria)[0]
     assert not pending([*rows, row(0.9, 50.0)], criteria)
@@ -166,7 +166,7 @@ def test_stages_follow_each_other_and_the_last_one_converges():
     assert pending(known, criteria)
     converged, verdict = judge(known, criteria)
     assert not converged
-    assert verdict == 'Stage 1 of 2 is known: the next one is explored.'
+    assert 'Stage 1 of 2' in verdict
     # What was known at one stage says nothing of the next.
     assert next_stage([*known, staged(0.2, 1)], criteria) == 1
     last = [*known, staged(0.95, 1)]
@@ -187,13 +187,13 @@ def watched(diffusivity, error=0.01, temperature=600.0, diffusive=True):
         ([watched(1.0), watched(1.1)], None),
         ([watched(9.0), watched(1.0), watched(1.1)], None),
         ([watched(1.0), watched(1.3)], 'changed by 30%'),
-        ([watched(1.0), watched(1.1, error=0.4)], 'known to 40% only'),
-        ([watched(1.0)], 'no earlier value'),
-        ([watched(1.0, temperature=300.0), watched(1.0)], 'no earlier value'),
-        ([{}, watched(1.0)], 'no earlier value'),
-        ([watched(1.0), watched(None, None, diffusive=False)], 'at none of the temperatures'),
-        ([watched(None, None, diffusive=False), watched(1.0)], 'and not with the other'),
-        ([watched(1.0), {}], 'at none of the temperatures'),
+        ([watched(1.0), watched(1.1, error=0.4)], '40%'),
+        ([watched(1.0)], 'no previous value'),
+        ([watched(1.0, temperature=300.0), watched(1.0)], 'no previous value'),
+        ([{}, watched(1.0)], 'no previous value'),
+        ([watched(1.0), watched(None, None, diffusive=False)], '`conductivity`'),
+        ([watched(None, None, diffusive=False), watched(1.0)], 'only one of'),
+        ([watched(1.0), {}], '`conductivity`'),
     ],
 )
 def test_diffusion_has_to_settle(rows, doubt):

@@ -1,0 +1,48 @@
+"""Potentials and ASE calculators that are compared with each other: their ports and checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.data.engine import Potential
+
+
+def define_compared(spec: WorkChainSpec) -> None:
+    """Define the namespaces `potentials` and `calculators`.
+
+    :param spec: specification of the chain.
+    """
+    spec.input_namespace(
+        'potentials',
+        valid_type=Potential,
+        required=False,
+        help='Potentials by label; checkpoints are frozen first, by the code `dp`, where LAMMPS runs them.',
+    )
+    spec.input_namespace(
+        'calculators',
+        valid_type=orm.Dict,
+        required=False,
+        help="ASE calculators by label: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+    )
+
+
+def check_compared(inputs: Any, port: Any) -> str | None:
+    """Check that there is a potential or calculator, that labels are unique, and that calculators are valid.
+
+    :param inputs: inputs of a chain.
+    :param port: the port namespace.
+    :returns: one sentence that states the problem, or None.
+    """
+    potentials, calculators = inputs.get('potentials') or {}, inputs.get('calculators') or {}
+    if not potentials and not calculators:
+        return 'potentials, calculators: give at least one.'
+    if twice := sorted(set(potentials) & set(calculators)):
+        return f'calculators: the label `{twice[0]}` is that of a potential as well: choose another.'
+    for label, calculator in calculators.items():
+        if message := validate_calculator(calculator, port):
+            return f'calculators.{label}: {message}'
+    return None

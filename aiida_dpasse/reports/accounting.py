@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from aiida import orm
 
-from aiida_dpasse.base.jobs import LabelJobWorkChain
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
 
 #: Entry point of the label job and the label work chain; those of the programs are `dpasse.label.<program>`.
 LABEL = 'dpasse.label'
 #: Process label of the work chain that restarts such a job.
-RESTARTING = LabelJobWorkChain.__name__
+RESTARTING = 'LabelJobWorkChain'
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,11 @@ from datetime import UTC, datetime
 
 from aiida import orm
 
-from aiida_dpasse.reports.graph import EXCEPTED, Call, call_tree, output_dict
+from aiida_dpasse.reports.graph import EXCEPTED, Call, call_tree
 from aiida_dpasse.reports.progress import progress
+from aiida_dpasse.reports.read import latest_iterations
 from aiida_dpasse.reports.tables import Table, iterations_table, phases_table
 from aiida_dpasse.reports.timing import clock, phase_times
-
-
-def latest_iterations(tree: list[Call]) -> dict:
-    """Return the latest iteration table of an active learning run.
-
-    :param tree: processes, of `call_tree`.
-    :return: content of the table, empty without a table.
-    """
-    made = [call for call in tree if call.entry_point == 'tabulate_iterations' and call.ok]
-    return output_dict(orm.load_node(max(made, key=lambda call: call.ctime).pk), 'iterations') if made else {}
 
 
 def jobs_table(tree: list[Call], now: datetime) -> Table:

@@ -12,13 +12,13 @@ from aiida import orm
 from matplotlib.image import imread
 
 from aiida_dpasse.reports.accounting import batches, unaccounted
-from aiida_dpasse.reports.electrolyte import KEYS, summarize
 from aiida_dpasse.reports.graph import call_tree, output
 from aiida_dpasse.reports.progress import ELECTROLYTE, progress
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.reports.status import status_text
 from aiida_dpasse.reports.timing import clock, phase_times
+from aiida_dpasse.study.electrolyte_report import KEYS, summarize
 
 
 @pytest.fixture(scope='module')

@@ -6,7 +6,7 @@ from aiida import orm
 from plumpy.process_states import ProcessState
 
 from aiida_dpasse.cli.daemon import Standstill
-from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.status import running_text, status_text
 
 TRACEBACK = """Traceback (most recent call last):

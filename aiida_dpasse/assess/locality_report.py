@@ -1,4 +1,4 @@
-"""Results of a locality test: the spread of the force against 2 R_cut (perspective paper, figure 5)."""
+"""Report of a locality test: the spread of the force against 2 R_cut (perspective paper, figure 5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ ROUNDING = 1e-6
 SPREAD = 'force on the centre'
 
 
-def locality_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the verdict on the cutoff.
+
+    :param process: a `dpasse.locality`.
+    """
+    found = output_dict(process, 'locality')
+    return [found['verdict']] if found else []
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return one row for each distance and one for each run, and the account of the labels.
 
     :param process: a `dpasse.locality`.
@@ -35,7 +44,6 @@ def locality_tables(process: orm.ProcessNode) -> list[Table]:
         'held_atoms': 'held',
         'mobile_atoms': 'mobile',
     }
-    rows = [tuple(row.get(name) for name in names) for row in found.get('rows', [])]
     single = {'run': 'run', 'distance_A': '2 R_cut (Å)', 'element': 'centre', 'centre': 'site'}
     single |= {'force_spread_meV_A': 'force spread (meV/Å)', 'requested': 'requested', 'labelled': 'labelled'}
     lists = {'rejected': 'rejected', 'failed': 'failed'}
@@ -45,14 +53,14 @@ def locality_tables(process: orm.ProcessNode) -> list[Table]:
     ]
     columns = (*single.values(), *lists.values(), 'not sampled')
     return [
-        Table('Spread of the force on a centre whose surroundings are held', tuple(names.values()), rows),
+        Table.of('Spread of the force on a centre whose surroundings are held', names, found.get('rows', [])),
         Table('Runs', columns, runs),
         accounts_table(batches(process)),
         refused_table(output_dict(process, 'account')),
     ]
 
 
-def locality_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the spread against the distance.
 
     :param process: a `dpasse.locality`.

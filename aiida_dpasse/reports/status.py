@@ -30,7 +30,7 @@ def jobs_table(tree: list[Call], now: datetime) -> Table:
         for job in tree
         if job.is_job and not job.ok
     ]
-    return Table('Jobs running and failed', ('pk', 'called as', 'program', 'state', 'time'), rows)
+    return Table('Jobs running and failed', ('pk', 'label', 'program', 'state', 'time'), rows)
 
 
 def held_up(tree: list[Call]) -> list[str]:
@@ -51,10 +51,10 @@ def held_up(tree: list[Call]) -> list[str]:
         if paused and not call.terminated:
             reason = f': {status.strip()}' if status else '.'
             found.append(
-                f'{call.name}<{call.pk}> is paused{reason}\nMend its cause, then run `verdi process play {call.pk}`.'
+                f'{call.name}<{call.pk}> is paused{reason}\nRemove the cause, then run `verdi process play {call.pk}`.'
             )
         elif call.state == EXCEPTED:
-            lines = (exception or '').strip().splitlines() or ['it left no reason: read `verdi process report`']
+            lines = (exception or '').strip().splitlines() or ['no reason was stored: read `verdi process report`']
             found.append(f'{call.name}<{call.pk}> was excepted: {lines[-1].strip()}')
     return found
 

@@ -134,7 +134,7 @@ def test_status_finds_and_repairs_a_lost_task(directory: Path) -> None:
     repaired = _status('--repair', pk)
     assert f'MultiplyAddWorkChain<{pk}> had no task at the broker and has been given one.' in repaired
     _wait_for(directory / 'ran.log')
-    assert 'Nothing is to be mended' in _status('--repair', pk)
+    assert 'Nothing to repair' in _status('--repair', pk)
 
 
 def _status(*arguments: str) -> str:

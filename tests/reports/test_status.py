@@ -22,7 +22,7 @@ def test_a_paused_job_gives_its_sentence_and_the_command(graph):
     job.set_process_status('The disk of `cluster` is full (quota): make room.')
     expected = (
         f'DpasseTrainProcess<{job.pk}> is paused: The disk of `cluster` is full (quota): make room.\n'
-        f'Mend its cause, then run `verdi process play {job.pk}`.'
+        f'Remove the cause, then run `verdi process play {job.pk}`.'
     )
     assert expected in status_text(top)
     running = running_text()

@@ -94,7 +94,7 @@ def plot_locality(
         axes = figure.subplots()
         axes.set(xlabel=r'$2 R_\mathrm{cut}$  (Å)', ylabel='spread of the force  (meV Å$^{-1}$)')
         if not known:
-            note(axes, 'no spread is known')
+            note(axes, 'no spread was determined')
             return
         if len(runs) > len(rows):
             single = [run for run in runs if run['force_spread_meV_A'] is not None]
@@ -102,10 +102,12 @@ def plot_locality(
         errors = [row['force_spread_error_meV_A'] for row in known]
         axes.errorbar(*_points(known), yerr=errors, fmt='o-', color=BLUE, label=SPREAD, zorder=3)
         if tolerance is not None:
-            axes.axhline(tolerance, color=ORANGE, ls=(0, (4, 2)), label=f'wanted error, {tolerance:g} meV Å$^{{-1}}$')
+            axes.axhline(
+                tolerance, color=ORANGE, ls=(0, (4, 2)), label=f'force tolerance, {tolerance:g} meV Å$^{{-1}}$'
+            )
         chosen = [row for row in known if radius is not None and row['distance_A'] == 2 * radius]
         if chosen:
-            label = rf'$R_\mathrm{{cut}}$ = {radius:g} Å can be enough'
+            label = rf'$R_\mathrm{{cut}}$ = {radius:g} Å can be sufficient'
             axes.plot(*_points(chosen), 'o', ms=13, mfc='none', mec=GREEN, mew=1.6, label=label, zorder=4)
         _scale(axes, [row['force_spread_meV_A'] for row in known], tolerance)
         handles, labels = axes.get_legend_handles_labels()

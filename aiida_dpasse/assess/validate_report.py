@@ -76,7 +76,7 @@ def tables(process: orm.ProcessNode) -> list[Table]:
         _table('By element', 'element', ATOMS, list(_parts(tests, 'per_element'))),
         _table('By temperature', '', {'temperature_K': 'T (K)', **BRIEF}, heat),
         structures_table(output_dict(process, 'structures').get('rows', [])),
-        Table('Frames', (*who, 'requested', 'admitted', 'rejected', 'failed'), counts),
+        Table('Frames', (*who, 'requested', 'accepted', 'rejected', 'failed'), counts),
         Table('Frames without a prediction', (*who, 'frame', 'state', 'reason'), lost),
     ]
 

@@ -80,7 +80,7 @@ def plot_convergence(path: Path, points: Sequence[Mapping[str, Any]], chosen: Ma
             place = (chosen['duration_ps'], chosen['diffusivity_cm2_s'])
             axes.plot(*place, 'o', ms=16, mfc='none', mec=GREEN, mew=1.6, label='sufficient')
         if not known:
-            note(axes, 'no diffusion coefficient is known')
+            note(axes, 'no diffusion coefficient was determined')
             return
         axes.set(xscale='log', xlabel='length of the run  (ps)', ylabel='$D$  (cm$^2$ s$^{-1}$)', ylim=(0, None))
         axes.legend(loc='best')

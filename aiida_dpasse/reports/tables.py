@@ -121,7 +121,7 @@ def accounts_table(batches: Iterable[Batch]) -> Table:
         (batch.uuid[:8], batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
         for batch in batches
     ]
-    return Table('Labels', ('batch', 'process', 'requested', 'admitted', 'rejected', 'failed', 'adds up'), rows)
+    return Table('Labels', ('batch', 'process', 'requested', 'accepted', 'rejected', 'failed', 'consistent'), rows)
 
 
 def refused_table(account: Mapping[str, Any]) -> Table:

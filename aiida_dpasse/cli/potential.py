@@ -30,7 +30,7 @@ def show(what: str, json_path: Path | None) -> None:
     if what.isdigit() and not Path(what).exists():
         answer = describe_node(what)
     else:
-        answer = describe_file(EXISTING.convert(what, None, None))
+        answer = describe_file(Path(EXISTING.convert(what, None, None)))
     write_json(json_path, answer)
     click.echo(table(answer))
 

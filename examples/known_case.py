@@ -18,12 +18,12 @@ import numpy as np
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.dynamics.conductivity_report import read_conductivity
 from aiida_dpasse.frames.exchange_sites import exchange_sites
 from aiida_dpasse.lammps.dump import DumpReader
 from aiida_dpasse.lammps.script import TRAJECTORY_FILE
 from aiida_dpasse.reports.msd import plot_msd
 from aiida_dpasse.reports.report import report_text, write_report
-from aiida_dpasse.reports.transport import read_conductivity
 from aiida_dpasse.structures.disorder import free_sites
 from aiida_dpasse.structures.prototypes import argyrodite
 from aiida_dpasse.transport.hops import find_hops

@@ -36,7 +36,7 @@ load_profile(SqliteTempBackend.create_profile('emt'), allow_switch=True)
 
 from aiida.plugins import WorkflowFactory
 
-from aiida_dpasse.base.label_sources import load_sources
+from aiida_dpasse.label_sources import load_sources
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.reports.outcome import outcome

@@ -25,12 +25,12 @@ from aiida.plugins import WorkflowFactory
 from fixtures_models import lennard_jones_frames
 from vasp_family import upload_family
 
-from aiida_dpasse.base.label_sources import source_names
 from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label_sources import source_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path for path in (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))}

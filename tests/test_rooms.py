@@ -36,20 +36,20 @@ IMPORTS = {
     # AiiDA
     'parameters': 'deepmd labels lammps structures',
     'data': 'deepmd',
+    'reports': 'data',
     'calculations': 'data deepmd drivers labels lammps parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',
     'frames': 'data deepmd learning parameters structures',
     'base': 'calculations data deepmd frames parameters structures',
-    'label': 'base calculations cp2k data deepmd frames labels parameters structures vasp',
-    'train': 'assessment base calculations data deepmd frames parameters',
-    'dynamics': 'base calculations data frames lammps parameters train transport',
-    'explore': 'assessment base calculations data deepmd dpgen dynamics frames label learning parameters structures '
-    'train',
-    'distill': 'assessment base data deepmd dynamics frames label parameters structures train',
+    'label': 'base calculations cp2k data deepmd frames labels parameters reports structures vasp',
+    'train': 'assessment base calculations data deepmd frames parameters reports',
+    'dynamics': 'base calculations data frames lammps parameters reports train transport',
+    'explore': 'assessment base calculations data deepmd dpgen dynamics frames label learning parameters reports '
+    'structures train',
+    'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
-    'structures train transport',
-    'study': 'base data deepmd distill dynamics explore label parameters train',
-    'reports': 'assess base data deepmd frames',
+    'reports structures train transport',
+    'study': 'base data deepmd distill dynamics explore label parameters reports train',
     'cli': 'base data deepmd dpgen explore lammps reports transport',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]

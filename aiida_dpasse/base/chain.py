@@ -12,7 +12,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.each_child import EachChild
 from aiida_dpasse.base.jobs import FreezeBaseWorkChain, JobBaseWorkChain
-from aiida_dpasse.base.label_sources import load_source
 from aiida_dpasse.base.protocols import expand_presets, machine, protocol
 from aiida_dpasse.base.reasons import first_reason
 from aiida_dpasse.base.submit_once import SubmitOnce
@@ -27,6 +26,7 @@ from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.deepmd.engine import PAIR_STYLE, PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.make_supercell import make_supercell
+from aiida_dpasse.label_sources import load_source
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, parameters_validator
 from aiida_dpasse.runs import Run

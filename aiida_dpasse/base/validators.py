@@ -12,12 +12,12 @@ from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
 
-from aiida_dpasse.base.label_sources import load_sources, source_names
 from aiida_dpasse.calculations.md import check_simulated
 from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
+from aiida_dpasse.label_sources import load_sources, source_names
 from aiida_dpasse.structures.distances import minimum_distance
 
 #: Programs, besides the label sources, whose scheduler options can be set; `default` holds for all.

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from aiida_dpasse.cli.refusal import Refusal, existing, require_positive, write_json
+from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, POSITIVE, Refusal, write_json
 
 COLUMNS = ('temperature_K', 'diffusivity_cm2_s', 'error_cm2_s')
 #: If both columns are given, the conductivity is reported as well.
@@ -16,26 +16,28 @@ OPTIONAL = ('volume_A3', 'ions')
 
 
 @click.command()
-@click.argument('table', type=click.Path(path_type=Path))
+@click.argument('table', type=EXISTING)
 @click.option(
-    '--extrapolate', type=float, default=300.0, show_default=True, metavar='K', help='Temperature to tell D at.'
+    '--extrapolate',
+    type=POSITIVE,
+    default=300.0,
+    show_default=True,
+    metavar='K',
+    help='Temperature to extrapolate D to.',
 )
 @click.option('--exponent', type=float, default=0.0, show_default=True, help='m of D = A T^m exp(-Ea / kT).')
 @click.option(
     '--charge', type=float, default=1.0, show_default=True, help='Charge of an ion in e, for the conductivity.'
 )
-@click.option(
-    '--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path), help='Write all numbers to this file.'
-)
+@click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
 def arrhenius(table: Path, extrapolate: float, exponent: float, charge: float, json_path: Path | None) -> None:
     """Activation energy of the diffusion coefficients in TABLE, and D at another temperature with its interval.
 
     TABLE is a CSV file with the columns temperature_K, diffusivity_cm2_s and error_cm2_s (one standard deviation); with
-    volume_A3 and ions the Nernst-Einstein conductivity is told as well. Intervals hold the truth in 68 % of all cases
-    and carry the covariance of slope and intercept. No AiiDA profile is needed.
+    volume_A3 and ions the Nernst-Einstein conductivity is reported as well. Intervals are 68 % confidence intervals and
+    include the covariance of slope and intercept. No AiiDA profile is needed.
     """
-    require_positive('The temperature to extrapolate to', extrapolate, 'K')
-    rows = read_table(existing(table))
+    rows = read_table(table)
     try:
         answer = describe(rows, extrapolate, exponent, charge)
     except ValueError as error:
@@ -142,8 +144,8 @@ def show(answer: dict[str, Any]) -> str:
             f'  {"Nernst-Einstein σ":24s} {answer["conductivity_mS_cm"]:.3g} mS/cm, 68 %: {low:.3g} to {high:.3g}'
         )
     if answer['bent'] is not None:
-        what = 'the line bends: one activation energy does not describe it' if answer['bent'] else 'none seen'
-        lines.append(f'  {"bend":24s} {what} ({answer["bend_K2"]:.2g} ± {answer["bend_error_K2"]:.2g} K²)')
+        what = 'significant: one activation energy is not enough' if answer['bent'] else 'not significant'
+        lines.append(f'  {"curvature":24s} {what} ({answer["bend_K2"]:.2g} ± {answer["bend_error_K2"]:.2g} K²)')
     for other in answer['leave_one_out']:
         name = f'without {other["left_out_K"]:g} K'
         lines.append(

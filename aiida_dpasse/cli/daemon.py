@@ -143,7 +143,7 @@ class DaemonKeeper:
         elif now - self._silent_since > PATIENCE:
             self._silent_since = now
             self.client.restart_daemon(wait=True, timeout=60)
-            return ['No worker listened to the broker: the daemon has been restarted.']
+            return ['No worker was connected to the broker: the daemon has been restarted.']
         else:
             return []
         return self._revive(now)
@@ -163,7 +163,7 @@ class DaemonKeeper:
         revive_processes(due)
         for process in due:
             del self._lost_since[process.pk]
-        return [f'Process {process.pk} had no task at the broker and has been given one.' for process in due]
+        return [f'Process {process.pk} had no task at the broker, and a new one was sent.' for process in due]
 
 
 def broker_files() -> ZeromqBrokerService.FilepathLayout:
@@ -193,10 +193,10 @@ class Standstill:
         :param pk: the process that was asked about, None for all.
         """
         if not self.running:
-            return ['The daemon is not running, so nothing goes on: run `verdi daemon start`.']
+            return ['The daemon is not running: run `verdi daemon start`.']
         repair = ' '.join(['aiida-dpasse status --repair', *([str(pk)] if pk else [])])
         found = [
-            f'{node.process_label}<{node.pk}> has lost its task and would wait forever: run `{repair}`, or '
+            f'{node.process_label}<{node.pk}> has no task at the broker and would wait forever: run `{repair}`, or '
             '`verdi daemon stop`, `verdi process repair` and `verdi daemon start`.'
             for node in self.lost
         ]
@@ -206,14 +206,14 @@ class Standstill:
             )
         if self.deaf:
             found.append(
-                f'All that {_listed(self.deaf)} waited for has ended, and it was not noticed: run `{repair}` or '
+                f'All children of {_listed(self.deaf)} have ended, and this was not noticed: run `{repair}` or '
                 '`verdi daemon restart`.'
             )
         if self.cut_off:
             found.append(
                 f'PostgreSQL was restarted after the worker{"s" if len(self.cut_off) > 1 else ""} '
-                f'{", ".join(map(str, self.cut_off))} of the daemon, which may not reach it any more: run `{repair}` '
-                'or `verdi daemon restart`.'
+                f'{", ".join(map(str, self.cut_off))} of the daemon, which may have lost their connection: run '
+                f'`{repair}` or `verdi daemon restart`.'
             )
         return found
 
@@ -273,7 +273,7 @@ def repair(pks: Iterable[int] | None = None) -> list[str]:
     controller = get_manager().get_process_controller()
     for node in found.lost:
         controller.continue_process(node.pk, nowait=True, no_reply=True)
-        done.append(f'{node.process_label}<{node.pk}> had no task at the broker and has been given one.')
+        done.append(f'{node.process_label}<{node.pk}> had no task at the broker, and a new one was sent.')
     return done
 
 

@@ -8,20 +8,20 @@ import click
 from aiida.cmdline.params.arguments import NODE
 from aiida.cmdline.utils.decorators import with_dbenv
 
-FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
+from aiida_dpasse.cli.refusal import EXISTING, OUTPUT
 
 
 @click.group()
 def dpgen() -> None:
-    """Read DP-GEN's input, write its datasets."""
+    """Convert DP-GEN's input, and export frames as its datasets."""
 
 
 @dpgen.command()
-@click.argument('param', type=FILE)
-@click.argument('machine', type=FILE, required=False)
-@click.option('-o', '--output', type=click.Path(dir_okay=False, path_type=Path), help='Script to write.')
+@click.argument('param', type=EXISTING)
+@click.argument('machine', type=EXISTING, required=False)
+@click.option('-o', '--output', type=OUTPUT, help='Script to write.')
 @click.option(
-    '--protocol', default='moderate', show_default=True, help="Protocol that is laid under DP-GEN's settings."
+    '--protocol', default='moderate', show_default=True, help='Protocol of the settings that DP-GEN does not have.'
 )
 def convert(param: Path, machine: Path | None, output: Path | None, protocol: str) -> None:
     """Write the script that runs the active learning of PARAM, on machines as in MACHINE, and list what has no
@@ -53,7 +53,7 @@ def convert(param: Path, machine: Path | None, output: Path | None, protocol: st
 @dpgen.command()
 @NODE()
 @click.argument('directory', type=click.Path(file_okay=False, path_type=Path))
-@click.option('-t', '--type-map', metavar='ELEMENTS', help='Elements in the order of the types, as "Li P S Cl".')
+@click.option('-t', '--type-map', metavar='ELEMENTS', help='Elements in the order of the atom types, as "Li P S Cl".')
 @with_dbenv()
 def collect(node, directory: Path, type_map: str | None) -> None:  # type: ignore[no-untyped-def]
     """Write the labelled frames of NODE, frames or a process that has them as output, to DIRECTORY, as `dpgen collect
@@ -66,7 +66,7 @@ def collect(node, directory: Path, type_map: str | None) -> None:  # type: ignor
     if isinstance(node, orm.ProcessNode) and 'frames' in node.outputs:
         node = node.outputs.frames
     if not isinstance(node, FramesData):
-        raise click.ClickException(f'{node} holds no frames: give a FramesData, or a process with the output `frames`.')
+        raise click.ClickException(f'{node} has no frames: give a FramesData, or a process with the output `frames`.')
     try:
         written = write(node.sets(), directory, type_map.split() if type_map else None)
     except ValueError as error:

@@ -16,13 +16,13 @@ class LazyGroup(click.Group):
 
     #: Command -> (module:attribute, one line of help).
     COMMANDS: ClassVar[dict[str, tuple[str, str]]] = {
-        'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer and register them.'),
-        'status': ('aiida_dpasse.cli.status:status', 'Show where a process stands: phase, iterations, jobs.'),
+        'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer, and register them as codes.'),
+        'status': ('aiida_dpasse.cli.status:status', 'Show the state of a process: phases, iterations, jobs.'),
         'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),
-        'transport': ('aiida_dpasse.cli.transport:transport', 'Diffusion and conductivity of any trajectory file.'),
-        'arrhenius': ('aiida_dpasse.cli.arrhenius:arrhenius', 'Activation energy and extrapolation from a table.'),
-        'potential': ('aiida_dpasse.cli.potential:potential', 'Look at a model file, import it, migrate an old one.'),
-        'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Read DP-GEN's input, write its datasets."),
+        'transport': ('aiida_dpasse.cli.transport:transport', 'Diffusion and conductivity of a trajectory file.'),
+        'arrhenius': ('aiida_dpasse.cli.arrhenius:arrhenius', 'Activation energy and extrapolation from a table of D.'),
+        'potential': ('aiida_dpasse.cli.potential:potential', 'Describe, import, migrate and freeze model files.'),
+        'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Convert DP-GEN's input, and export its datasets."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
 @click.option('-p', '--profile', metavar='NAME', help='AiiDA profile to use instead of the default one.')
 @click.version_option(__version__, '-V', '--version', prog_name='aiida-dpasse')
 def cli(profile: str | None) -> None:
-    """From crystal structures to an ionic conductivity, every step a provenance node."""
+    """Ionic conductivity of solid electrolytes from crystal structures, with full provenance."""
     if profile is not None:
         from aiida import load_profile
 

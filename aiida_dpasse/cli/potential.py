@@ -10,34 +10,35 @@ from typing import Any
 import click
 
 from aiida_dpasse.cli.profile import with_profile
-from aiida_dpasse.cli.refusal import Refusal, existing, write_json
-
-FILE = click.Path(dir_okay=False, path_type=Path)
+from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, Refusal, write_json
 
 
 @click.group()
 def potential() -> None:
-    """Look at a potential, import its file, bring an older one up to date, freeze it."""
+    """Describe a model file, import it, migrate an old checkpoint, freeze a checkpoint."""
 
 
 @potential.command()
 @click.argument('what', metavar='FILE_OR_PK')
-@click.option('--json', 'json_path', type=FILE, help='Write everything, the training input too, to this file.')
+@click.option('--json', 'json_path', type=OUTPUT, help='Write all properties and the training input to this file.')
 def show(what: str, json_path: Path | None) -> None:
-    """Tell what a model says of itself.
+    """Describe a model: its kind, descriptor, elements, size, and whether the installed DeePMD-kit can read it.
 
-    FILE_OR_PK is a model file, or the PK of a potential of the profile. Nothing that the file holds is executed. A file
-    needs no AiiDA profile.
+    FILE_OR_PK is a model file, or the PK of a potential of the profile. Code in the file is never executed. No AiiDA
+    profile is needed for a file.
     """
-    answer = describe_node(what) if what.isdigit() and not Path(what).exists() else describe_file(existing(Path(what)))
+    if what.isdigit() and not Path(what).exists():
+        answer = describe_node(what)
+    else:
+        answer = describe_file(Path(EXISTING.convert(what, None, None)))
     write_json(json_path, answer)
     click.echo(table(answer))
 
 
 @potential.command('import')
-@click.argument('path', metavar='FILE', type=FILE)
+@click.argument('path', metavar='FILE', type=EXISTING)
 @click.option('--label', help='Label of the node.  [default: the name of the file]')
-@click.option('--written-by', metavar='VERSION', help='DeePMD-kit that wrote it, if you know: files do not tell.')
+@click.option('--written-by', metavar='VERSION', help='Release of DeePMD-kit that wrote it; not stored in the file.')
 @with_profile
 def import_(path: Path, label: str | None, written_by: str | None) -> None:
     """Store a model file as a potential.
@@ -47,7 +48,7 @@ def import_(path: Path, label: str | None, written_by: str | None) -> None:
     from aiida_dpasse.data.engine import Potential
 
     try:
-        node = Potential.from_file(existing(path), written_by)
+        node = Potential.from_file(path, written_by)
     except ValueError as error:
         raise Refusal(str(error)) from error
     node.label = label or path.name
@@ -64,10 +65,10 @@ def import_(path: Path, label: str | None, written_by: str | None) -> None:
 @click.option('--code', default='python@localhost', show_default=True, help='Python with DeePMD-kit 3.1 or later.')
 @with_profile
 def migrate(pk: int, code: str) -> None:
-    """Bring a checkpoint up to date.
+    """Migrate an old checkpoint.
 
     PK is that of a DPA-2 checkpoint of DeePMD-kit 3.0, which later versions can neither freeze nor fine-tune. Empty
-    tensors are added and nothing is changed: the energies are the same to the last digit.
+    tensors are added and nothing else is changed: the energies are identical.
     """
     from aiida_dpasse.base.jobs import MigrateBaseWorkChain
 
@@ -79,8 +80,8 @@ def migrate(pk: int, code: str) -> None:
 
 @potential.command()
 @click.argument('pk', type=int)
-@click.option('--head', help='Head to freeze of a checkpoint that has several.')
-@click.option('--compress', is_flag=True, help='Make the compressed potential too: it runs faster.')
+@click.option('--head', help='Head to freeze, for a checkpoint with several heads.')
+@click.option('--compress', is_flag=True, help='Compress the potential as well, which makes it faster.')
 @click.option('--code', default='dp@localhost', show_default=True, help="DeePMD-kit's dp.")
 @with_profile
 def freeze(pk: int, head: str | None, compress: bool, code: str) -> None:
@@ -146,11 +147,10 @@ def describe_file(path: Path) -> dict[str, Any]:
         content = read_model_file(path)
     except ValueError as error:
         raise Refusal(str(error)) from error
-    told = dict(vars(content))
     here = installed()
     return {
         'name': path.name,
-        **told,
+        **vars(content),
         'deepmd_version': None,
         'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
         'deepmd_version_here': here,
@@ -175,7 +175,7 @@ def describe_node(pk: str) -> dict[str, Any]:
     except NotExistent as error:
         raise Refusal(f'There is neither a file nor a node {pk}.') from error
     if not isinstance(node, Potential):
-        raise Refusal(f'The node {pk} is a {type(node).__name__}, no potential.')
+        raise Refusal(f'The node {pk} is a {type(node).__name__}, not a potential.')
     names = ('form', 'descriptor', 'type_map', 'cutoff', 'parameters', 'heads', 'training_input', 'step')
     here = installed()
     return {
@@ -202,7 +202,7 @@ def table(answer: dict[str, Any]) -> str:
     """
     backend = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}[answer['backend']]
     step = '' if answer['step'] is None else f', {answer["step"]:,} steps'
-    parameters = 'not told by this file' if answer['parameters'] is None else f'{answer["parameters"]:,}'
+    parameters = 'unknown' if answer['parameters'] is None else f'{answer["parameters"]:,}'
     rows = [
         ('kind', f'{answer["form"]} of {backend}{step}'),
         ('descriptor', f'{answer["descriptor"]}, cutoff {answer["cutoff"]:g} Å'),
@@ -210,13 +210,13 @@ def table(answer: dict[str, Any]) -> str:
         ('parameters', parameters),
         *([('heads', ', '.join(answer['heads']))] if answer['heads'] else []),
         *numbers(answer['training_input']),
-        ('written by', f'DeePMD-kit {answer["deepmd_version"]}' if answer['deepmd_version'] else 'not told'),
+        ('written by', f'DeePMD-kit {answer["deepmd_version"]}' if answer['deepmd_version'] else 'unknown'),
         ('SHA-256', answer['sha256']),
     ]
     lines = [answer['name'], *(f'  {name:16s} {value}' for name, value in rows), '']
     here = answer['deepmd_version_here']
     if here is None:
-        lines.append('No DeePMD-kit is installed here that could read it.')
+        lines.append('DeePMD-kit is not installed here.')
     else:
         lines.append(answer['objection'] or f'DeePMD-kit {here}, installed here, can read it.')
     return '\n'.join(lines)

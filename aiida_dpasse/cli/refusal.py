@@ -1,4 +1,4 @@
-"""Rejection of invalid input by a command: a one-sentence message on the standard error and exit status 2."""
+"""Types of options that several commands share, and rejection of invalid input with exit status 2."""
 
 from __future__ import annotations
 
@@ -10,33 +10,30 @@ from typing import Any
 import click
 
 
+class PositiveFloat(click.FloatRange):
+    """A positive number; unlike in click's range, NaN and infinity are refused."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f'{number} is not a finite number.', param, ctx)
+        return number
+
+
+#: Types of options: a positive number, an existing file, and a file to write.
+POSITIVE = PositiveFloat()
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+
+
 class Refusal(click.ClickException):
     """A message that describes what is wrong with the input and how to correct it."""
 
     exit_code = 2
-
-
-def require_positive(name: str, value: float, unit: str) -> None:
-    """Check that a number is positive and finite.
-
-    :param name: name of the quantity, for the message.
-    :param value: the number.
-    :param unit: its unit.
-    :raises Refusal: if it is not.
-    """
-    if not (value > 0 and math.isfinite(value)):
-        raise Refusal(f'{name} is {value:g} {unit} and should be greater than zero.')
-
-
-def existing(path: Path) -> Path:
-    """Return the path of an existing file.
-
-    :param path: path of the file.
-    :raises Refusal: if the file does not exist.
-    """
-    if not path.is_file():
-        raise Refusal(f'There is no file {path}.')
-    return path
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:

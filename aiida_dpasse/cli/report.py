@@ -15,7 +15,7 @@ from aiida.cmdline.utils.decorators import with_dbenv
     '-d',
     '--directory',
     type=click.Path(file_okay=False, path_type=Path),
-    help='Where plots, the picture of the chain and, for the whole chain, summary.json are written.',
+    help='Folder for the plots, the diagram of the work chain and, for a complete study, summary.json.',
 )
 @with_dbenv()
 def report(process, directory: Path | None) -> None:  # type: ignore[no-untyped-def]

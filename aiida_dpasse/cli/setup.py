@@ -32,12 +32,18 @@ LOCAL_POLL_INTERVAL = 1.0
 
 
 @click.command('setup')
-@click.option('--computer', 'label', default='localhost', show_default=True, help='Computer; if new, this machine.')
-@click.option('--threads', default=1, show_default=True, type=click.IntRange(min=1), help='Threads of every job.')
+@click.option(
+    '--computer',
+    'label',
+    default='localhost',
+    show_default=True,
+    help='Computer; a new one is this machine.',
+)
+@click.option('--threads', default=1, show_default=True, type=click.IntRange(min=1), help='Threads of each job.')
 @click.option('--prefix', help='Environment with the programs, on that computer.  [default: the running environment]')
 @with_profile
 def setup(label: str, threads: int, prefix: str | None) -> None:
-    """Find dp, lmp and python on a computer, torchrun and CP2K if they are there, and register them."""
+    """Find dp, lmp and python on a computer, and torchrun and CP2K if available, and register them as codes."""
     computer, created = local_computer(label)
     if computer.transport_type == 'core.local':
         found = _find(prefix or sys.prefix, local_shell)
@@ -57,7 +63,7 @@ def setup(label: str, threads: int, prefix: str | None) -> None:
             rows.append((program.name, '', 'missing', program.reason))
     click.echo(_table(rows))
     for command in dict.fromkeys(program.remedy for program in missing):
-        click.echo(f'\nTo mend it, run on `{label}`, then this command again:\n  {command}')
+        click.echo(f'\nTo install what is missing, run this on `{label}` and repeat `setup`:\n  {command}')
     if missing:
         raise SystemExit(1)
 

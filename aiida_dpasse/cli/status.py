@@ -9,13 +9,13 @@ from aiida.cmdline.utils.decorators import with_dbenv
 
 @click.command()
 @PROCESS(required=False)
-@click.option('--repair', is_flag=True, help='Start or restart the daemon and bring back lost tasks, where needed.')
+@click.option('--repair', is_flag=True, help='Start or restart the daemon and send lost tasks again, as needed.')
 @with_dbenv()
 def status(process, repair: bool) -> None:  # type: ignore[no-untyped-def]
     """Show phase, iterations and jobs of PROCESS (PK, UUID or label), also while it runs.
 
-    Without PROCESS: one line for each process that runs. It also says if the daemon, a lost task or a pause holds
-    anything up, and which command mends that.
+    Without PROCESS, one line for each running process. If the daemon, a lost task or a pause blocks a process, the
+    command that resolves it is shown.
     """
     from aiida_dpasse.cli import daemon
     from aiida_dpasse.reports.graph import call_tree
@@ -24,7 +24,7 @@ def status(process, repair: bool) -> None:  # type: ignore[no-untyped-def]
     pks = None if process is None else [call.pk for call in call_tree(process.pk) if not call.terminated]
     if repair:
         done = daemon.repair(pks)
-        click.echo('\n'.join(done or ['Nothing is to be mended: daemon and tasks are in order.']) + '\n')
+        click.echo('\n'.join(done or ['Nothing to repair: daemon and tasks are in order.']) + '\n')
     click.echo(running_text() if process is None else status_text(process))
     for sentence in daemon.standstill(pks).sentences(None if process is None else process.pk):
         click.echo(f'\n{sentence}')

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_dpasse.cli.refusal import Refusal, existing, require_positive, write_json
+from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, POSITIVE, Refusal, write_json
 
 if TYPE_CHECKING:
     from aiida_dpasse.transport.diffusion import Diffusion
 
-OUTPUT = click.Path(dir_okay=False, path_type=Path)
 #: Rows of the table: name, key and unit.
 ROWS = (
     ('tracer diffusivity D*', 'tracer_diffusivity_cm2_s', 'cm²/s'),
@@ -24,28 +23,28 @@ ROWS = (
 
 
 @click.command()
-@click.argument('file', type=click.Path(path_type=Path))
-@click.option('--ion', 'ions', required=True, multiple=True, help='Element that conducts; repeat for several.')
+@click.argument('file', type=EXISTING)
+@click.option('--ion', 'ions', required=True, multiple=True, help='Mobile element; repeat for several.')
 @click.option(
     '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
-@click.option('--temperature', type=float, required=True, metavar='K', help='Temperature of the run in K.')
+@click.option('--temperature', type=POSITIVE, required=True, metavar='K', help='Temperature of the run in K.')
 @click.option(
     '--timestep',
-    type=float,
+    type=POSITIVE,
     required=True,
     metavar='FS',
-    help='In fs. For a LAMMPS dump, whose frames hold step numbers: the MD time step. For every other file: the time '
-    'between two frames of FILE.',
+    help='In fs: the MD time step for a LAMMPS dump, whose frames carry step numbers; for any other file the time '
+    'between two frames.',
 )
 @click.option(
-    '--hop-length', type=float, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
+    '--hop-length', type=POSITIVE, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
 )
-@click.option('--elements', help='Elements of the types of a LAMMPS dump that does not name them, as "Li P S".')
+@click.option('--elements', help='Elements of the atom types of a LAMMPS dump without an element column, as "Li P S".')
 @click.option(
     '--wrapped/--unwrapped',
     default=None,
-    help='Whether positions are folded back into the cell.  [default: what the file shows]',
+    help='Whether positions are wrapped into the cell.  [default: determined from the file]',
 )
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
 @click.option('--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and the fit (png, pdf or svg).')
@@ -62,21 +61,18 @@ def transport(
     plot_path: Path | None,
 ) -> None:
     """Diffusion, Haven ratio and conductivity of the trajectory in FILE: a LAMMPS dump, an XDATCAR, an extxyz, or
-    whatever ASE reads.
+    any other format that ASE reads.
 
-    Positions may be wrapped or not. Motion is measured against the centre of mass of all atoms that do not conduct.
-    Errors are one standard deviation; what the data do not determine is told as such, and is null in the JSON.
+    Positions may be wrapped or unwrapped. Displacements are relative to the centre of mass of the immobile atoms.
+    Errors are one standard deviation; undetermined quantities are reported as such, and are null in the JSON file.
     No AiiDA profile is needed.
     """
-    require_positive('The time step', timestep, 'fs')
-    require_positive('The temperature', temperature, 'K')
-    require_positive('The hop length', hop_length, 'A')
     given = dict(zip(ions, charges or (1.0,) * len(ions), strict=False))
     if (charges and len(charges) != len(ions)) or len(given) != len(ions):
         raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
     if not any(given.values()):
         raise Refusal('No ion carries a charge: give a --charge that is not zero.')
-    numbers, found = analyse_file(existing(file), given, temperature, timestep, hop_length, elements, wrapped)
+    numbers, found = analyse_file(file, given, temperature, timestep, hop_length, elements, wrapped)
     write_json(json_path, numbers)
     click.echo(table(file, numbers))
     if plot_path is not None:
@@ -153,7 +149,7 @@ def table(file: Path, numbers: dict[str, Any]) -> str:
     lines.append(f'  {"drift of the framework":28s} {numbers["framework_drift_A"]:11.4g} Å')
     lines += ['', f'  {"Diffusive" if numbers["diffusive"] else "Not diffusive"}: {numbers["reason"]}']
     if numbers['diffusive'] and numbers['collective_diffusivity_cm2_s'] is None:
-        lines.append('  The run is too short to tell Dσ, the Haven ratio and σ: run longer, or add replicas.')
+        lines.append('  The run is too short to determine Dσ, the Haven ratio and σ: run longer, or add replicas.')
     return '\n'.join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aiida_dpasse.base.label_sources import source_names
+from aiida_dpasse.label_sources import source_names
 from aiida_dpasse.merging import merge
 
 

@@ -10,11 +10,11 @@ from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
-from aiida_dpasse.base.label_sources import load_sources
 from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.job_parameters import job_parameters
+from aiida_dpasse.label_sources import load_sources
 from aiida_dpasse.parameters.base import given as inputs_given
 
 #: Input of a potential that labels.

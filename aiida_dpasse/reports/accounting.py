@@ -1,4 +1,4 @@
-"""The accounting rule, requested = admitted + rejected + failed, checked against the nodes of every batch of labels."""
+"""The accounting rule, requested = accepted + rejected + failed, checked against the nodes of every batch of labels."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from aiida import orm
 
-from aiida_dpasse.base.jobs import LabelJobWorkChain
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
 
 #: Entry point of the label job and the label work chain; those of the programs are `dpasse.label.<program>`.
 LABEL = 'dpasse.label'
 #: Process label of the work chain that restarts such a job.
-RESTARTING = LabelJobWorkChain.__name__
+RESTARTING = 'LabelJobWorkChain'
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,8 @@ def unaccounted(process: orm.ProcessNode) -> list[str]:
             faults.append(f'The label process {call.pk} left no account (exit status {call.exit_status}).')
         elif not batch.balanced:
             faults.append(
-                f'The label process {call.pk} was asked for {batch.requested} frames and names {batch.admitted} '
-                f'admitted, {batch.rejected} rejected and {batch.failed} failed; its node holds {batch.returned}, '
+                f'The label process {call.pk} has {batch.requested} requested, {batch.admitted} accepted, '
+                f'{batch.rejected} rejected and {batch.failed} failed frames; its node contains {batch.returned}, and '
                 f'{len(batch.lost)} are lost.'
             )
     return faults

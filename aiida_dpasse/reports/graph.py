@@ -8,9 +8,10 @@ from datetime import datetime
 
 from aiida import orm
 from aiida.common.links import LinkType
+from aiida.tools.graph.graph_traversers import traverse_graph
 
 CALLS = (LinkType.CALL_CALC.value, LinkType.CALL_WORK.value)
-DATA = (LinkType.CREATE.value, LinkType.INPUT_CALC.value)
+DATA = (LinkType.CREATE, LinkType.INPUT_CALC)
 FINISHED, EXCEPTED, KILLED = 'finished', 'excepted', 'killed'
 TERMINATED = (FINISHED, EXCEPTED, KILLED)
 
@@ -130,6 +131,16 @@ def children(tree: list[Call], pk: int) -> list[Call]:
     return [call for call in tree if call.parent == pk]
 
 
+def last_child(tree: list[Call], label: str) -> orm.ProcessNode | None:
+    """Return the direct child of a process with a call link label, the last one if there are several, or None.
+
+    :param tree: processes, of :func:`call_tree`; the first one is the caller.
+    :param label: call link label.
+    """
+    found = [call.pk for call in children(tree, tree[0].pk) if call.label == label]
+    return orm.load_node(found[-1]) if found else None
+
+
 def below(tree: list[Call], pk: int) -> list[Call]:
     """Return all direct and indirect children of a process.
 
@@ -150,14 +161,7 @@ def data_ancestors(pks: set[int]) -> set[int]:
 
     :param pks: pks of the nodes.
     """
-    found, level = set(pks), set(pks)
-    while level:
-        query = orm.QueryBuilder()
-        query.append(orm.Node, filters={'id': {'in': list(level)}}, tag='child')
-        query.append(orm.Node, with_outgoing='child', edge_filters={'type': {'in': DATA}}, project='id')
-        level = {row[0] for row in query.iterall()} - found
-        found |= level
-    return found
+    return set(traverse_graph(pks, links_backward=DATA)['nodes'])
 
 
 def inputs(node: orm.ProcessNode, cls: type[orm.Data] = orm.Data) -> Iterator[tuple[str, orm.Data]]:

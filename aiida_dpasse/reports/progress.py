@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from aiida import orm
 
 from aiida_dpasse.reports.graph import Call, below, call_tree, children
-from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.timing import clock
 
 #: Phases of a complete study in order, and the approximate time in s of each in a quickstart on two cores, halved for

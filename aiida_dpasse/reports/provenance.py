@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_dpasse.base.label_sources import load_sources
+from aiida_dpasse.label_sources import load_sources
 from aiida_dpasse.reports.graph import call_tree
 
 CONSUMERS = (LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value)

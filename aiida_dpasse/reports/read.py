@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.reports.graph import Call, below, call_tree, output, output_dict
 from aiida_dpasse.reports.learning import Errors, Training
+from aiida_dpasse.reports.tables import text
 
 #: Panel of a training, by the chain that requested it.
 PANELS = {
@@ -20,17 +21,6 @@ PANELS = {
     'dpasse.distill': 'Student',
 }
 ERROR_KEYS = ('energy_mae_meV_atom', 'force_mae_meV_A')
-
-
-def first(tree: list[Call], label: str) -> orm.ProcessNode | None:
-    """Return a child of a process by its call link label.
-
-    :param tree: processes, of `call_tree`; the first one is the caller.
-    :param label: call link label.
-    :return: the last child with this label, or None.
-    """
-    found = [call.pk for call in tree if call.depth == 1 and call.label == label]
-    return orm.load_node(found[-1]) if found else None
 
 
 def learning_curve(data: orm.ArrayData, name: str = '') -> Training:
@@ -99,7 +89,19 @@ def error_results(process: orm.ProcessNode) -> Iterator[tuple[str, dict[str, Any
 NAMES = {'zero_shot': 'zero-shot', 'fine_tuned': 'fine-tuned', 'pretrained': 'pre-trained'}
 
 
-def bars(results: Iterator[tuple[str, dict[str, Any]]] | list[tuple[str, dict[str, Any]]]) -> list[Errors]:
+def error_lines(results: Iterable[tuple[str, Any]]) -> list[str]:
+    """Return the mean absolute errors of each potential in one line.
+
+    :param results: names and errors; those without energies are left out.
+    """
+    return [
+        f'{name}: {text(values[ERROR_KEYS[0]])} meV/atom, {text(values[ERROR_KEYS[1]])} meV/Å'
+        for name, values in results
+        if isinstance(values, Mapping) and values.get(ERROR_KEYS[0]) is not None
+    ]
+
+
+def bars(results: Iterable[tuple[str, dict[str, Any]]]) -> list[Errors]:
     """Return the errors that can be drawn.
 
     :param results: names and errors; those without energies or forces are left out.
@@ -122,3 +124,13 @@ def all_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
         if call.entry_point in PANELS:
             found += list(error_results(orm.load_node(call.pk)))
     return found
+
+
+def latest_iterations(tree: list[Call]) -> dict:
+    """Return the latest iteration table of an active learning run.
+
+    :param tree: processes, of `call_tree`.
+    :return: content of the table, empty without a table.
+    """
+    made = [call for call in tree if call.entry_point == 'tabulate_iterations' and call.ok]
+    return output_dict(orm.load_node(max(made, key=lambda call: call.ctime).pk), 'iterations') if made else {}

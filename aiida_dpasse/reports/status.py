@@ -6,20 +6,11 @@ from datetime import UTC, datetime
 
 from aiida import orm
 
-from aiida_dpasse.reports.graph import EXCEPTED, Call, call_tree, output_dict
+from aiida_dpasse.reports.graph import EXCEPTED, Call, call_tree
 from aiida_dpasse.reports.progress import progress
+from aiida_dpasse.reports.read import latest_iterations
 from aiida_dpasse.reports.tables import Table, iterations_table, phases_table
 from aiida_dpasse.reports.timing import clock, phase_times
-
-
-def latest_iterations(tree: list[Call]) -> dict:
-    """Return the latest iteration table of an active learning run.
-
-    :param tree: processes, of `call_tree`.
-    :return: content of the table, empty without a table.
-    """
-    made = [call for call in tree if call.entry_point == 'tabulate_iterations' and call.ok]
-    return output_dict(orm.load_node(max(made, key=lambda call: call.ctime).pk), 'iterations') if made else {}
 
 
 def jobs_table(tree: list[Call], now: datetime) -> Table:
@@ -39,7 +30,7 @@ def jobs_table(tree: list[Call], now: datetime) -> Table:
         for job in tree
         if job.is_job and not job.ok
     ]
-    return Table('Jobs running and failed', ('pk', 'called as', 'program', 'state', 'time'), rows)
+    return Table('Jobs running and failed', ('pk', 'label', 'program', 'state', 'time'), rows)
 
 
 def held_up(tree: list[Call]) -> list[str]:
@@ -60,10 +51,10 @@ def held_up(tree: list[Call]) -> list[str]:
         if paused and not call.terminated:
             reason = f': {status.strip()}' if status else '.'
             found.append(
-                f'{call.name}<{call.pk}> is paused{reason}\nMend its cause, then run `verdi process play {call.pk}`.'
+                f'{call.name}<{call.pk}> is paused{reason}\nRemove the cause, then run `verdi process play {call.pk}`.'
             )
         elif call.state == EXCEPTED:
-            lines = (exception or '').strip().splitlines() or ['it left no reason: read `verdi process report`']
+            lines = (exception or '').strip().splitlines() or ['no reason was stored: read `verdi process report`']
             found.append(f'{call.name}<{call.pk}> was excepted: {lines[-1].strip()}')
     return found
 

@@ -20,6 +20,16 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
 
+    @classmethod
+    def of(cls, title: str, names: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> Table:
+        """Return the table of records; missing values are shown as a dash.
+
+        :param title: title of the table.
+        :param names: name of each column by its key in the records.
+        :param rows: the records.
+        """
+        return cls(title, tuple(names.values()), [tuple(row.get(key) for key in names) for row in rows])
+
     def render(self) -> str:
         """Return the table as text, with numbers right-aligned and words left-aligned."""
         cells = [[text(value) for value in row] for row in self.rows]
@@ -81,8 +91,8 @@ def iterations_table(iterations: Mapping[str, Any]) -> Table:
         'energy_mae_meV_atom': 'E MAE (meV/atom)',
         'force_mae_meV_A': 'F MAE (meV/Å)',
     }
-    rows = [tuple(row.get(name) for name in names) for row in iterations.get('iterations', [])]
-    return Table(f'Active learning: {iterations.get("verdict", "")}'.rstrip(': '), tuple(names.values()), rows)
+    title = f'Active learning: {iterations.get("verdict", "")}'.rstrip(': ')
+    return Table.of(title, names, iterations.get('iterations', []))
 
 
 def errors_table(errors: Iterable[tuple[str, Mapping[str, Any]]], title: str = 'Errors on held-out frames') -> Table:
@@ -92,14 +102,14 @@ def errors_table(errors: Iterable[tuple[str, Mapping[str, Any]]], title: str = '
     :param title: title of the table.
     """
     names = {
+        'name': 'potential',
         'frames': 'frames',
         'energy_mae_meV_atom': 'E MAE (meV/atom)',
         'energy_rmse_meV_atom': 'E RMSE',
         'force_mae_meV_A': 'F MAE (meV/Å)',
         'force_rmse_meV_A': 'F RMSE',
     }
-    rows = [(name, *(values.get(key) for key in names)) for name, values in errors]
-    return Table(title, ('potential', *names.values()), rows)
+    return Table.of(title, names, [{**values, 'name': name} for name, values in errors])
 
 
 def accounts_table(batches: Iterable[Batch]) -> Table:
@@ -111,7 +121,7 @@ def accounts_table(batches: Iterable[Batch]) -> Table:
         (batch.uuid[:8], batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
         for batch in batches
     ]
-    return Table('Labels', ('batch', 'process', 'requested', 'admitted', 'rejected', 'failed', 'adds up'), rows)
+    return Table('Labels', ('batch', 'process', 'requested', 'accepted', 'rejected', 'failed', 'consistent'), rows)
 
 
 def refused_table(account: Mapping[str, Any]) -> Table:
@@ -119,8 +129,8 @@ def refused_table(account: Mapping[str, Any]) -> Table:
 
     :param account: output `account` of a labelling chain.
     """
-    rows = [(e['id'], state, e['reason']) for state in ('rejected', 'failed') for e in account.get(state, [])]
-    return Table('Frames without a label', ('frame', 'state', 'reason'), rows)
+    rows = [{**entry, 'state': state} for state in ('rejected', 'failed') for entry in account.get(state, [])]
+    return Table.of('Frames without a label', {'id': 'frame', 'state': 'state', 'reason': 'reason'}, rows)
 
 
 def values_table(title: str, values: Mapping[str, Any]) -> Table:

@@ -21,8 +21,8 @@ from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.landscape.locality import atoms_within
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames
-from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Run, Runs
 

@@ -90,7 +90,7 @@ def test_a_study(inputs, tmp_path):
     assert trained[1].training_data.uuid == given['training_data']['emt'].uuid
     # All start from the same velocities.
     assert len({call.inputs.parameters['seed'] for label, call in calls.items() if 'dynamics' in label}) == 1
-    assert 'Frames that are enough' in report_text(node)
+    assert 'Sufficient number of frames' in report_text(node)
     assert {tmp_path / 'models.png', tmp_path / 'arrhenius.png'} <= set(write_report(node, tmp_path))
 
 

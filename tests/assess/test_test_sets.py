@@ -12,8 +12,8 @@ from aiida_dpasse.assess.test_sets import TestSetsWorkChain
 from aiida_dpasse.assess.validate import ValidateWorkChain
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames
-from aiida_dpasse.reports.outcome import outcome
 from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Run
 

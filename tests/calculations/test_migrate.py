@@ -165,7 +165,7 @@ def test_a_file_is_shown_and_imported(aiida_profile, checkpoints, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['show', 'nowhere.pt'], 'There is no file nowhere.pt.'),
+        (['show', 'nowhere.pt'], 'nowhere.pt'),
         (['show', '999999'], 'There is neither a file nor a node 999999.'),
         (['show', __file__], 'is no model of DeePMD-kit'),
         (['import', __file__], 'is no model of DeePMD-kit'),

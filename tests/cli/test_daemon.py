@@ -115,7 +115,7 @@ def test_submission_cut_in_two_is_completed(directory: Path) -> None:
     """A process stored without its checkpoint is passed over; one whose task was never sent is given one."""
     subprocess.run([sys.executable, '-c', CUT, str(directory), str(SCRIPT.parent)], check=True, timeout=120)
     output, _ = _study(directory, 1.0).communicate(timeout=240)
-    assert 'has been given one' in output, output
+    assert 'had no task' in output, output
     assert 'result 10' in output, output
     assert (directory / 'ran.log').read_text() == 'ran\n'
 
@@ -127,14 +127,14 @@ def test_status_finds_and_repairs_a_lost_task(directory: Path) -> None:
     assert 'No process runs.' in stopped
     subprocess.run([sys.executable, '-c', CUT, str(directory), str(SCRIPT.parent)], check=True, timeout=120)
     said = _status()
-    lost = re.findall(r'MultiplyAddWorkChain<(\d+)> has lost its task and would wait forever: run `(.+?)`', said)
+    lost = re.findall(r'MultiplyAddWorkChain<(\d+)> has no task .+?: run `(.+?)`', said)
     assert [command for _, command in lost] == ['aiida-dpasse status --repair']
     [(pk, _)] = lost
     assert f'run `aiida-dpasse status --repair {pk}`' in _status(pk)
     repaired = _status('--repair', pk)
-    assert f'MultiplyAddWorkChain<{pk}> had no task at the broker and has been given one.' in repaired
+    assert f'MultiplyAddWorkChain<{pk}> had no task' in repaired
     _wait_for(directory / 'ran.log')
-    assert 'Nothing is to be mended' in _status('--repair', pk)
+    assert 'Nothing to repair' in _status('--repair', pk)
 
 
 def _status(*arguments: str) -> str:

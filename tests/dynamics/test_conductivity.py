@@ -137,7 +137,7 @@ def test_a_larger_cell_is_run_and_compared(inputs):
     assert (found['ions'], found['agrees']) == ([32, 64], None)
     assert 'do not both determine how fast' in found['reason']
     assert len(node.outputs.curves.get_array('map_lag_ps_00')) == len(node.outputs.curves.get_array('self_per_A_00'))
-    assert 'not known, at 300 K' in report_text(node)
+    assert 'unknown, at 300 K' in report_text(node)
     assert orphans(node) == []
 
 

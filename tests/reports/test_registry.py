@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aiida import orm
 from aiida.plugins.entry_point import get_entry_point_names
 from plumpy import ProcessState
 
+import aiida_dpasse
 from aiida_dpasse.reports.graph import entry_point
-from aiida_dpasse.reports.outcome import outcome
-from aiida_dpasse.reports.report import REPORTS, report_text, write_report
+from aiida_dpasse.reports.registry import REPORTS, outcome
+from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.reports.status import status_text
 
 GROUPS = {'aiida.workflows': orm.WorkChainNode, 'aiida.calculations': orm.CalcJobNode}
 
 
-def test_every_process_of_ours_is_in_the_registry():
-    names = {name for group in GROUPS for name in get_entry_point_names(group) if name.startswith('dpasse.')}
-    assert set(REPORTS) == names
+NAMES = sorted({name for group in GROUPS for name in get_entry_point_names(group) if name.startswith('dpasse.')})
+
+
+def test_every_process_has_a_report_and_every_report_a_process():
+    assert set(REPORTS) == {name.split('.')[1] for name in NAMES}
+
+
+def test_every_report_is_in_the_registry():
+    package = Path(aiida_dpasse.__file__).parent
+    modules = {'.'.join(path.relative_to(package).with_suffix('').parts) for path in package.glob('*/*_report.py')}
+    assert set(REPORTS.values()) == modules
 
 
 @pytest.fixture
@@ -35,7 +46,7 @@ def excepted(graph):
     return make
 
 
-@pytest.mark.parametrize('name', sorted(REPORTS))
+@pytest.mark.parametrize('name', NAMES)
 def test_a_process_that_left_nothing_is_reported_with_its_exception(name, excepted, tmp_path):
     node = excepted(name)
     assert entry_point(node) == name

@@ -6,7 +6,7 @@ from aiida import orm
 from plumpy.process_states import ProcessState
 
 from aiida_dpasse.cli.daemon import Standstill
-from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.status import running_text, status_text
 
 TRACEBACK = """Traceback (most recent call last):
@@ -20,13 +20,10 @@ def test_a_paused_job_gives_its_sentence_and_the_command(graph):
     job = graph.process(orm.CalcJobNode, 'dpasse.train', 'train', top, state=ProcessState.WAITING)
     job.pause()
     job.set_process_status('The disk of `cluster` is full (quota): make room.')
-    expected = (
-        f'DpasseTrainProcess<{job.pk}> is paused: The disk of `cluster` is full (quota): make room.\n'
-        f'Mend its cause, then run `verdi process play {job.pk}`.'
-    )
-    assert expected in status_text(top)
     running = running_text()
-    assert expected in running
+    for text in (status_text(top), running):
+        assert f'DpasseTrainProcess<{job.pk}> is paused: The disk of `cluster` is full (quota): make room.' in text
+        assert f'`verdi process play {job.pk}`' in text
     assert f'DpasseCommitteeProcess<{top.pk}>  train: 0 of 1 phases; 0 jobs done, 1 running' in running
 
     job.unpause()
@@ -52,19 +49,13 @@ def test_the_outcome_of_dynamics_names_the_steps_of_its_parser(graph):
 def test_each_standstill_names_its_command(graph):
     job = graph.process(orm.CalcJobNode, 'dpasse.md', 'md', state=ProcessState.WAITING)
     assert Standstill().sentences(7) == []
-    assert Standstill(running=False).sentences(7) == [
-        'The daemon is not running, so nothing goes on: run `verdi daemon start`.'
-    ]
+    [stopped] = Standstill(running=False).sentences(7)
+    assert '`verdi daemon start`' in stopped
     lost, untaken, deaf = Standstill(lost=[job], untaken=[3, 4], deaf=[5]).sentences(7)
-    assert lost == (
-        f'DpasseMdProcess<{job.pk}> has lost its task and would wait forever: run `aiida-dpasse status --repair 7`, or '
-        '`verdi daemon stop`, `verdi process repair` and `verdi daemon start`.'
-    )
-    assert untaken == (
-        'No worker takes the tasks of processes 3, 4: run `aiida-dpasse status --repair 7` or `verdi daemon restart`.'
-    )
-    assert deaf == (
-        'All that process 5 waited for has ended, and it was not noticed: run `aiida-dpasse status --repair 7` or '
-        '`verdi daemon restart`.'
-    )
+    assert f'DpasseMdProcess<{job.pk}>' in lost
+    assert 'processes 3, 4' in untaken
+    assert 'process 5' in deaf
+    assert all('`aiida-dpasse status --repair 7`' in sentence for sentence in (lost, untaken, deaf))
+    assert '`verdi process repair`' in lost
+    assert all('`verdi daemon restart`' in sentence for sentence in (untaken, deaf))
     assert '`aiida-dpasse status --repair`,' in Standstill(lost=[job]).sentences(None)[0]

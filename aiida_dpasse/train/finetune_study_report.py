@@ -1,4 +1,4 @@
-"""Results of a fine-tuning study: errors against the number of frames (DPA-SSE, figure 4 c and d)."""
+"""Report of a fine-tuning study: errors against the number of frames (DPA-SSE, figure 4 c and d)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ PANELS = {
 }
 
 
-def efficiency_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the number of compared potentials and the frames saved by fine-tuning.
+
+    :param process: a `dpasse.finetune_study`.
+    """
+    found = output_dict(process, 'sample_efficiency')
+    return [f'{len(found["points"])} potentials: {verdict(found)}'] if found.get('points') else []
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return mean errors and their standard errors by kind and number of frames, with the verdict as title.
 
     :param process: a `dpasse.finetune_study`.
@@ -39,7 +48,7 @@ def efficiency_tables(process: orm.ProcessNode) -> list[Table]:
     order = list(COLOURS)
     rows = sorted(found.get('summary', []), key=lambda row: (order.index(row['kind']), row['frames']))
     title = f'Sample efficiency: {verdict(found)}' if found else 'Sample efficiency'
-    return [Table(title, tuple(names.values()), [tuple(row.get(name) for name in names) for row in rows])]
+    return [Table.of(title, names, rows)]
 
 
 def verdict(found: Mapping[str, Any]) -> str:
@@ -57,7 +66,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     )
 
 
-def efficiency_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the errors against the number of frames.
 
     :param process: a `dpasse.finetune_study`.

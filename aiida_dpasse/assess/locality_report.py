@@ -1,4 +1,4 @@
-"""Results of a locality test: the spread of the force against 2 R_cut (perspective paper, figure 5)."""
+"""Report of a locality test: the spread of the force against 2 R_cut (perspective paper, figure 5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ ROUNDING = 1e-6
 SPREAD = 'force on the centre'
 
 
-def locality_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the verdict on the cutoff.
+
+    :param process: a `dpasse.locality`.
+    """
+    found = output_dict(process, 'locality')
+    return [found['verdict']] if found else []
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return one row for each distance and one for each run, and the account of the labels.
 
     :param process: a `dpasse.locality`.
@@ -35,7 +44,6 @@ def locality_tables(process: orm.ProcessNode) -> list[Table]:
         'held_atoms': 'held',
         'mobile_atoms': 'mobile',
     }
-    rows = [tuple(row.get(name) for name in names) for row in found.get('rows', [])]
     single = {'run': 'run', 'distance_A': '2 R_cut (Å)', 'element': 'centre', 'centre': 'site'}
     single |= {'force_spread_meV_A': 'force spread (meV/Å)', 'requested': 'requested', 'labelled': 'labelled'}
     lists = {'rejected': 'rejected', 'failed': 'failed'}
@@ -45,14 +53,14 @@ def locality_tables(process: orm.ProcessNode) -> list[Table]:
     ]
     columns = (*single.values(), *lists.values(), 'not sampled')
     return [
-        Table('Spread of the force on a centre whose surroundings are held', tuple(names.values()), rows),
+        Table.of('Spread of the force on a centre whose surroundings are held', names, found.get('rows', [])),
         Table('Runs', columns, runs),
         accounts_table(batches(process)),
         refused_table(output_dict(process, 'account')),
     ]
 
 
-def locality_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the spread against the distance.
 
     :param process: a `dpasse.locality`.
@@ -86,7 +94,7 @@ def plot_locality(
         axes = figure.subplots()
         axes.set(xlabel=r'$2 R_\mathrm{cut}$  (Å)', ylabel='spread of the force  (meV Å$^{-1}$)')
         if not known:
-            note(axes, 'no spread is known')
+            note(axes, 'no spread was determined')
             return
         if len(runs) > len(rows):
             single = [run for run in runs if run['force_spread_meV_A'] is not None]
@@ -94,10 +102,12 @@ def plot_locality(
         errors = [row['force_spread_error_meV_A'] for row in known]
         axes.errorbar(*_points(known), yerr=errors, fmt='o-', color=BLUE, label=SPREAD, zorder=3)
         if tolerance is not None:
-            axes.axhline(tolerance, color=ORANGE, ls=(0, (4, 2)), label=f'wanted error, {tolerance:g} meV Å$^{{-1}}$')
+            axes.axhline(
+                tolerance, color=ORANGE, ls=(0, (4, 2)), label=f'force tolerance, {tolerance:g} meV Å$^{{-1}}$'
+            )
         chosen = [row for row in known if radius is not None and row['distance_A'] == 2 * radius]
         if chosen:
-            label = rf'$R_\mathrm{{cut}}$ = {radius:g} Å can be enough'
+            label = rf'$R_\mathrm{{cut}}$ = {radius:g} Å can be sufficient'
             axes.plot(*_points(chosen), 'o', ms=13, mfc='none', mec=GREEN, mew=1.6, label=label, zorder=4)
         _scale(axes, [row['force_spread_meV_A'] for row in known], tolerance)
         handles, labels = axes.get_legend_handles_labels()

@@ -1,4 +1,4 @@
-"""Tables and plots of the report card of potentials."""
+"""Report of a validation: the report card of each potential, as tables and plots."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from aiida import orm
 from pymatgen.core import Composition
 
+from aiida_dpasse.assess.report_card_plot import Card, plot_report_card
 from aiida_dpasse.assess.sample_map import LEARNT, array_of
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import output, output_dict
-from aiida_dpasse.reports.report_card import Card, plot_report_card
+from aiida_dpasse.reports.read import error_lines
 from aiida_dpasse.reports.tables import Table
 
 Tests = Sequence[Mapping[str, Any]]
@@ -39,7 +40,20 @@ ATOMS = {'atoms': 'atoms', **FORCE, 'force_rmse_meV_A': 'F RMSE', **SLOPE}
 BRIEF = {'frames': 'frames', **ENERGY, **SIGNED, **FORCE, **SLOPE}
 
 
-def validation_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the errors of each potential on each test set.
+
+    :param process: a `dpasse.validate`.
+    """
+    return [
+        line
+        for test in output_dict(process, 'report_card').get('tests', [])
+        for name in [f'{test["potential"]} on {test["set"]}']
+        for line in (error_lines([(name, test)]) if test['admitted'] else [f'{name}: no frame was predicted'])
+    ]
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return the errors overall, by formula, element and temperature, and the account of the frames.
 
     :param process: a `dpasse.validate`.
@@ -62,7 +76,7 @@ def validation_tables(process: orm.ProcessNode) -> list[Table]:
         _table('By element', 'element', ATOMS, list(_parts(tests, 'per_element'))),
         _table('By temperature', '', {'temperature_K': 'T (K)', **BRIEF}, heat),
         structures_table(output_dict(process, 'structures').get('rows', [])),
-        Table('Frames', (*who, 'requested', 'admitted', 'rejected', 'failed'), counts),
+        Table('Frames', (*who, 'requested', 'accepted', 'rejected', 'failed'), counts),
         Table('Frames without a prediction', (*who, 'frame', 'state', 'reason'), lost),
     ]
 
@@ -103,7 +117,7 @@ def _table(title: str, label: str, names: Mapping[str, str], rows: list[Any]) ->
     return Table(title, ('potential', 'test set', *columns.values()), lines)
 
 
-def validation_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the report card.
 
     :param process: a `dpasse.validate`.

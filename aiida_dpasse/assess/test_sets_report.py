@@ -1,4 +1,4 @@
-"""Reports of test sets: completed steps of each run, the account of its frames, and the labels by temperature."""
+"""Report of test sets: completed steps of each run, the account of its frames, and the labels by temperature."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from ase.units import kB
 from aiida_dpasse.assess.test_sets_parameters import PARTS
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.frames.select_candidates import source_of
+from aiida_dpasse.label.label_report import lines
 from aiida_dpasse.reports.accounting import batches
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.style import GREY, note, palette, picture
 from aiida_dpasse.reports.tables import Table, accounts_table, refused_table
+
+__all__ = ['lines', 'plots', 'tables']
 
 #: Points (n, 3): temperature in K, energy in eV/atom, root mean square force in eV/A.
 Points = np.ndarray
 MARKERS = {'near_equilibrium': 's', 'heating': 'o'}
 
 
-def sets_tables(process: orm.ProcessNode) -> list[Table]:
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return the runs, the accounts, and the reasons for frames without labels.
 
     :param process: a `dpasse.test_sets`.
@@ -37,13 +40,13 @@ def sets_tables(process: orm.ProcessNode) -> list[Table]:
         'admitted': 'labelled',
         'last_step': 'last step',
         'steps': 'of',
-        'verdict': 'the run',
+        'verdict': 'verdict',
     }
-    rows = [tuple(run[name] for name in names) for run in account.get('runs', [])]
-    return [Table('Runs', tuple(names.values()), rows), accounts_table(batches(process)), refused_table(account)]
+    runs = Table.of('Runs', names, account.get('runs', []))
+    return [runs, accounts_table(batches(process)), refused_table(account)]
 
 
-def sets_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the labels by temperature.
 
     :param process: a `dpasse.test_sets`.

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aiida import orm
 
+from aiida_dpasse.dynamics.conductivity_report import Conductivity, read_conductivity
 from aiida_dpasse.reports.accounting import LABEL, batches
 from aiida_dpasse.reports.arrhenius import plot_arrhenius
 from aiida_dpasse.reports.chain import chain_svg, pretty
-from aiida_dpasse.reports.graph import call_tree, inputs, output_dict
+from aiida_dpasse.reports.graph import call_tree, inputs, last_child, output_dict
 from aiida_dpasse.reports.learning import plot_learning
 from aiida_dpasse.reports.msd import plot_msd
-from aiida_dpasse.reports.outcome import outcome
-from aiida_dpasse.reports.read import bars, error_results, first, trainings
+from aiida_dpasse.reports.read import bars, error_results, trainings
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.tables import Table, accounts_table, errors_table, iterations_table
 from aiida_dpasse.reports.timing import phase_times
-from aiida_dpasse.reports.transport import Conductivity, read_conductivity
 
 #: Keys that `summary.json` always contains; None if the phase did not run.
 KEYS = (
@@ -41,6 +42,15 @@ KEYS = (
     'finetune',
     'seed',
 )
+
+
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the conductivity of the electrolyte.
+
+    :param process: a `dpasse.electrolyte`.
+    """
+    found, _ = conductivities(process)
+    return [] if found is None else found.lines()
 
 
 def summarize(process: orm.ProcessNode) -> dict[str, Any]:
@@ -66,7 +76,7 @@ def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Condu
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
-    conductor, contrast = (first(tree, phase) for phase in ('conductivity', 'contrast'))
+    conductor, contrast = (last_child(tree, phase) for phase in ('conductivity', 'contrast'))
     return conductor and read_conductivity(conductor), contrast and read_conductivity(contrast)
 
 
@@ -80,9 +90,9 @@ def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
     """
     tree = call_tree(process.pk)
     found: dict[str, dict[str, Any]] = {}
-    against = output_dict(first(tree, 'distill'), 'errors')
+    against = output_dict(last_child(tree, 'distill'), 'errors')
     reference = against.get('against_reference') or {}
-    pretrained = first(tree, 'pretrain')
+    pretrained = last_child(tree, 'pretrain')
     if 'teacher' in reference:
         found['teacher'] = reference['teacher']
     elif pretrained is not None:
@@ -91,7 +101,7 @@ def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
         found['student'] = reference['student']
     elif student := (against.get('against_teacher') or {}).get('student'):
         found['student, against teacher'] = student
-    finetuned = first(tree, 'finetune')
+    finetuned = last_child(tree, 'finetune')
     if finetuned is not None:
         compounds = _compounds(finetuned)
         found |= {f'{name}{compounds}': values for name, values in error_results(finetuned)}
@@ -104,26 +114,24 @@ def _compounds(finetuned: orm.ProcessNode) -> str:
     return f', {formulas[0]}' if len(formulas) == 1 else ''
 
 
-def electrolyte_tables(process: orm.ProcessNode) -> list[Table]:
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return the tables of iterations, accounts, errors and transport.
 
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
     chains = {call.pk for call in tree if call.entry_point == LABEL and not call.is_job}
-    tables = [accounts_table(batch for batch in batches(process) if batch.pk in chains)]
-    learned = first(tree, 'active_learning')
+    found = [accounts_table(batch for batch in batches(process) if batch.pk in chains)]
+    learned = last_child(tree, 'active_learning')
     if learned is not None:
-        tables.insert(0, iterations_table(output_dict(learned, 'iterations')))
-    tables.append(errors_table(phase_errors(process)))
-    for name, found in zip(('conductor', 'contrast'), conductivities(process), strict=True):
-        tables += (
-            [Table(f'{table.title}, {name}', table.columns, table.rows) for table in found.tables()] if found else []
-        )
-    return tables
+        found.insert(0, iterations_table(output_dict(learned, 'iterations')))
+    found.append(errors_table(phase_errors(process)))
+    for name, transport in zip(('conductor', 'contrast'), conductivities(process), strict=True):
+        found += [replace(table, title=f'{table.title}, {name}') for table in (transport.tables() if transport else [])]
+    return found
 
 
-def electrolyte_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Write arrhenius.png, msd.png, learning.png, provenance.svg and summary.json.
 
     :param process: a `dpasse.electrolyte`.
@@ -155,11 +163,11 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
     """
     captions, results = {}, {}
     for phase in phase_times(call_tree(process.pk)):
-        lines = outcome(orm.load_node(phase.pk))
+        found = outcome(orm.load_node(phase.pk))
         if phase.phase in ('conductivity', 'contrast'):
-            results[phase.phase] = (lines[0], lines[1:]) if lines else ('undetermined', [])
+            results[phase.phase] = (found[0], found[1:]) if found else ('undetermined', [])
         else:
-            captions[phase.phase] = lines[:3]
+            captions[phase.phase] = found[:3]
     conductor = _conductor(process)
     heading = f'{conductor}: from structures to a conductivity' if conductor else ''
     return chain_svg(process, heading, captions, results)

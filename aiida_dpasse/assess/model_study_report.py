@@ -1,4 +1,4 @@
-"""Results of a model study: errors, diffusion and activation energies (figures 1 to 3 of the perspective)."""
+"""Report of a model study: errors, diffusion and activation energies (figures 1 to 3 of the perspective)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 
-def model_study_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the sufficient number of frames for each model.
+
+    :param process: a `dpasse.model_study`.
+    """
+    return [f'{row["model"]}: {row["reason"]}' for row in output_dict(process, 'model_study').get('enough', [])]
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return the means over the repeats, the diffusion coefficients by temperature, and the sufficient numbers of
     frames.
 
@@ -29,8 +37,11 @@ def model_study_tables(process: orm.ProcessNode) -> list[Table]:
     """
     found = output_dict(process, 'model_study')
     summary = found.get('summary', [])
-    who = {'model': 'model', 'data': 'data', 'frames': 'frames', 'repeats': 'trainings'}
-    numbers = {
+    names = {
+        'model': 'model',
+        'data': 'data',
+        'frames': 'frames',
+        'repeats': 'trainings',
         'energy_rmse_meV_atom': 'E RMSE (meV/atom)',
         'energy_rmse_meV_atom_error': '+-',
         'force_rmse_meV_A': 'F RMSE (meV/Å)',
@@ -38,7 +49,6 @@ def model_study_tables(process: orm.ProcessNode) -> list[Table]:
         'activation_energy_eV': 'Ea (eV)',
         'activation_energy_error_eV': '+-  ',
     }
-    rows = [tuple(row.get(name) for name in (*who, *numbers)) for row in summary]
     diffusion = [
         (
             *(row[name] for name in ('model', 'data', 'frames')),
@@ -52,15 +62,15 @@ def model_study_tables(process: orm.ProcessNode) -> list[Table]:
         for entry in row['diffusivities']
     ]
     columns = ('model', 'data', 'frames', 'T (K)', 'determined', 'D (cm2/s)', '+-', 'potentials differ by')
-    verdicts = [(row['model'], row['data'], row['frames'], row['reason']) for row in found.get('enough', [])]
+    verdicts = {'model': 'model', 'data': 'data', 'frames': 'frames', 'reason': 'reason'}
     return [
-        Table('Models', (*who.values(), *numbers.values()), rows),
+        Table.of('Models', names, summary),
         Table('Diffusion', columns, diffusion),
-        Table('Frames that are enough', ('model', 'data', 'frames', 'why'), verdicts),
+        Table.of('Sufficient number of frames', verdicts, found.get('enough', [])),
     ]
 
 
-def model_study_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the results against the number of frames, or side by side, and the Arrhenius plot.
 
     :param process: a `dpasse.model_study`.
@@ -215,18 +225,18 @@ def plot_lines(path: Path, summary: Rows) -> None:
                 continue
             drawn += 1
             energy = row['activation_energy_eV']
-            told = '' if energy is None else f': {energy:.2f} ± {row["activation_energy_error_eV"]:.2f} eV'
+            fit = '' if energy is None else f': {energy:.2f} ± {row["activation_energy_error_eV"]:.2f} eV'
             axes.errorbar(
                 [1000 / entry['temperature_K'] for entry in known],
                 [entry['diffusivity_cm2_s'] for entry in known],
                 yerr=[entry['diffusivity_error_cm2_s'] for entry in known],
                 fmt='o-' if len(known) > 1 else 'o',
                 color=colour,
-                label=f'{name}{told}',
+                label=f'{name}{fit}',
             )
         if not drawn:
             axes.set_axis_off()
-            note(axes, 'With no model a diffusion was determined.')
+            note(axes, 'No model gave a diffusion coefficient.')
             return
         axes.set(yscale='log', xlabel=r'$1000\,/\,T$  (K$^{-1}$)', ylabel='$D$  (cm$^2$ s$^{-1}$)')
         axes.legend(loc='best')

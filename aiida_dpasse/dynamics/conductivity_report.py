@@ -1,18 +1,19 @@
-"""Results of a conductivity chain as plain numbers for tables and plots."""
+"""Report of a conductivity: transport by temperature, the Arrhenius fit, displacements and van Hove maps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiida import orm
 
-from aiida_dpasse.reports.arrhenius import Extrapolation, Line, Point
+from aiida_dpasse.dynamics.van_hove import VanHove, plot_van_hove, read_maps
+from aiida_dpasse.reports.arrhenius import Extrapolation, Line, Point, plot_arrhenius
 from aiida_dpasse.reports.graph import output, output_dict
-from aiida_dpasse.reports.msd import Curve
+from aiida_dpasse.reports.msd import Curve, plot_msd
 from aiida_dpasse.reports.tables import Table, text
-from aiida_dpasse.reports.vanhove import VanHove, read_maps
 
 #: Columns of the table, by the key in the row of a temperature.
 COLUMNS = {
@@ -31,6 +32,43 @@ COLUMNS = {
     'verdict': 'verdict',
     'reason': 'reason',
 }
+
+
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the conductivity with its interval and the activation energy, or the reason why it is undetermined.
+
+    :param process: a `dpasse.conductivity`.
+    """
+    found = read_conductivity(process)
+    return [] if found is None else found.lines()
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
+    """Return transport by temperature and the Arrhenius fit.
+
+    :param process: a `dpasse.conductivity`.
+    """
+    found = read_conductivity(process)
+    return [] if found is None else found.tables()
+
+
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Draw the Arrhenius plot, the displacements and, if available, the van Hove maps.
+
+    :param process: a `dpasse.conductivity`.
+    :param directory: folder of the pictures.
+    """
+    found = read_conductivity(process)
+    if found is None:
+        return []
+    arrhenius, msd = directory / 'arrhenius.png', directory / 'msd.png'
+    plot_arrhenius(arrhenius, **found.arrhenius_plot())
+    plot_msd(msd, found.curves)
+    if not found.maps:
+        return [arrhenius, msd]
+    maps = directory / 'van_hove.png'
+    plot_van_hove(maps, found.maps)
+    return [arrhenius, msd, maps]
 
 
 @dataclass(frozen=True)
@@ -89,7 +127,7 @@ class Conductivity:
         if self.activation_energy is not None:
             found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy))
         if self.arrhenius.get('bent'):
-            found.append('The line bends: one activation energy does not describe all temperatures.')
+            found.append('The Arrhenius plot is curved: one activation energy does not describe all temperatures.')
         if not found:
             for row in self.temperatures:
                 kelvin, value = f'{row["temperature_K"]:.0f} K', row.get('diffusivity_cm2_s')
@@ -112,14 +150,14 @@ class Conductivity:
         }
 
     def _size(self) -> tuple[str, str]:
-        verdict = {True: 'large enough', False: 'too small', None: 'not known'}[self.finite_size['agrees']]
+        verdict = {True: 'large enough', False: 'too small', None: 'unknown'}[self.finite_size['agrees']]
         return f'{verdict}, at {self.finite_size["temperature_K"]:.0f} K', str(self.finite_size['reason'])
 
     def tables(self) -> list[Table]:
         """Return transport by temperature, and the fit."""
-        names = [name for name in COLUMNS if any(row.get(name) is not None for row in self.temperatures)]
-        rows = [tuple(row.get(name) for name in names) for row in self.temperatures]
-        found = [Table('Transport', tuple(COLUMNS[name] for name in names), rows)]
+        given = {key for row in self.temperatures for key, value in row.items() if value is not None}
+        known = {key: name for key, name in COLUMNS.items() if key in given}
+        found = [Table.of('Transport', known, self.temperatures)]
         if self.finite_size:
             found.append(Table('Size of the cell', ('verdict', 'reason'), [self._size()]))
         # Missing in archives of earlier releases.

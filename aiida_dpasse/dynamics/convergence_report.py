@@ -1,4 +1,4 @@
-"""Results of a convergence study: mean and spread of the diffusion coefficient by cell size and run length."""
+"""Report of a convergence study: mean and spread of the diffusion coefficient by cell size and run length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from aiida_dpasse.reports.style import GREEN, note, palette, picture
 from aiida_dpasse.reports.tables import Table
 
 
-def convergence_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the recommended size and length, or the reason why no size is recommended.
+
+    :param process: a `dpasse.convergence`.
+    """
+    found = output_dict(process, 'convergence')
+    return [found['reason']] if found.get('reason') else []
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return one row for each size and length, with the recommendation as title.
 
     :param process: a `dpasse.convergence`.
@@ -28,11 +37,10 @@ def convergence_tables(process: orm.ProcessNode) -> list[Table]:
         'spread_cm2_s': 'spread of a run',
         'error_cm2_s': 'error of the mean',
     }
-    rows = [tuple(point.get(name) for name in names) for point in found.get('points', [])]
-    return [Table(f'Convergence. {found.get("reason", "")}'.strip(), tuple(names.values()), rows)]
+    return [Table.of(f'Convergence. {found.get("reason", "")}'.strip(), names, found.get('points', []))]
 
 
-def convergence_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the diffusion coefficient against the run length, one line for each size.
 
     :param process: a `dpasse.convergence`.
@@ -70,9 +78,9 @@ def plot_convergence(path: Path, points: Sequence[Mapping[str, Any]], chosen: Ma
             )
         if chosen is not None:
             place = (chosen['duration_ps'], chosen['diffusivity_cm2_s'])
-            axes.plot(*place, 'o', ms=16, mfc='none', mec=GREEN, mew=1.6, label='enough')
+            axes.plot(*place, 'o', ms=16, mfc='none', mec=GREEN, mew=1.6, label='sufficient')
         if not known:
-            note(axes, 'nothing diffused')
+            note(axes, 'no diffusion coefficient was determined')
             return
         axes.set(xscale='log', xlabel='length of the run  (ps)', ylabel='$D$  (cm$^2$ s$^{-1}$)', ylim=(0, None))
         axes.legend(loc='best')

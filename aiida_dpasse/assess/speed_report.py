@@ -1,4 +1,4 @@
-"""Speed of potentials by number of atoms: tables, and speed and wall time on logarithmic axes."""
+"""Report of the speed of potentials by number of atoms: tables, and speed and wall time on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.style import GREY, note, palette, picture, plain_ticks
-from aiida_dpasse.reports.tables import Table
+from aiida_dpasse.reports.tables import Table, text
 
 COLUMNS = {
     'potential': 'potential',
@@ -32,13 +32,25 @@ FIT = {
     'exponent_error': '+-',
     'saturated_katom_step_s': 'saturated katom-step/s',
     'saturated_error': '+- ',
-    'reason': 'because',
+    'reason': 'reason',
 }
 #: Familiar time spans in hours.
 SPANS = {1.0: '1 hour', 24.0: '1 day', 720.0: '1 month', 8766.0: '1 year'}
 
 
-def speed_tables(process: orm.ProcessNode) -> list[Table]:
+def lines(process: orm.ProcessNode) -> list[str]:
+    """Return the speed of each potential in the largest successful cell, and the failures.
+
+    :param process: a `dpasse.speed`.
+    """
+    found = output_dict(process, 'speed')
+    largest = {row['potential']: row for row in found.get('rows', [])}
+    speeds = [f'{label}: {text(row["katom_step_s"])} katom-step/s' for label, row in largest.items()]
+    failed = [f'{row["potential"]}: {row["atoms"]} atoms failed' for row in found.get('failed', [])]
+    return [*speeds, *failed]
+
+
+def tables(process: orm.ProcessNode) -> list[Table]:
     """Return the speeds with the machine as title, the scaling exponents, and the failures.
 
     :param process: a `dpasse.speed`.
@@ -48,17 +60,13 @@ def speed_tables(process: orm.ProcessNode) -> list[Table]:
     disturbed = sum(bool(row['disturbed']) for row in rows)
     title = f'Speed, on {machine(rows)}' if rows else 'Speed'
     if disturbed:
-        title += f'; in {disturbed} of {len(rows)} runs the processor was busy elsewhere, or waited: do not trust these'
-    lost = [(row['potential'], row['atoms'], row['reason']) for row in [*found.get('failed', []), *_skipped(found)]]
+        title += f'; {disturbed} of {len(rows)} runs shared the processor or waited: these speeds are not reliable'
+    lost = [*found.get('failed', []), *found.get('skipped', [])]
     return [
-        Table(title, tuple(COLUMNS.values()), [tuple(row[name] for name in COLUMNS) for row in rows]),
-        Table('Growth', tuple(FIT.values()), [tuple(fit[name] for name in FIT) for fit in found.get('fits', [])]),
-        Table('Without a speed', ('potential', 'atoms', 'because'), lost),
+        Table.of(title, COLUMNS, rows),
+        Table.of('Scaling', FIT, found.get('fits', [])),
+        Table.of('Without a speed', {'potential': 'potential', 'atoms': 'atoms', 'reason': 'reason'}, lost),
     ]
-
-
-def _skipped(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(found.get('skipped', []))
 
 
 def machine(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -71,7 +79,7 @@ def machine(rows: Sequence[Mapping[str, Any]]) -> str:
     return ', '.join(name for name in names if name) or 'an unknown machine'
 
 
-def speed_plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
+def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw speed and wall time against the number of atoms.
 
     :param process: a `dpasse.speed`.

@@ -30,7 +30,8 @@ def show(what: str, json_path: Path | None) -> None:
     if what.isdigit() and not Path(what).exists():
         answer = describe_node(what)
     else:
-        answer = describe_file(Path(EXISTING.convert(what, None, None)))
+        EXISTING.convert(what, None, None)
+        answer = describe_file(Path(what))
     write_json(json_path, answer)
     click.echo(table(answer))
 

@@ -60,7 +60,6 @@ def inputs(codes, copper, halves, tiny_training):
     return make
 
 
-@pytest.mark.slow
 def test_a_study(inputs, tmp_path):
     """Two sizes, and what made the labels: its errors are none."""
     given = inputs() | {'calculators': {'emt': orm.Dict({'name': 'emt'})}}
@@ -196,12 +195,6 @@ def test_frames_that_are_trained_on_are_no_test(inputs, copper_frames):
     given = inputs() | {'test_data': copper_frames}
     with pytest.raises(ValueError, match=r'test_data: 30 of its frames are in `training_data.emt` too'):
         run_get_node(ModelStudyWorkChain, **given)
-
-
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
-def test_protocols_are_complete(name):
-    parameters = ModelStudyWorkChain.protocol_parameters(name)
-    assert ModelStudyWorkChain.PARAMETERS.model_validate(parameters)
 
 
 def test_frames_of_each_set_come_from_it(copper_frames, alloy_frames, tiny_training):

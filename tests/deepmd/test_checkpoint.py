@@ -68,7 +68,7 @@ def pytorch_models(tmp_path_factory, pair_frames, tiny_input) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.programs
 def test_tensorflow(tensorflow_models):
     """TensorFlow: the whole training input and the number of parameters."""
     frozen = read_model_file(tensorflow_models / 'frozen.pb')
@@ -83,7 +83,7 @@ def test_tensorflow(tensorflow_models):
     assert compressed.type_map == frozen.type_map
 
 
-@pytest.mark.slow
+@pytest.mark.programs
 def test_pytorch(pytorch_models):
     """PyTorch: heads, step and parameters of a checkpoint as torch itself tells them; frozen and compressed."""
     import torch
@@ -101,7 +101,7 @@ def test_pytorch(pytorch_models):
         assert model.training_input['model']['fitting_net']['neuron'] == [8, 8]
 
 
-@pytest.mark.slow
+@pytest.mark.programs
 def test_cut_short(pytorch_models, tensorflow_models, tmp_path):
     """A model that lost its end is no model."""
     for source in (pytorch_models / 'model.ckpt.pt', pytorch_models / 'frozen.pth', tensorflow_models / 'frozen.pb'):

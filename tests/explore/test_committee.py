@@ -66,5 +66,4 @@ def test_frames_without_labels_are_refused(codes, copper, tiny_training):
 def test_protocols_are_complete(codes, copper_frames, name):
     builder = CommitteeWorkChain.get_builder_from_protocol(codes, protocol=name, training_data=copper_frames)
     parameters = builder.parameters.get_dict()
-    assert CommitteeWorkChain.PARAMETERS.model_validate(parameters)
     assert parameters['members'] == {'dpa-sse': 4, 'moderate': 4, 'fast': 3, 'demo': 3}[name]

@@ -35,7 +35,6 @@ def inputs(codes, copper_frames, tiny_training):
     return make
 
 
-@pytest.mark.slow
 def test_what_the_committee_does_not_know_is_added(inputs, copper_frames):
     outputs, node = run_get_node(SimplifyWorkChain, **inputs())
     assert node.exit_status == EXIT.ERROR_NOT_CONVERGED.status, node.exit_message
@@ -97,8 +96,3 @@ def test_the_choice_by_numbers(aiida_profile, make_frames):
 def test_impossible_choices_are_refused(inputs, changes, message):
     with pytest.raises(ValueError, match=message):
         run_get_node(SimplifyWorkChain, **inputs(**changes))
-
-
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
-def test_protocols_are_complete(name):
-    assert SimplifyWorkChain.PARAMETERS.model_validate(SimplifyWorkChain.protocol_parameters(name))

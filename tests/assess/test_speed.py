@@ -173,12 +173,12 @@ def test_the_table_by_hand(crystal, potentials):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'supercells': [[1, 1, 1]]}, '`atoms`, `supercells`: give one of them'),
-        ({'atoms': None}, '`atoms`, `supercells`: give one of them'),
-        ({'atoms': [0]}, '`atoms.0` should be greater than 0'),
-        ({'warm_up_steps': 0}, '`warm_up_steps` should be greater than 0'),
-        ({'atoms': [1_000_000]}, 'parameters: 1000000 makes .* atoms: ask for at most 100000'),
-        ({'atoms': None, 'supercells': [[0, 1, 1]]}, 'parameters: `supercells.0`: each of the three repetitions'),
+        ({'supercells': [[1, 1, 1]]}, r'`atoms`.*`supercells`'),
+        ({'atoms': None}, r'`atoms`.*`supercells`'),
+        ({'atoms': [0]}, '`atoms.0`'),
+        ({'warm_up_steps': 0}, '`warm_up_steps`'),
+        ({'atoms': [1_000_000]}, r'parameters: .*1000000.*100000'),
+        ({'atoms': None, 'supercells': [[0, 1, 1]]}, r'parameters: .*`supercells.0`'),
     ],
 )
 def test_impossible_comparisons_are_refused(inputs, changes, message):
@@ -187,7 +187,7 @@ def test_impossible_comparisons_are_refused(inputs, changes, message):
 
 
 def test_a_potential_that_does_not_know_the_cell_is_refused(inputs, copper):
-    with pytest.raises(ValueError, match=r'potentials.fragile: The potential does not know Cu'):
+    with pytest.raises(ValueError, match=r'potentials\.fragile: '):
         run_get_node(SpeedWorkChain, **{**inputs(), 'structure': copper})
     with pytest.raises(ValueError, match='potentials, calculators: there is none: give one'):
         run_get_node(SpeedWorkChain, **{**inputs(), 'potentials': {}})
@@ -221,7 +221,7 @@ def test_a_calculator_beside_a_potential(codes, copper, copper_committee, tmp_pa
 
 def test_a_calculator_that_cannot_be_timed_is_refused(inputs, codes):
     given = {**inputs(ensemble='npt'), 'calculators': {'emt': orm.Dict({'name': 'emt'})}}
-    with pytest.raises(ValueError, match=r'codes\.python: it is missing'):
+    with pytest.raises(ValueError, match=r'codes\.python: '):
         run_get_node(SpeedWorkChain, **given)
     given['codes'] = {name: codes[name] for name in ('lmp', 'python')}
     with pytest.raises(ValueError, match='a calculator runs at constant volume'):

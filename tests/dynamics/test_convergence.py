@@ -87,11 +87,11 @@ def test_the_cheapest_good_point_is_recommended():
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'replicas': 1}, '`replicas` should be greater than 1'),
-        ({'steps': [20]}, '`steps` of 20 are too few for `md.trajectory_interval` 2'),
-        ({'md': MD | {'final_temperature': 900}}, '`md.final_temperature` should be null'),
-        ({'md': MD | {'steps': 100}}, '`md.steps` is set for each run'),
-        ({'transport': {'ion': 'Li'}}, 'structure: it holds no Li'),
+        ({'replicas': 1}, '`replicas`'),
+        ({'steps': [20]}, r'`steps`.*20.*`md.trajectory_interval`.*2'),
+        ({'md': MD | {'final_temperature': 900}}, '`md.final_temperature`'),
+        ({'md': MD | {'steps': 100}}, '`md.steps`'),
+        ({'transport': {'ion': 'Li'}}, 'structure: '),
     ],
 )
 def test_impossible_studies_are_refused(inputs, changes, message):

@@ -86,11 +86,11 @@ def test_the_choice_by_numbers(aiida_profile, make_frames):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'initial': 40}, '`initial` takes 40 of 40 frames; it should leave some to choose from'),
-        ({'high': 0.0005}, r'`high` \(0.0005\) should be above `low` \(0.001\), or null'),
-        ({'initial': 1.5}, '`initial`: it should be a whole number of frames, or a fraction below 1, got 1.5'),
-        ({'initial': '40'}, '`initial` takes 40 of 40 frames'),
-        ({'max_simplify_iterations': 0}, '`max_simplify_iterations` should be greater than 0'),
+        ({'initial': 40}, r'`initial`.*40.*40'),
+        ({'high': 0.0005}, r'`high`.*0.0005.*`low`.*0.001'),
+        ({'initial': 1.5}, '`initial`'),
+        ({'initial': '40'}, r'`initial`.*40.*40'),
+        ({'max_simplify_iterations': 0}, '`max_simplify_iterations`'),
     ],
 )
 def test_impossible_choices_are_refused(inputs, changes, message):

@@ -208,10 +208,10 @@ def test_two_elements_and_kpoints(cp2k_code):
 @pytest.mark.parametrize(
     ('changes', 'sentence'),
     [
-        ({'cp2k': None}, 'parameters: `cp2k` is missing: give it.'),
-        ({'cp2k': {**TINY, 'kpoints': {'spacing': 1.0}, 'scf': {'solver': 'ot'}}}, '`scf.solver` should be diagonal'),
+        ({'cp2k': None}, r'parameters: .*`cp2k`'),
+        ({'cp2k': {**TINY, 'kpoints': {'spacing': 1.0}, 'scf': {'solver': 'ot'}}}, '`scf.solver`'),
         ({'cp2k': {**TINY, 'scf': {'smearing': 300}}}, '`smearing` needs'),
-        ({'cp2k': {**TINY, 'functional': None}}, '`functional` should be null if, and only if'),
+        ({'cp2k': {**TINY, 'functional': None}}, '`functional`'),
         ({'cp2k': {**TINY, 'input': {'MOTION': {}}}}, 'take the section MOTION out'),
     ],
 )

@@ -157,9 +157,9 @@ def test_every_node_has_a_creator(python_code):
 @pytest.mark.parametrize(
     ('overrides', 'sentence'),
     [
-        ({'batch_size': 0}, 'parameters: `batch_size` should be greater than 0, got 0'),
-        ({'minimum_success': 2}, '`minimum_success` should be less than or equal to 1'),
-        ({'batches': 2}, '`batches` is no known parameter'),
+        ({'batch_size': 0}, r'parameters: .*`batch_size`'),
+        ({'minimum_success': 2}, '`minimum_success`'),
+        ({'batches': 2}, '`batches`'),
     ],
 )
 def test_refusals(python_code, overrides, sentence):
@@ -226,7 +226,7 @@ def test_what_is_no_element_has_no_kind():
 
 
 def test_swapped_codes_and_no_labeller_are_refused(python_code, dp_code):
-    with pytest.raises(ValueError, match='is a code of `dp`; give one of `python`'):
+    with pytest.raises(ValueError, match=r'`dp`.*`python`'):
         label(dp_code, [copper(1)])
     builder = LabelWorkChain.get_builder_from_protocol(
         {'python': python_code}, frames=FramesData.from_sets([copper(1)])

@@ -99,9 +99,9 @@ def test_the_table_by_hand(aiida_profile):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'sizes': [11]}, '`sizes` asks for 11 frames and 10 of 15 are left'),
-        ({'sizes': [5, 5]}, '`sizes` should name each number once'),
-        ({'sizes': [0]}, '`sizes.0` should be greater than 0'),
+        ({'sizes': [11]}, r'`sizes`.*11.*10.*15'),
+        ({'sizes': [5, 5]}, '`sizes`'),
+        ({'sizes': [0]}, '`sizes.0`'),
     ],
 )
 def test_impossible_studies_are_refused(codes, alloy_frames, pretrained_metals, study, changes, message):

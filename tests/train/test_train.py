@@ -164,7 +164,7 @@ def test_ends_when_the_held_out_error_is_flat(dp_code, frames, other_pair_frames
     errors = curve.get_array('rmse_f_val')[curve.get_array('step') <= results['stopped_early']]
     assert errors[-15:].min() > 0.1 * errors[:-15].min()
     assert node.outputs.frozen.form == 'frozen'
-    with pytest.raises(ValueError, match='validation_data: `early_stop` watches their errors'):
+    with pytest.raises(ValueError, match=r'validation_data: .*`early_stop`'):
         run(dp_code, frames, content, early_stop=stop)
 
 
@@ -174,7 +174,7 @@ def test_no_progress(wrapped, frames, tiny_input):
     node = run(code, frames, tiny_input('se_e2_a', 10**6), iterations=1)
     assert [job.exit_status for job in jobs_of(node)] == [CODES.ERROR_INTERRUPTED.status]
     assert node.exit_status == TrainBaseWorkChain.exit_codes.ERROR_NO_PROGRESS.status, node.exit_message
-    assert 'lower `training.save_freq` or ask for more walltime' in node.exit_message
+    assert '`training.save_freq`' in node.exit_message
 
 
 def test_learns_slower(dp_code, pair_frames, tiny_input):
@@ -324,7 +324,7 @@ def test_several_processes(dp_code, frames, tiny_input, tmp_path):
     assert node.is_finished_ok, node.exit_message
     asked = f'--standalone --nproc_per_node=2 --no-python {dp_code.get_executable()} --pt train input.json'
     assert (tmp_path / 'asked').read_text().strip() == asked
-    with pytest.raises(ValueError, match='torchrun: several `processes` are started by it'):
+    with pytest.raises(ValueError, match=r'torchrun: .*`processes`'):
         run(dp_code, frames, tiny_input('se_e2_a', 4), backend='pytorch', processes=2)
 
 

@@ -38,8 +38,12 @@ def trust_the_power(connection, _) -> None:
     connection.execute('PRAGMA synchronous = OFF')
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; needs `--no-loadscope-reorder`."""
+    """Mark the tests of programs, and put the longest files first, which needs `--no-loadscope-reorder`."""
+    for item in items:
+        if 'programs' in getattr(item, 'fixturenames', ()):
+            item.add_marker('programs')
     places = {name: index for index, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(f'{item.path.parent.name}/{item.path.stem}', len(LONGEST)))
 

@@ -120,7 +120,6 @@ def remote(aiida_profile, sshd, programs: dict[str, Program], tmp_path_factory) 
     }
 
 
-@pytest.mark.slow
 def test_every_program_runs_on_the_other_computer(remote, tiny_potentials, tiny_frames):
     """Train, evaluate, label, dynamics and transport come back from the other computer with their results."""
     frames = FramesData.from_sets([tiny_frames]).store()
@@ -167,7 +166,6 @@ def test_every_program_runs_on_the_other_computer(remote, tiny_potentials, tiny_
     assert analysed.outputs.results['frames'] == 21
 
 
-@pytest.mark.slow
 def test_a_chain_survives_that_ssh_is_away_after_its_submission(remote, sshd):
     """Its next steps submit child chains, which look for no executable; AiiDA repeats what needs the connection."""
     builder = InitialDataWorkChain.get_builder_from_protocol(

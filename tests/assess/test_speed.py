@@ -71,7 +71,6 @@ def fragile_lmp(localhost, programs, tmp_path) -> orm.InstalledCode:
     ).store()
 
 
-@pytest.mark.slow
 def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_path):
     given = {
         **inputs(),
@@ -190,18 +189,12 @@ def test_impossible_comparisons_are_refused(inputs, changes, message):
 
 
 def test_a_potential_that_does_not_know_the_cell_is_refused(inputs, copper):
-    with pytest.raises(ValueError, match=r'potentials\.fragile: .*Cu'):
+    with pytest.raises(ValueError, match=r'potentials\.fragile: '):
         run_get_node(SpeedWorkChain, **{**inputs(), 'structure': copper})
     with pytest.raises(ValueError, match='potentials, calculators: '):
         run_get_node(SpeedWorkChain, **{**inputs(), 'potentials': {}})
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
-def test_protocols_are_complete(name):
-    assert SpeedWorkChain.PARAMETERS.model_validate(SpeedWorkChain.protocol_parameters(name))
-
-
-@pytest.mark.slow
 def test_a_calculator_beside_a_potential(codes, copper, copper_committee, tmp_path):
     """Both at the same sizes and steps, in one table."""
     given = {

@@ -51,7 +51,6 @@ def inputs(codes, copper_committee, copper, metals):
     return make
 
 
-@pytest.mark.slow
 def test_both_sets_and_a_report_card_on_them(inputs, codes, tmp_path):
     outputs, node = run_get_node(TestSetsWorkChain, **inputs())
     assert node.is_finished_ok, node.exit_message
@@ -119,7 +118,6 @@ def test_both_sets_and_a_report_card_on_them(inputs, codes, tmp_path):
     assert 'Frames without a label' not in report
 
 
-@pytest.mark.slow
 def test_a_run_that_stops_early_gives_its_frames_up_to_there(inputs, copper_committee, tmp_path):
     """And the set near equilibrium, switched off, is not there; a teacher labels."""
     teacher = copper_committee.outputs.potentials['member_01']

@@ -43,7 +43,6 @@ def rows_of(node) -> dict:
     return {(row['potential'], row['set']): row for row in node.outputs.report_card['tests']}
 
 
-@pytest.mark.slow
 def test_a_potential_beside_a_calculator(inputs, copper_frames, tmp_path):
     heating = {'heated': {'first': 150, 'last': 1050, 'steps': 900}}
     given = inputs({'emt': orm.Dict({'name': 'emt'})}, temperatures=heating, temperature_bin=450, descriptors=SHOWN)
@@ -91,7 +90,6 @@ def test_a_potential_beside_a_calculator(inputs, copper_frames, tmp_path):
     assert tmp_path / 'report_card.png' in write_report(node, tmp_path)
 
 
-@pytest.mark.slow
 def test_what_fails_is_said_and_the_rest_is_there(inputs, tmp_path):
     shown = {'method': 'tsne', 'max_frames': 5, 'potential': None}
     given = inputs({'none': orm.Dict({'name': 'nowhere:Nothing'})}, descriptors=shown)
@@ -111,7 +109,6 @@ def test_what_fails_is_said_and_the_rest_is_there(inputs, tmp_path):
     assert tmp_path / 'report_card.png' in write_report(node, tmp_path)
 
 
-@pytest.mark.slow
 def test_crystals_are_relaxed_and_compared(codes, alloy_frames, metals):
     parameters = {**PARAMETERS, 'decomposition': {'alloy': -5.0}, 'relaxation': {'max_force': 0.02, 'steps': 400}}
     inputs = {
@@ -181,8 +178,3 @@ def test_what_cannot_be_tested_is_refused(inputs, copper_frames, alloy_frames, m
     ):
         with pytest.raises(ValueError, match=message):
             run_get_node(ValidateWorkChain, **{**inputs(), **changes})
-
-
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
-def test_protocols_are_complete(name):
-    assert ValidateWorkChain.PARAMETERS.model_validate(ValidateWorkChain.protocol_parameters(name))

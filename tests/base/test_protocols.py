@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 import pytest
 from aiida import orm
 
 from aiida_dpasse.base.protocols import PROTOCOLS, expand_presets, machine, protocol
 from aiida_dpasse.merging import merge
+from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+
+CHAINS = {
+    entry.name: entry.load()
+    for entry in entry_points(group='aiida.workflows')
+    if entry.name.startswith('dpasse.') and hasattr(entry.load(), 'PARAMETERS')
+}
+
+
+@pytest.mark.parametrize('name', PROTOCOLS)
+@pytest.mark.parametrize('chain', CHAINS)
+def test_protocols_are_complete(chain, name):
+    assert check_parameters(CHAINS[chain].PARAMETERS, CHAINS[chain].protocol_parameters(name)) is None
 
 
 def test_merge():
@@ -19,11 +34,11 @@ def test_merge():
 
 def test_unknown_names_are_refused():
     """Unknown protocols, presets and machines are refused with what there is."""
-    with pytest.raises(ValueError, match='no protocol `x`: choose one of dpa-sse, moderate, fast, demo'):
+    with pytest.raises(ValueError, match='`x`'):
         protocol('committee', 'x')
-    with pytest.raises(ValueError, match='no training preset `x`'):
+    with pytest.raises(ValueError, match='`x`'):
         expand_presets({'train': {'preset': 'x'}})
-    with pytest.raises(ValueError, match='no machine preset `x`: choose one of local, slurm-gpu'):
+    with pytest.raises(ValueError, match='`x`'):
         machine('x')
 
 
@@ -64,3 +79,4 @@ def test_presets_are_options(aiida_profile):
     builder = ElectrolyteWorkChain.get_builder()
     for name in ('local', 'slurm-gpu'):
         builder.options = machine(name)
+        assert builder.options == machine(name)

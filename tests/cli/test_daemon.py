@@ -84,7 +84,6 @@ def _wait_for_job_id(directory: Path) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'victims',
     [('worker',), ('start-circus',), ('start-circus', 'worker', 'broker')],
@@ -110,7 +109,6 @@ def test_killed_study_goes_on(directory: Path, victims: tuple[str, ...]) -> None
     assert _of(directory) == []
 
 
-@pytest.mark.slow
 def test_submission_cut_in_two_is_completed(directory: Path) -> None:
     """A process stored without its checkpoint is passed over; one whose task was never sent is given one."""
     subprocess.run([sys.executable, '-c', CUT, str(directory), str(SCRIPT.parent)], check=True, timeout=120)
@@ -120,7 +118,6 @@ def test_submission_cut_in_two_is_completed(directory: Path) -> None:
     assert (directory / 'ran.log').read_text() == 'ran\n'
 
 
-@pytest.mark.slow
 def test_status_finds_and_repairs_a_lost_task(directory: Path) -> None:
     """It names the command, the command brings the process to its end, and a second one finds nothing to mend."""
     stopped = _status()
@@ -142,7 +139,6 @@ def _status(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-@pytest.mark.slow
 def test_second_watcher_is_refused(directory: Path) -> None:
     """Two scripts at one study would both write its results and stop its daemon."""
     first = _study(directory, 5.0)

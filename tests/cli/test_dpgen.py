@@ -77,7 +77,7 @@ def test_script_on_the_standard_output(tmp_path):
     result = invoke(convert, path)
     assert result.exit_code == 0
     compile(result.stdout, 'script', 'exec')
-    assert 'To be corrected before it can run: `committee.train`' in result.stderr
+    assert '`committee.train`' in result.stderr
     assert 'settings have no counterpart' in result.stderr
 
 

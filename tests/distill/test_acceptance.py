@@ -65,7 +65,6 @@ def inputs(codes, copper, copper_frames, copper_committee):
     return make
 
 
-@pytest.mark.slow
 def test_the_same_student_is_accepted_and_refused(inputs):
     """What decides are the limits, and every check says what it found."""
     outputs, node = run_get_node(AcceptanceWorkChain, **inputs(limits=MILD | {'speedup': 0.01}))
@@ -130,11 +129,6 @@ def test_errors_need_frames(inputs):
         run_get_node(AcceptanceWorkChain, **given)
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
-def test_protocols_are_complete(name):
-    assert AcceptanceWorkChain.PARAMETERS.model_validate(AcceptanceWorkChain.protocol_parameters(name))
-
-
 TRANSPORT = {
     'supercell': [1, 1, 1],
     'temperatures': [300, 600],
@@ -166,7 +160,6 @@ def most_in_flight(node: orm.WorkChainNode) -> tuple[int, int]:
     return most, len(jobs)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('limit', [4, 2])
 def test_no_more_jobs_are_in_flight_than_may_be(inputs, copper, limit):
     """Two structures: six runs and two tests, then four chains of two runs and two analyses each."""
@@ -197,7 +190,6 @@ def test_the_paper_asks_for_two_orders_of_magnitude():
     assert AcceptanceWorkChain.protocol_parameters('dpa-sse')['limits']['speedup'] == 100.0
 
 
-@pytest.mark.slow
 def test_transport_that_neither_keeps_is_unknown(inputs):
     """Runs that exceed a limit determine nothing where the teacher exceeds it as well."""
     conductivity = {**TRANSPORT, 'md': {**TRANSPORT['md'], 'stop_force': 1e-3}}

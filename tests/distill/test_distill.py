@@ -203,7 +203,6 @@ def test_the_paper_labels_its_number_of_frames():
     assert parameters['acceptance']['limits']['speedup'] == 100.0
 
 
-@pytest.mark.slow
 def test_moderate_ends_with_a_verdict_on_transport(codes, pretrained_metals, metals, recipe, acceptance):
     """The protocol at tiny sizes: the student's transport beside the teacher's, of copper that does not diffuse."""
     md = {'timestep': 0.5, 'steps': 40, 'trajectory_interval': 2, 'thermo_interval': 20}

@@ -209,9 +209,9 @@ def test_two_elements_and_kpoints(cp2k_code):
     ('changes', 'sentence'),
     [
         ({'cp2k': None}, 'parameters: `cp2k` is missing: give it.'),
-        ({'cp2k': {**TINY, 'kpoints': {'spacing': 1.0}, 'scf': {'solver': 'ot'}}}, '`scf.solver` should be diagonal'),
+        ({'cp2k': {**TINY, 'kpoints': {'spacing': 1.0}, 'scf': {'solver': 'ot'}}}, '`scf.solver`'),
         ({'cp2k': {**TINY, 'scf': {'smearing': 300}}}, '`smearing`'),
-        ({'cp2k': {**TINY, 'functional': None}}, '`functional` should be null if, and only if'),
+        ({'cp2k': {**TINY, 'functional': None}}, '`functional`'),
         ({'cp2k': {**TINY, 'input': {'MOTION': {}}}}, '`cp2k.input`.*MOTION'),
     ],
 )

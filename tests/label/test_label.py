@@ -17,6 +17,7 @@ from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.shell.chain import ShellLabelWorkChain
 from aiida_dpasse.label.vasp.chain import VaspLabelWorkChain
 from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.reports.provenance import orphans
 
 SLOW = """
 import time
@@ -150,22 +151,15 @@ def test_a_labeller_that_cannot_start_is_not_tried_twice(python_code):
 
 
 def test_every_node_has_a_creator(python_code):
-    """Design rule 1: what the chain handed on or returned was made by a process."""
-    results, node = label(python_code, [copper(3)], batch_size=2)
-    for output in results.values():
-        assert output.creator is not None
-    for child in node.called:
-        given = {triple.node.uuid for triple in node.base.links.get_incoming().all()}
-        for triple in child.base.links.get_incoming(node_class=orm.Data).all():
-            data = triple.node
-            assert isinstance(data, orm.AbstractCode) or data.uuid in given or data.creator is not None
+    _, node = label(python_code, [copper(3)], batch_size=2)
+    assert orphans(node) == []
 
 
 @pytest.mark.parametrize(
     ('overrides', 'sentence'),
     [
         ({'batch_size': 0}, 'parameters: `batch_size` should be greater than 0, got 0'),
-        ({'minimum_success': 2}, '`minimum_success` should be less than or equal to 1'),
+        ({'minimum_success': 2}, '`minimum_success`'),
         ({'batches': 2}, '`batches`'),
     ],
 )
@@ -233,7 +227,7 @@ def test_what_is_no_element_has_no_kind():
 
 
 def test_swapped_codes_and_no_labeller_are_refused(python_code, dp_code):
-    with pytest.raises(ValueError, match='is a code of `dp`; give one of `python`'):
+    with pytest.raises(ValueError, match=r'`dp`.*`python`'):
         label(dp_code, [copper(1)])
     builder = LabelWorkChain.get_builder_from_protocol(
         {'python': python_code}, frames=FramesData.from_sets([copper(1)])

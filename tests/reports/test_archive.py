@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 from aiida import orm
+from aiida.tools.archive import import_archive
 from plumpy.process_states import ProcessState
 
+from aiida_dpasse.reports.accounting import batches, unaccounted
 from aiida_dpasse.reports.archive import export_archive
-from aiida_dpasse.reports.lineage import trace_dataset
+from aiida_dpasse.reports.graph import entry_point
+from aiida_dpasse.reports.lineage import trace_dataset, trace_frames
+from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.reports.status import status_text
 
 ELSEWHERE = """
 import sys
@@ -63,3 +68,28 @@ def test_a_running_process_is_not_exported(graph, tmp_path: Path):
     running = graph.process(orm.WorkChainNode, 'dpasse.pretrain', state=ProcessState.WAITING)
     with pytest.raises(ValueError, match='still runs: export it when it has ended'):
         export_archive(running, tmp_path / 'running.aiida')
+
+
+def test_an_archive_of_an_earlier_release_gives_what_it_gave_then(aiida_profile, tmp_path):
+    """Initial data of copper, made when the chains lay in `workflows` and the calcfunctions in `functions`."""
+    import_archive(Path(__file__).parent / 'data' / 'initial_data.aiida')
+    study = orm.load_node('67044ecb-38de-4f08-aa50-35d24ee1f428')
+    assert entry_point(study) == 'dpasse.initial_data'
+    origins = trace_frames(study.outputs.frames)
+    assert [(origin.frame_id, origin.made_by_name, origin.step) for origin in origins] == [
+        ('e5da6b54f686a80f', 'perturb_structures', -1),
+        ('66f051cd603dffaf', 'dpasse.label', 3),
+        ('64fc66965f643b69', 'dpasse.label', 6),
+        ('c69b45c1bf64d4fc', 'perturb_structures', -1),
+        ('904fe2b1d670f6d5', 'dpasse.label', 3),
+        ('7bac9cee50ae3f68', 'dpasse.label', 6),
+    ]
+    assert len({origin.label_job for origin in origins}) == 2
+    assert [(batch.label, batch.requested, batch.admitted, batch.balanced) for batch in batches(study)] == [
+        ('label', 6, 6, True),
+        ('batch_0000', 3, 3, True),
+        ('batch_0001', 3, 3, True),
+    ]
+    assert orphans(study) == unaccounted(study) == []
+    assert status_text(study).startswith(f'InitialDataWorkChain<{study.pk}>  finished: 1 of 1 phases; 2 jobs done')
+    assert {path.name for path in write_report(study, tmp_path)} == {'frames.png', 'provenance.svg', 'report.txt'}

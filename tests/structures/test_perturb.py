@@ -57,7 +57,7 @@ def test_atoms_are_kept_apart():
     ('changes', 'sentence'),
     [
         ({'displacement': 5.0, 'closest': 2.5}, 'smaller `displacement`'),
-        ({'cell_fraction': 0.7}, '`cell_fraction` should be at least 0 and below 0.5'),
+        ({'cell_fraction': 0.7}, r'`cell_fraction`.*0.*0.5'),
         ({'number': -1}, 'should not be negative'),
         ({'scales': ()}, 'one or more positive factors'),
         ({'scales': (0.0,)}, 'one or more positive factors'),

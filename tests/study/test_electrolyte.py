@@ -12,6 +12,7 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 from aiida_dpasse.study.plan_electrolyte import PHASES
 
@@ -91,11 +92,15 @@ def phases(node: orm.WorkChainNode) -> dict[str, orm.WorkChainNode]:
     return {link.link_label: link.node for link in links}
 
 
-@pytest.mark.slow
 def test_all_phases_ran(study):
     """Sixty steps of a crystal diffuse nowhere: the study says so, with all its outputs."""
     assert study.exit_status == UNDETERMINED, study.exit_message
-    assert tuple(phases(study)) == PHASES or set(phases(study)) == set(PHASES)
+    begun = {name: node.pk for name, node in phases(study).items()}
+    assert set(begun) == set(PHASES)
+    # Each begins after those whose results it takes.
+    assert begun['initial_data'] < begun['active_learning'] < begun['pretrain'] < begun['distill']
+    assert max(begun['pretrain'], begun['finetune_data']) < begun['finetune']
+    assert begun['distill'] < min(begun['conductivity'], begun['contrast'])
     for phase in ('initial_data', 'finetune_data'):
         assert study.outputs[phase].frames.labelled
     assert study.outputs.pretrain.frozen.descriptor == 'dpa2'
@@ -104,7 +109,6 @@ def test_all_phases_ran(study):
     assert 'transport' in study.outputs.contrast
 
 
-@pytest.mark.slow
 def test_the_summary(study):
     """The numbers are there, and those that are undetermined are null with the reason."""
     summary = study.outputs.summary.get_dict()
@@ -122,7 +126,6 @@ def test_the_summary(study):
     assert summary['seed'] == 7
 
 
-@pytest.mark.slow
 def test_every_seed_is_derived(study):
     """No two phases share a seed, and none has the one that the protocol left in it."""
     seeds = [node.inputs.parameters['seed'] for node in phases(study).values()]
@@ -130,18 +133,10 @@ def test_every_seed_is_derived(study):
     assert 1 not in seeds
 
 
-@pytest.mark.slow
 def test_every_node_has_a_creator_or_is_an_input(study):
-    """The provenance rule: only calculations and calcfunctions make data."""
-    given = {node.uuid for node in study.base.links.get_incoming(orm.Data).all_nodes()}
-    for child in study.called_descendants:
-        for link in child.base.links.get_incoming(orm.Data).all():
-            node = link.node
-            allowed = node.creator is not None or node.uuid in given or isinstance(node, orm.Code)
-            assert allowed, f'{child.process_label}: {link.link_label}'
+    assert orphans(study) == []
 
 
-@pytest.mark.slow
 def test_a_study_can_start_in_the_middle(codes, metals, settings, study):
     """With the potentials handed in, only the conductor is simulated."""
     _, node = run_get_node(
@@ -154,10 +149,9 @@ def test_a_study_can_start_in_the_middle(codes, metals, settings, study):
     assert list(phases(node)) == ['conductivity']
     summary = node.outputs.summary
     assert summary['frames_labelled'] == 0
-    assert summary['temperatures'] == study.outputs.summary['temperatures'] or summary['temperatures']
+    assert [row['temperature_K'] for row in summary['temperatures']] == [300.0]
 
 
-@pytest.mark.slow
 def test_a_failed_phase_ends_the_study(codes, localhost, metals, settings, pure_frames):
     """It names the phase, and what came before it is attached."""
     broken = orm.InstalledCode(computer=localhost, filepath_executable='/bin/false', label='no-dp').store()
@@ -230,7 +224,6 @@ def test_labels_that_name_no_input(codes, metals, settings, port):
         run_get_node(ElectrolyteWorkChain, **inputs(codes, settings), **given)
 
 
-@pytest.mark.slow
 def test_a_checkpoint_simulates(codes, metals, settings, pretrained_metals):
     """It is frozen once, for conductor and contrast."""
     _, node = run_get_node(
@@ -304,7 +297,6 @@ SMALL['distill']['acceptance'] = {
 }
 
 
-@pytest.mark.slow
 def test_moderate_comes_to_its_end(codes, metals):
     """The default protocol with reduced sizes: all phases run, nothing is excepted, and there is a conductivity or its
     reason."""
@@ -331,4 +323,4 @@ def test_moderate_comes_to_its_end(codes, metals):
     assert set(phases(node)) == set(PHASES)
     assert 'verdict' in node.outputs.distill
     summary = node.outputs.summary
-    assert summary['conductivity_300K_mS_cm'] is not None or summary['conductivity_reason']
+    assert (summary['conductivity_300K_mS_cm'] is None) == bool(summary['conductivity_reason'])

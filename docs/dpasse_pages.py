@@ -25,6 +25,7 @@ from sphinx.application import Sphinx
 from aiida_dpasse.base.protocols import PROTOCOLS, protocol_file
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.renamed import ENTRY_POINTS
 
 PREFIX = 'dpasse.'
 #: Ports that every AiiDA process has; AiiDA's documentation describes them.
@@ -46,7 +47,7 @@ def write_pages(directory: Path) -> None:
         'programs': ('Programs', 'aiida.calculations', CalculationFactory),
     }
     for folder, (title, group, factory) in groups.items():
-        names = sorted(name for name in get_entry_point_names(group) if name.startswith(PREFIX))
+        names = _names(group)
         rows = []
         for name in names:
             process = factory(name)
@@ -121,10 +122,14 @@ def _models(namespace: PortNamespace, prefix: str = '') -> Iterator[tuple[str, t
                 yield f'{prefix}{name}', cell.cell_contents
 
 
+def _names(group: str) -> list[str]:
+    names = get_entry_point_names(group)
+    return sorted(name for name in names if name.startswith(PREFIX) and name not in ENTRY_POINTS)
+
+
 @cache
 def _chains() -> dict[type[Parameters], str]:
-    names = [name for name in get_entry_point_names('aiida.workflows') if name.startswith(PREFIX)]
-    chains = {name: WorkflowFactory(name) for name in names}
+    chains = {name: WorkflowFactory(name) for name in _names('aiida.workflows')}
     return {chain.PARAMETERS: name for name, chain in chains.items() if getattr(chain, 'PARAMETERS', None)}
 
 

@@ -9,7 +9,7 @@ It submits the first frames: displaced and strained crystals, and short AIMD fro
 done, with their pk, it submits the loop:
     verdi run examples/active_learning_vasp.py 1234
 
-The protocol `moderate` is for daily work: a hundred labels an iteration, ten iterations at most; `dpa-sse` is the
+The protocol `balanced` is for daily work: a hundred labels an iteration, ten iterations at most; `dpa-sse` is the
 paper's.
 """
 
@@ -37,7 +37,7 @@ def first_frames() -> engine.ProcessBuilder:
     """Frames to start from: fifty scaled and displaced crystals, and a short AIMD from each."""
     return WorkflowFactory('dpasse.initial_data').get_builder_from_protocol(
         CODES,
-        protocol='moderate',
+        protocol='balanced',
         overrides={'label': LABEL},
         options=OPTIONS,
         structures={'li6ps5cl': orm.StructureData(pymatgen=argyrodite('Cl'))},
@@ -49,7 +49,7 @@ def loop(initial: orm.WorkChainNode) -> engine.ProcessBuilder:
     """Train, explore and label until the committee and the held-out frames agree."""
     return WorkflowFactory('dpasse.active_learning').get_builder_from_protocol(
         CODES,
-        protocol='moderate',
+        protocol='balanced',
         overrides={'label': LABEL},
         options=OPTIONS,
         frames=initial.outputs.frames,

@@ -13,7 +13,7 @@ builder = WorkflowFactory('dpasse.conductivity').get_builder_from_protocol(
     {'lmp': 'lmp@localhost', 'python': 'python@localhost'},
     protocol='demo',
     overrides={'seed': 2},
-    structures=dict(study.inputs.conductor),
+    structures=dict(study.inputs.electrolyte),
     potential=study.outputs.distill.student,
 )
 results, node = engine.run_get_node(builder)

@@ -13,7 +13,7 @@ builder = WorkflowFactory('dpasse.electrolyte').get_builder_from_protocol(
     {'dp': 'dp@localhost', 'lmp': 'lmp@localhost', 'python': 'python@localhost'},
     protocol='demo',
     overrides={'seed': 3},
-    conductor=dict(study.inputs.conductor),
+    electrolyte=dict(study.inputs.electrolyte),
     student=study.outputs.distill.student,
 )
 results, node = engine.run_get_node(builder)

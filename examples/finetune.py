@@ -13,7 +13,7 @@ builder = WorkflowFactory('dpasse.finetune').get_builder_from_protocol(
     {'dp': 'dp@localhost', 'python': 'python@localhost'},
     protocol='demo',
     overrides={'split': {'test': 0.5}},
-    frames=study.outputs.finetune_data.frames,
+    frames=study.outputs.finetune_labels.frames,
     pretrained=study.outputs.pretrain.checkpoint,
 )
 results, node = engine.run_get_node(builder)

@@ -15,7 +15,7 @@ from aiida_dpasse.distill.select_compounds import compounds_of, select_compounds
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 # The student knows Li6PS5Cl alone.
-compounds = orm.Dict({'compounds': compounds_of(study.inputs.conductor.values())})
+compounds = orm.Dict({'compounds': compounds_of(study.inputs.electrolyte.values())})
 frames = {name: select_compounds(study.outputs.pretrain[name], compounds) for name in ('training_data', 'test_data')}
 
 builder = WorkflowFactory('dpasse.model_study').get_builder_from_protocol(
@@ -24,7 +24,7 @@ builder = WorkflowFactory('dpasse.model_study').get_builder_from_protocol(
     overrides={'models': {'dpa2': None}, 'sizes': [20, 60, 180]},
     training_data={'chgnet': frames['training_data']},
     test_data=frames['test_data'],
-    structures=dict(study.inputs.conductor),
+    structures=dict(study.inputs.electrolyte),
     potentials={'student': study.outputs.distill.student},
 )
 results, node = engine.run_get_node(builder)

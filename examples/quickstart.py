@@ -38,8 +38,8 @@ def build() -> ProcessBuilder:
         overrides={'seed': SEED},
         structures={'ordered': ordered, 'exchanged': exchanged, 'libr': node(rock_salt('Br'))},
         finetune_structures={'li6ps5br': node(argyrodite('Br'))},
-        conductor={'exchanged': exchanged},
-        contrast=ordered,
+        electrolyte={'exchanged': exchanged},
+        reference=ordered,
         calculator=orm.Dict({'name': 'chgnet'}),
         max_concurrent=2,
     )

@@ -25,7 +25,7 @@ LONGEST = (
     'study/test_electrolyte',
     'distill/test_distill',
     'train/test_train',
-    'train/test_finetune_study',
+    'train/test_learning_curve',
     'cli/test_daemon',
     'label/test_vasp',
     'distill/test_acceptance',

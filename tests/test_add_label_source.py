@@ -92,7 +92,7 @@ print(json.dumps({
     'jobs': [job.get_option('max_wallclock_seconds') for job in jobs],
     'orphans': len(orphans(node)),
     'report': outcome(next(call for call in node.called if isinstance(call, orm.WorkChainNode))),
-    'protocols': [chain.protocol_parameters(name)['emt'] for name in ('dpa-sse', 'moderate', 'fast', 'demo')],
+    'protocols': [chain.protocol_parameters(name)['emt'] for name in ('dpa-sse', 'balanced', 'fast', 'demo')],
     'sources': sources,
     'warnings': [str(item.message) for item in caught],
     'active_learning': sorted(WorkflowFactory('dpasse.active_learning').spec().inputs['codes']),

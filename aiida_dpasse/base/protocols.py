@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from aiida_dpasse.merging import merge
+from aiida_dpasse.renamed import new_protocol
 
-PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
-DEFAULT_PROTOCOL = 'moderate'
+PROTOCOLS = ('dpa-sse', 'balanced', 'fast', 'demo')
+DEFAULT_PROTOCOL = 'balanced'
 
 
 #: Machine presets: scheduler options, one file for each kind of computer.
@@ -54,7 +55,7 @@ def read_protocol(path: Traversable, name: str | None = None) -> dict[str, Any]:
     :param name: name of the protocol; None is the default protocol.
     :raises ValueError: if the protocol is unknown.
     """
-    name = name or DEFAULT_PROTOCOL
+    name = new_protocol(name or DEFAULT_PROTOCOL)
     content = _content(Path(str(path)))
     if name not in content['protocols']:
         raise ValueError(f'There is no protocol `{name}`: choose one of {", ".join(content["protocols"])}.')

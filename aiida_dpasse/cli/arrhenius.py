@@ -111,7 +111,7 @@ def describe(columns: dict[str, list[float]], temperature: float, exponent: floa
         'prefactor_cm2_s': float(np.exp(fit.intercept)),
         'exponent': exponent,
         'covariance': fit.covariance.tolist(),
-        'misfit': fit.reduced_chi_squared,
+        'reduced_chi_squared': fit.reduced_chi_squared,
         'extrapolated': not bool(t.min() <= temperature <= t.max()),
         'temperatures_K': t.tolist(),
         'leave_one_out': others,

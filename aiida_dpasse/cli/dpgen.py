@@ -21,7 +21,7 @@ def dpgen() -> None:
 @click.argument('machine', type=EXISTING, required=False)
 @click.option('-o', '--output', type=OUTPUT, help='Script to write.')
 @click.option(
-    '--protocol', default='moderate', show_default=True, help='Protocol of the settings that DP-GEN does not have.'
+    '--protocol', default='balanced', show_default=True, help='Protocol of the settings that DP-GEN does not have.'
 )
 def convert(param: Path, machine: Path | None, output: Path | None, protocol: str) -> None:
     """Write the script that runs the active learning of PARAM, on machines as in MACHINE, and list what has no

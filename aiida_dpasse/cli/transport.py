@@ -38,7 +38,7 @@ ROWS = (
     'between two frames.',
 )
 @click.option(
-    '--hop-length', type=POSITIVE, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
+    '--jump-distance', type=POSITIVE, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
 )
 @click.option('--elements', help='Elements of the atom types of a LAMMPS dump without an element column, as "Li P S".')
 @click.option(
@@ -54,7 +54,7 @@ def transport(
     charges: tuple[float, ...],
     temperature: float,
     timestep: float,
-    hop_length: float,
+    jump_distance: float,
     elements: str | None,
     wrapped: bool | None,
     json_path: Path | None,
@@ -72,7 +72,7 @@ def transport(
         raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
     if not any(given.values()):
         raise Refusal('No ion carries a charge: give a --charge that is not zero.')
-    numbers, found = analyse_file(file, given, temperature, timestep, hop_length, elements, wrapped)
+    numbers, found = analyse_file(file, given, temperature, timestep, jump_distance, elements, wrapped)
     write_json(json_path, numbers)
     click.echo(table(file, numbers))
     if plot_path is not None:
@@ -84,7 +84,7 @@ def analyse_file(
     charges: dict[str, float],
     temperature: float,
     timestep: float,
-    hop_length: float,
+    jump_distance: float,
     elements: str | None = None,
     wrapped: bool | None = None,
 ) -> tuple[dict[str, Any], Diffusion]:
@@ -94,7 +94,7 @@ def analyse_file(
     :param charges: charge in e of each mobile element.
     :param temperature: temperature of the run in K.
     :param timestep: time step in fs, see :func:`read_tracks`.
-    :param hop_length: distance between neighbouring sites in A.
+    :param jump_distance: distance between neighbouring sites in A.
     :param elements: elements of the types of a LAMMPS dump, separated by spaces or commas.
     :param wrapped: whether positions are wrapped into the cell; by default this is determined from the file.
     :return: the numbers, and the diffusion analysis that they are derived from.
@@ -113,12 +113,12 @@ def analyse_file(
     summary, positions = tracks.summary(), tracks.positions()
     volume, framework = summary['volume_A3'], summary['framework_displacement_A']
     z = np.array([charges[symbol] for symbol in symbols])
-    numbers, found = analyse(positions, z, interval, volume, temperature, hop_length, framework)
+    numbers, found = analyse(positions, z, interval, volume, temperature, jump_distance, framework)
     species: dict[str, Any] = {}
     for ion, charge in charges.items() if len(charges) > 1 else ():
         mask = np.array(symbols) == ion
         alone = np.full(int(mask.sum()), 1.0)
-        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, hop_length, framework)
+        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, jump_distance, framework)
         names_kept = ('tracer_diffusivity_cm2_s', 'tracer_diffusivity_cm2_s_error', 'diffusive', 'reason', 'ions')
         species[ion] = {'charge': charge, **{name: part[name] for name in names_kept}}
     extra = {'frames': tracks.seen, 'frames_used': len(tracks.steps), 'species': species}

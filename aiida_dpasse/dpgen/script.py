@@ -34,7 +34,7 @@ CODES = (PROGRAM, 'lmp', 'python')
 WIDTH = 100
 
 
-def script(conversion: Conversion, source: str, target: str = 'SCRIPT', protocol: str = 'moderate') -> str:
+def script(conversion: Conversion, source: str, target: str = 'SCRIPT', protocol: str = 'balanced') -> str:
     """Return the text of the script.
 
     :param conversion: converted input of DP-GEN.

@@ -81,12 +81,12 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
             rows.append(judge_runs(row, started, dynamics))
             continue
         pooled = [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in good]
-        found = pool(pooled, settings.hop_length)
+        found = pool(pooled, settings.jump_distance)
         most = {
             f'framework_{name}_A': max(results[run.id][f'framework_{name}_A'] for run in good) for name in FRAMEWORK
         }
         row = describe(found, pooled, temperature, settings.transport.charge)
-        split = split_configurations(good, pooled, settings.hop_length)
+        split = split_configurations(good, pooled, settings.jump_distance)
         rows.append(judge_runs({**widen(row, split), **failed, **most}, started, dynamics))
         curves |= {
             f'lag_ps_{index:02d}': found.lags,
@@ -100,7 +100,7 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
     transport: dict[str, Any] = {'ion': settings.transport.ion, 'temperatures': rows}
     if (size := settings.finite_size) is not None:
         small, large = (planned.select(what='md', temperature=size.temperature, size=name) for name in (None, LARGE))
-        transport['finite_size'] = check_size(settings.hop_length, small, large, statistics, results, dynamics)
+        transport['finite_size'] = check_size(settings.jump_distance, small, large, statistics, results, dynamics)
     outputs: dict[str, orm.Data] = {'transport': orm.Dict(transport)}
     if curves:
         outputs['curves'] = orm.ArrayData(curves)
@@ -163,17 +163,17 @@ def verdict_of(runs: list[Statistics], known: bool) -> str:
     return 'diffusive' if known else 'not diffusive'
 
 
-def split_configurations(runs: list[Run], found: list[Statistics], hop_length: float) -> Ensemble | None:
+def split_configurations(runs: list[Run], found: list[Statistics], jump_distance: float) -> Ensemble | None:
     """Return mean and spread of the tracer coefficients (cm^2/s) over configurations.
 
     :param runs: the record of each run; a configuration is a structure.
     :param found: the statistics of each run, in the same order.
-    :param hop_length: hop length in A.
+    :param jump_distance: jump distance in A.
     :returns: None if a coefficient is undetermined, if there is one configuration, or if no configuration has two runs.
     """
     values: dict[str | None, list[float]] = {}
     for run, statistics in zip(runs, found, strict=True):
-        tracer = pool([statistics], hop_length).told.tracer
+        tracer = pool([statistics], jump_distance).told.tracer
         if tracer is None:
             return None
         values.setdefault(run.structure, []).append(tracer.value)
@@ -275,7 +275,7 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         'intercept': fit.intercept,
         'slope_K': fit.slope,
         'covariance': fit.covariance.tolist(),
-        'misfit': fit.reduced_chi_squared,
+        'reduced_chi_squared': fit.reduced_chi_squared,
         'extrapolated': not bool(kelvins.min() <= temperature <= kelvins.max()),
         'reason': reason,
     }

@@ -86,7 +86,7 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
 
 
 def check_size(
-    hop_length: float,
+    jump_distance: float,
     small: Sequence[Run],
     large: Sequence[Run],
     statistics: Mapping[str, orm.ArrayData],
@@ -95,7 +95,7 @@ def check_size(
 ) -> dict[str, Any]:
     """Compare the diffusion in two cell sizes, see `compare_sizes`.
 
-    :param hop_length: hop length in A.
+    :param jump_distance: jump distance in A.
     :param small: runs in the smaller cell.
     :param large: runs in the larger cell, at the same temperature.
     :param statistics: arrays of `dpasse.transport` by the id of the run.
@@ -116,7 +116,7 @@ def check_size(
         reason = 'All runs of one of the cells failed: see their exit messages.'
         return {**found, 'reason': reason + error_of_program([*small, *large], dynamics)}
     ions = groups[0][0].ions, groups[1][0].ions
-    small_cell, large_cell = (pool(group, hop_length) for group in groups)
+    small_cell, large_cell = (pool(group, jump_distance) for group in groups)
     return found | compare_sizes(small_cell, large_cell, ions)
 
 

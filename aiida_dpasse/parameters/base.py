@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from aiida_dpasse.merging import merge
+from aiida_dpasse.renamed import new_keys
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -17,6 +18,11 @@ class Parameters(BaseModel):
     """Base class of all parameter models: unknown names are rejected, and validated parameters are immutable."""
 
     model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=())
+
+    @model_validator(mode='before')
+    @classmethod
+    def _new_names(cls, data: Any) -> Any:
+        return new_keys(data, cls.model_fields)
 
 
 def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | None:

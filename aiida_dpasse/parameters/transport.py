@@ -56,7 +56,7 @@ class DiffusionParameters(Parameters):
     """Parameters of the diffusion analysis, common to all work chains that determine diffusion."""
 
     transport: MobileIonParameters = Field(default=MobileIonParameters(), description='The mobile ion.')
-    hop_length: float = Field(
+    jump_distance: float = Field(
         default=2.5,
         gt=0,
         description='Distance between neighbouring sites in A, which separates hops from vibrations about a site.',

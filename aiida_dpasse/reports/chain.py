@@ -23,7 +23,7 @@ NAMES = {'structure': 'Structure', 'frames': 'Frames', 'potential': 'Potential'}
 GIVEN = 'given'
 TITLES = {
     'pretrain': 'Pre-training',
-    'finetune_data': 'Data of the new compound',
+    'finetune_labels': 'Data of the new compound',
     'finetune': 'Fine-tuning',
     'distill': 'Distillation',
 }

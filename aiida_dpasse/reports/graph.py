@@ -10,6 +10,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.tools.graph.graph_traversers import traverse_graph
 
+from aiida_dpasse.renamed import ENTRY_POINTS, LINKS
+
 CALLS = (LinkType.CALL_CALC.value, LinkType.CALL_WORK.value)
 DATA = (LinkType.CREATE, LinkType.INPUT_CALC)
 FINISHED, EXCEPTED, KILLED = 'finished', 'excepted', 'killed'
@@ -52,7 +54,8 @@ class Call:
         """Name without the group, for example ``dpasse.label``; the function name for a calcfunction."""
         if self.node_type.endswith('FunctionNode.'):
             return self.name
-        return self.process_type.rpartition(':')[2]
+        name = self.process_type.rpartition(':')[2]
+        return ENTRY_POINTS.get(name, name)
 
     @property
     def is_job(self) -> bool:
@@ -89,7 +92,7 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
         exit_status=exit_status,
         exit_message=exit_message,
         parent=parent,
-        label=label,
+        label=LINKS.get(label, label),
         depth=depth,
     )
 
@@ -211,4 +214,5 @@ def entry_point(node: orm.ProcessNode) -> str:
     """
     if isinstance(node, orm.CalcFunctionNode | orm.WorkFunctionNode):
         return str(node.process_label)
-    return str(node.process_type or '').rpartition(':')[2]
+    name = str(node.process_type or '').rpartition(':')[2]
+    return ENTRY_POINTS.get(name, name)

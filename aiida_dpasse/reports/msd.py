@@ -34,35 +34,35 @@ class Curve:
 
 
 def plot_msd(
-    path: Path, curves: list[Curve], contrast: list[Curve] | None = None, contrast_name: str = 'ordered'
+    path: Path, curves: list[Curve], reference: list[Curve] | None = None, reference_name: str = 'ordered'
 ) -> None:
     """Draw the curves on linear and on logarithmic axes, the latter with the slope of diffusive motion.
 
     :param path: path of the picture.
     :param curves: curves of the structure whose conductivity is reported, drawn solid.
-    :param contrast: curves of the reference structure, drawn dashed.
-    :param contrast_name: name of the reference structure in the legend.
+    :param reference: curves of the reference structure, drawn dashed.
+    :param reference_name: name of the reference structure in the legend.
     """
-    contrast = contrast or []
-    colours = temperature_colours([curve.temperature for curve in (*curves, *contrast)])
+    reference = reference or []
+    colours = temperature_colours([curve.temperature for curve in (*curves, *reference)])
     with picture(path, width=9.2, height=4.2) as figure:
         linear, logarithmic = figure.subplots(1, 2, width_ratios=(1.15, 1))
         logarithmic.set(xscale='log', yscale='log')
         for axes in (linear, logarithmic):
             for curve in curves:
                 _draw(axes, curve, colours[curve.temperature], '-', f'{curve.temperature:.0f} K')
-            for curve in contrast:
-                _draw(axes, curve, colours[curve.temperature], '--', f'{curve.temperature:.0f} K, {contrast_name}')
+            for curve in reference:
+                _draw(axes, curve, colours[curve.temperature], '--', f'{curve.temperature:.0f} K, {reference_name}')
             axes.set_xlabel('lag time  (ps)')
         linear.set_ylabel('MSD of the mobile ion  (Å$^2$)')
         logarithmic.set_ylabel('MSD  (Å$^2$)')
-        if not curves and not contrast:
+        if not curves and not reference:
             note(linear, 'no displacement was computed')
             return
         linear.set_xlim(left=0)
         linear.set_ylim(bottom=0)
         linear.legend(loc='upper left')
-        _slope_guide(logarithmic, [*curves, *contrast])
+        _slope_guide(logarithmic, [*curves, *reference])
         plain_ticks(logarithmic.xaxis, logarithmic.yaxis)
 
 

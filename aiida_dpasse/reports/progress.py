@@ -18,11 +18,11 @@ ELECTROLYTE = {
     'initial_data': 60.0,
     'active_learning': 295.0,
     'pretrain': 75.0,
-    'finetune_data': 35.0,
+    'finetune_labels': 35.0,
     'finetune': 40.0,
     'distill': 155.0,
     'conductivity': 105.0,
-    'contrast': 35.0,
+    'reference': 35.0,
 }
 WEIGHTS: dict[str, Mapping[str, float]] = {'dpasse.electrolyte': ELECTROLYTE}
 #: Largest completed fraction of a running phase, however long it takes.

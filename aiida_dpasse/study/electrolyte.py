@@ -44,25 +44,25 @@ FROM_INPUTS: dict[str, dict[str, str]] = {
         'validation_data': 'validation_data',
         'test_data': 'test_data',
     },
-    'finetune_data': {'structures': 'finetune_structures'},
+    'finetune_labels': {'structures': 'finetune_structures'},
     'finetune': {'frames': 'finetune_frames', 'pretrained': 'pretrained.checkpoint'},
-    'distill': {'structures': 'conductor', 'teacher': 'pretrained.frozen', 'test_data': 'test_data'},
-    'conductivity': {'structures': 'conductor', 'potential': 'student'},
-    'contrast': {'potential': 'student'},
+    'distill': {'structures': 'electrolyte', 'teacher': 'pretrained.frozen', 'test_data': 'test_data'},
+    'conductivity': {'structures': 'electrolyte', 'potential': 'student'},
+    'reference': {'potential': 'student'},
 }
 #: Inputs of each phase that are computed otherwise, and the phase and output that they are taken from.
 FROM_PHASES: dict[str, dict[str, tuple[str, str]]] = {
     'active_learning': {'frames': ('initial_data', 'frames')},
     'pretrain': {'frames': ('active_learning', 'frames')},
-    'finetune': {'frames': ('finetune_data', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
+    'finetune': {'frames': ('finetune_labels', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
     'distill': {'teacher': ('pretrain', 'frozen')},
     'conductivity': {'potential': ('distill', 'student')},
-    'contrast': {'potential': ('distill', 'student')},
+    'reference': {'potential': ('distill', 'student')},
 }
 #: Phases that label frames with the reference method.
-LABELLING = ('initial_data', 'active_learning', 'finetune_data')
+LABELLING = ('initial_data', 'active_learning', 'finetune_labels')
 #: Label of the reference structure among those that the student is trained for.
-CONTRAST = 'contrast'
+REFERENCE = 'reference'
 
 
 # -- required phases --------------------------------------------------------------------------------------------------
@@ -118,11 +118,11 @@ def phases_of(inputs: Any) -> tuple[str, ...]:
         'initial_data': learn and not is_given(inputs, 'frames'),
         'active_learning': learn,
         'pretrain': pretrain,
-        'finetune_data': finetune and not is_given(inputs, 'finetune_frames'),
+        'finetune_labels': finetune and not is_given(inputs, 'finetune_frames'),
         'finetune': finetune,
         'distill': distill,
         'conductivity': True,
-        'contrast': is_given(inputs, 'contrast'),
+        'reference': is_given(inputs, 'reference'),
     }
     return tuple(phase for phase, needs in needed.items() if needs)
 
@@ -150,10 +150,10 @@ def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
     known = {name: value_at(inputs, port) for name, port in ports.items() if is_given(inputs, port)}
     if phase in LABELLING:
         known |= labeller_of(inputs)
-    if phase == 'contrast':
-        known['structures'] = {CONTRAST: inputs['contrast']}
-    if phase == 'distill' and is_given(inputs, 'contrast'):
-        known['structures'] = {**known['structures'], CONTRAST: inputs['contrast']}
+    if phase == 'reference':
+        known['structures'] = {REFERENCE: inputs['reference']}
+    if phase == 'distill' and is_given(inputs, 'reference'):
+        known['structures'] = {**known['structures'], REFERENCE: inputs['reference']}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()}
 
 
@@ -171,7 +171,7 @@ def validate_electrolyte(inputs: Any, _: Any = None) -> str | None:
     :param inputs: inputs of the process.
     :return: the message, or None if the inputs are valid.
     """
-    if inputs.get('parameters') is None or not is_given(inputs, 'conductor'):
+    if inputs.get('parameters') is None or not is_given(inputs, 'electrolyte'):
         return None  # reported by their own ports
     phases = phases_of(inputs)
     for check in (_missing_sources, _unusable_potentials, _missing_elements, _unfit_sections):
@@ -184,7 +184,7 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
     instead = {
         'initial_data': 'frames',
         'active_learning': 'active_learning_frames',
-        'finetune_data': 'finetune_frames',
+        'finetune_labels': 'finetune_frames',
     }
     for phase, port in instead.items():
         source = FROM_INPUTS[phase]['structures']
@@ -199,8 +199,8 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
             if needed and not is_given(inputs, f'pretrained.{form}'):
                 purpose = 'fine-tuning' if form == 'checkpoint' else 'distillation'
                 return f'pretrained.{form}: it is required for the {purpose}.'
-    if is_given(inputs, 'contrast') and CONTRAST in inputs['conductor']:
-        return f'conductor.{CONTRAST}: this label is reserved for the input `contrast`: choose another.'
+    if is_given(inputs, 'reference') and REFERENCE in inputs['electrolyte']:
+        return f'electrolyte.{REFERENCE}: this label is reserved for the input `reference`: choose another.'
     return None
 
 
@@ -217,11 +217,11 @@ def _missing_elements(inputs: Any, phases: tuple[str, ...]) -> str | None:
     """Return an error message if a potential does not, or would not, support an element of a structure."""
     structures = {
         (port, label): structure.get_symbols_set()
-        for port in ('conductor', 'finetune_structures')
+        for port in ('electrolyte', 'finetune_structures')
         for label, structure in (value_at(inputs, port) or {}).items()
     }
-    if is_given(inputs, 'contrast'):
-        structures['contrast', None] = inputs['contrast'].get_symbols_set()
+    if is_given(inputs, 'reference'):
+        structures['reference', None] = inputs['reference'].get_symbols_set()
     for name, known in _known_elements(inputs, phases).items():
         for (port, label), symbols in structures.items():
             relevant = port != 'finetune_structures' or name not in ('finetuned', 'student')
@@ -276,12 +276,12 @@ def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
     training = section.committee.train if phase == 'active_learning' else getattr(section, 'train', None)
     types = type_map_of(training.input['model']) if training is not None else []
     port = {'active_learning': 'structures', 'pretrain': 'structures', 'finetune': 'finetune_structures'}
-    structures = value_at(inputs, port.get(phase, 'conductor')) or {}
+    structures = value_at(inputs, port.get(phase, 'electrolyte')) or {}
     elements = set().union(*(structure.get_symbols_set() for structure in structures.values()))
     if types and (missing := sorted(elements - set(types))):
         return (
             f'parameters.{phase}: the type map {" ".join(types)} lacks {", ".join(missing)} of `'
-            f'{port.get(phase, "conductor")}`: add it to `input.model.type_map`, or omit the type map.'
+            f'{port.get(phase, "electrolyte")}`: add it to `input.model.type_map`, or omit the type map.'
         )
     return None
 
@@ -289,7 +289,7 @@ def _unknown_types(phase: str, section: Any, inputs: Any) -> str | None:
 def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | None:
     """Return an error message if a structure whose transport is requested lacks the ion."""
     conductivity = section.conductivity if phase == 'active_learning' else section
-    if phase not in ('active_learning', 'conductivity', 'contrast') or conductivity is None:
+    if phase not in ('active_learning', 'conductivity', 'reference') or conductivity is None:
         return None
     message = check_ion(known['structures'], conductivity.transport.ion)
     return message and f'parameters.{phase}: {message}'
@@ -299,10 +299,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     """Compute the ionic conductivity of an electrolyte from crystal structures.
 
     The phases are the labelling of initial data, active learning, pre-training, fine-tuning, distillation, and
-    molecular dynamics of the conductor. A phase is skipped if its result is given as an input: `frames` replaces the
+    molecular dynamics of the electrolyte. A phase is skipped if its result is given as an input: `frames` replaces the
     initial data, `active_learning_frames` the active learning, `pretrained` the pre-training, `finetune_frames` the
     labelling of the new compound, `finetuned` the fine-tuning and `student` the distillation. Phases whose results are
-    not needed are skipped as well: with `student` only the molecular dynamics of the conductor is run, and a
+    not needed are skipped as well: with `student` only the molecular dynamics of the electrolyte is run, and a
     fine-tuning that no other phase needs is run only if `finetune_structures` or `finetune_frames` is given.
     """
 
@@ -315,11 +315,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         'initial_data': InitialDataWorkChain,
         'active_learning': ActiveLearningWorkChain,
         'pretrain': PretrainWorkChain,
-        'finetune_data': InitialDataWorkChain,
+        'finetune_labels': InitialDataWorkChain,
         'finetune': FinetuneWorkChain,
         'distill': DistillWorkChain,
         'conductivity': ConductivityWorkChain,
-        'contrast': ConductivityWorkChain,
+        'reference': ConductivityWorkChain,
     }
     CHILDREN = PHASES
 
@@ -330,21 +330,21 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         for name, use in {
             'structures': 'Crystals for the initial data, active learning and pre-training.',
             'finetune_structures': 'Crystals of the new compound for the fine-tuning.',
-            'conductor': 'The conductor: one or more configurations of its disorder.',
+            'electrolyte': 'The electrolyte: one or more configurations of its disorder.',
         }.items():
             spec.input_namespace(
                 name,
                 valid_type=orm.StructureData,
-                required=name == 'conductor',
-                validator=validate_structures if name == 'conductor' else validate_given_structures,
+                required=name == 'electrolyte',
+                validator=validate_structures if name == 'electrolyte' else validate_given_structures,
                 help=use,
             )
         spec.input(
-            'contrast',
+            'reference',
             valid_type=orm.StructureData,
             required=False,
             validator=validate_structure,
-            help='Reference structure, compared with the conductor at one temperature.',
+            help='Reference structure, compared with the electrolyte at one temperature.',
         )
         define_labeller(spec)
         for name, use in {
@@ -414,11 +414,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def pretrain(self) -> ExitCode | None:
         """Pre-train a potential; the new compound is labelled at the same time if two programs may run."""
-        return self.start_phases('pretrain', 'finetune_data')
+        return self.start_phases('pretrain', 'finetune_labels')
 
     def label_new_compound(self) -> ExitCode | None:
         """Label the new compound if this has not been done yet."""
-        return self.start_phases('finetune_data')
+        return self.start_phases('finetune_labels')
 
     def finetune_or_distill(self) -> ExitCode | None:
         """Run distillation and fine-tuning concurrently, unless the distillation depends on the fine-tuning."""
@@ -431,12 +431,12 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         return self.start_phases('distill', 'finetune')
 
     def simulate_conductor(self) -> ExitCode | None:
-        """Run molecular dynamics of the conductor at several temperatures."""
+        """Run molecular dynamics of the electrolyte at several temperatures."""
         return self.start_phases('conductivity')
 
     def simulate_contrast(self) -> ExitCode | None:
         """Run molecular dynamics of the reference structure."""
-        return self.start_phases('contrast')
+        return self.start_phases('reference')
 
     # -- their inputs -----------------------------------------------------------------------------------------------
 

@@ -21,14 +21,14 @@ class ElectrolyteParameters(Parameters):
     initial_data: InitialDataParameters = Field(description='First labelled frames of `structures`.')
     active_learning: ActiveLearningParameters = Field(description='Exploration of `structures`.')
     pretrain: PretrainParameters = Field(description='Pre-training on all frames.')
-    finetune_data: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
+    finetune_labels: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
     finetune: FinetuneParameters = Field(description='Fine-tuning on `finetune_structures`.')
-    distill: DistillParameters = Field(description='Distillation for `conductor` and `contrast`.')
-    conductivity: ConductivityParameters = Field(description='Molecular dynamics of `conductor` and its transport.')
-    contrast: ConductivityParameters = Field(description='Molecular dynamics of `contrast` and its transport.')
+    distill: DistillParameters = Field(description='Distillation for `electrolyte` and `reference`.')
+    conductivity: ConductivityParameters = Field(description='Molecular dynamics of `electrolyte` and its transport.')
+    reference: ConductivityParameters = Field(description='Molecular dynamics of `reference` and its transport.')
     distill_from: Literal['pretrained', 'finetuned'] = Field(
         default='pretrained',
-        description='Teacher of the distillation: `pretrained` if the conductor is among the compounds of the '
+        description='Teacher of the distillation: `pretrained` if the electrolyte is among the compounds of the '
         'pre-training, `finetuned` if it is the compound of the fine-tuning.',
     )
     seed: int = Field(ge=0, description='Seed of the study, from which those of the phases are derived.')

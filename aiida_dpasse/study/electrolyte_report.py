@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,13 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
 
 
 def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Conductivity | None]:
-    """Return the transport results of the conductor and of the reference structure, None if missing.
+    """Return the transport results of the electrolyte and of the reference structure, None if missing.
 
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
-    conductor, contrast = (last_child(tree, phase) for phase in ('conductivity', 'contrast'))
-    return conductor and read_conductivity(conductor), contrast and read_conductivity(contrast)
+    electrolyte, reference = (last_child(tree, phase) for phase in ('conductivity', 'reference'))
+    return electrolyte and read_conductivity(electrolyte), reference and read_conductivity(reference)
 
 
 def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
@@ -126,7 +127,7 @@ def tables(process: orm.ProcessNode) -> list[Table]:
     if learned is not None:
         found.insert(0, iterations_table(output_dict(learned, 'iterations')))
     found.append(errors_table(phase_errors(process)))
-    for name, transport in zip(('conductor', 'contrast'), conductivities(process), strict=True):
+    for name, transport in zip(('electrolyte', 'reference'), conductivities(process), strict=True):
         found += [replace(table, title=f'{table.title}, {name}') for table in (transport.tables() if transport else [])]
     return found
 
@@ -139,10 +140,11 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     :return: their paths.
     """
     paths = {name: directory / name for name in ('arrhenius.png', 'msd.png', 'learning.png', 'provenance.svg')}
-    conductor, contrast = conductivities(process)
-    title = _conductor(process)
-    plot_arrhenius(paths['arrhenius.png'], **(conductor.arrhenius_plot(title) if conductor else {'points': []}))
-    plot_msd(paths['msd.png'], conductor.curves if conductor else [], contrast.curves if contrast else [], 'contrast')
+    electrolyte, reference = conductivities(process)
+    title = _electrolyte(process)
+    plot_arrhenius(paths['arrhenius.png'], **(electrolyte.arrhenius_plot(title) if electrolyte else {'points': []}))
+    curves, others = (found.curves if found else [] for found in (electrolyte, reference))
+    plot_msd(paths['msd.png'], curves, others, 'reference')
     plot_learning(paths['learning.png'], trainings(process), bars(phase_errors(process)))
     paths['provenance.svg'].write_text(electrolyte_svg(process), encoding='utf8')
     summary = directory / 'summary.json'
@@ -150,8 +152,12 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     return [summary, *paths.values()]
 
 
-def _conductor(process: orm.ProcessNode) -> str:
-    crystals = process.inputs.conductor if 'conductor' in process.inputs else {}
+def _electrolyte(process: orm.ProcessNode) -> str:
+    # `conductor` is the name in archives of the first version.
+    crystals: Mapping[str, orm.StructureData] = {}
+    for port in ('conductor', 'electrolyte'):
+        if port in process.inputs:
+            crystals = process.inputs[port]
     formulas = {pretty(crystal.get_formula()) for crystal in crystals.values()}
     return ', '.join(sorted(formulas))
 
@@ -164,10 +170,10 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
     captions, results = {}, {}
     for phase in phase_times(call_tree(process.pk)):
         found = outcome(orm.load_node(phase.pk))
-        if phase.phase in ('conductivity', 'contrast'):
+        if phase.phase in ('conductivity', 'reference'):
             results[phase.phase] = (found[0], found[1:]) if found else ('undetermined', [])
         else:
             captions[phase.phase] = found[:3]
-    conductor = _conductor(process)
-    heading = f'{conductor}: from structures to a conductivity' if conductor else ''
+    electrolyte = _electrolyte(process)
+    heading = f'{electrolyte}: from structures to a conductivity' if electrolyte else ''
     return chain_svg(process, heading, captions, results)

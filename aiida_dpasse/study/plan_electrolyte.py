@@ -12,11 +12,11 @@ PHASES = (
     'initial_data',
     'active_learning',
     'pretrain',
-    'finetune_data',
+    'finetune_labels',
     'finetune',
     'distill',
     'conductivity',
-    'contrast',
+    'reference',
 )
 
 

@@ -12,17 +12,17 @@ from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 
 ERRORS = ('energy_mae_meV_atom', 'force_mae_meV_A')
 #: Phases whose labels come from the reference method; those of the distillation come from the teacher.
-LABELLED = ('initial_data', 'active_learning', 'finetune_data')
+LABELLED = ('initial_data', 'active_learning', 'finetune_labels')
 #: Outputs of each phase that enter the summary.
 SUMMARIZED = {
     'initial_data': ('account',),
     'active_learning': ('account', 'iterations'),
     'pretrain': ('errors',),
-    'finetune_data': ('account',),
+    'finetune_labels': ('account',),
     'finetune': ('errors',),
     'distill': ('account', 'errors', 'speed'),
     'conductivity': ('transport', 'arrhenius'),
-    'contrast': ('transport',),
+    'reference': ('transport',),
 }
 
 Found = Mapping[str, Mapping[str, Any]]
@@ -72,7 +72,7 @@ def _transport(found: Found) -> dict[str, Any]:
         'activation_energy_eV': fit.get('activation_energy_eV'),
         'activation_energy_error_eV': fit.get('activation_energy_error_eV'),
         'temperatures': _temperatures(found['conductivity'].get('transport', {})),
-        'contrast': _temperatures(found['contrast'].get('transport', {})),
+        'reference': _temperatures(found['reference'].get('transport', {})),
     }
 
 

@@ -78,7 +78,7 @@ def judge(
     if fit is None:
         return Verdict(
             False,
-            f'{what} reaches {largest:.2g} A^2 within a third of the run, and half the squared hop length '
+            f'{what} reaches {largest:.2g} A^2 within a third of the run, and half the squared jump distance '
             f'({0.5 * jump_distance**2:.2g} A^2) too late or never: the ions rattle, or the run is too short.',
         )
     hops = walkers * largest / jump_distance**2

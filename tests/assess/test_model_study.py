@@ -233,7 +233,7 @@ def test_each_set_is_drawn_from_itself_in_the_chain(inputs, halves, tiny_trainin
     assert seen['pbe_sol'] < set(second.ids())
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_a_calculator_is_accepted_in_every_protocol(inputs, halves, name):
     """Its dynamics is at constant volume and is not carried on, whatever that of the potentials is."""
     ion = {'conductivity': {'transport': {'ion': 'Cu'}}, 'models': {'dpa2': None, 'se_e2_a': None}}

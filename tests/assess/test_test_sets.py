@@ -214,7 +214,7 @@ def test_what_does_not_go_together_is_refused(inputs, copper_committee, metals):
             run_get_node(TestSetsWorkChain, **given)
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_complete(name):
     found = TestSetsWorkChain.PARAMETERS.model_validate(TestSetsWorkChain.protocol_parameters(name))
     assert found.near_equilibrium.temperature == 50

@@ -9,6 +9,8 @@ from aiida.engine import BaseRestartWorkChain
 from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 
+from aiida_dpasse.renamed import ENTRY_POINTS
+
 #: What a work chain is meant to define anew.
 MEANT = {
     'define',
@@ -24,7 +26,9 @@ MEANT = {
 }
 #: What a body of a class defines by `def`.
 BY_DEF = (FunctionType, classmethod, staticmethod, property)
-NAMES = [name for name in get_entry_point_names('aiida.workflows') if name.startswith('dpasse.')]
+NAMES = [
+    name for name in get_entry_point_names('aiida.workflows') if name.startswith('dpasse.') and name not in ENTRY_POINTS
+]
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -184,7 +184,7 @@ def run_ours(folder: Path) -> int:
         folder / 'param.json',
         codes,
         folder / 'machine.json',
-        protocol='moderate',
+        protocol='balanced',
         # DP-GEN holds nothing out.
         overrides={'validation': 1, 'label': {'batch_size': 20}},
         frames=read_frames([folder / 'data']),

@@ -179,11 +179,11 @@ def electrolyte(codes: Mapping[str, orm.Code]) -> ProcessBuilder:
         'initial_data': DATA,
         'active_learning': {'max_active_iterations': 1, **LEARNING},
         'pretrain': {'train': TEACHER, 'split': {'test': 4}, 'seed': 1},
-        'finetune_data': DATA,
+        'finetune_labels': DATA,
         'finetune': {'train': {**TEACHER, 'finetune': {}}, 'split': {'test': 2}, 'seed': 1},
         'distill': distill,
         'conductivity': conductivity,
-        'contrast': conductivity,
+        'reference': conductivity,
         'seed': 7,
     }
     return ElectrolyteWorkChain.get_builder_from_protocol(
@@ -192,8 +192,8 @@ def electrolyte(codes: Mapping[str, orm.Code]) -> ProcessBuilder:
         overrides=overrides,
         structures={name: metals[name] for name in ('copper', 'gold')},
         finetune_structures={'alloy': metals['alloy']},
-        conductor={'copper': metals['copper']},
-        contrast=metals['copper'],
+        electrolyte={'copper': metals['copper']},
+        reference=metals['copper'],
         calculator=orm.Dict({'name': 'emt'}),
         **machine(),
     )

@@ -142,7 +142,7 @@ TRANSPORT = {
         'equilibration': {'ensemble': 'npt', 'steps': 10},
     },
     'transport': {'ion': 'Cu'},
-    'hop_length': 2.5,
+    'jump_distance': 2.5,
     'extrapolate_to': 300.0,
     'seed': 1,
 }

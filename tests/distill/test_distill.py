@@ -181,7 +181,7 @@ def test_impossible_teachers_are_refused(codes, pretrained_metals, metals, recip
         run_get_node(DistillWorkChain, **inputs(codes, outputs.frozen, {'salt': salt}, recipe))
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_valid(codes, name):
     """Every protocol passes the checks of its own port, and keeps the paper's conditions."""
     builder = DistillWorkChain.get_builder_from_protocol(codes, protocol=name)
@@ -203,7 +203,7 @@ def test_the_paper_labels_its_number_of_frames():
     assert parameters['acceptance']['limits']['speedup'] == 100.0
 
 
-def test_moderate_ends_with_a_verdict_on_transport(codes, pretrained_metals, metals, recipe, acceptance):
+def test_balanced_ends_with_a_verdict_on_transport(codes, pretrained_metals, metals, recipe, acceptance):
     """The protocol at tiny sizes: the student's transport beside the teacher's, of copper that does not diffuse."""
     md = {'timestep': 0.5, 'steps': 40, 'trajectory_interval': 2, 'thermo_interval': 20}
     conductivity = {
@@ -216,7 +216,7 @@ def test_moderate_ends_with_a_verdict_on_transport(codes, pretrained_metals, met
     limits = {**acceptance['limits'], 'diffusion_deviation': 3.0, 'activation_deviation': 3.0}
     hot = {**acceptance['hot'], 'equilibration': None}
     own = {**acceptance, 'hot': hot, 'limits': limits, 'conductivity': conductivity}
-    parameters = DistillWorkChain.protocol_parameters('moderate', {'acceptance': own})
+    parameters = DistillWorkChain.protocol_parameters('balanced', {'acceptance': own})
     assert parameters['acceptance']['conductivity']['extrapolate_to'] == 300.0
     copper, teacher = {'copper': metals['copper']}, pretrained_metals.outputs.frozen
     outputs, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, {**parameters, **recipe}))

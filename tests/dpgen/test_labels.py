@@ -50,7 +50,7 @@ def test_vasp_labels():
 
 def test_no_tag_of_a_protocol_shines_through():
     """A functional or cutoff that the INCAR does not name is that of the POTCAR, not the protocol's."""
-    own = ActiveLearningWorkChain.protocol_parameters('moderate')['label']['vasp']['incar']
+    own = ActiveLearningWorkChain.protocol_parameters('balanced')['label']['vasp']['incar']
     assert set(own) - {'LWAVE', 'LCHARG'} == set(OF_VASP)
 
 

@@ -24,7 +24,7 @@ SETTINGS = {
     'replicas': 2,
     'md': {'ensemble': 'nvt', 'timestep': 2.0, 'steps': 10, 'trajectory_interval': 5},
     'transport': {'ion': 'Li', 'charge': 1.0},
-    'hop_length': LENGTH,
+    'jump_distance': LENGTH,
     'extrapolate_to': 300.0,
     'seed': 3,
 }

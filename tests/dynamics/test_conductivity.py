@@ -29,7 +29,7 @@ PARAMETERS = {
     'replicas': 1,
     'md': {**MD, 'equilibration': {'ensemble': 'npt', 'steps': 10}},
     'transport': {'ion': 'Cu'},
-    'hop_length': 2.5,
+    'jump_distance': 2.5,
     'extrapolate_to': 300.0,
     'seed': 1,
 }
@@ -334,7 +334,7 @@ def test_a_checkpoint_asks_for_the_code_that_freezes_it(inputs, tmp_path):
         run_get_node(ConductivityWorkChain, **given)
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_a_calculator_is_accepted_in_every_protocol(inputs, codes, copper, name):
     builder = ConductivityWorkChain.get_builder_from_protocol(
         {label: codes[label] for label in ConductivityWorkChain.CODES},
@@ -348,7 +348,7 @@ def test_a_calculator_is_accepted_in_every_protocol(inputs, codes, copper, name)
     assert builder.parameters['md']['equilibration']['ensemble'] == 'nvt'
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_complete(name):
     parameters = ConductivityParameters.model_validate(ConductivityWorkChain.protocol_parameters(name))
     assert len(parameters.temperatures) >= 3

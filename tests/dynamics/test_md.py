@@ -262,7 +262,7 @@ def test_overlapping_segments_count_once(aiida_profile, make_frames):
 
 
 def test_protocols_are_possible_runs(inputs):
-    for name in ('dpa-sse', 'moderate', 'fast', 'demo'):
+    for name in ('dpa-sse', 'balanced', 'fast', 'demo'):
         MDParameters.model_validate(MDBaseWorkChain.protocol_parameters(name))
     given = inputs()['md']
     builder = MDBaseWorkChain.get_builder_from_protocol(

@@ -299,7 +299,7 @@ DOCUMENTED = {
 
 
 @pytest.mark.parametrize('source', ['calculator', 'potential', 'vasp', 'cp2k', 'shell'])
-@pytest.mark.parametrize('protocol', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('protocol', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_the_diffusion_is_watched_whatever_labels(
     codes, localhost, tmp_path, tiny_frames, crystal, request, source, protocol
 ):
@@ -331,7 +331,7 @@ def test_the_diffusion_is_watched_whatever_labels(
     assert ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_complete(name):
     parameters = ActiveLearningWorkChain.protocol_parameters(name)
     if name == 'demo':

@@ -61,8 +61,8 @@ def test_frames_without_labels_are_refused(codes, copper, tiny_training):
         run_get_node(CommitteeWorkChain, **inputs(codes, bare, tiny_training))
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_complete(codes, copper_frames, name):
     builder = CommitteeWorkChain.get_builder_from_protocol(codes, protocol=name, training_data=copper_frames)
     parameters = builder.parameters.get_dict()
-    assert parameters['members'] == {'dpa-sse': 4, 'moderate': 4, 'fast': 3, 'demo': 3}[name]
+    assert parameters['members'] == {'dpa-sse': 4, 'balanced': 4, 'fast': 3, 'demo': 3}[name]

@@ -167,7 +167,7 @@ def test_partial_occupancies_are_refused(inputs):
         run_get_node(ExploreWorkChain, **inputs() | {'structures': {'alloy': alloy}})
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_complete(name):
     parameters = ExploreWorkChain.protocol_parameters(name)
     if name == 'dpa-sse':

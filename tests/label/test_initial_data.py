@@ -139,7 +139,7 @@ def test_refusals(python_code):
             initial_data(python_code, structures, calculator, **overrides)
 
 
-@pytest.mark.parametrize('protocol', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('protocol', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_every_protocol_is_valid(python_code, protocol):
     builder = InitialDataWorkChain.get_builder_from_protocol(
         {'python': python_code}, protocol=protocol, structures={'cu': copper()}, calculator=orm.Dict({'name': 'emt'})

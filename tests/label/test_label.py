@@ -198,7 +198,7 @@ def test_frames_that_the_time_limit_left_out_are_asked_for_until_all_are_there(l
     [('cp2k', Cp2kLabelWorkChain), ('shell', ShellLabelWorkChain), ('vasp', VaspLabelWorkChain)],
 )
 def test_a_batch_has_its_protocol(name, process):
-    for protocol in ('dpa-sse', 'moderate', 'fast', 'demo'):
+    for protocol in ('dpa-sse', 'balanced', 'fast', 'demo'):
         parameters = process.protocol_parameters(protocol, {'max_force': 7.0})
         assert check_parameters(process.PARAMETERS, parameters) is None
         assert parameters['max_force'] == 7.0

@@ -24,6 +24,7 @@ from aiida_dpasse.base.protocols import PROTOCOLS, protocol
 from aiida_dpasse.cli.programs import find_cp2k, prepend_text
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.merging import merge
+from aiida_dpasse.renamed import ENTRY_POINTS
 from aiida_dpasse.reports.graph import entry_point
 from aiida_dpasse.train.train import TrainBaseWorkChain
 
@@ -36,7 +37,7 @@ LATTICE = 3.5735
 CHAINS = {
     entry.name: entry.load()
     for entry in entry_points(group='aiida.workflows')
-    if entry.name.startswith('dpasse.') and hasattr(entry.load(), 'PROTOCOL')
+    if entry.name.startswith('dpasse.') and entry.name not in ENTRY_POINTS and hasattr(entry.load(), 'PROTOCOL')
 }
 STUDY = 'dpasse.electrolyte'
 #: The study first: the chains that it calls run by the same protocol, and do not have to run once more by themselves.
@@ -148,7 +149,7 @@ def inputs_for(name: str, given: dict[str, Any]) -> dict[str, Any]:
     first, second = given['potentials'].values()
     single = {
         'structure': given['structure'],
-        'contrast': given['structure'],
+        'reference': given['structure'],
         'frames': given['frames'],
         'training_data': given['frames'],
         'test_data': given['other'],
@@ -160,7 +161,7 @@ def inputs_for(name: str, given: dict[str, Any]) -> dict[str, Any]:
     }
     spaces = {
         'structures': {'licl': given['structure']},
-        'conductor': {'licl': given['structure']},
+        'electrolyte': {'licl': given['structure']},
         'finetune_structures': {'libr': given['bromide']},
         'training_data': {'all': given['frames']},
         'test_sets': {'other': given['other']},

@@ -45,8 +45,8 @@ class Study:
             'structures__lpscl': structure(LPSCL),
             'structures__libr': structure(LIBR),
             'finetune_structures__lpsbr': structure(LPSBR),
-            'conductor__exchanged': structure(LPSCL, 1),
-            'contrast': structure(LPSCL, 2),
+            'electrolyte__exchanged': structure(LPSCL, 1),
+            'reference': structure(LPSCL, 2),
         }
         self.top = graph.work('dpasse.electrolyte', inputs=self.given, seconds=900)
         plan = {'plan': orm.Dict({'seed': 11})}
@@ -190,9 +190,8 @@ class Study:
 
     def distill(self, teacher: Any, test: FramesData) -> Any:
         """Run the teacher, perturb its frames, label them with it, train the student."""
-        crystals = {
-            f'structures__{key}': self.given[name] for key, name in (('a', 'conductor__exchanged'), ('b', 'contrast'))
-        }
+        names = {'a': 'electrolyte__exchanged', 'b': 'reference'}
+        crystals = {f'structures__{key}': self.given[name] for key, name in names.items()}
         work = self.phase('dpasse.distill', 'distill', {'teacher': teacher, 'test_data': test, **crystals}, 210)
         runs = {}
         for i in range(2):
@@ -255,10 +254,10 @@ class Study:
         first = self.initial_data('initial_data', ['structures__lpscl', 'structures__libr'])
         frames = self.active_learning(first)
         teacher, test = self.pretrain(frames)
-        self.finetune(self.initial_data('finetune_data', ['finetune_structures__lpsbr']), teacher)
+        self.finetune(self.initial_data('finetune_labels', ['finetune_structures__lpsbr']), teacher)
         student = self.distill(teacher, test)
-        self.conductivity(student, 'conductivity', self.given['conductor__exchanged'], 3)
-        self.conductivity(student, 'contrast', self.given['contrast'], 1)
+        self.conductivity(student, 'conductivity', self.given['electrolyte__exchanged'], 3)
+        self.conductivity(student, 'reference', self.given['reference'], 1)
         content = summarize_electrolyte.__wrapped__(self.given['parameters'], **self.summary)
         parts = {f'{phase}__{name}': data for phase, found in self.summary.items() for name, data in found.items()}
         inputs = {'parameters': self.given['parameters'], **parts}

@@ -10,6 +10,7 @@ from aiida.plugins.entry_point import get_entry_point_names
 from plumpy import ProcessState
 
 import aiida_dpasse
+from aiida_dpasse.renamed import ENTRY_POINTS
 from aiida_dpasse.reports.graph import entry_point
 from aiida_dpasse.reports.registry import REPORTS, outcome
 from aiida_dpasse.reports.report import report_text, write_report
@@ -18,7 +19,10 @@ from aiida_dpasse.reports.status import status_text
 GROUPS = {'aiida.workflows': orm.WorkChainNode, 'aiida.calculations': orm.CalcJobNode}
 
 
-NAMES = sorted({name for group in GROUPS for name in get_entry_point_names(group) if name.startswith('dpasse.')})
+NAMES = sorted(
+    {name for group in GROUPS for name in get_entry_point_names(group) if name.startswith('dpasse.')}
+    - set(ENTRY_POINTS)
+)
 
 
 def test_every_process_has_a_report_and_every_report_a_process():

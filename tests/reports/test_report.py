@@ -86,7 +86,7 @@ def test_the_picture_shows_every_phase_and_its_numbers(written):
 
 def test_the_tables_name_phases_iterations_errors_and_transport(study):
     text = report_text(study)
-    for line in ('Phases', 'Labels', 'Errors on held-out frames', 'Transport, conductor', 'Transport, contrast'):
+    for line in ('Phases', 'Labels', 'Errors on held-out frames', 'Transport, electrolyte', 'Transport, reference'):
         assert line in text
     assert 'Active learning: 75 % of the frames are accurate.' in text
     assert 'no ion left its cage' in text

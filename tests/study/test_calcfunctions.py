@@ -79,11 +79,11 @@ def test_summary_of_a_whole_study(aiida_profile):
         initial_data={'account': account},
         active_learning={'account': account, 'iterations': iterations},
         pretrain={'errors': {'pretrained': errors(5.0, 50.0)}},
-        finetune_data={'account': account},
+        finetune_labels={'account': account},
         finetune={'errors': {'zero_shot': errors(9.0, 90.0), 'fine_tuned': errors(4.0, 40.0)}},
         distill={'account': account, 'errors': distill, 'speed': {'ratio': 12.5}},
         conductivity={'transport': {'temperatures': [row]}, 'arrhenius': arrhenius},
-        contrast={'transport': {'temperatures': [{**row, 'temperature_K': 300.0}]}},
+        reference={'transport': {'temperatures': [{**row, 'temperature_K': 300.0}]}},
     )
     assert (summary['frames_labelled'], summary['frames_rejected'], summary['frames_failed']) == (21, 3, 3)
     assert (summary['frames_labelled_by_teacher'], summary['frames_rejected_of_teacher']) == (7, 2)
@@ -98,7 +98,7 @@ def test_summary_of_a_whole_study(aiida_profile):
     assert summary['temperatures'] == [
         {'temperature_K': 600.0, 'diffusivity_cm2_s': 1e-6, 'error_cm2_s': 1e-7, 'diffusive': True}
     ]
-    assert [item['temperature_K'] for item in summary['contrast']] == [300.0]
+    assert [item['temperature_K'] for item in summary['reference']] == [300.0]
     assert (summary['distill_from'], summary['seed']) == ('pretrained', 4)
 
 

@@ -49,7 +49,7 @@ def settings(tiny_training, tiny_dpa2) -> dict[str, Any]:
             'seed': 1,
         },
         'pretrain': {'train': tiny_dpa2, 'split': {'test': 4}, 'seed': 1},
-        'finetune_data': {**data, 'perturbations': {'number': 8, **perturb}},
+        'finetune_labels': {**data, 'perturbations': {'number': 8, **perturb}},
         'finetune': {'train': {**finetune, 'finetune': {}}, 'split': {'test': 2}, 'seed': 1},
         'distill': {
             **{key: data[key] for key in ('supercell', 'scales', 'seed')},
@@ -61,7 +61,7 @@ def settings(tiny_training, tiny_dpa2) -> dict[str, Any]:
             'train': member,
         },
         'conductivity': conductivity,
-        'contrast': conductivity,
+        'reference': conductivity,
         'seed': 7,
     }
 
@@ -80,8 +80,8 @@ def study(codes, metals, settings) -> orm.WorkChainNode:
         **inputs(codes, settings),
         structures=structures,
         finetune_structures={'alloy': metals['alloy']},
-        conductor={'copper': metals['copper']},
-        contrast=metals['copper'],
+        electrolyte={'copper': metals['copper']},
+        reference=metals['copper'],
         calculator=orm.Dict({'name': 'emt'}),
     )
     return node
@@ -99,14 +99,14 @@ def test_all_phases_ran(study):
     assert set(begun) == set(PHASES)
     # Each begins after those whose results it takes.
     assert begun['initial_data'] < begun['active_learning'] < begun['pretrain'] < begun['distill']
-    assert max(begun['pretrain'], begun['finetune_data']) < begun['finetune']
-    assert begun['distill'] < min(begun['conductivity'], begun['contrast'])
-    for phase in ('initial_data', 'finetune_data'):
+    assert max(begun['pretrain'], begun['finetune_labels']) < begun['finetune']
+    assert begun['distill'] < min(begun['conductivity'], begun['reference'])
+    for phase in ('initial_data', 'finetune_labels'):
         assert study.outputs[phase].frames.labelled
     assert study.outputs.pretrain.frozen.descriptor == 'dpa2'
     assert study.outputs.distill.student.type_map == ['Cu']
     assert 'transport' in study.outputs.conductivity
-    assert 'transport' in study.outputs.contrast
+    assert 'transport' in study.outputs.reference
 
 
 def test_the_summary(study):
@@ -116,7 +116,7 @@ def test_the_summary(study):
     assert summary['activation_energy_eV'] is None
     assert summary['conductivity_reason']
     assert [row['temperature_K'] for row in summary['temperatures']] == [300.0]
-    accounts = [phases(study)[name].outputs.account for name in ('initial_data', 'active_learning', 'finetune_data')]
+    accounts = [phases(study)[name].outputs.account for name in ('initial_data', 'active_learning', 'finetune_labels')]
     assert summary['frames_labelled'] == sum(account['admitted'] for account in accounts)
     assert summary['iterations'] == 1
     assert summary['active_learning_converged'] is False
@@ -138,11 +138,11 @@ def test_every_node_has_a_creator_or_is_an_input(study):
 
 
 def test_a_study_can_start_in_the_middle(codes, metals, settings, study):
-    """With the potentials handed in, only the conductor is simulated."""
+    """With the potentials handed in, only the electrolyte is simulated."""
     _, node = run_get_node(
         ElectrolyteWorkChain,
         **inputs(codes, settings),
-        conductor={'copper': metals['copper']},
+        electrolyte={'copper': metals['copper']},
         student=study.outputs.distill.student,
     )
     assert node.exit_status == UNDETERMINED
@@ -159,7 +159,7 @@ def test_a_failed_phase_ends_the_study(codes, localhost, metals, settings, pure_
         ElectrolyteWorkChain,
         **inputs({**codes, 'dp': broken}, settings),
         active_learning_frames=pure_frames,
-        conductor={'copper': metals['copper']},
+        electrolyte={'copper': metals['copper']},
     )
     assert node.exit_status == ElectrolyteWorkChain.exit_codes.ERROR_PHASE_FAILED.status
     assert '`pretrain`' in node.exit_message
@@ -169,22 +169,22 @@ def test_a_failed_phase_ends_the_study(codes, localhost, metals, settings, pure_
 def test_what_is_missing_is_said_at_once(codes, metals, settings):
     """The builder's own check names the input."""
     with pytest.raises(ValueError, match='structures: `initial_data`'):
-        run_get_node(ElectrolyteWorkChain, **inputs(codes, settings), conductor={'copper': metals['copper']})
+        run_get_node(ElectrolyteWorkChain, **inputs(codes, settings), electrolyte={'copper': metals['copper']})
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_valid(codes, metals, name):
     """Every protocol passes the checks of its own port, and every phase has settings and a seed."""
     builder = ElectrolyteWorkChain.get_builder_from_protocol(
         codes,
         protocol=name,
         structures={'copper': metals['copper']},
-        conductor={'copper': metals['copper']},
+        electrolyte={'copper': metals['copper']},
         calculator={'name': 'emt'},
     )
     parameters = builder.parameters.get_dict()
     assert all('seed' in parameters[phase] for phase in PHASES)
-    assert len(parameters['contrast']['temperatures']) == 1
+    assert len(parameters['reference']['temperatures']) == 1
 
 
 def broken(kind: str) -> orm.StructureData:
@@ -198,7 +198,7 @@ def broken(kind: str) -> orm.StructureData:
     return structure
 
 
-@pytest.mark.parametrize('port', ['structures', 'conductor', 'finetune_structures', 'contrast'])
+@pytest.mark.parametrize('port', ['structures', 'electrolyte', 'finetune_structures', 'reference'])
 @pytest.mark.parametrize(
     ('kind', 'message'),
     [
@@ -213,32 +213,32 @@ def test_structures_that_no_program_runs(aiida_profile, port, kind, message):
     builder = ElectrolyteWorkChain.get_builder()
     structure = broken(kind)
     with pytest.raises(ValueError, match=message):
-        setattr(builder, port, structure if port == 'contrast' else {'crystal': structure})
+        setattr(builder, port, structure if port == 'reference' else {'crystal': structure})
 
 
-@pytest.mark.parametrize('port', ['structures', 'conductor', 'finetune_structures'])
+@pytest.mark.parametrize('port', ['structures', 'electrolyte', 'finetune_structures'])
 def test_labels_that_name_no_input(codes, metals, settings, port):
     """A label that AiiDA cannot take is refused in a sentence."""
-    given = {'conductor': {'copper': metals['copper']}, port: {'my copper': metals['copper']}}
+    given = {'electrolyte': {'copper': metals['copper']}, port: {'my copper': metals['copper']}}
     with pytest.raises(ValueError, match=f"{port}: the label 'my copper'"):
         run_get_node(ElectrolyteWorkChain, **inputs(codes, settings), **given)
 
 
 def test_a_checkpoint_simulates(codes, metals, settings, pretrained_metals):
-    """It is frozen once, for conductor and contrast."""
+    """It is frozen once, for electrolyte and reference."""
     _, node = run_get_node(
         ElectrolyteWorkChain,
         **inputs(codes, settings),
-        conductor={'copper': metals['copper']},
-        contrast=metals['copper'],
+        electrolyte={'copper': metals['copper']},
+        reference=metals['copper'],
         student=pretrained_metals.outputs.checkpoint,
     )
     assert node.exit_status == UNDETERMINED, node.exit_message
     calls = phases(node)
-    assert list(calls) == ['freeze_0000', 'conductivity', 'contrast']
+    assert list(calls) == ['freeze_0000', 'conductivity', 'reference']
     frozen = calls['freeze_0000'].outputs.frozen
     assert frozen.form == 'frozen'
-    assert {calls[phase].inputs.potential.uuid for phase in ('conductivity', 'contrast')} == {frozen.uuid}
+    assert {calls[phase].inputs.potential.uuid for phase in ('conductivity', 'reference')} == {frozen.uuid}
 
 
 def short(model: str, steps: int) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def short(model: str, steps: int) -> dict[str, Any]:
     return {'input': {**({'model': {'preset': model}} if model else {}), **parts}}
 
 
-#: Sizes of `moderate`, made small: no phase, no section and no criterion is taken out.
+#: Sizes of `balanced`, made small: no phase, no section and no criterion is taken out.
 SMALL: dict[str, Any] = {
     'initial_data': {'scales': [1.0], 'perturbations': {'number': 10}, 'dynamics': {'steps': 4, 'interval': 2}},
     'active_learning': {
@@ -274,7 +274,7 @@ SMALL: dict[str, Any] = {
         'train': short('model-se_e2_a-demo', 300),
     },
 }
-SMALL['finetune_data'] = SMALL['initial_data']
+SMALL['finetune_labels'] = SMALL['initial_data']
 DYNAMICS: dict[str, Any] = {
     'supercell': [1, 1, 1],
     'replicas': 1,
@@ -288,7 +288,7 @@ DYNAMICS: dict[str, Any] = {
     'transport': {'ion': 'Cu'},
 }
 SMALL['conductivity'] = {**DYNAMICS, 'temperatures': [300, 400]}
-SMALL['contrast'] = {**DYNAMICS, 'temperatures': [300]}
+SMALL['reference'] = {**DYNAMICS, 'temperatures': [300]}
 SMALL['distill']['acceptance'] = {
     'supercell': [1, 1, 1],
     'hot': {'steps': 40, 'sample_interval': 4, 'thermo_interval': 10, 'equilibration': {'steps': 10}},
@@ -297,20 +297,20 @@ SMALL['distill']['acceptance'] = {
 }
 
 
-def test_moderate_comes_to_its_end(codes, metals):
+def test_balanced_comes_to_its_end(codes, metals):
     """The default protocol with reduced sizes: all phases run, nothing is excepted, and there is a conductivity or its
     reason."""
     builder = ElectrolyteWorkChain.get_builder_from_protocol(
         codes,
-        protocol='moderate',
+        protocol='balanced',
         overrides=SMALL,
         structures={name: metals[name] for name in ('copper', 'gold')},
         finetune_structures={'alloy': metals['alloy']},
-        conductor={'copper': metals['copper']},
-        contrast=metals['copper'],
+        electrolyte={'copper': metals['copper']},
+        reference=metals['copper'],
         calculator={'name': 'emt'},
     )
-    whole = ElectrolyteWorkChain.protocol_parameters('moderate')
+    whole = ElectrolyteWorkChain.protocol_parameters('balanced')
     for phase in PHASES:
         assert set(whole[phase]) <= set(builder.parameters[phase])
         assert [key for key, value in builder.parameters[phase].items() if value is None] == [

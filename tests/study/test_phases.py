@@ -23,11 +23,11 @@ WHOLE = (
     'initial_data',
     'active_learning',
     'pretrain',
-    'finetune_data',
+    'finetune_labels',
     'finetune',
     'distill',
     'conductivity',
-    'contrast',
+    'reference',
 )
 
 
@@ -73,8 +73,8 @@ def study(
     whole = {
         'structures': {'ordered': crystal('Li', 'Cl'), 'salt': crystal('Li', 'Br')},
         'finetune_structures': {'bromide': crystal('Li', 'Br')},
-        'conductor': {'exchanged': crystal('Li', 'Cl')},
-        'contrast': crystal('Li', 'Cl'),
+        'electrolyte': {'exchanged': crystal('Li', 'Cl')},
+        'reference': crystal('Li', 'Cl'),
         'codes': {'python': SimpleNamespace()},
         'calculator': SimpleNamespace(get_dict=lambda: {'name': 'chgnet'}),
         'parameters': SimpleNamespace(
@@ -105,7 +105,7 @@ NO_LABELS = ('structures', 'calculator')
     ('inputs', 'phases'),
     [
         (study(), WHOLE),
-        (study(without=('contrast',)), WHOLE[:-1]),
+        (study(without=('reference',)), WHOLE[:-1]),
         (study(frames=frames('Li', 'Cl', 'Br')), WHOLE[1:]),
         (study(active_learning_frames=frames('Li', 'Cl', 'Br')), WHOLE[2:]),
         (study(without=('structures',), pretrained=POTENTIALS), WHOLE[3:]),
@@ -158,13 +158,13 @@ def test_phases(inputs, phases):
             study(finetune_structures={'iodide': crystal('Li', 'I')}),
             'finetune_structures.iodide: ',
         ),
-        (study(conductor={'iodide': crystal('Li', 'I')}), 'conductor.iodide: '),
-        (study(contrast=crystal('Na')), 'contrast: '),
+        (study(electrolyte={'iodide': crystal('Li', 'I')}), 'electrolyte.iodide: '),
+        (study(reference=crystal('Na')), 'reference: '),
         (study(frames=frames('Li', 'Cl')), 'finetune_structures.bromide: '),
-        (study(without=FROM_STUDENT, student=potential('Li')), 'conductor.exchanged: '),
+        (study(without=FROM_STUDENT, student=potential('Li')), 'electrolyte.exchanged: '),
         (
-            study(conductor={'contrast': crystal('Li', 'Cl')}),
-            'conductor.contrast: ',
+            study(electrolyte={'reference': crystal('Li', 'Cl')}),
+            'electrolyte.reference: ',
         ),
         # A checkpoint is frozen, unless a release or a head is to be chosen first.
         (study(without=FROM_STUDENT, student=OLD), 'student: '),
@@ -179,8 +179,8 @@ def test_phases(inputs, phases):
             'parameters.conductivity: ',
         ),
         (
-            study(changes={'contrast': {'transport': {'ion': 'Na'}}}),
-            'parameters.contrast: ',
+            study(changes={'reference': {'transport': {'ion': 'Na'}}}),
+            'parameters.reference: ',
         ),
         (
             study(changes={'distill': {'dynamics': {'starts': 1000}}}),
@@ -220,9 +220,9 @@ def test_what_is_missing(inputs, message):
 
 
 def test_inputs_that_their_own_ports_refuse():
-    """Without parameters or conductor there is nothing to decide."""
+    """Without parameters or electrolyte there is nothing to decide."""
     assert validate_electrolyte(study(without=('parameters',))) is None
-    assert validate_electrolyte(study(without=('conductor',))) is None
+    assert validate_electrolyte(study(without=('electrolyte',))) is None
 
 
 def test_a_checkpoint_may_simulate_and_teach():

@@ -93,7 +93,7 @@ def test_training_from_scratch_is_refused(codes, alloy_frames, pretrained_metals
         run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, pretrained_metals.outputs.checkpoint, parameters))
 
 
-@pytest.mark.parametrize('name', ['dpa-sse', 'moderate', 'fast', 'demo'])
+@pytest.mark.parametrize('name', ['dpa-sse', 'balanced', 'fast', 'demo'])
 def test_protocols_are_valid(codes, name):
     """Every protocol starts from the pre-trained descriptor and fitting net."""
     builder = FinetuneWorkChain.get_builder_from_protocol(codes, protocol=name)

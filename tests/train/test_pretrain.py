@@ -13,7 +13,7 @@ from aiida_dpasse.merging import merge
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
-PROTOCOLS = ('dpa-sse', 'moderate', 'fast', 'demo')
+PROTOCOLS = ('dpa-sse', 'balanced', 'fast', 'demo')
 
 
 def inputs(codes, frames, train, **changes):

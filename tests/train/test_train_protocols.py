@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_dpasse.assess.speed import SpeedWorkChain
+from aiida_dpasse.assess.benchmark import BenchmarkWorkChain
 from aiida_dpasse.base.protocols import PROTOCOLS, _protocols, expand_presets
 from aiida_dpasse.deepmd.training_input import check_input
 from aiida_dpasse.parameters.base import check_parameters
@@ -98,7 +98,7 @@ def test_the_papers_conditions():
     study = ElectrolyteWorkChain.protocol_parameters('dpa-sse')
     assert study['initial_data']['relax']['max_force'] == 0.01
     assert study['initial_data']['supercell'] == study['active_learning']['explore']['supercell'] == [1, 1, 1]
-    for label in (study['initial_data']['label'], study['active_learning']['label'], study['finetune_data']['label']):
+    for label in (study['initial_data']['label'], study['active_learning']['label'], study['finetune_labels']['label']):
         assert (label['vasp']['incar']['GGA'], label['vasp']['incar']['ENCUT']) == ('PS', 600)
         assert label['vasp']['kpoints']['spacing'] == 0.3
     explore = study['active_learning']['explore']
@@ -106,7 +106,7 @@ def test_the_papers_conditions():
     assert (max(explore['temperatures']), min(explore['pressures']), max(explore['pressures'])) == (1200, 0, 2)
     assert study['finetune']['split']['test'] == 40
     assert (study['conductivity']['temperatures'][0], study['conductivity']['temperatures'][-1]) == (300, 1100)
-    assert study['contrast']['temperatures'] == [300]
-    speed = SpeedWorkChain.protocol_parameters('dpa-sse')
+    assert study['reference']['temperatures'] == [300]
+    speed = BenchmarkWorkChain.protocol_parameters('dpa-sse')
     assert (speed['ensemble'], speed['temperature']) == ('nvt', 900)
     assert 1350 in speed['atoms']

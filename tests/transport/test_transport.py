@@ -172,7 +172,7 @@ def test_too_short_a_run_is_refused_with_a_reason():
     result = pool([statistics(walk(np.random.default_rng(9), 100, 4, 1e-4))], jump_distance=2.5)
     assert result.tracer is None
     assert not result.verdict.diffusive
-    assert 'half the squared hop length' in result.verdict.reason
+    assert 'half the squared jump distance' in result.verdict.reason
     with pytest.raises(ValueError, match='no run to pool'):
         pool([], 2.0)
 

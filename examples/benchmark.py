@@ -1,11 +1,12 @@
 """Speed against the number of atoms: the quickstart's teacher and student.
 
-In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/speed.py
+In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/benchmark.py
 
 Li6PS5Cl in three cells, one run after the other. Minutes on two cores, on which nothing else should run; then, for the
 plot: AIIDA_PATH=out aiida-dpasse report PK -d page
 
-With PKs it does the same for any potentials and one structure, in any profile: verdi run examples/speed.py PK PK ...
+With PKs it does the same for any potentials and one structure, in any profile:
+verdi run examples/benchmark.py PK PK ...
 """
 
 import sys
@@ -23,7 +24,7 @@ else:
     potentials = {'teacher': study.outputs.pretrain.frozen, 'student': study.outputs.distill.student}
     structure = study.inputs.structures.ordered
 
-builder = WorkflowFactory('dpasse.speed').get_builder_from_protocol(
+builder = WorkflowFactory('dpasse.benchmark').get_builder_from_protocol(
     {'lmp': 'lmp@localhost'}, protocol='demo', structure=structure, potentials=potentials
 )
 results, node = engine.run_get_node(builder)

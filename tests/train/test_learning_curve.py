@@ -11,9 +11,9 @@ from aiida_dpasse.assessment.repeats import ERRORS
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Run, Runs
-from aiida_dpasse.train.finetune_study import FinetuneStudyWorkChain
-from aiida_dpasse.train.plan_finetune_study import ZERO_SHOT
-from aiida_dpasse.train.tabulate_finetune_study import tabulate_finetune_study
+from aiida_dpasse.train.learning_curve import LearningCurveWorkChain
+from aiida_dpasse.train.plan_learning_curve import ZERO_SHOT
+from aiida_dpasse.train.tabulate_learning_curve import tabulate_learning_curve
 
 
 @pytest.fixture(scope='session')
@@ -24,7 +24,7 @@ def study(tiny_dpa2) -> dict:
 
 
 def inputs(codes, frames, pretrained, parameters):
-    chosen = {name: codes[name] for name in FinetuneStudyWorkChain.CODES}
+    chosen = {name: codes[name] for name in LearningCurveWorkChain.CODES}
     defaults = {'align': True, 'from_scratch': True, 'choice': 'random'}
     return {
         'codes': chosen,
@@ -36,7 +36,7 @@ def inputs(codes, frames, pretrained, parameters):
 
 def test_a_study(codes, alloy_frames, pretrained_metals, study, tmp_path):
     checkpoint = pretrained_metals.outputs.checkpoint
-    _, node = run_get_node(FinetuneStudyWorkChain, **inputs(codes, alloy_frames, checkpoint, study))
+    _, node = run_get_node(LearningCurveWorkChain, **inputs(codes, alloy_frames, checkpoint, study))
     assert node.is_finished_ok, node.exit_message
     assert orphans(node) == []
 
@@ -82,7 +82,7 @@ def test_the_table_by_hand(aiida_profile):
     }
     results = {run.id: dict.fromkeys(ERRORS, value) for run, value in errors.items()}
     runs = Runs(run for run in errors if run != ZERO_SHOT)
-    found = tabulate_finetune_study(orm.Dict(results), orm.Dict(runs.to_dict())).get_dict()
+    found = tabulate_learning_curve(orm.Dict(results), orm.Dict(runs.to_dict())).get_dict()
     summary = {(row['kind'], row['frames']): row for row in found['summary']}
     assert summary['fine-tuned', 20]['force_mae_meV_A'] == 100.0
     assert summary['fine-tuned', 20]['force_mae_meV_A_error'] == pytest.approx(10.0)
@@ -107,12 +107,12 @@ def test_the_table_by_hand(aiida_profile):
 def test_impossible_studies_are_refused(codes, alloy_frames, pretrained_metals, study, changes, message):
     checkpoint = pretrained_metals.outputs.checkpoint
     with pytest.raises(ValueError, match=message):
-        run_get_node(FinetuneStudyWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, **changes}))
+        run_get_node(LearningCurveWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, **changes}))
 
 
 def test_a_training_that_starts_from_nothing_is_refused(codes, alloy_frames, pretrained_metals, study):
     checkpoint = pretrained_metals.outputs.checkpoint
     with pytest.raises(ValueError, match=r'`tune.finetune` is missing'):
         run_get_node(
-            FinetuneStudyWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, 'tune': study['scratch']})
+            LearningCurveWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, 'tune': study['scratch']})
         )

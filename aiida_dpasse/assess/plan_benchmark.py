@@ -9,7 +9,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.assess.speed_parameters import SpeedParameters
+from aiida_dpasse.assess.benchmark_parameters import BenchmarkParameters
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
@@ -20,20 +20,22 @@ PORTS = {'md': 'potentials', 'ase': 'calculators'}
 
 
 @calcfunction
-def plan_speed(parameters: orm.Dict, structure: orm.StructureData, **inputs: dict[str, Potential]) -> dict[str, Any]:
+def plan_benchmark(
+    parameters: orm.Dict, structure: orm.StructureData, **inputs: dict[str, Potential]
+) -> dict[str, Any]:
     """Plan the cells and runs of a speed comparison.
 
     A run with a potential is of the kind ``md``, one with an ASE calculator of the kind ``ase``. Its ``size`` is an
     index into ``sizes`` of the ``table``, which also holds the ``timestep``. All runs start from the same velocities.
     The runs of one size follow each other, so that a temporary slowdown of the machine affects all potentials.
 
-    :param parameters: content of :class:`SpeedParameters`.
+    :param parameters: content of :class:`BenchmarkParameters`.
     :param structure: unit cell.
     :param inputs: ``potentials`` and ``calculators`` by label.
     :return: ``runs`` in order of execution; ``supercell`` and ``md`` (the parameters of the dynamics) by the key of
         each size, such as ``s00``; and ``table``.
     """
-    settings = SpeedParameters.model_validate(parameters.get_dict())
+    settings = BenchmarkParameters.model_validate(parameters.get_dict())
     sizes = cells(structure, settings)
     labels = [(what, label) for what, port in PORTS.items() for label in sorted(inputs.get(port, {}))]
     runs = Runs(
@@ -60,7 +62,7 @@ def size_key(number: Any) -> str:
     return f's{number:02d}'
 
 
-def cells(structure: orm.StructureData, settings: SpeedParameters) -> list[dict[str, Any]]:
+def cells(structure: orm.StructureData, settings: BenchmarkParameters) -> list[dict[str, Any]]:
     """Return the cells of a speed comparison, sorted by their number of atoms.
 
     Requested numbers of atoms that lead to the same repetition are merged into one size.

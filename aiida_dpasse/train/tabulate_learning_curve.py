@@ -9,14 +9,14 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.assessment.repeats import ERRORS, mean_errors
 from aiida_dpasse.runs import Run, Runs
-from aiida_dpasse.train.plan_finetune_study import ZERO_SHOT
+from aiida_dpasse.train.plan_learning_curve import ZERO_SHOT
 
 #: Kind of a potential in the table, by the kind of its run.
 KINDS = {'zero_shot': 'zero-shot', 'aligned': 'aligned', 'tuned': 'fine-tuned', 'scratch': 'from scratch'}
 
 
 @calcfunction
-def tabulate_finetune_study(results: orm.Dict, runs: orm.Dict) -> orm.Dict:
+def tabulate_learning_curve(results: orm.Dict, runs: orm.Dict) -> orm.Dict:
     """Tabulate the errors of a fine-tuning study.
 
     :param results: results of `dpasse.evaluate`, by the id of the run that made the potential.
@@ -43,7 +43,7 @@ def fewest_frames(summary: list[dict[str, Any]]) -> dict[str, Any] | None:
 
     Accuracy is the mean absolute error of the forces.
 
-    :param summary: rows of `tabulate_finetune_study`.
+    :param summary: rows of `tabulate_learning_curve`.
     :returns: frames and errors (meV per atom, meV/A) of both potentials; None if no number suffices or nothing was
         trained from scratch.
     """

@@ -41,7 +41,7 @@ SPANS = {1.0: '1 hour', 24.0: '1 day', 720.0: '1 month', 8766.0: '1 year'}
 def lines(process: orm.ProcessNode) -> list[str]:
     """Return the speed of each potential in the largest successful cell, and the failures.
 
-    :param process: a `dpasse.speed`.
+    :param process: a `dpasse.benchmark`.
     """
     found = output_dict(process, 'speed')
     largest = {row['potential']: row for row in found.get('rows', [])}
@@ -53,7 +53,7 @@ def lines(process: orm.ProcessNode) -> list[str]:
 def tables(process: orm.ProcessNode) -> list[Table]:
     """Return the speeds with the machine as title, the scaling exponents, and the failures.
 
-    :param process: a `dpasse.speed`.
+    :param process: a `dpasse.benchmark`.
     """
     found = output_dict(process, 'speed')
     rows = found.get('rows', [])
@@ -72,7 +72,7 @@ def tables(process: orm.ProcessNode) -> list[Table]:
 def machine(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the hardware of the runs: GPU if there is one, otherwise processor, and host.
 
-    :param rows: rows of `tabulate_speed`.
+    :param rows: rows of `tabulate_benchmark`.
     """
     kinds = [(row.get('card') or row.get('processor'), row.get('host')) for row in rows]
     names = dict.fromkeys(' of '.join(part for part in kind if part) for kind in kinds)
@@ -82,7 +82,7 @@ def machine(rows: Sequence[Mapping[str, Any]]) -> str:
 def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw speed and wall time against the number of atoms.
 
-    :param process: a `dpasse.speed`.
+    :param process: a `dpasse.benchmark`.
     :param directory: folder of the picture.
     """
     path = directory / 'speed.png'
@@ -94,7 +94,7 @@ def plot_speed(path: Path, found: Mapping[str, Any]) -> None:
     """Draw steps per second and the time of a million steps, one line for each potential, all axes logarithmic.
 
     :param path: path of the picture.
-    :param found: ``rows``, ``failed`` and ``fits`` of `tabulate_speed`; failed sizes are marked by crosses.
+    :param found: ``rows``, ``failed`` and ``fits`` of `tabulate_benchmark`; failed sizes are marked by crosses.
     """
     rows = found.get('rows', [])
     with picture(path, width=9.0, height=3.9) as figure:

@@ -1,4 +1,4 @@
-"""`FinetuneStudyWorkChain`: sample efficiency of fine-tuning a pre-trained potential (DPA-SSE, figure 4)."""
+"""`LearningCurveWorkChain`: sample efficiency of fine-tuning a pre-trained potential (DPA-SSE, figure 4)."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.frames.split_frames import part_size, split_frames
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.train.finetune import validate_pretrained
-from aiida_dpasse.train.finetune_study_parameters import FinetuneStudyParameters
-from aiida_dpasse.train.plan_finetune_study import ALIGNED, ZERO_SHOT, plan_finetune_study
+from aiida_dpasse.train.learning_curve_parameters import LearningCurveParameters
+from aiida_dpasse.train.plan_learning_curve import ALIGNED, ZERO_SHOT, plan_learning_curve
 from aiida_dpasse.train.read_potential import read_potential
-from aiida_dpasse.train.tabulate_finetune_study import tabulate_finetune_study
+from aiida_dpasse.train.tabulate_learning_curve import tabulate_learning_curve
 from aiida_dpasse.train.train import training
 
 
-def validate_finetune_study(inputs: Any, _: Any) -> str | None:
+def validate_learning_curve(inputs: Any, _: Any) -> str | None:
     """Check that the potential can be fine-tuned to the frames, and that there are enough frames.
 
-    :param inputs: inputs of `FinetuneStudyWorkChain`.
+    :param inputs: inputs of `LearningCurveWorkChain`.
     :returns: one sentence that states the problem, or None.
     """
     if message := validate_pretrained(inputs):
         return message
     if 'frames' not in inputs or 'parameters' not in inputs:
         return None
-    settings = FinetuneStudyParameters.model_validate(inputs['parameters'].get_dict())
+    settings = LearningCurveParameters.model_validate(inputs['parameters'].get_dict())
     total = inputs['frames'].frames
     left = total - (0 if inputs.get('test_data') is not None else part_size(settings.test, total))
     left -= part_size(settings.validation, total)
@@ -49,7 +49,7 @@ def validate_finetune_study(inputs: Any, _: Any) -> str | None:
     return None
 
 
-class FinetuneStudyWorkChain(DpasseWorkChain):
+class LearningCurveWorkChain(DpasseWorkChain):
     """Determine how many frames of a new compound the fine-tuning of a pre-trained potential needs.
 
     The potential is fine-tuned on increasing numbers of frames. Optionally, potentials are trained from scratch, and
@@ -58,8 +58,8 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
 
     CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('torchrun',)
-    PARAMETERS = FinetuneStudyParameters
-    PROTOCOL = 'finetune_study'
+    PARAMETERS = LearningCurveParameters
+    PROTOCOL = 'learning_curve'
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -74,7 +74,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
             validator=validate_labelled,
             help='Labelled frames to test on, instead of a part of `frames`.',
         )
-        spec.inputs.validator = validate_finetune_study
+        spec.inputs.validator = validate_learning_curve
         spec.outline(
             cls.draw,
             while_(cls.queue_left)(
@@ -104,7 +104,7 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
     def draw(self) -> None:
         """Hold out the test frames, draw the frames of every point, and queue its trainings."""
         held_out = {'test_data': self.inputs.test_data} if 'test_data' in self.inputs else {}
-        self.ctx.plan = plan_finetune_study(
+        self.ctx.plan = plan_learning_curve(
             self.inputs.parameters, self.inputs.frames, **held_out, metadata={'call_link_label': 'plan'}
         )
         parts = {'training': self.inputs.frames}
@@ -187,5 +187,5 @@ class FinetuneStudyWorkChain(DpasseWorkChain):
         if not node.is_finished_ok:
             return self.failure(node, self.exit_codes.ERROR_EVALUATION_FAILED.format(reason=node.exit_message))
         results, metadata = node.outputs.results, {'call_link_label': 'tabulate'}
-        self.out('sample_efficiency', tabulate_finetune_study(results, self.ctx.plan['runs'], metadata=metadata))
+        self.out('sample_efficiency', tabulate_learning_curve(results, self.ctx.plan['runs'], metadata=metadata))
         return None

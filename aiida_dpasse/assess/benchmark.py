@@ -1,4 +1,4 @@
-"""`SpeedWorkChain`: speed of potentials as a function of the number of atoms."""
+"""`BenchmarkWorkChain`: speed of potentials as a function of the number of atoms."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_dpasse.assess.benchmark_parameters import BenchmarkParameters
 from aiida_dpasse.assess.compared import check_compared, define_compared
-from aiida_dpasse.assess.plan_speed import cells, plan_speed, size_key
-from aiida_dpasse.assess.speed_parameters import SpeedParameters
-from aiida_dpasse.assess.tabulate_speed import tabulate_speed
+from aiida_dpasse.assess.plan_benchmark import cells, plan_benchmark, size_key
+from aiida_dpasse.assess.tabulate_benchmark import tabulate_benchmark
 from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.jobs import AseMDBaseWorkChain
 from aiida_dpasse.base.outline import freeze_first
@@ -24,7 +24,7 @@ from aiida_dpasse.lammps.speed import MACHINE_COMMAND, MACHINE_FILE, production_
 from aiida_dpasse.runs import Run
 
 
-def validate_speed(inputs: Any, port: Any = None) -> str | None:
+def validate_benchmark(inputs: Any, port: Any = None) -> str | None:
     """Return an error message if potentials, calculators, codes, cell and sizes are not compatible.
 
     :param inputs: inputs of the process.
@@ -34,7 +34,7 @@ def validate_speed(inputs: Any, port: Any = None) -> str | None:
     structure, parameters = inputs.get('structure'), inputs.get('parameters')
     if structure is None or parameters is None:
         return None
-    settings, codes = SpeedParameters.model_validate(parameters.get_dict()), inputs.get('codes') or {}
+    settings, codes = BenchmarkParameters.model_validate(parameters.get_dict()), inputs.get('codes') or {}
     potentials, calculators = (inputs.get(name) or {} for name in ('potentials', 'calculators'))
     if message := check_compared(inputs, port):
         return message
@@ -54,15 +54,15 @@ def validate_speed(inputs: Any, port: Any = None) -> str | None:
     return None
 
 
-class SpeedWorkChain(PlannedWorkChain):
+class BenchmarkWorkChain(PlannedWorkChain):
     """Compute the speed of molecular dynamics with every potential and calculator for several cell sizes.
 
     The runs are executed one at a time, from the smallest cell to the largest.
     """
 
     OPTIONAL_CODES = ('lmp', 'python')
-    PARAMETERS = SpeedParameters
-    PROTOCOL = 'speed'
+    PARAMETERS = BenchmarkParameters
+    PROTOCOL = 'benchmark'
     RUNS_IN_LAMMPS = ('potentials',)
 
     @classmethod
@@ -72,7 +72,7 @@ class SpeedWorkChain(PlannedWorkChain):
         spec.inputs['max_concurrent'].help = 'Has no effect: concurrent runs would disturb the timing.'
         define_structure(spec, 'Unit cell.')
         define_compared(spec)
-        spec.inputs.validator = validate_speed
+        spec.inputs.validator = validate_benchmark
         spec.outline(
             *freeze_first(cls),
             cls.prepare,
@@ -101,7 +101,7 @@ class SpeedWorkChain(PlannedWorkChain):
     def prepare(self) -> ExitCode | None:
         """Create the cells and the list of runs."""
         structure = self.inputs.structure
-        self.ctx.plan = plan_speed(
+        self.ctx.plan = plan_benchmark(
             self.inputs.parameters,
             structure,
             potentials=self.namespace('potentials'),
@@ -160,7 +160,7 @@ class SpeedWorkChain(PlannedWorkChain):
     def tabulate(self) -> ExitCode | None:
         """Attach the table, and report which runs failed."""
         parts = {key: self.parts(key) for key in self.ctx.ran}
-        found = tabulate_speed(
+        found = tabulate_benchmark(
             self.ctx.plan['table'],
             self.ctx.plan['runs'],
             potentials={label: self.runnable(node) for label, node in self.namespace('potentials').items()},

@@ -1,6 +1,6 @@
 """How many frames of Li6PS5Br the pre-trained potential of the quickstart needs, beside training from scratch.
 
-In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/finetune_study.py
+In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/learning_curve.py
 
 Some seven minutes on two cores: four fine-tunings, six trainings from scratch, four alignments. The report draws the
 paper's figure 4 c and d: AIIDA_PATH=out aiida-dpasse report PK
@@ -12,10 +12,10 @@ from aiida.plugins import WorkflowFactory
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
-builder = WorkflowFactory('dpasse.finetune_study').get_builder_from_protocol(
+builder = WorkflowFactory('dpasse.learning_curve').get_builder_from_protocol(
     {'dp': 'dp@localhost', 'python': 'python@localhost'},
     protocol='demo',
-    frames=study.outputs.finetune_data.frames,
+    frames=study.outputs.finetune_labels.frames,
     pretrained=study.outputs.pretrain.checkpoint,
 )
 results, node = engine.run_get_node(builder)

@@ -8,15 +8,15 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
-from aiida_dpasse.assess.plan_speed import plan_speed
-from aiida_dpasse.assess.speed import SpeedWorkChain
-from aiida_dpasse.assess.tabulate_speed import tabulate_speed
+from aiida_dpasse.assess.benchmark import BenchmarkWorkChain
+from aiida_dpasse.assess.plan_benchmark import plan_benchmark
+from aiida_dpasse.assess.tabulate_benchmark import tabulate_benchmark
 from aiida_dpasse.cli.programs import prepend_text
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.runs import Runs
 
-EXIT = SpeedWorkChain.exit_codes
+EXIT = BenchmarkWorkChain.exit_codes
 PARAMETERS = {
     'atoms': [48, 10, 26],
     'ensemble': 'nvt',
@@ -78,7 +78,7 @@ def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_pa
         'max_iterations': 1,
         'options': {'md': {'prepend_text': 'export SHOWN=1'}},
     }
-    outputs, node = run_get_node(SpeedWorkChain, **given)
+    outputs, node = run_get_node(BenchmarkWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_RUNS_FAILED.status
     assert node.exit_message.startswith('3 of 6 ')
     assert '24 atoms with `fragile`' in node.exit_message
@@ -149,7 +149,7 @@ def row_of(speed, atoms, steps=100):
 
 
 def test_the_table_by_hand(crystal, potentials):
-    plan = plan_speed(orm.Dict(PARAMETERS | {'atoms': [12, 96, 1000, '13']}), crystal, potentials=potentials)
+    plan = plan_benchmark(orm.Dict(PARAMETERS | {'atoms': [12, 96, 1000, '13']}), crystal, potentials=potentials)
     runs, sizes = Runs.from_dict(plan['runs'].get_dict()), plan['table']['sizes']
     turns = [(run.potential, run.size) for run in runs.values()]
     assert turns[:3] == [('fragile', 0), ('sturdy', 0), ('fragile', 1)]
@@ -161,7 +161,7 @@ def test_the_table_by_hand(crystal, potentials):
     results['md_0000'] = row_of(5.0, 12)
     exploded = row_of(5.0, 96).get_dict() | {'verdict': 'exploded', 'step': 15, 'reason': 'Lost atoms'}
     results['md_0002'] = orm.Dict(exploded)
-    found = tabulate_speed(plan['table'], plan['runs'], potentials=potentials, results=results).get_dict()
+    found = tabulate_benchmark(plan['table'], plan['runs'], potentials=potentials, results=results).get_dict()
     assert [row['katom_step_s'] for row in found['rows']] == pytest.approx([5.0, 10.0, 10.0, 10.0])
     assert found['rows'][1]['disturbed'] is False
     assert found['failed'][0]['reason'] == 'it exploded at step 15 of 110 (Lost atoms)'
@@ -185,14 +185,14 @@ def test_the_table_by_hand(crystal, potentials):
 )
 def test_impossible_comparisons_are_refused(inputs, changes, message):
     with pytest.raises(ValueError, match=message):
-        run_get_node(SpeedWorkChain, **inputs(**changes))
+        run_get_node(BenchmarkWorkChain, **inputs(**changes))
 
 
 def test_a_potential_that_does_not_know_the_cell_is_refused(inputs, copper):
     with pytest.raises(ValueError, match=r'potentials\.fragile: '):
-        run_get_node(SpeedWorkChain, **{**inputs(), 'structure': copper})
+        run_get_node(BenchmarkWorkChain, **{**inputs(), 'structure': copper})
     with pytest.raises(ValueError, match='potentials, calculators: '):
-        run_get_node(SpeedWorkChain, **{**inputs(), 'potentials': {}})
+        run_get_node(BenchmarkWorkChain, **{**inputs(), 'potentials': {}})
 
 
 def test_a_calculator_beside_a_potential(codes, copper, copper_committee, tmp_path):
@@ -204,7 +204,7 @@ def test_a_calculator_beside_a_potential(codes, copper, copper_committee, tmp_pa
         'calculators': {'emt': orm.Dict({'name': 'emt'})},
         'parameters': orm.Dict(PARAMETERS | {'atoms': [32, 64]}),
     }
-    outputs, node = run_get_node(SpeedWorkChain, **given)
+    outputs, node = run_get_node(BenchmarkWorkChain, **given)
     assert node.is_finished_ok, node.exit_message
     assert orphans(node) == []
     rows = {(row['potential'], row['atoms']): row for row in outputs['speed']['rows']}
@@ -224,7 +224,7 @@ def test_a_calculator_beside_a_potential(codes, copper, copper_committee, tmp_pa
 def test_a_calculator_that_cannot_be_timed_is_refused(inputs, codes):
     given = {**inputs(ensemble='npt'), 'calculators': {'emt': orm.Dict({'name': 'emt'})}}
     with pytest.raises(ValueError, match=r'codes\.python: '):
-        run_get_node(SpeedWorkChain, **given)
+        run_get_node(BenchmarkWorkChain, **given)
     given['codes'] = {name: codes[name] for name in ('lmp', 'python')}
     with pytest.raises(ValueError, match='parameters: '):
-        run_get_node(SpeedWorkChain, **given)
+        run_get_node(BenchmarkWorkChain, **given)

@@ -1,4 +1,4 @@
-"""Parameters of `FinetuneStudyWorkChain`."""
+"""Parameters of `LearningCurveWorkChain`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.parameters.train import TrainParameters
 
 
-class FinetuneStudyParameters(Parameters):
+class LearningCurveParameters(Parameters):
     """Numbers of frames and repeats, and the parameters of each training."""
 
     sizes: list[PositiveInt] = Field(min_length=1, description='Numbers of frames to tune on.')
@@ -39,7 +39,7 @@ class FinetuneStudyParameters(Parameters):
     seed: int = Field(ge=0, description='Seed of every random choice.')
 
     @model_validator(mode='after')
-    def _trainings(self) -> FinetuneStudyParameters:
+    def _trainings(self) -> LearningCurveParameters:
         if self.tune.finetune is None:
             raise ValueError('`tune.finetune` is missing: give it')
         if self.scratch.finetune is not None:

@@ -13,7 +13,7 @@ from aiida_dpasse.deepmd.epochs import in_epochs
 from aiida_dpasse.frames.split_frames import part_size
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
-from aiida_dpasse.train.finetune_study_parameters import FinetuneStudyParameters
+from aiida_dpasse.train.learning_curve_parameters import LearningCurveParameters
 
 #: File that `dp change-bias` writes.
 ALIGNED = 'aligned.pt'
@@ -22,21 +22,21 @@ ZERO_SHOT = Run('zero_shot')
 
 
 @calcfunction
-def plan_finetune_study(parameters: orm.Dict, frames: FramesData, **held_out: FramesData) -> dict[str, Any]:
+def plan_learning_curve(parameters: orm.Dict, frames: FramesData, **held_out: FramesData) -> dict[str, Any]:
     """Derive the trainings of a fine-tuning study and the parameters of each.
 
     With ``epochs``, every training sees each of its frames that number of times, and its learning rate decays in as
     many intervals as the parameters specify (DPA-SSE, section 3.3: "normalizing the training epochs by the number of
     data frames").
 
-    :param parameters: `FinetuneStudyParameters`.
+    :param parameters: `LearningCurveParameters`.
     :param frames: labelled frames.
     :param held_out: ``test_data``, if given; then no test frames are split off.
     :returns: ``runs``, the record of each run by id; ``frames``, the parameters of each ``draw``, and ``train``, those
         of each ``tuned`` and ``scratch``, by the same id; ``split`` and ``evaluate``; with ``align``,
         ``align_arguments``, ``align_outputs`` and ``align_filenames`` of the `dp change-bias` job.
     """
-    settings = FinetuneStudyParameters.model_validate(parameters.get_dict())
+    settings = LearningCurveParameters.model_validate(parameters.get_dict())
     seed, total = settings.seed, frames.frames
     test = 0 if 'test_data' in held_out else settings.test
     everything = total - part_size(test, total) - part_size(settings.validation, total)

@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_dpasse.assess.plan_speed import PORTS
+from aiida_dpasse.assess.plan_benchmark import PORTS
 from aiida_dpasse.lammps.speed import (
     BUSY,
     MACHINE_FILE,
@@ -24,7 +24,7 @@ ERRORS_FILE = '_scheduler-stderr.txt'
 
 
 @calcfunction
-def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
+def tabulate_benchmark(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data]) -> orm.Dict:
     """Tabulate the speed of all potentials and calculators.
 
     A row holds the record of its run, the known properties of the potential, the cell, the loop time of the production
@@ -32,7 +32,7 @@ def tabulate_speed(table: orm.Dict, runs: orm.Dict, **inputs: dict[str, orm.Data
     holds, for each potential, the ``exponent`` b of time per step ~ atoms^b with its error, and the result of
     :func:`saturation`.
 
-    :param table: output ``table`` of :func:`plan_speed`.
+    :param table: output ``table`` of :func:`plan_benchmark`.
     :param runs: record of each run, by its id.
     :param inputs: ``potentials`` and ``calculators`` by label; ``results`` of `dpasse.md` or `dpasse.md.ase` and
         ``retrieved`` by run. Sizes after the first one without a speed count as skipped for that potential.

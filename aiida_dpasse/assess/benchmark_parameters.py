@@ -11,7 +11,7 @@ from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 
-class SpeedParameters(Parameters):
+class BenchmarkParameters(Parameters):
     """Parameters of the cells and of the run in each cell."""
 
     atoms: list[PositiveInt] | None = Field(
@@ -35,7 +35,7 @@ class SpeedParameters(Parameters):
     seed: int = Field(ge=0, description='Seed of all velocities.')
 
     @model_validator(mode='after')
-    def _runs(self) -> SpeedParameters:
+    def _runs(self) -> BenchmarkParameters:
         if (self.atoms is None) == (self.supercells is None):
             raise ValueError('`atoms`, `supercells`: give exactly one of them, and set the other to null')
         if message := check_parameters(MDParameters, self.dynamics(1)):

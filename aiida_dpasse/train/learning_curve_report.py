@@ -24,7 +24,7 @@ PANELS = {
 def lines(process: orm.ProcessNode) -> list[str]:
     """Return the number of compared potentials and the frames saved by fine-tuning.
 
-    :param process: a `dpasse.finetune_study`.
+    :param process: a `dpasse.learning_curve`.
     """
     found = output_dict(process, 'sample_efficiency')
     return [f'{len(found["points"])} potentials: {verdict(found)}'] if found.get('points') else []
@@ -33,7 +33,7 @@ def lines(process: orm.ProcessNode) -> list[str]:
 def tables(process: orm.ProcessNode) -> list[Table]:
     """Return mean errors and their standard errors by kind and number of frames, with the verdict as title.
 
-    :param process: a `dpasse.finetune_study`.
+    :param process: a `dpasse.learning_curve`.
     """
     found = output_dict(process, 'sample_efficiency')
     names = {
@@ -69,7 +69,7 @@ def verdict(found: Mapping[str, Any]) -> str:
 def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     """Draw the errors against the number of frames.
 
-    :param process: a `dpasse.finetune_study`.
+    :param process: a `dpasse.learning_curve`.
     :param directory: folder of the picture.
     """
     path = directory / 'sample_efficiency.png'

@@ -26,7 +26,7 @@ import sys
 import warnings
 
 import numpy as np
-from aiida import load_profile, orm
+from aiida import engine, load_profile, orm
 from aiida.storage.sqlite_temp import SqliteTempBackend
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -79,9 +79,10 @@ for name, sets, overrides in (
     ('relaxation', [alloy], {'relaxation': {}}),
 ):
     try:
-        inputs = {'codes': {'emt': orm.load_code('emt@localhost')}, 'frames': FramesData.from_sets(sets)}
-        inputs['parameters'] = orm.Dict(chain.protocol_parameters(overrides=overrides))
-        refused[name] = str(chain.spec().validate_inputs(inputs))
+        builder = chain.get_builder_from_protocol(
+            {'emt': 'emt@localhost'}, overrides=overrides, frames=FramesData.from_sets(sets)
+        )
+        engine.run_get_node(builder)
     except ValueError as error:
         refused[name] = str(error)
 jobs = [call for call in node.called_descendants if isinstance(call, orm.CalcJobNode)]

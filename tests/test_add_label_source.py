@@ -39,7 +39,7 @@ from aiida.plugins import WorkflowFactory
 from aiida_dpasse.label_sources import load_sources
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.reports.outcome import outcome
+from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.provenance import orphans
 
 computer = orm.Computer(

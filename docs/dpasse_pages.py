@@ -41,13 +41,20 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def write_pages(directory: Path) -> None:
-    """Write the pages and one index for each kind; a page that has not changed is left alone."""
+    """Write the pages and one index for each kind; a page that has not changed is left alone.
+
+    A page of a process that was renamed or removed is deleted: Sphinx would report it as in no table of contents.
+    """
     groups = {
         'workchains': ('Work chains', 'aiida.workflows', WorkflowFactory),
         'programs': ('Programs', 'aiida.calculations', CalculationFactory),
     }
     for folder, (title, group, factory) in groups.items():
         names = _names(group)
+        for old in set((directory / folder).glob('dpasse_*.md')) - {
+            directory / folder / f'{_file(name)}.md' for name in names
+        }:
+            old.unlink()
         rows = []
         for name in names:
             process = factory(name)

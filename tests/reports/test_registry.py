@@ -11,7 +11,7 @@ from plumpy import ProcessState
 
 import aiida_dpasse
 from aiida_dpasse.renamed import ENTRY_POINTS
-from aiida_dpasse.reports.graph import entry_point
+from aiida_dpasse.reports.graph import call_tree, entry_point
 from aiida_dpasse.reports.registry import REPORTS, outcome
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.reports.status import status_text
@@ -58,3 +58,12 @@ def test_a_process_that_left_nothing_is_reported_with_its_exception(name, except
     assert 'the node was not found' in report_text(node)
     assert 'the node was not found' in status_text(node)
     assert tmp_path / 'report.txt' in write_report(node, tmp_path)
+
+
+def test_processes_with_old_names_are_read_by_the_new_ones(graph):
+    """The entry point, and the call link labels of a study."""
+    study = graph.process(orm.WorkChainNode, 'dpasse.electrolyte')
+    child = graph.process(orm.WorkChainNode, 'dpasse.speed', 'contrast', study)
+    assert entry_point(child) == 'dpasse.benchmark'
+    assert [(call.label, call.entry_point) for call in call_tree(study.pk)[1:]] == [('reference', 'dpasse.benchmark')]
+    assert outcome(child) == []

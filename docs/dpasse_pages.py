@@ -51,9 +51,8 @@ def write_pages(directory: Path) -> None:
     }
     for folder, (title, group, factory) in groups.items():
         names = _names(group)
-        for old in set((directory / folder).glob('dpasse_*.md')) - {
-            directory / folder / f'{_file(name)}.md' for name in names
-        }:
+        pages = {directory / folder / f'{_file(name)}.md' for name in names}
+        for old in set((directory / folder).glob('dpasse_*.md')) - pages:
             old.unlink()
         rows = []
         for name in names:

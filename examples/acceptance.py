@@ -12,7 +12,7 @@ from aiida.plugins import WorkflowFactory
 CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python')}
 
 
-def tell(node: orm.WorkChainNode) -> None:
+def summarize(node: orm.WorkChainNode) -> None:
     """Print the verdict and every check."""
     verdict = node.outputs.verdict
     print(f'{node.process_label}<{node.pk}>: {"accepted" if verdict["accepted"] else "not accepted"}')
@@ -32,7 +32,7 @@ builder = WorkflowFactory('dpasse.acceptance').get_builder_from_protocol(
     structures=structures,
     frames=study.outputs.distill.test_data,
 )
-tell(engine.run_get_node(builder)[1])
+summarize(engine.run_get_node(builder)[1])
 
 builder = WorkflowFactory('dpasse.distill').get_builder_from_protocol(
     CODES,
@@ -44,4 +44,4 @@ builder = WorkflowFactory('dpasse.distill').get_builder_from_protocol(
 node = engine.run_get_node(builder)[1]
 print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
 if 'verdict' in node.outputs:
-    tell(node)
+    summarize(node)

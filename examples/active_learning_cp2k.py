@@ -34,7 +34,7 @@ def main() -> None:
         structures={'li6ps5cl': crystal},
     )
     first, node = engine.run_get_node(builder)
-    tell(start, node, first['account'])
+    summarize(start, node, first['account'])
 
     builder = WorkflowFactory('dpasse.active_learning').get_builder_from_protocol(
         CODES,
@@ -49,7 +49,7 @@ def main() -> None:
         structures={'li6ps5cl': crystal},
     )
     results, node = engine.run_get_node(builder)
-    tell(start, node, results['account'])
+    summarize(start, node, results['account'])
     for row in results['iterations']['iterations']:
         print(
             f'  iteration {row["iteration"]}: learned from {row["frames"]} frames, {row["accurate"]} of '
@@ -60,7 +60,7 @@ def main() -> None:
     print(f'{frames.frames} labelled frames in FramesData<{frames.pk}>. {results["iterations"]["verdict"]}')
 
 
-def tell(start: float, node: orm.WorkChainNode, account: orm.Dict) -> None:
+def summarize(start: float, node: orm.WorkChainNode, account: orm.Dict) -> None:
     """Print what became of the frames that were to be labelled."""
     counts = {state: len(account[state]) for state in ('rejected', 'failed')}
     print(

@@ -120,7 +120,7 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
     :param charge: charge of the mobile ion in elementary charges.
     :returns: diffusivities in cm^2/s, conductivities in mS/cm, volume in A^3, times in ps, and the verdict.
     """
-    found = found.told
+    found = found.reported
     known, reason = found.tracer is not None, found.verdict.reason
     if found.verdict.diffusive and not known:
         limit = f'{LARGEST_RELATIVE_ERROR:.0%}'
@@ -173,7 +173,7 @@ def split_configurations(runs: list[Run], found: list[Statistics], jump_distance
     """
     values: dict[str | None, list[float]] = {}
     for run, statistics in zip(runs, found, strict=True):
-        tracer = pool([statistics], jump_distance).told.tracer
+        tracer = pool([statistics], jump_distance).reported.tracer
         if tracer is None:
             return None
         values.setdefault(run.structure, []).append(tracer.value)

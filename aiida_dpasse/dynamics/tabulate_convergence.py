@@ -51,7 +51,7 @@ def _record(run: Run) -> dict[str, Any]:
 
 def _point(jump_distance: float, statistics: list[Statistics]) -> dict[str, Any]:
     results = [pool([run], jump_distance) for run in statistics]
-    values = np.array([tracer.value for one in results if (tracer := one.told.tracer) is not None])
+    values = np.array([tracer.value for one in results if (tracer := one.reported.tracer) is not None])
     several = len(values) > 1
     return {
         'ions': statistics[0].ions,

@@ -44,7 +44,7 @@ def analyse(
     run = take_statistics(positions, interval, volume, z, framework)
     found = pool([run], jump_distance)
     diffusive = found.verdict.diffusive
-    tracer, collective, haven = found.told.tracer, found.told.collective, found.told.haven
+    tracer, collective, haven = found.reported.tracer, found.reported.collective, found.reported.haven
     # The root mean square charge gives the same sum of z^2 as the individual charges.
     factor = conductivity(1.0, len(z), volume, temperature, float(np.sqrt(np.mean(z**2))))
     numbers: dict[str, Any] = {}

@@ -120,7 +120,7 @@ class Diffusion:
     msd_error: Array
 
     @property
-    def told(self) -> Diffusion:
+    def reported(self) -> Diffusion:
         """The result to report: without coefficients if the motion is not diffusive, where the slope is not 2 d D."""
         return self if self.verdict.diffusive else replace(self, tracer=None, collective=None, haven=None)
 

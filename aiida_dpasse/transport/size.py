@@ -24,7 +24,7 @@ def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> 
         only one of the cells is diffusive, None if not both coefficients are determined. ``resolution`` is the smallest
         relative difference that would have been detected: agreement at a poor resolution proves little.
     """
-    told = [each.told.tracer is not None for each in (small, large)]
+    determined = [each.reported.tracer is not None for each in (small, large)]
     found: dict[str, Any] = {
         'ions': list(ions),
         'diffusivity_cm2_s': [value_of(each.tracer) for each in (small, large)],
@@ -38,7 +38,7 @@ def compare_sizes(small: Diffusion, large: Diffusion, ions: tuple[int, int]) -> 
         which = ions[int(large.verdict.diffusive)]
         reason = f'Of the cells with {names} only that with {which} diffuses: use the larger one, and compare again.'
         return {**found, 'agrees': False, 'reason': reason}
-    if small.tracer is None or large.tracer is None or not all(told):
+    if small.tracer is None or large.tracer is None or not all(determined):
         reason = f'The cells with {names} do not both determine how fast the ions diffuse: nothing can be compared.'
         return {**found, 'agrees': None, 'reason': reason}
     difference = large.tracer.value / small.tracer.value - 1

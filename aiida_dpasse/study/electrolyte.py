@@ -374,8 +374,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             cls.label_new_compound,
             cls.finetune_or_distill,
             cls.distill_or_finetune,
-            cls.simulate_conductor,
-            cls.simulate_contrast,
+            cls.simulate_electrolyte,
+            cls.simulate_reference,
             cls.summarize,
         )
         for phase, process in cls.PHASES.items():
@@ -430,11 +430,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         """Run the remaining one of the two."""
         return self.start_phases('distill', 'finetune')
 
-    def simulate_conductor(self) -> ExitCode | None:
+    def simulate_electrolyte(self) -> ExitCode | None:
         """Run molecular dynamics of the electrolyte at several temperatures."""
         return self.start_phases('conductivity')
 
-    def simulate_contrast(self) -> ExitCode | None:
+    def simulate_reference(self) -> ExitCode | None:
         """Run molecular dynamics of the reference structure."""
         return self.start_phases('reference')
 

@@ -175,8 +175,8 @@ def test_the_table_by_hand(crystal, potentials):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'supercells': [[1, 1, 1]]}, '`atoms`, `supercells`: give one of them'),
-        ({'atoms': None}, '`atoms`, `supercells`: give one of them'),
+        ({'supercells': [[1, 1, 1]]}, '`atoms`, `supercells`: '),
+        ({'atoms': None}, '`atoms`, `supercells`: '),
         ({'atoms': [0]}, '`atoms.0`'),
         ({'warm_up_steps': 0}, '`warm_up_steps`'),
         ({'atoms': [1_000_000]}, 'parameters: 1000000 .*100000'),

@@ -103,7 +103,7 @@ def test_a_node_that_fails(given):
     ('label', 'status', 'advice'),
     [
         ('ERROR_SCHEDULER_OUT_OF_WALLTIME', 120, '`max_wallclock_seconds`'),
-        ('ERROR_SCHEDULER_OUT_OF_MEMORY', 110, 'take a larger machine'),
+        ('ERROR_SCHEDULER_OUT_OF_MEMORY', 110, '`max_memory_kb`'),
     ],
 )
 def test_limits_of_the_scheduler(given, label, status, advice):

@@ -56,7 +56,7 @@ def test_overrides_as_a_node(aiida_profile, name):
     found = ElectrolyteWorkChain.protocol_parameters(name, orm.Dict(changes))
     assert found == ElectrolyteWorkChain.protocol_parameters(name, changes)
     assert (found['conductivity']['replicas'], found['seed'], found['distill_from']) == (5, 3, 'pretrained')
-    assert found['contrast']['temperatures'] == protocol('electrolyte', name)['contrast']['temperatures']
+    assert found['reference']['temperatures'] == protocol('electrolyte', name)['reference']['temperatures']
 
 
 @pytest.mark.parametrize(

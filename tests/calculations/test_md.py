@@ -83,7 +83,7 @@ def test_sites_of_the_structure_are_held(inputs, tilted):
     assert moved[held].max() < 1e-13
     assert np.delete(moved, held).min() > 1e-3
     assert outputs['thermo'].get_array('temperature_K')[0] == pytest.approx(300, rel=1e-9)
-    with pytest.raises(ValueError, match='nothing is left to move'):
+    with pytest.raises(ValueError, match='parameters: `fixed`'):
         run_get_node(MDCalculation, **inputs(fixed=list(range(12))))
 
 
@@ -320,8 +320,8 @@ def test_a_left_handed_or_open_cell_is_refused(inputs):
 
 
 def test_a_committee_of_one_has_no_deviation(inputs):
-    assert 'give at least two' in refused(inputs(deviation_interval=5))
-    assert 'there is one potential' in refused(inputs(watch={'deviation': {'limit': 0.3}}))
+    assert 'potentials: `deviation_interval`' in refused(inputs(deviation_interval=5))
+    assert 'potentials: `watch.deviation`' in refused(inputs(watch={'deviation': {'limit': 0.3}}))
     assert 'potentials: ' in refused(inputs() | {'potentials': {}})
 
 

@@ -178,7 +178,7 @@ def test_memory_that_is_too_small_twice_ends_with_what_to_change(inputs, meddlin
     _, node = run_get_node(MDBaseWorkChain, **given)
     assert [child.exit_status for child in node.called if isinstance(child, orm.CalcJobNode)] == [110, 110]
     assert node.exit_status == memory.status
-    assert 'take a larger machine' in node.exit_message
+    assert '`max_memory_kb`' in node.exit_message
 
 
 def test_a_whole_run_is_one_whatever_the_scheduler_says(inputs, monkeypatch):

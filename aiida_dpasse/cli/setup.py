@@ -63,7 +63,7 @@ def setup(label: str, threads: int, prefix: str | None) -> None:
             rows.append((program.name, '', 'missing', program.reason))
     click.echo(_table(rows))
     for command in dict.fromkeys(program.remedy for program in missing):
-        click.echo(f'\nTo install what is missing, run this on `{label}` and repeat `setup`:\n  {command}')
+        click.echo(f'\nTo install them, run this on `{label}` and repeat `setup`:\n  {command}')
     if missing:
         raise SystemExit(1)
 

@@ -158,7 +158,7 @@ def test_collect(make_frames, tmp_path):
     again = invoke(collect, frames.pk, tmp_path / '0')
     assert again.exit_code == 0, again.output  # another type map, another name
     assert 'is there already' in invoke(collect, frames.pk, tmp_path / '0').output
-    assert 'holds no frames' in invoke(collect, orm.Int(1).store().pk, tmp_path / '2').output
+    assert 'FramesData' in invoke(collect, orm.Int(1).store().pk, tmp_path / '2').output
 
 
 def test_commands_are_found():

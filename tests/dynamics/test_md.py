@@ -124,7 +124,7 @@ def test_frames_that_are_missing_are_noticed_and_the_segment_runs_again(inputs, 
     assert node.is_finished_ok, node.exit_message
     first, second = node.called
     assert first.exit_status == calculation.MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
-    assert first.exit_message.startswith('9 of 41 frames of the samples were written')
+    assert '9 of 41 frames of the samples' in first.exit_message
     assert first.outputs.frames.frames == 9
     assert outputs['frames'].uuid == second.outputs.frames.uuid
     assert outputs['frames'].frames == 41
@@ -136,7 +136,7 @@ def test_a_trajectory_that_lacks_frames_is_run_again(inputs, meddling):
     outputs, node = run_get_node(MDBaseWorkChain, **given)
     assert node.is_finished_ok, node.exit_message
     first, second = node.called
-    assert first.exit_message.startswith('9 of 41 frames of the trajectory were written')
+    assert '9 of 41 frames of the trajectory' in first.exit_message
     assert [folder.uuid for folder in outputs['trajectories'].values()] == [second.outputs.remote_folder.uuid]
 
 
@@ -145,7 +145,7 @@ def test_frames_that_are_always_missing_end_with_their_sentence(inputs, meddling
     given['md']['code'] = meddling(CUT, always=True)
     outputs, node = run_get_node(MDBaseWorkChain, **given)
     assert node.exit_status == calculation.MDCalculation.exit_codes.ERROR_DAMAGED_OUTPUT.status
-    assert node.exit_message.startswith('9 of 41 frames of the samples')
+    assert '9 of 41 frames of the samples' in node.exit_message
     assert outputs['frames'].frames == 9
 
 

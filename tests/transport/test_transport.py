@@ -101,7 +101,7 @@ def test_covariance_of_hops_is_that_of_many_walkers():
     lags, rate, length = np.array([2, 5, 10]), 0.1, 2.0
     positions = hops(rng, 40, 8000, rate, length, noise=0.1)
     samples = [((positions[lag:] - positions[: 40 - lag]) ** 2).sum(axis=2).mean(axis=0) for lag in lags]
-    expected = 3 * brownian_covariance(lags, 40, rate * length**2 / 3, 0.2, squared_hop=length**2)
+    expected = 3 * brownian_covariance(lags, 40, rate * length**2 / 3, 0.2, squared_jump=length**2)
     np.testing.assert_allclose(np.cov(samples), expected, rtol=0.12)
 
 

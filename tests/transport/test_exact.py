@@ -1,4 +1,4 @@
-"""Tensors, vacancies, several carriers, Arrhenius and ensembles against exact truths."""
+"""Tensors, vacancies, several carriers and ensembles against exact truths."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from walks import lattice_walk, vacancy_walk
 
-from aiida_dpasse.transport.arrhenius import curvature, fit_arrhenius, leave_one_out
-from aiida_dpasse.transport.conductivity import BOLTZMANN_EV
 from aiida_dpasse.transport.diffusion import pool, take_statistics
 from aiida_dpasse.transport.displacement import charge_scaled, displacement_tensor
 from aiida_dpasse.transport.ensemble import pool_configurations
@@ -98,42 +96,6 @@ def test_estimates_of_runs_that_scatter_are_widened():
     alike = [take_statistics(lattice_walk(rng, 600, 16, 0.1, 2.0), 1.0, 1000.0) for _ in range(4)]
     apart = [take_statistics(lattice_walk(rng, 600, 16, rate, 2.0), 1.0, 1000.0) for rate in (0.08, 0.1, 0.12, 0.14)]
     assert pool(apart, 2.0).tracer.relative_error > 2 * pool(alike, 2.0).tracer.relative_error
-
-
-def test_arrhenius_with_a_power_of_temperature():
-    t = np.array([500.0, 600, 800, 1000])
-    y = 2.0 * t**-1 * np.exp(-0.2 / (BOLTZMANN_EV * t))
-    fit = fit_arrhenius(t, y, 0.05 * y, exponent=-1)
-    assert fit.activation_energy[0] == pytest.approx(0.2)
-    assert fit.interval(300)[0] == pytest.approx(2 / 300 * np.exp(-0.2 / (BOLTZMANN_EV * 300)))
-    assert fit_arrhenius(t, y, 0.05 * y).activation_energy[0] != pytest.approx(0.2, abs=0.01)
-
-
-def test_leaving_one_temperature_out_shows_on_which_the_line_hangs():
-    t = np.array([500.0, 600, 800, 1000])
-    y = np.exp(-0.2 / (BOLTZMANN_EV * t))
-    y[0] *= 3
-    fits = leave_one_out(t, y, 0.05 * y)
-    assert set(fits) == set(t)
-    assert fits[500].activation_energy[0] == pytest.approx(0.2)
-    assert abs(fits[1000].activation_energy[0] - 0.2) > 0.02
-    assert leave_one_out(t[:3], y[:3], y[:3]) == {}
-
-
-def test_a_bend_is_seen_and_a_line_has_none():
-    """The coefficient is exact, its error that of 500 trials, and a straight line is called bent in one case of 20."""
-    t = np.array([400.0, 500, 600, 800, 1000])
-    x = 1 / t - np.mean(1 / t)
-    exact = np.exp(-3000 * x + 4e5 * x**2)
-    assert curvature(t, exact, 0.01 * exact).coefficient == pytest.approx(4e5)
-    rng = np.random.default_rng(7)
-    y = np.exp(-3000 / t)
-    trials = [curvature(t, y * np.exp(rng.normal(scale=0.1, size=5)), 0.1 * y) for _ in range(500)]
-    assert np.std([trial.coefficient for trial in trials]) == pytest.approx(trials[0].error, rel=0.15)
-    assert np.mean([trial.bent for trial in trials]) == pytest.approx(0.05, abs=0.05)
-    assert curvature(t, y * np.exp(1e6 * x**2), 0.01 * y).bent
-    with pytest.raises(ValueError, match='3 temperatures are too few'):
-        curvature(t[:3], y[:3], y[:3])
 
 
 def test_configurations_split_the_variance():

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aiida_dpasse.transport.arrhenius import fit_arrhenius
-from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
+from aiida_dpasse.transport.conductivity import conductivity
 from aiida_dpasse.transport.diffusion import pool, take_statistics
 from aiida_dpasse.transport.displacement import (
     collective_tensor,
@@ -216,32 +215,6 @@ def test_conductivity_of_a_known_case():
     assert np.isclose(conductivity(1e-5, 24, 1000.0, 300.0, charge=2), 4 * expected)
     with pytest.raises(ValueError, match='should be positive'):
         conductivity(1e-5, 24, 0.0, 300.0)
-
-
-def test_arrhenius_recovers_the_line_and_its_interval():
-    """Exact data give the exact energy; the extrapolation carries the covariance of slope and intercept."""
-    t = np.array([600.0, 800.0, 1000.0])
-    y = 3.0 * np.exp(-0.25 / (BOLTZMANN_EV * t))
-    fit = fit_arrhenius(t, y, 0.1 * y)
-    assert np.isclose(fit.activation_energy[0], 0.25)
-    assert np.isclose(np.exp(fit.intercept), 3.0)
-    value, low, high = fit.interval(300)
-    assert np.isclose(value, 3.0 * np.exp(-0.25 / (BOLTZMANN_EV * 300)))
-    rng = np.random.default_rng(1)
-    trials = [fit_arrhenius(t, y * np.exp(rng.normal(scale=0.1, size=3)), 0.1 * y).at(300)[0] for _ in range(1000)]
-    assert np.isclose(np.std(trials), fit.at(300)[1], rtol=0.1)
-    assert np.isclose(np.log(high / low) / 2, fit.at(300)[1])
-    scattered = fit_arrhenius([600, 800, 1000, 1200], [1.0, 4.0, 5.0, 20.0], [0.01, 0.04, 0.05, 0.2])
-    assert scattered.reduced_chi_squared > 1
-    assert scattered.at(300)[1] > 1
-
-
-def test_arrhenius_refuses_too_little():
-    """Two temperatures, or a value that is not positive, give no line."""
-    with pytest.raises(ValueError, match='2 temperatures are too few'):
-        fit_arrhenius([600, 800, 800], [1, 2, 3], [1, 1, 1])
-    with pytest.raises(ValueError, match='should be positive'):
-        fit_arrhenius([600, 700, 800], [1, 0, 3], [1, 1, 1])
 
 
 def test_van_hove_of_diffusion_and_of_an_ideal_gas():

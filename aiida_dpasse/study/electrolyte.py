@@ -386,11 +386,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'ERROR_PHASE_FAILED',
             message='The phase `{phase}` failed: {reason} To continue, give the attached results of earlier phases.',
         )
-        exit_code(
-            spec,
-            'ERROR_UNDETERMINED',
-            message='The conductivity is undetermined: {reason}',
-        )
+        exit_code(spec, 'ERROR_UNDETERMINED', message='All phases ended. {reason}')
 
     def setup(self) -> None:
         """Determine which phases are needed and derive the parameters of each."""

@@ -133,7 +133,7 @@ class Conductivity:
                 kelvin, value = f'{row["temperature_K"]:.0f} K', row.get('diffusivity_cm2_s')
                 if value is not None:
                     found.append(f'D({kelvin}) = {text(value)} cm²/s')
-                elif row.get('reason'):
+                elif row.get('reason') and row['reason'] not in self.reason:
                     found.append(f'{kelvin}: {row["reason"]}')
             found += [self.reason] if self.reason else []
         return found

@@ -28,7 +28,7 @@ from aiida_dpasse.renamed import ENTRY_POINTS
 from aiida_dpasse.reports.graph import entry_point
 from aiida_dpasse.train.train import TrainBaseWorkChain
 
-pytestmark = [pytest.mark.slow, pytest.mark.protocols]
+pytestmark = pytest.mark.protocols
 
 #: Energy in eV and distance in A of the pair potential that labels: its crystals are close-packed and melt at 800 K.
 PAIRS = {'epsilon': 0.1, 'sigma': 2.3, 'rc': 5.0, 'smooth': True}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from aiida_dpasse.assess.benchmark import BenchmarkWorkChain
-from aiida_dpasse.base.protocols import PROTOCOLS, _protocols, expand_presets
+from aiida_dpasse.base.protocols import PROTOCOLS, expand_presets, protocol_file
 from aiida_dpasse.deepmd.training_input import check_input
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.parameters.train import TrainParameters
@@ -17,7 +18,7 @@ WHOLE = ('dpa2-', 'finetune-', 'member-', 'student-')
 
 def presets(*prefixes: str) -> list[str]:
     """Return the names of presets with one of these prefixes."""
-    return [name for name in _protocols('train')['presets'] if name.startswith(prefixes)]
+    return [name for name in yaml.safe_load(protocol_file('train').read_text())['presets'] if name.startswith(prefixes)]
 
 
 @pytest.mark.parametrize('name', presets(*WHOLE))

@@ -1,7 +1,7 @@
 """Act when a single child finishes, while the others of the same step still run.
 
 AiiDA calls the next step when all children have finished, and has no public hook for the end of one (2.9). No other
-module uses the private members of its `WorkChain`; `tests/workflows/test_private_members.py` checks that they exist.
+module uses the private members of its `WorkChain`; `tests/base/test_private_members.py` checks that they exist.
 """
 
 from __future__ import annotations

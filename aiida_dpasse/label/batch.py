@@ -9,10 +9,11 @@ from importlib.resources.abc import Traversable
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import ONE_PROCESS, Child, DpasseWorkChain
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.protocols import expand_presets, protocol, read_protocol
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
@@ -63,9 +64,7 @@ class BatchLabelWorkChain(DpasseWorkChain):
         spec.inputs.validator = cls._validate
         spec.outline(
             cls.prepare,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.results,
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Accepted frames with their labels.')

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, while_
+from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.plugins import CalculationFactory
 
 from aiida_dpasse.base.chain import ONE_PROCESS, Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.validators import validate_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -77,9 +78,7 @@ class LearningCurveWorkChain(DpasseWorkChain):
         spec.inputs.validator = validate_learning_curve
         spec.outline(
             cls.draw,
-            while_(cls.queue_left)(
-                cls.submit_queue,
-            ),
+            run_queue(cls),
             cls.evaluate,
             cls.finish,
         )

@@ -1,47 +1,105 @@
-"""Read trajectory files of any format, frame by frame, as tracks of the ions."""
+"""Options that name a trajectory, and its files read frame by frame as tracks of the ions."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+import click
 
-from aiida_dpasse.lammps.dump import DumpReader
-from aiida_dpasse.transport.tracks import Tracks
+from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, Refusal
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aiida_dpasse.transport.tracks import Tracks
+
+    Array = NDArray[np.float64]
 
 #: Largest number of frames kept in memory; longer trajectories are thinned.
 MOST_FRAMES = 4000
 
 
-def read_tracks(
-    path: Path, ions: Sequence[str], timestep: float, elements: Sequence[str] = (), wrapped: bool | None = None
-) -> tuple[Tracks, list[str], float]:
-    """Return the tracks of the ions, their symbols, and the time between the frames kept in ps.
+@dataclass(frozen=True)
+class Source:
+    """A trajectory as named on the command line.
 
     :param path: path of the trajectory.
-    :param ions: symbols of the carriers; for a LAMMPS dump without elements its types, or those of ``elements``.
     :param timestep: time in fs between steps of a LAMMPS dump, or between frames of any other file.
     :param elements: elements of the types of a LAMMPS dump, in order.
     :param wrapped: whether positions are wrapped into the cell; by default this is determined from the file.
-    :raises ValueError: if the file is not a trajectory that contains the ions, with the same atoms in the same order
-        and a constant interval between frames.
     """
-    with path.open('rb') as handle:
-        is_dump = handle.read(14) == b'ITEM: TIMESTEP'
-    if is_dump:
-        tracks, symbols = _read_dump(path, ions, elements, wrapped)
-    else:
-        tracks, symbols = _read_ase(path, ions, wrapped)
-    return tracks, [symbol for symbol in symbols if symbol in ions], tracks.gap() * timestep * 1e-3
+
+    path: Path
+    timestep: float
+    elements: tuple[str, ...] = ()
+    wrapped: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """Name to print."""
+        return self.path.name
+
+
+def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and the options that name a trajectory; the command receives them as one `Source`, ``source``.
+
+    :param command: the command's function.
+    """
+
+    @click.argument('file', type=EXISTING)
+    @click.option(
+        '--timestep',
+        type=POSITIVE,
+        required=True,
+        metavar='FS',
+        help='In fs: the MD time step for a LAMMPS dump, whose frames carry step numbers; for any other file the time '
+        'between two frames.',
+    )
+    @click.option('--elements', help='Elements of the atom types of a LAMMPS dump without an element column: "Li P S".')
+    @click.option(
+        '--wrapped/--unwrapped',
+        default=None,
+        help='Whether positions are wrapped into the cell.  [default: determined from the file]',
+    )
+    @functools.wraps(command)
+    def wrapper(file: Path, timestep: float, elements: str | None, wrapped: bool | None, **options: Any) -> Any:
+        names = tuple(elements.replace(',', ' ').split()) if elements else ()
+        return command(source=Source(file, timestep, names, wrapped), **options)
+
+    return wrapper
+
+
+def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str], float]:
+    """Return the tracks of the ions, their symbols, and the time between the frames kept in ps.
+
+    :param source: the trajectory.
+    :param ions: symbols of the carriers; for a LAMMPS dump without elements its types, or those of its ``elements``.
+    :raises Refusal: if the file is not a trajectory that contains the ions, with the same atoms in the same order and a
+        constant interval between frames.
+    """
+    path = source.path
+    try:
+        with path.open('rb') as handle:
+            is_dump = handle.read(14) == b'ITEM: TIMESTEP'
+        if is_dump:
+            tracks, symbols = _read_dump(path, ions, source.elements, source.wrapped)
+        else:
+            tracks, symbols = _read_ase(path, ions, source.wrapped)
+        return tracks, [symbol for symbol in symbols if symbol in ions], tracks.gap() * source.timestep * 1e-3
+    except (ValueError, OSError) as error:
+        raise Refusal(str(error)) from error
 
 
 def _begin(path: Path, symbols: Sequence[str], ions: Sequence[str], wrapped: bool) -> Tracks:
     from ase.data import atomic_masses, atomic_numbers
+
+    from aiida_dpasse.transport.tracks import Tracks
 
     for ion in ions:
         if ion not in symbols:
@@ -55,6 +113,8 @@ def _begin(path: Path, symbols: Sequence[str], ions: Sequence[str], wrapped: boo
 def _read_dump(
     path: Path, ions: Sequence[str], elements: Sequence[str], wrapped: bool | None
 ) -> tuple[Tracks, list[str]]:
+    from aiida_dpasse.lammps.dump import DumpReader
+
     reader, tracks, symbols = DumpReader([path]), None, []
     for step, cell, positions in reader:
         if tracks is None:
@@ -76,6 +136,8 @@ def _read_dump(
 
 
 def _read_ase(path: Path, ions: Sequence[str], wrapped: bool | None) -> tuple[Tracks, list[str]]:
+    import numpy as np
+
     if wrapped is None:
         # The positions can only be wrapped if none lies outside the cell.
         wrapped = all(np.all(np.abs(scaled - 0.5) < 0.51) for _, scaled, _, _ in _frames(path))
@@ -102,6 +164,7 @@ def _read_ase(path: Path, ions: Sequence[str], wrapped: bool | None) -> tuple[Tr
 
 def _frames(path: Path) -> Iterator[tuple[int, Array, Array, list[str]]]:
     """Yield number, fractional positions, cell and symbols of every frame that ASE reads."""
+    import numpy as np
     from ase.io import iread
     from ase.io.formats import UnknownFileTypeError
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.trajectory import Source, read_tracks, trajectory_options
 
 if TYPE_CHECKING:
     from aiida_dpasse.transport.diffusion import Diffusion
@@ -23,40 +24,23 @@ ROWS = (
 
 
 @click.command()
-@click.argument('file', type=EXISTING)
+@trajectory_options
 @click.option('--ion', 'ions', required=True, multiple=True, help='Mobile element; repeat for several.')
 @click.option(
     '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
 @click.option('--temperature', type=POSITIVE, required=True, metavar='K', help='Temperature of the run in K.')
 @click.option(
-    '--timestep',
-    type=POSITIVE,
-    required=True,
-    metavar='FS',
-    help='In fs: the MD time step for a LAMMPS dump, whose frames carry step numbers; for any other file the time '
-    'between two frames.',
-)
-@click.option(
     '--jump-distance', type=POSITIVE, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
-)
-@click.option('--elements', help='Elements of the atom types of a LAMMPS dump without an element column, as "Li P S".')
-@click.option(
-    '--wrapped/--unwrapped',
-    default=None,
-    help='Whether positions are wrapped into the cell.  [default: determined from the file]',
 )
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
 @click.option('--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and the fit (png, pdf or svg).')
 def transport(
-    file: Path,
+    source: Source,
     ions: tuple[str, ...],
     charges: tuple[float, ...],
     temperature: float,
-    timestep: float,
     jump_distance: float,
-    elements: str | None,
-    wrapped: bool | None,
     json_path: Path | None,
     plot_path: Path | None,
 ) -> None:
@@ -72,44 +56,30 @@ def transport(
         raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
     if not any(given.values()):
         raise Refusal('No ion carries a charge: give a --charge that is not zero.')
-    numbers, found = analyse_file(file, given, temperature, timestep, jump_distance, elements, wrapped)
+    numbers, found = analyse_file(source, given, temperature, jump_distance)
     write_json(json_path, numbers)
-    click.echo(table(file, numbers))
+    click.echo(table(source.name, numbers))
     if plot_path is not None:
         plot(plot_path, temperature, found)
 
 
 def analyse_file(
-    path: Path,
-    charges: dict[str, float],
-    temperature: float,
-    timestep: float,
-    jump_distance: float,
-    elements: str | None = None,
-    wrapped: bool | None = None,
+    source: Source, charges: dict[str, float], temperature: float, jump_distance: float
 ) -> tuple[dict[str, Any], Diffusion]:
-    """Analyse the transport in one trajectory file.
+    """Analyse the transport in one trajectory.
 
-    :param path: path of the trajectory.
+    :param source: the trajectory.
     :param charges: charge in e of each mobile element.
     :param temperature: temperature of the run in K.
-    :param timestep: time step in fs, see :func:`read_tracks`.
     :param jump_distance: distance between neighbouring sites in A.
-    :param elements: elements of the types of a LAMMPS dump, separated by spaces or commas.
-    :param wrapped: whether positions are wrapped into the cell; by default this is determined from the file.
     :return: the numbers, and the diffusion analysis that they are derived from.
-    :raises Refusal: if the file is not a trajectory that can be analysed.
+    :raises Refusal: if it is not a trajectory that can be analysed.
     """
     import numpy as np
 
-    from aiida_dpasse.cli.trajectory import read_tracks
     from aiida_dpasse.transport.analysis import analyse
 
-    names = elements.replace(',', ' ').split() if elements else ()
-    try:
-        tracks, symbols, interval = read_tracks(path, list(charges), timestep, names, wrapped)
-    except (ValueError, OSError) as error:
-        raise Refusal(str(error)) from error
+    tracks, symbols, interval = read_tracks(source, list(charges))
     summary, positions = tracks.summary(), tracks.positions()
     volume, framework = summary['volume_A3'], summary['framework_displacement_A']
     z = np.array([charges[symbol] for symbol in symbols])
@@ -125,14 +95,14 @@ def analyse_file(
     return {**numbers, 'framework_drift_A': summary['framework_drift_A'], **extra}, found
 
 
-def table(file: Path, numbers: dict[str, Any]) -> str:
+def table(name: str, numbers: dict[str, Any]) -> str:
     """Return the text shown on the terminal.
 
-    :param file: path of the trajectory.
+    :param name: name of the trajectory.
     :param numbers: numbers of :func:`analyse_file`.
     """
     lines = [
-        f'{file.name}: {numbers["ions"]} ions, {numbers["duration_ps"]:.4g} ps, {numbers["temperature_K"]:g} K',
+        f'{name}: {numbers["ions"]} ions, {numbers["duration_ps"]:.4g} ps, {numbers["temperature_K"]:g} K',
         '',
     ]
     for name, key, unit in ROWS:

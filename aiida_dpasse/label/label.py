@@ -30,6 +30,15 @@ from aiida_dpasse.label.sources import (
 from aiida_dpasse.labels.records import FAILED
 from aiida_dpasse.runs import Run, Runs
 
+#: Jobs of a batch in a row without any result, after which its frames are given up: independent faults, such as a full
+#: memory and a time limit, may hit the same batch twice.
+FRUITLESS_JOBS = 3
+
+
+def account_of(node: orm.ProcessNode) -> orm.Dict | None:
+    """Return the account of a job, None if it has none."""
+    return node.outputs.account if 'account' in node.outputs else None
+
 
 def progressed(account: orm.Dict | None) -> bool:
     """Return whether a job accepted or rejected at least one frame."""
@@ -40,8 +49,8 @@ class LabelWorkChain(DpasseWorkChain):
     """Label frames with energies, forces and virials, in batches.
 
     The labeller is an ASE calculator, a potential, or the code of a label source: VASP, CP2K, or a user's program.
-    Frames on which the labeller failed are repeated once. Frames that a job did not reach are resubmitted as long as
-    each job makes progress.
+    Frames on which the labeller failed are repeated once. Frames that a job did not reach are resubmitted until
+    `FRUITLESS_JOBS` jobs in a row make no progress.
     """
 
     OPTIONAL_CODES = LABEL_CODES
@@ -115,20 +124,20 @@ class LabelWorkChain(DpasseWorkChain):
         )
 
     def queue_retries(self) -> None:
-        """Queue a job for the failed frames of each batch whose last job was the first or made progress."""
+        """Queue a job for the failed frames of each batch, unless its last `FRUITLESS_JOBS` jobs made no progress."""
         number = self.ctx.round + 1
         retries = []
         for run, node in self.ended('batch', segment=self.ctx.round or None).items():
-            account = node.outputs.account if 'account' in node.outputs else None
+            jobs = [run.follow('batch', segment=segment or None).id for segment in range(number)]
+            accounts = {key: account_of(self.ctx.done[key]) for key in jobs}
+            account = accounts[run.id]
+            fruitless = not any(progressed(accounts[key]) for key in jobs[-FRUITLESS_JOBS:])
             if node.exit_status == LabelCalculation.exit_codes.ERROR_LABELLER.status or (
-                run.segment and not progressed(account)
+                fruitless and len(jobs) >= FRUITLESS_JOBS
             ):
                 continue
             again = run.follow('batch', segment=number)
-            before = [run.follow('batch', segment=segment or None).id for segment in range(self.ctx.round)]
-            earlier = {
-                key: self.ctx.done[key].outputs.account for key in before if 'account' in self.ctx.done[key].outputs
-            }
+            earlier = {key: found for key, found in accounts.items() if key != run.id and found is not None}
             frames = self.ctx.batches[run.id]
             if account is not None:
                 if not failed_ids(account, earlier.values()):

@@ -29,6 +29,23 @@ class Slow(EMT):
         super().calculate(*arguments, **options)
 """
 
+KILLED = """
+import os
+import signal
+from pathlib import Path
+
+from ase.calculators.emt import EMT
+
+
+class Killed(EMT):
+    def __init__(self, log, kills):
+        super().__init__()
+        started = Path(log).read_text() if Path(log).exists() else ''
+        Path(log).write_text(started + 'x')
+        if len(started) < kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 FLAKY = '''
 import hashlib
 from pathlib import Path
@@ -127,6 +144,24 @@ def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_
     assert (account['admitted'], account['failed']) == (12, [])
     assert account['retried'] == len(list(memory.iterdir())) > 0
     assert sorted(results['frames'].ids()) == sorted(str(identity) for identity in frames.ids)
+
+
+@pytest.mark.parametrize('kills', [2, 9])
+def test_a_batch_is_given_up_after_three_jobs_without_a_result(localhost, python_code, tmp_path, kills):
+    """Two independent faults may hit the same batch; a job that is killed for ever is not started for ever."""
+    (tmp_path / 'killed.py').write_text(KILLED)
+    code = orm.InstalledCode(
+        computer=localhost,
+        filepath_executable=str(python_code.filepath_executable),
+        label=f'killed-{kills}-times',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}',
+    ).store()
+    calculator = {'name': 'killed:Killed', 'log': str(tmp_path / 'log'), 'kills': kills}
+    results, node = label(code, [copper(2)], calculator, batch_size=2)
+    assert jobs(node) == ['batch_0000', 'batch_0000_s01', 'batch_0000_s02']
+    account = results['account']
+    assert (account['admitted'], len(account['failed'])) == ((2, 0) if kills == 2 else (0, 2))
+    assert node.exit_status == (0 if kills == 2 else LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status)
 
 
 def test_too_many_failures_keep_the_good_labels(python_code):

@@ -55,6 +55,7 @@ class TransportCalculation(DriverCalculation):
         'transport.maps',
         'transport.moments',
         'transport.neighbours',
+        'transport.spectrum',
         'transport.tracks',
         'transport.vanhove',
     )
@@ -82,8 +83,9 @@ class TransportCalculation(DriverCalculation):
         spec.output(
             'statistics',
             valid_type=orm.ArrayData,
-            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins; van Hove '
-            'maps `self_per_A` and `distinct`, by `map_lag_ps` and `self_r_A`, `distinct_r_A`.',
+            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins; power spectra of '
+            'the displacements by `order`; van Hove maps `self_per_A` and `distinct`, by `map_lag_ps` and `self_r_A`, '
+            '`distinct_r_A`.',
         )
         spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
         spec.default_output_node = 'results'

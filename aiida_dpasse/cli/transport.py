@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +31,20 @@ ROWS = (
     '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
 @click.option('--temperature', type=POSITIVE, required=True, metavar='K', help='Temperature of the run in K.')
-@click.option(
-    '--jump-distance', type=POSITIVE, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
-)
+@click.option('--jump-distance', '--hop-length', 'jump_distance', type=POSITIVE, hidden=True)
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
-@click.option('--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and the fit (png, pdf or svg).')
+@click.option('--msd', 'msd_path', type=OUTPUT, help='Write the MSD, its error and its asymptote to this CSV file.')
+@click.option(
+    '--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and its asymptote (png, pdf, svg or jpg).'
+)
 def transport(
     source: Source,
     ions: tuple[str, ...],
     charges: tuple[float, ...],
     temperature: float,
-    jump_distance: float,
+    jump_distance: float | None,
     json_path: Path | None,
+    msd_path: Path | None,
     plot_path: Path | None,
 ) -> None:
     """Diffusion, Haven ratio and conductivity of the trajectory in FILE: a LAMMPS dump, an XDATCAR, an extxyz, or
@@ -56,22 +59,21 @@ def transport(
         raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
     if not any(given.values()):
         raise Refusal('No ion carries a charge: give a --charge that is not zero.')
-    numbers, found = analyse_file(source, given, temperature, jump_distance)
+    numbers, found = analyse_file(source, given, temperature)
     write_json(json_path, numbers)
+    if msd_path is not None:
+        write_msd(msd_path, found)
     click.echo(table(source.name, numbers))
     if plot_path is not None:
         plot(plot_path, temperature, found)
 
 
-def analyse_file(
-    source: Source, charges: dict[str, float], temperature: float, jump_distance: float
-) -> tuple[dict[str, Any], Diffusion]:
+def analyse_file(source: Source, charges: dict[str, float], temperature: float) -> tuple[dict[str, Any], Diffusion]:
     """Analyse the transport in one trajectory.
 
     :param source: the trajectory.
     :param charges: charge in e of each mobile element.
     :param temperature: temperature of the run in K.
-    :param jump_distance: distance between neighbouring sites in A.
     :return: the numbers, and the diffusion analysis that they are derived from.
     :raises Refusal: if it is not a trajectory that can be analysed.
     """
@@ -83,12 +85,12 @@ def analyse_file(
     summary, positions = tracks.summary(), tracks.positions()
     volume, framework = summary['volume_A3'], summary['framework_displacement_A']
     z = np.array([charges[symbol] for symbol in symbols])
-    numbers, found = analyse(positions, z, interval, volume, temperature, jump_distance, framework)
+    numbers, found = analyse(positions, z, interval, volume, temperature, framework, symbols)
     species: dict[str, Any] = {}
     for ion, charge in charges.items() if len(charges) > 1 else ():
         mask = np.array(symbols) == ion
         alone = np.full(int(mask.sum()), 1.0)
-        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, jump_distance, framework)
+        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, framework)
         names_kept = ('tracer_diffusivity_cm2_s', 'tracer_diffusivity_cm2_s_error', 'diffusive', 'reason', 'ions')
         species[ion] = {'charge': charge, **{name: part[name] for name in names_kept}}
     extra = {'frames': tracks.seen, 'frames_used': len(tracks.steps), 'species': species}
@@ -101,30 +103,93 @@ def table(name: str, numbers: dict[str, Any]) -> str:
     :param name: name of the trajectory.
     :param numbers: numbers of :func:`analyse_file`.
     """
+    used, read = numbers['frames_used'], numbers['frames']
     lines = [
-        f'{name}: {numbers["ions"]} ions, {numbers["duration_ps"]:.4g} ps, {numbers["temperature_K"]:g} K',
+        f'{name}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
+        f'{used} of {read} frames, {numbers["interval_ps"]:.4g} ps apart: {numbers["duration_ps"]:.4g} ps',
         '',
+        f'  {"":28s} {"value ± error":27s} 95 % interval',
     ]
-    for name, key, unit in ROWS:
-        value, error = numbers[key], numbers[f'{key}_error']
-        text = 'undetermined' if value is None else f'{value:11.4g} ± {error:.2g} {unit}'.rstrip()
-        lines.append(f'  {name:28s} {text}')
+    for title, key, unit in ROWS:
+        lines.append(_row(title, numbers, key, unit))
+        if key == 'tracer_diffusivity_cm2_s':
+            lines += _axes(numbers)
+        if key == 'conductivity_mS_cm' and numbers[key] is not None:
+            value, error = numbers[key] * 1e-3, numbers[f'{key}_error'] * 1e-3
+            lines.append(f'  {"":28s} {rounded(value, error)} S/cm')
     for ion, part in numbers['species'].items():
-        value, error = part['tracer_diffusivity_cm2_s'], part['tracer_diffusivity_cm2_s_error']
-        text = 'undetermined' if value is None else f'{value:11.4g} ± {error:.2g} cm²/s'
-        lines.append(f'  {f"D* of {ion}":28s} {text}')
-    window = numbers['window_ps']
-    if window:
-        lines.append(f'  {"window of the fit":28s} {window[0]:11.4g} to {window[1]:.4g} ps')
-    lines.append(f'  {"drift of the framework":28s} {numbers["framework_drift_A"]:11.4g} Å')
-    lines += ['', f'  {"Diffusive" if numbers["diffusive"] else "Not diffusive"}: {numbers["reason"]}']
+        lines.append(_row(f'D* of {ion}', part, 'tracer_diffusivity_cm2_s', 'cm²/s'))
+    lines.append('')
+    if window := numbers['window_ps']:
+        lines.append(f'  {"MSD is linear":28s} from {window[0]:.4g} ps')
+    lines += [
+        f'  {"displacement of the host":28s} {numbers["framework_displacement_A"]:.2g} Å, '
+        f'drift {numbers["framework_drift_A"]:.2g} Å',
+        '',
+        f'  {"Diffusive" if numbers["diffusive"] else "Not diffusive"}: {numbers["reason"]}',
+    ]
     if numbers['diffusive'] and numbers['collective_diffusivity_cm2_s'] is None:
         lines.append('  The run is too short to determine Dσ, the Haven ratio and σ: run longer, or add replicas.')
     return '\n'.join(lines)
 
 
+def _row(title: str, numbers: dict[str, Any], key: str, unit: str) -> str:
+    value, error, interval = (numbers.get(f'{key}{part}') for part in ('', '_error', '_interval_95'))
+    if value is not None:
+        text = f'{rounded(value, error)} {unit}'.rstrip()
+        if interval:
+            text = f'{text:27s} {interval[0]:.3g} to {interval[1]:.3g}'
+    elif (bound := numbers.get(f'{key.removesuffix("_cm2_s")}_upper_bound_cm2_s')) is not None:
+        text = f'undetermined, < {bound:.2g} {unit} (95 %)'
+    else:
+        text = 'undetermined'
+    return f'  {title:28s} {text}'
+
+
+def _axes(numbers: dict[str, Any]) -> list[str]:
+    tensor, errors = (numbers[f'tracer_tensor_cm2_s{part}'] for part in ('', '_error'))
+    if tensor is None:
+        return []
+    return [f'  {f"  along {axis}":28s} {rounded(tensor[i][i], errors[i][i])} cm²/s' for i, axis in enumerate('xyz')]
+
+
+def rounded(value: float, error: float) -> str:
+    """Return value and error with two significant digits of the error.
+
+    >>> rounded(9.8132e-05, 3.42e-06)
+    '(9.81 ± 0.34)e-05'
+    >>> rounded(0.87812, 0.1312)
+    '0.88 ± 0.13'
+    """
+    power = math.floor(math.log10(max(abs(value), error)))
+    scale = power if not -3 <= power < 4 else 0
+    last = max(1 - math.floor(math.log10(error)) + scale, 0)
+    text = f'{value / 10.0**scale:.{last}f} ± {error / 10.0**scale:.{last}f}'
+    return f'({text})e{scale:+03d}' if scale else text
+
+
+def write_msd(path: Path, found: Diffusion) -> None:
+    """Write the mean square displacement as CSV.
+
+    :param path: path of the file.
+    :param found: diffusion analysis.
+    :raises Refusal: if the file cannot be written.
+    """
+    line = found.line
+    rows = [
+        (lag, msd, error, '' if line is None else f'{line[0] + line[1] * lag:.6g}')
+        for lag, msd, error in zip(found.lags, found.msd, found.msd_error, strict=True)
+    ]
+    try:
+        with path.open('w', encoding='utf8') as handle:
+            handle.write('lag_ps,msd_A2,msd_error_A2,asymptote_A2\n')
+            handle.writelines(f'{lag:.6g},{msd:.6g},{error:.6g},{straight}\n' for lag, msd, error, straight in rows)
+    except OSError as error:
+        raise Refusal(f'{path} cannot be written: {error.strerror}.') from error
+
+
 def plot(path: Path, temperature: float, found: Diffusion) -> None:
-    """Draw the mean square displacement with its error band and the fit.
+    """Draw the mean square displacement with its error band and its asymptote.
 
     :param path: path of the picture.
     :param temperature: temperature of the run in K.
@@ -133,9 +198,7 @@ def plot(path: Path, temperature: float, found: Diffusion) -> None:
     """
     from aiida_dpasse.reports.msd import Curve, plot_msd
 
-    fit = found.fit
-    window, line = (None, None) if fit is None else (fit.window, (fit.offset, fit.slope))
     try:
-        plot_msd(path, [Curve(temperature, found.lags, found.msd, found.msd_error, window, line)])
+        plot_msd(path, [Curve(temperature, found.lags, found.msd, found.msd_error, found.window, found.line)])
     except (OSError, ValueError) as error:
         raise Refusal(f'{path} cannot be drawn: {error}') from error

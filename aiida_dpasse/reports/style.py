@@ -68,8 +68,9 @@ def picture(path: Path, width: float = 6.4, height: float = 4.6) -> Iterator[Fig
         FigureCanvasAgg(figure)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The version of matplotlib in the metadata would make identical pictures differ.
-        figure.savefig(path, metadata={'Software': None})
+        # The version of matplotlib and the date in the metadata would make identical pictures differ.
+        metadata = {'.png': {'Software': None}, '.svg': {'Date': None}, '.pdf': {'CreationDate': None}}
+        figure.savefig(path, metadata=metadata.get(path.suffix))
 
 
 def temperature_colours(temperatures: list[float]) -> dict[float, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,28 +22,29 @@ def analyse(
     interval: float,
     volume: float,
     temperature: float,
-    jump_distance: float,
     framework: float = 0.0,
+    species: Sequence[str] | None = None,
 ) -> tuple[dict[str, Any], Diffusion]:
     """Return the transport coefficients of one run and the `Diffusion` they derive from.
 
-    Coefficients are None where they are undetermined or where the motion is not diffusive. Ions of several charges are
-    pooled: each tracer is weighted by z^2, as in the Nernst-Einstein relation.
+    Coefficients are None where they are undetermined or where the motion is not diffusive; the upper bound of D* and
+    the estimate of D*, which may be negative within its error, are given there. Ions of several charges are pooled:
+    each tracer is weighted by z^2, as in the Nernst-Einstein relation.
 
     :param positions: (frames, ions, 3) A, of all carriers, unwrapped, relative to the framework's centre of mass.
     :param charges: (ions,) in elementary charges.
     :param interval: time between frames in ps.
     :param volume: volume of the cell in A^3.
     :param temperature: K.
-    :param jump_distance: distance between neighbouring sites in A.
     :param framework: root mean square displacement of the other atoms from their sites in A.
+    :param species: (ions,) by default ions of one charge are of one species.
     :returns: the results keyed by name and unit (for example ``tracer_diffusivity_cm2_s``), each coefficient with its
         standard deviation and 95 % interval; and the underlying `Diffusion`.
     :raises ValueError: if no ion carries a charge, or volume or temperature is not positive.
     """
     z = np.asarray(charges, dtype=float)
-    run = take_statistics(positions, interval, volume, z, framework)
-    found = pool([run], jump_distance)
+    run = take_statistics(positions, interval, volume, z, framework, species)
+    found = pool([run])
     diffusive = found.verdict.diffusive
     tracer, collective, haven = found.reported.tracer, found.reported.collective, found.reported.haven
     # The root mean square charge gives the same sum of z^2 as the individual charges.
@@ -65,8 +67,12 @@ def analyse(
     numbers |= {
         'diffusive': diffusive,
         'reason': found.verdict.reason,
-        'window_ps': None if found.fit is None else list(found.fit.window),
-        'hops': found.verdict.hops,
+        'tracer_diffusivity_upper_bound_cm2_s': found.upper_bound,
+        'tracer_diffusivity_estimate_cm2_s': value_of(found.estimate),
+        'tracer_diffusivity_estimate_cm2_s_error': None if found.estimate is None else found.estimate.spread,
+        'window_ps': None if found.window is None else list(found.window),
+        'line': None if found.line is None else {'offset_A2': found.line[0], 'slope_A2_ps': found.line[1]},
+        'relaxations': relaxations(found),
         'independent_walkers': found.walkers,
         'ions': len(z),
         'volume_A3': volume,
@@ -76,6 +82,21 @@ def analyse(
         'framework_displacement_A': framework,
     }
     return numbers, found
+
+
+def relaxations(found: Diffusion) -> list[dict[str, float]]:
+    """Return the bounded motions that contribute to the MSD, with their relaxation times.
+
+    :param found: diffusion.
+    :returns: ``time_ps`` and ``mean_square_amplitude_A2`` (an axis) of those with at least 1 % of the sum.
+    """
+    if found.limit is None:
+        return []
+    amplitudes = found.limit.amplitudes
+    kept = np.flatnonzero(np.abs(amplitudes) > 0.01 * np.abs(amplitudes).sum())
+    return [
+        {'time_ps': float(found.limit.times[one]), 'mean_square_amplitude_A2': float(amplitudes[one])} for one in kept
+    ]
 
 
 def _scaled(estimate: Estimate | None, factor: float) -> Estimate | None:

@@ -123,8 +123,9 @@ def test_ions_of_two_charges_that_go_together_conduct_less(tmp_path):
     assert numbers['conductivity_mS_cm'] == pytest.approx(0, abs=1e-12)
 
 
-def test_a_short_run_says_null_and_a_resting_one_is_not_diffusive(tmp_path):
-    positions, symbols = walk(frames=60)
+def test_undetermined_quantities_are_null_with_an_upper_bound(tmp_path):
+    positions, symbols = walk(frames=60, ions=100)
+    positions[:, :100] += np.random.default_rng(2).normal(scale=2.0, size=(60, 100, 3))
     numbers, output = run(tmp_path, write_dump(tmp_path / 'short', positions, symbols), timestep=2.0)
     assert numbers['diffusive'] is True
     assert (
@@ -135,14 +136,26 @@ def test_a_short_run_says_null_and_a_resting_one_is_not_diffusive(tmp_path):
     numbers, output = run(tmp_path, write_dump(tmp_path / 'rest', positions, symbols), timestep=2.0)
     assert numbers['diffusive'] is False
     assert {numbers[key] for key in KEYS} | {numbers[f'{key}_error'] for key in KEYS} == {None}
-    assert 'rattle' in numbers['reason']
+    assert 0 < numbers['tracer_diffusivity_upper_bound_cm2_s'] < 0.05 * TRUTH
+    assert numbers['tracer_diffusivity_estimate_cm2_s_error'] > 0
 
 
 def test_the_picture_is_drawn(tmp_path, trajectory):
     positions, symbols = trajectory
     path = write_dump(tmp_path / 'a.lammpstrj', positions[:300], symbols)
-    run(tmp_path, path, '--plot', str(tmp_path / 'msd.png'), timestep=2.0)
-    assert (tmp_path / 'msd.png').read_bytes().startswith(b'\x89PNG')
+    for kind, start in (('png', b'\x89PNG'), ('svg', b'<?xml'), ('pdf', b'%PDF'), ('jpg', b'\xff\xd8')):
+        run(tmp_path, path, '--plot', str(tmp_path / f'msd.{kind}'), timestep=2.0)
+        assert (tmp_path / f'msd.{kind}').read_bytes().startswith(start)
+
+
+def test_the_curve_is_written(tmp_path, trajectory):
+    positions, symbols = trajectory
+    path = write_dump(tmp_path / 'a.lammpstrj', positions, symbols)
+    numbers, _ = run(tmp_path, path, '--msd', str(tmp_path / 'msd.csv'), timestep=2.0)
+    lag, msd, error, line = np.genfromtxt(tmp_path / 'msd.csv', delimiter=',', skip_header=1).T
+    assert lag[-1] == pytest.approx(numbers['duration_ps'] / 2, abs=0.1)
+    assert line[100] == pytest.approx(6 * numbers['tracer_diffusivity_cm2_s'] * 1e4 * lag[100] + line[0], rel=1e-4)
+    assert np.all(np.abs(msd - line)[10:] < 5 * error[10:])
 
 
 def refused(command, *arguments):

@@ -29,7 +29,6 @@ PARAMETERS = {
     'replicas': 1,
     'md': {**MD, 'equilibration': {'ensemble': 'npt', 'steps': 10}},
     'transport': {'ion': 'Cu'},
-    'jump_distance': 2.5,
     'extrapolate_to': 300.0,
     'seed': 1,
 }

@@ -51,6 +51,7 @@ class TransportCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
         'lammps.dump',
+        'transport.cages',
         'transport.displacement',
         'transport.maps',
         'transport.moments',
@@ -87,7 +88,11 @@ class TransportCalculation(DriverCalculation):
             'the displacements by `order`; van Hove maps `self_per_A` and `distinct`, by `map_lag_ps` and `self_r_A`, '
             '`distinct_r_A`.',
         )
-        spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
+        spec.output(
+            'results',
+            valid_type=orm.Dict,
+            help='Ions, frames, interval, volume, framework drift, exchanges between cages.',
+        )
         spec.default_output_node = 'results'
         exit_code(
             spec,

@@ -83,9 +83,10 @@ def analyse_file(source: Source, charges: dict[str, float], temperature: float) 
 
     tracks, symbols, interval = read_tracks(source, list(charges))
     summary, positions = tracks.summary(), tracks.positions()
+    cell = np.mean(tracks.cells, axis=0)
     volume, framework = summary['volume_A3'], summary['framework_displacement_A']
     z = np.array([charges[symbol] for symbol in symbols])
-    numbers, found = analyse(positions, z, interval, volume, temperature, framework, symbols)
+    numbers, found = analyse(positions, z, interval, volume, temperature, framework, symbols, cell)
     species: dict[str, Any] = {}
     for ion, charge in charges.items() if len(charges) > 1 else ():
         mask = np.array(symbols) == ion

@@ -133,6 +133,7 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
         'upper_bound_cm2_s': found.upper_bound,
         'estimate_cm2_s': value_of(found.estimate),
         'estimate_error_cm2_s': None if found.estimate is None else found.estimate.spread,
+        'exchanges': [None if run.exchanges is None else run.exchanges.to_dict() for run in runs],
         'window_ps': None if found.window is None else list(found.window),
         'msd_line': None if found.line is None else list(found.line),
         'collective_diffusivity_cm2_s': value_of(found.collective),

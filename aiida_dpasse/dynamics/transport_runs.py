@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from aiida import orm
 
 from aiida_dpasse.runs import Run
+from aiida_dpasse.transport.cages import Exchanges
 from aiida_dpasse.transport.diffusion import Statistics, pool
 from aiida_dpasse.transport.size import compare_sizes
 
@@ -126,10 +128,14 @@ def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistic
         framework (A).
     """
     arrays = {name: node.get_array(name) for name in node.get_arraynames()}
+    counted = result.get('exchanges')
+    names = [field.name for field in fields(Exchanges)]
+    exchanges = None if counted is None else Exchanges(**{name: counted[name] for name in names})
     return Statistics.from_arrays(
         arrays,
         frames=result['frames'],
         interval=result['interval_ps'],
         volume=result['volume_A3'],
         framework=result['framework_displacement_A'],
+        exchanges=exchanges,
     )

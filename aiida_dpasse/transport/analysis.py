@@ -24,6 +24,7 @@ def analyse(
     temperature: float,
     framework: float = 0.0,
     species: Sequence[str] | None = None,
+    cell: Array | None = None,
 ) -> tuple[dict[str, Any], Diffusion]:
     """Return the transport coefficients of one run and the `Diffusion` they derive from.
 
@@ -38,12 +39,13 @@ def analyse(
     :param temperature: K.
     :param framework: root mean square displacement of the other atoms from their sites in A.
     :param species: (ions,) by default ions of one charge are of one species.
+    :param cell: mean lattice vectors as rows, (3, 3) A, of a crystal, whose sites and cages are learnt.
     :returns: the results keyed by name and unit (for example ``tracer_diffusivity_cm2_s``), each coefficient with its
         standard deviation and 95 % interval; and the underlying `Diffusion`.
     :raises ValueError: if no ion carries a charge, or volume or temperature is not positive.
     """
     z = np.asarray(charges, dtype=float)
-    run = take_statistics(positions, interval, volume, z, framework, species)
+    run = take_statistics(positions, interval, volume, z, framework, species, cell)
     found = pool([run])
     diffusive = found.verdict.diffusive
     tracer, collective, haven = found.reported.tracer, found.reported.collective, found.reported.haven
@@ -73,6 +75,7 @@ def analyse(
         'window_ps': None if found.window is None else list(found.window),
         'line': None if found.line is None else {'offset_A2': found.line[0], 'slope_A2_ps': found.line[1]},
         'relaxations': relaxations(found),
+        'exchanges': None if run.exchanges is None else run.exchanges.to_dict(),
         'independent_walkers': found.walkers,
         'ions': len(z),
         'volume_A3': volume,

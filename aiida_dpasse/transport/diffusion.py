@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from aiida_dpasse.transport.cages import Exchanges, count_exchanges
 from aiida_dpasse.transport.estimate import Estimate
 from aiida_dpasse.transport.memory import Limit, Spectrum, zero_frequency
 from aiida_dpasse.transport.moments import moments
@@ -42,6 +43,7 @@ class Statistics:
     :param volume: volume of the cell in A^3.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A, the largest mean
         over a twentieth of the run.
+    :param exchanges: hops and exchanges between cages, if they were counted.
     """
 
     lags: Array
@@ -52,6 +54,7 @@ class Statistics:
     interval: float
     volume: float
     framework: float = 0.0
+    exchanges: Exchanges | None = None
 
     @property
     def ions(self) -> int:
@@ -65,7 +68,13 @@ class Statistics:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, Array], frames: int, interval: float, volume: float, framework: float = 0.0
+        cls,
+        arrays: Mapping[str, Array],
+        frames: int,
+        interval: float,
+        volume: float,
+        framework: float = 0.0,
+        exchanges: Exchanges | None = None,
     ) -> Statistics:
         """Build from the arrays that `moments` returns.
 
@@ -74,6 +83,7 @@ class Statistics:
         :param interval: time between frames in ps.
         :param volume: volume of the cell in A^3.
         :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+        :param exchanges: hops and exchanges between cages, if they were counted.
         """
         spectrum = Spectrum(
             step=float(arrays['step_ps']),
@@ -86,7 +96,7 @@ class Statistics:
             halves=arrays['half_power_A2_ps'],
         )
         lags, msd, collective = arrays['lag_ps'], arrays['msd_A2'], arrays['collective_A2']
-        return cls(lags, msd, collective, spectrum, frames, interval, volume, framework)
+        return cls(lags, msd, collective, spectrum, frames, interval, volume, framework, exchanges)
 
 
 @dataclass(frozen=True)
@@ -127,9 +137,10 @@ class Diffusion:
 
         There is none if the framework moves or the motion is driven.
         """
-        if self.estimate is None or self.tracer is not None or not self.verdict.bounded:
+        if self.estimate is None or self.reported.tracer is not None or not self.verdict.bounded:
             return None
-        return self.estimate.upper_bound(0.95)
+        counted = self.verdict.upper_bound
+        return self.estimate.upper_bound(0.95) if counted is None else counted * CM2_PER_S
 
     @property
     def line(self) -> tuple[float, float] | None:
@@ -155,6 +166,7 @@ def take_statistics(
     charges: Array | None = None,
     framework: float = 0.0,
     species: Sequence[str] | None = None,
+    cell: Array | None = None,
 ) -> Statistics:
     """Return the statistics of one run, for lags up to half its length.
 
@@ -164,10 +176,12 @@ def take_statistics(
     :param charges: (ions,) in elementary charges; equal by default.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A.
     :param species: (ions,) by default ions of one charge are of one species.
+    :param cell: mean lattice vectors as rows, (3, 3) A, of a crystal, whose sites and cages are learnt.
     :raises ValueError: if no ion carries a charge, or there are fewer than two frames.
     """
     arrays = moments(positions, interval, charges, species)
-    return Statistics.from_arrays(arrays, len(positions), interval, volume, framework)
+    exchanges = None if cell is None else count_exchanges(positions, cell, interval)
+    return Statistics.from_arrays(arrays, len(positions), interval, volume, framework, exchanges)
 
 
 def pool(runs: Sequence[Statistics]) -> Diffusion:
@@ -196,7 +210,8 @@ def pool(runs: Sequence[Statistics]) -> Diffusion:
     estimate = Estimate(limit.value, limit.variance**0.5).widened(
         inflation(limit, tracers, limit.fitted, limit.scatter)
     )
-    verdict = judge(estimate, limit, spectra, framework)
+    exchanges = [run.exchanges for run in runs if run.exchanges is not None]
+    verdict = judge(estimate, limit, spectra, framework, exchanges if len(exchanges) == len(runs) else ())
 
     axes = effective_axes(spectra, limit)
     gaussian = limit.gaussian * 3 / axes

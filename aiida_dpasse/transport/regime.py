@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aiida_dpasse.transport.cages import Exchanges, bound_of_confined
 from aiida_dpasse.transport.estimate import Estimate
 from aiida_dpasse.transport.memory import Limit, Spectrum
 
@@ -23,28 +24,36 @@ class Verdict:
     :param diffusive: whether all criteria of `judge` are met.
     :param reason: one sentence.
     :param bounded: whether an upper bound of the diffusion coefficient has a meaning.
+    :param upper_bound: upper bound of D in A^2/ps at 95 % confidence from counted exchanges, if no ion left its cage.
     """
 
     diffusive: bool
     reason: str
     bounded: bool = True
+    upper_bound: float | None = None
 
 
 def judge(
-    estimate: Estimate | None, limit: Limit | None, spectra: Sequence[Spectrum], framework: float = 0.0
+    estimate: Estimate | None,
+    limit: Limit | None,
+    spectra: Sequence[Spectrum],
+    framework: float = 0.0,
+    exchanges: Sequence[Exchanges] = (),
 ) -> Verdict:
     """Return the verdict on a zero-frequency limit.
 
-    The motion is diffusive if three criteria are met:
+    The motion is diffusive if four criteria are met:
 
     - the framework is displaced by at most `LARGEST_FRAMEWORK_DISPLACEMENT`;
     - the power does not increase towards the lowest frequencies, as it does where something drifts or melts;
+    - ions leave their cages, see `Exchanges.confined`;
     - the diffusion coefficient is determined, see `Estimate.determined`.
 
     :param estimate: D in A^2/ps, None if no ion moves.
     :param limit: limit of the spectrum, None if no ion moves.
     :param spectra: spectra of the runs.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+    :param exchanges: exchanges between cages in each run, if they were counted.
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(
@@ -63,13 +72,24 @@ def judge(
             'frequencies: something drifts or melts.',
             bounded=False,
         )
+    hops, crossed = (sum(getattr(run, name) for run in exchanges) for name in ('hops', 'exchanges'))
+    if exchanges and all(run.confined for run in exchanges):
+        what = f'{hops} hops stay within cages' if hops else 'The ions rest on their sites'
+        bound = bound_of_confined(exchanges)
+        reason = f'{what}: no ion makes its way through the crystal, so that D < {bound * 1e-4:.2g} cm²/s at 95 %.'
+        return Verdict(False, reason, upper_bound=bound)
     if not estimate.determined:
+        value, error, bound = (part * 1e-4 for part in (estimate.value, estimate.spread, estimate.upper_bound()))
         return Verdict(
             False,
-            f'D = {estimate.value * 1e-4:.2g} ± {estimate.spread * 1e-4:.1g} cm²/s does not exceed its error enough to '
-            'be determined: the ions rattle in place, or the run is too short.',
+            f'D = ({value:.2g} ± {error:.1g}) cm²/s is undetermined, below {bound:.2g} cm²/s at 95 % confidence: the '
+            'ions rattle in place, or the run is too short.',
         )
-    return Verdict(True, f'The long-time limit of the motion is resolved, D is known to {estimate.relative_error:.2g}.')
+    reason = f'The long-time limit of the motion is resolved, D is known to {estimate.relative_error:.0%}'
+    if exchanges and all(run.meaningful for run in exchanges):
+        part = f'{max(run.ions_exchanged for run in exchanges)} of {exchanges[0].ions} ions'
+        reason += f'; {hops} hops, {crossed} of them between cages by {part}'
+    return Verdict(True, f'{reason}.')
 
 
 def low_frequency_excess(limit: Limit, spectra: Sequence[Spectrum]) -> tuple[float, float]:

@@ -101,7 +101,7 @@ def test_what_fails_is_said_and_the_rest_is_there(inputs, tmp_path):
     assert rows['tiny', 'heated']['admitted'] == 10
     lost = rows['none', 'heated']
     assert (lost['requested'], lost['admitted'], len(lost['failed'])) == (10, 0, 10)
-    assert 'the labeller did not start' in lost['failed'][0]['reason']
+    assert 'nowhere' in lost['failed'][0]['reason']
     assert 'force_mae_meV_A' not in lost
     # Without a potential the frames are described by their radial distributions.
     assert node.outputs.descriptor_map.get_array('test_heated').shape == (5, 2)

@@ -102,7 +102,7 @@ def test_no_python(tmp_path: Path) -> None:
     found = find_programs(str(tmp_path))
     assert [program.name for program in found] == ['dp', 'lmp', 'python']
     assert all(isinstance(program, Missing) for program in found)
-    assert f'no Python starts at {tmp_path}/bin/python' in found[0].reason
+    assert f'{tmp_path}/bin/python' in found[0].reason
     assert found[0].remedy.startswith(f'python3 -m venv {tmp_path} && {tmp_path}/bin/python -m pip install')
 
 
@@ -113,21 +113,21 @@ def test_bare_python(tmp_path: Path) -> None:
     assert isinstance(dp, Missing)
     assert isinstance(lmp, Missing)
     assert isinstance(python, Missing)
-    assert dp.reason == 'DeePMD-kit is not installed'
-    assert lmp.reason == 'LAMMPS is not installed'
-    assert python.reason.endswith("No module named 'ase'")
+    assert 'DeePMD-kit' in dp.reason
+    assert 'LAMMPS' in lmp.reason
+    assert python.reason.endswith("'ase'")
     assert dp.remedy == lmp.remedy == python.remedy
 
 
 @pytest.mark.parametrize(
     ('command', 'answer', 'name', 'reason'),
     [
-        ('metadata', (0, 'aiida-dpasse:{"deepmd-kit": "3.2.0"}', ''), 'dp', 'neither torch nor TensorFlow'),
-        ('dp --version', (1, '', 'Traceback\nImportError: torch'), 'dp', 'bin/dp does not start: ImportError: torch'),
-        ('lammps.executable', (1, '', 'OSError: no mpi'), 'lmp', "LAMMPS' wrapper does not import: OSError: no mpi"),
-        ('plugin list', (1, '', 'GLIBC'), 'lmp', 'lammps/lmp does not start: GLIBC'),
+        ('metadata', (0, 'aiida-dpasse:{"deepmd-kit": "3.2.0"}', ''), 'dp', 'TensorFlow'),
+        ('dp --version', (1, '', 'Traceback\nImportError: torch'), 'dp', 'ImportError: torch'),
+        ('lammps.executable', (1, '', 'OSError: no mpi'), 'lmp', 'OSError: no mpi'),
+        ('plugin list', (1, '', 'GLIBC'), 'lmp', 'GLIBC'),
         ('plugin list', (0, 'LAMMPS (22 Jul 2025)', ''), 'lmp', '`deepmd`'),
-        ('plugin list', (0, '', 'DeePMD-kit: Cannot find libcudart.so.12'), 'lmp', 'does not find libcudart.so.12'),
+        ('plugin list', (0, '', 'DeePMD-kit: Cannot find libcudart.so.12'), 'lmp', 'libcudart.so.12'),
     ],
 )
 def test_broken_program_is_told(

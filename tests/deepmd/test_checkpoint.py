@@ -108,7 +108,7 @@ def test_cut_short(pytorch_models, tensorflow_models, tmp_path):
         content = source.read_bytes()
         path = tmp_path / source.name
         path.write_bytes(content[: len(content) // 2])
-        with pytest.raises(ValueError, match=f'`{source.name}` is no model of DeePMD-kit'):
+        with pytest.raises(ValueError, match=f'`{source.name}`'):
             read_model_file(path)
 
 
@@ -138,7 +138,7 @@ def test_nothing_is_executed(tmp_path, protocol, script):
     mark = tmp_path / 'executed'
     content = pickle.dumps({'model': Payload(mark)}, protocol=protocol)
     path = zipped(tmp_path / f'evil{".pth" if script else ".pt"}', content, script)
-    with pytest.raises(ValueError, match=r'is refused: its pickle (asks for `posix\.system`|holds the operation)'):
+    with pytest.raises(ValueError, match=r'`posix\.system`|holds the operation'):
         read_model_file(path)
     bare = tmp_path / 'bare.pt'
     bare.write_bytes(content)

@@ -64,7 +64,7 @@ def test_mixed_layout_holds_the_same_frames(make_frames, tmp_path):
     assert len(directories) == 2
     read = {frames.formula: frames for frames in read_dataset(tmp_path)}
     assert all(equal(read[frames.formula], frames) for frames in sets)
-    with pytest.raises(ValueError, match='element Br is not in the type map'):
+    with pytest.raises(ValueError, match='Br'):
         write_mixed(sets, tmp_path / 'other', ['Li', 'S'])
 
 
@@ -101,7 +101,7 @@ def test_bad_frames_are_refused(change, message):
 
 def test_bad_datasets_are_refused(make_frames, tmp_path):
     """A directory that is no dataset, or lacks a file, is refused by name."""
-    with pytest.raises(ValueError, match='no DeePMD-kit system'):
+    with pytest.raises(ValueError, match=r'`type\.raw`'):
         read_dataset(tmp_path)
     write_dataset([make_frames()], tmp_path)
     np.save(tmp_path / 'Li2S1/set.0000/force.npy', np.zeros((3, 8)))

@@ -84,9 +84,7 @@ def test_backends():
     repflow = {'e_rcut': 6.0, 'e_rcut_smth': 5.0, 'e_sel': 10, 'a_rcut': 4.0, 'a_rcut_smth': 3.0, 'a_sel': 5}
     dpa3 = changed('model.descriptor', {'type': 'dpa3', 'repflow': repflow})
     assert check_input(dpa3, 'pytorch') is None
-    assert (
-        check_input(dpa3, 'tensorflow') == 'The descriptor `dpa3` trains in PyTorch only: choose the backend `pytorch`.'
-    )
+    assert '`dpa3`' in check_input(dpa3, 'tensorflow')
     assert 'backend: ' in check_input(INPUT, 'jax')
 
 

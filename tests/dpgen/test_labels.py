@@ -117,9 +117,9 @@ def test_other_sections_of_cp2k():
     assert found['functional'] is None
     assert found['input']['FORCE_EVAL']['DFT']['XC'] == {'XC_FUNCTIONAL': {'_': 'BLYP'}}
     assert functional({'_': 'PBE'}) == functional({'PBE': {}}) == 'PBE'
-    with pytest.raises(ValueError, match='should name elements'):
+    with pytest.raises(ValueError, match=r'`user_fp_params\.FORCE_EVAL\.SUBSYS\.KIND`'):
         kinds_of(None, 'user_fp_params')
-    with pytest.raises(ValueError, match='one entry for each of 2 elements'):
+    with pytest.raises(ValueError, match=r'KIND\.POTENTIAL`.* 2 '):
         kinds_of({'_': ['Li', 'S'], 'POTENTIAL': ['GTH-PBE-q3']}, 'user_fp_params')
 
 
@@ -139,7 +139,7 @@ def test_few_settings_of_vasp():
     assert tags['KSPACING'] == 0.5
     assert (tags['ENCUT'], tags['ISMEAR'], tags['SIGMA'], tags['METAGGA'], tags['LASPH']) == (400, 2, 0.1, 'SCAN', True)
     assert ledger.unmatched == []
-    with pytest.raises(ValueError, match=r'`fp_params\.ecut` is missing'):
+    with pytest.raises(ValueError, match=r'`fp_params\.ecut`'):
         old_incar(Keys({}, ledger, 'fp_params.'))
 
 

@@ -132,7 +132,7 @@ def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_
 def test_too_many_failures_keep_the_good_labels(python_code):
     results, node = label(python_code, [copper(1), strange(3)], minimum_success=0.9)
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_TOO_MANY_FAILED.status
-    assert node.exit_message.startswith('3 of 4 frames failed')
+    assert '3 of 4' in node.exit_message
     assert 'NotImplementedError' in node.exit_message
     assert results['frames'].frames == 1
 
@@ -233,5 +233,5 @@ def test_swapped_codes_and_no_labeller_are_refused(python_code, dp_code):
         {'python': python_code}, frames=FramesData.from_sets([copper(1)])
     )
     builder.calculator = None
-    with pytest.raises(ValueError, match='none is given'):
+    with pytest.raises(ValueError, match='calculator, potential'):
         run_get_node(builder)

@@ -89,7 +89,7 @@ def test_unknown_elements_are_refused(codes, make_frames, pretrained_metals, fin
 def test_training_from_scratch_is_refused(codes, alloy_frames, pretrained_metals, tiny_dpa2):
     """Without `finetune` it would forget what it knows."""
     parameters = {'train': tiny_dpa2, 'seed': 1}
-    with pytest.raises(ValueError, match=r'`train.finetune` is missing'):
+    with pytest.raises(ValueError, match=r'`train\.finetune`'):
         run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, pretrained_metals.outputs.checkpoint, parameters))
 
 

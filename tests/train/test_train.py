@@ -332,7 +332,7 @@ def test_refused_at_the_top(dp_code, frames, tiny_input):
     """The chain refuses what its training would refuse."""
     content = tiny_input('se_e2_a')
     content['model'] = {**content['model'], 'type_map': ['Li', 'S']}
-    with pytest.raises(ValueError, match='Cl is not in the type map Li S'):
+    with pytest.raises(ValueError, match=r'Cl .* Li S'):
         run(dp_code, frames, content)
 
 

@@ -36,7 +36,7 @@ def test_an_override_by_an_old_parameter_is_merged_into_the_protocol():
     assert found == {'reference': {'a': 1, 'b': 3}}
 
 
-def test_a_parameter_that_is_no_old_name_is_kept():
+def test_a_parameter_without_an_old_name_is_kept():
     assert new_keys({'contrast': 1}, {'contrast', 'reference'}) == {'contrast': 1}
     assert new_keys({'other': 1}, {'reference'}) == {'other': 1}
     assert new_keys(None, {'reference'}) is None

@@ -131,7 +131,7 @@ def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_pa
 
 
 def row_of(speed, atoms, steps=100):
-    """Return results of a run of `dpasse.md` of so many thousand atom steps a second."""
+    """Return results of `dpasse.md` with this speed in thousand atom steps a second."""
     seconds = atoms * steps / speed / 1000
     loop = {'first_step': 10, 'steps': steps, 'atoms': atoms, 'seconds': seconds, 'processes': 4, 'threads': 2}
     return orm.Dict(

@@ -61,7 +61,7 @@ def inputs(codes, copper, halves, tiny_training):
 
 
 def test_a_study(inputs, tmp_path):
-    """Two sizes, and what made the labels: its errors are none."""
+    """Two sizes, and the calculator that made the labels, whose errors are zero."""
     given = inputs() | {'calculators': {'emt': orm.Dict({'name': 'emt'})}}
     _, node = run_get_node(ModelStudyWorkChain, **given)
     assert node.is_finished_ok, node.exit_message
@@ -93,7 +93,7 @@ def test_a_study(inputs, tmp_path):
     assert {tmp_path / 'models.png', tmp_path / 'arrhenius.png'} <= set(write_report(node, tmp_path))
 
 
-def test_what_fails_is_named_and_the_others_are_told(inputs, tiny_training):
+def test_failures_are_named_and_the_others_are_reported(inputs, tiny_training):
     """A training that ends with nothing does not take the others with it; without structures there are no dynamics."""
     broken = {**tiny_training, 'input': {**tiny_training['input'], 'training': {'numb_steps': 300, 'save_freq': 300}}}
     broken['input']['learning_rate'] = {'type': 'exp', 'start_lr': 1e30, 'stop_lr': 1e29, 'decay_steps': 50}

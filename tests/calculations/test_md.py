@@ -8,6 +8,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.calculations.md import MDCalculation
+from aiida_dpasse.calculations.md_stops import DEVIATION, STOPS
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.lammps.datafile import lammps_frame
 from aiida_dpasse.lammps.watch import KEPT
@@ -240,7 +241,7 @@ def test_a_run_that_leaves_the_trust_is_stopped_while_it_runs(inputs):
     assert 'step 0 ' in node.exit_message
     assert '1e-06 eV/A' in node.exit_message
     results = outputs['results'].get_dict()
-    assert (results['verdict'], results['stopped_at']) == ("left the committee's trust", 0)
+    assert (results['verdict'], results['stopped_at']) == (STOPS[DEVIATION].verdict, 0)
     assert results['step'] < 10_000_000
     assert (np.concatenate([item.deviations for item in outputs['frames'].sets()])[:2] > 1e-6).all()
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_frozen_is_refused(dp_code, checkpoints, tiny_potential):
     assert validate_freezing({'potential': None, 'code': None}, None) is None
 
 
-def test_what_cannot_be_migrated_is_told(python_code, checkpoints):
+def test_what_cannot_be_migrated_is_reported(python_code, checkpoints):
     """Weights are never made up."""
     broken = DeepPotentialData.from_file(checkpoints / 'broken.pt').store()
     outputs, node = run_get_node(MigrateCalculation, code=python_code, potential=broken)
@@ -170,7 +170,7 @@ def test_a_file_is_shown_and_imported(aiida_profile, checkpoints, tmp_path):
         (['import', __file__], 'is no model of DeePMD-kit'),
     ],
 )
-def test_what_is_no_potential_is_refused_in_one_sentence(aiida_profile, arguments, sentence):
+def test_a_node_of_another_type_is_refused_in_one_sentence(aiida_profile, arguments, sentence):
     done = CliRunner().invoke(commands, arguments)
     assert done.exit_code == 2
     assert sentence in done.output

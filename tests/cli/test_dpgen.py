@@ -69,7 +69,7 @@ def test_script_builds_what_the_files_say(stand_ins, tmp_path):
 
 
 def test_script_on_the_standard_output(tmp_path):
-    """The list goes elsewhere, so that the script can be redirected; a preset of DeePMD-kit's past is told."""
+    """The list goes elsewhere, so that the script can be redirected; a preset of an earlier DeePMD-kit is reported."""
     content = json.loads(PARAM.read_text())
     content['default_training_param']['model']['fitting_net']['coord_norm'] = True
     path = tmp_path / 'param.json'
@@ -117,7 +117,7 @@ def test_the_documented_builder_can_be_submitted(stand_ins, localhost, tmp_path)
 
 
 def test_what_is_not_here_is_asked_for(stand_ins, tmp_path):
-    """Files that are elsewhere can be handed in instead."""
+    """Files that are elsewhere can be given instead."""
     path = tmp_path / 'param.json'
     path.write_text(PARAM.read_text())
     structures = {'one': orm.StructureData(cell=[[4, 0, 0], [0, 4, 0], [0, 0, 4]])}
@@ -157,7 +157,9 @@ def test_collect(make_frames, tmp_path):
         np.testing.assert_array_equal(system['forces'], frames.sets()[0].forces)
     again = invoke(collect, frames.pk, tmp_path / '0')
     assert again.exit_code == 0, again.output  # another type map, another name
-    assert 'is there already' in invoke(collect, frames.pk, tmp_path / '0').output
+    refused = invoke(collect, frames.pk, tmp_path / '0')
+    assert refused.exit_code != 0
+    assert str(tmp_path / '0') in refused.output.replace('\n', '')
     assert 'FramesData' in invoke(collect, orm.Int(1).store().pk, tmp_path / '2').output
 
 

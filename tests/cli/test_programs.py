@@ -1,4 +1,4 @@
-"""The search for programs: every way in which one can be missing is told with its remedy."""
+"""The search for programs: each way in which one can be missing is reported with its remedy."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_cp2k_is_found_with_its_data_files() -> None:
         {'--version': (0, 'something else', '')},
     ],
 )
-def test_a_cp2k_that_is_not_there_or_does_not_start_is_none(answers: dict[str, tuple[int, str, str]]) -> None:
+def test_a_missing_or_broken_cp2k_is_not_found(answers: dict[str, tuple[int, str, str]]) -> None:
     """CP2K is one of many labellers: without it nothing is missing."""
     known = {
         'command -v': (0, '/usr/bin/cp2k.psmp\n/usr/share/cp2k\n', ''),
@@ -130,7 +130,7 @@ def test_bare_python(tmp_path: Path) -> None:
         ('plugin list', (0, '', 'DeePMD-kit: Cannot find libcudart.so.12'), 'lmp', 'libcudart.so.12'),
     ],
 )
-def test_broken_program_is_told(
+def test_broken_program_is_reported(
     programs: dict[str, Program], command: str, answer: tuple[int, str, str], name: str, reason: str
 ) -> None:
     """One answer of the machine is replaced by that of a broken one; all others are real."""

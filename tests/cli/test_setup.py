@@ -126,7 +126,7 @@ def test_transport_shell_runs_on_the_other_side(localhost: orm.Computer) -> None
 
 
 def test_help_imports_no_command() -> None:
-    """`aiida-dpasse --help` lists all commands and loads none; an unknown one is told."""
+    """`aiida-dpasse --help` lists all commands and loads none; an unknown one is refused."""
     code = (
         'import sys; from click.testing import CliRunner; from aiida_dpasse.cli.main import cli; '
         'print(CliRunner().invoke(cli, ["--help"]).output); assert "aiida.orm" not in sys.modules'

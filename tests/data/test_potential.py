@@ -59,7 +59,7 @@ def test_from_file(aiida_profile, tmp_path):
 
 
 def test_frozen(aiida_profile, tmp_path):
-    """The name in the repository tells DeePMD-kit the backend; the version may be unknown."""
+    """DeePMD-kit determines the backend from the name in the repository; the version may be unknown."""
     node = DeepPotentialData.from_file(frozen(tmp_path / 'x.pth')).store()
     assert (node.filename, node.form) == ('model.pth', 'frozen')
     assert (node.parameters, node.step, node.deepmd_version) == (None, None, None)
@@ -108,7 +108,7 @@ def test_refused(aiida_profile, tmp_path):
 
 
 def test_validated_on_store(aiida_profile, tmp_path):
-    """A node whose file is no model, or whose attributes say something else, is not stored."""
+    """A node whose file is not a model, or whose attributes differ from the file, is not stored."""
     path = tmp_path / 'notes.pt'
     path.write_text('notes')
     with pytest.raises((ValidationError, StoringNotAllowed), match=r'\.pt` is no model'):

@@ -124,7 +124,7 @@ def test_other_sections_of_cp2k():
 
 
 def test_other_programs_that_label(changed):
-    """They are told, with their settings; the rest is converted."""
+    """They are reported with their settings; the rest is converted."""
     found = changed(fp_style='gaussian', fp_params={'keywords': 'force b3lyp/6-31g**', 'nproc': 4})
     assert found.labeller is None
     assert found.overrides['label'] == {'minimum_success': 0.8}
@@ -155,7 +155,7 @@ def test_which_settings_of_vasp_count(changed):
 
 
 def test_which_settings_of_cp2k_count(changed):
-    """Those of the file before an input of its own, which is not read."""
+    """Those of the file take precedence over a separate input file, which is not read."""
     content = json.loads((FIXTURES / 'cp2k.json').read_text())
     found = changed(fp_style='cp2k', external_input_path='cp2k.inp', fp_params={}, **content)
     assert found.overrides['label']['cp2k']['cutoff'] == 600

@@ -1,4 +1,4 @@
-"""DP-GEN's files in our terms: every key is mapped, or told with what to do instead."""
+"""Conversion of DP-GEN's files: every key is mapped, or reported with an alternative."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_committee_and_training():
 
 
 def test_training_inputs_of_old(changed):
-    """What DeePMD-kit no longer takes, or has by other names; what is left out with a meaning is told."""
+    """What DeePMD-kit no longer takes, or has by other names; omitted settings are reported."""
     given = json.loads(PARAM.read_text())['default_training_param']
     given['training'] = {
         **{'stop_batch': 100, 'systems': ['a'], 'set_prefix': 'part', 'batch_size': 2, 'numb_test': 10},
@@ -117,7 +117,7 @@ def test_batch_sizes(changed):
 
 
 def test_structures_and_frames():
-    """Files are found by pattern below the prefix; what is not there is told."""
+    """Files are found by pattern below the prefix; missing files are reported."""
     found = read_dpgen(PARAM)
     assert {label: path.parent.name for label, path in found.structures.items()} == {
         'sys_000_0000': 'a',
@@ -129,7 +129,7 @@ def test_structures_and_frames():
     assert found.inputs == {'clean_workdir': True}
 
 
-def test_every_key_is_mapped_or_told():
+def test_every_key_is_mapped_or_reported():
     """None of both files is dropped, and none is both."""
     found = read_dpgen(PARAM, MACHINE)
     told = {entry.key for entry in found.unmatched}
@@ -145,11 +145,11 @@ def test_every_key_is_mapped_or_told():
     expected = {key for key in expected if not key.rpartition('.')[2].startswith('_')}
     assert expected <= set(found.mapped) | told
     both = set(found.mapped) & told
-    # These are mapped as a whole, and told for what differs between jobs.
+    # These are mapped as a whole, and reported where jobs differ.
     assert both == {'model_devi_jobs', 'model_devi_jobs[].trj_freq', 'model_devi_jobs[].sys_idx'}
 
 
-def test_what_has_no_counterpart_is_told():
+def test_keys_without_counterpart_are_reported():
     """Each with its value and what to do instead, nothing of a password."""
     found = read_dpgen(PARAM, MACHINE)
     entries = {entry.key: entry for entry in found.unmatched}
@@ -182,7 +182,7 @@ def test_parameters_are_those_of_the_active_learning(protocol):
 
 
 def test_files_that_are_not_there(changed):
-    """Structures, INCAR and POTCARs that are elsewhere do not hinder the conversion, and are told."""
+    """Structures, INCAR and POTCARs that are elsewhere do not prevent the conversion, and are reported."""
     found = changed(sys_configs_prefix='nowhere', fp_incar='NO_INCAR', fp_pp_path='nowhere')
     assert found.structures == {}
     assert found.overrides['label']['vasp'] == {}
@@ -210,7 +210,7 @@ def test_constant_volume(changed):
 
 
 def test_templates_and_tension(changed):
-    """A script of one's own says the conditions: the protocol's stay. Pressures below 0 are told."""
+    """With a template the conditions of the protocol remain. Pressures below 0 are reported."""
     job = {'sys_idx': [0], 'trj_freq': 10, 'template': {'lmp': 'in.lammps'}, 'rev_mat': {'lmp': {'V_TEMP': [300]}}}
     found = changed(model_devi_jobs=[job])
     assert not {'temperatures', 'pressures'} & set(found.overrides['explore'])
@@ -228,7 +228,7 @@ def test_indices_of_systems():
             expanded(given, 10)
 
 
-def test_what_asks_for_nothing_is_not_told(changed):
+def test_keys_without_effect_are_not_reported(changed):
     """A key whose value is what is done here anyway."""
     found = changed(model_devi_nopbc=False, use_ele_temp=0, model_devi_merge_traj=True, one_h5=True)
     told = {entry.key for entry in found.unmatched}

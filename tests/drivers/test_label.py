@@ -1,4 +1,4 @@
-"""The labelling driver: every frame is accounted for, whatever it does."""
+"""The labelling driver: the account contains every frame."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def strange() -> FrameSet:
 
 
 def run(tmp_path, monkeypatch, sets, calculator, **limits):
-    """Run the driver in an empty folder and return its account and the admitted sets."""
+    """Run the driver in an empty folder and return its account and the accepted sets."""
     monkeypatch.chdir(tmp_path)
     write_dataset(sets, 'frames')
     job = {'calculator': calculator, 'potential': None, 'parameters': {**LIMITS, **limits}}

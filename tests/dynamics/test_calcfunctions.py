@@ -161,7 +161,7 @@ def test_a_run_that_was_stopped_is_named_and_its_temperature_left_out(aiida_prof
             'reason': MOLTEN['reason'],
         }
     ]
-    # The other replica went on, and is not told: it was lucky.
+    # The other replica continued, but its diffusivity is not reported: the selection would be biased.
     assert (last['runs'], last['diffusive'], last['diffusivity_cm2_s']) == (1, False, None)
     assert last['nernst_einstein_conductivity_mS_cm'] is None
     assert last['density_g_cm3'] == pytest.approx(1.8)

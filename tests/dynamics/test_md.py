@@ -8,6 +8,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.calculations import md as calculation
+from aiida_dpasse.calculations.md_stops import DEVIATION, STOPS
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.md import MDBaseWorkChain
 from aiida_dpasse.dynamics.merge_segments import merge_segments
@@ -93,7 +94,7 @@ def test_segments_that_get_no_further_are_given_up(inputs, localhost):
     _, node = run_get_node(MDBaseWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_NO_PROGRESS.status
     assert '2 consecutive segments' in node.exit_message
-    assert 'LAMMPS ended before its first step' in node.exit_message
+    assert calculation.MDCalculation.exit_codes.ERROR_OUTFILE_MISSING.message in node.exit_message
     assert len(node.called) == 2
 
 
@@ -215,8 +216,7 @@ def test_frames_beyond_the_trust_are_candidates(inputs, tmp_path):
     trust = {'limit': limit, 'rows': 1, 'high': 1e3}
     outputs, node = run_get_node(MDBaseWorkChain, **inputs(watch={'deviation': trust}))
     assert node.exit_status == EXIT.ERROR_LEFT_TRUST.status
-    assert 'label the candidates and train on them' in node.exit_message
-    assert outputs['results']['verdict'] == "left the committee's trust"
+    assert outputs['results']['verdict'] == STOPS[DEVIATION].verdict
     [chosen] = outputs['candidates'].sets()
     # Those before the monitor came, which may be before the run had ended by itself.
     assert set(chosen.deviations) <= set(values[values > limit])
@@ -224,8 +224,8 @@ def test_frames_beyond_the_trust_are_candidates(inputs, tmp_path):
     assert all(reason.startswith('deviation between') for reason in chosen.reasons)
     assert orphans(node) == []
     assert [path.name for path in write_report(node, tmp_path)] == ['dynamics.png', 'provenance.svg', 'report.txt']
-    assert "left the committee's trust" in (tmp_path / 'report.txt').read_text()
-    # Without such frames there is no such output, and the run ends well.
+    assert STOPS[DEVIATION].verdict in (tmp_path / 'report.txt').read_text()
+    # Without such frames the output is absent, and the run succeeds.
     outputs, node = run_get_node(MDBaseWorkChain, **inputs(watch={'deviation': {**trust, 'limit': 100.0}}))
     assert node.is_finished_ok, node.exit_message
     assert 'candidates' not in outputs

@@ -18,7 +18,7 @@ DYNAMICS = {'temperature': 300.0, 'steps': 20, 'interval': 10}
 
 
 def total(account: dict) -> int:
-    """What became of the frames, added up."""
+    """The number of frames by outcome."""
     return account['admitted'] + len(account['rejected']) + len(account['failed'])
 
 

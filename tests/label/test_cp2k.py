@@ -102,7 +102,7 @@ def test_labels_are_derivatives_of_the_energy(cp2k_code):
     assert {origin.label_job for origin in trace_frames(results['frames'])} == {job.pk}
 
 
-def test_a_frame_that_did_not_converge_is_no_label_and_is_tried_with_other_settings(cp2k_code):
+def test_a_frame_that_did_not_converge_is_rejected_and_repeated_with_other_settings(cp2k_code):
     given = hydrogen(0.0, 0.1)
     results, node = label(cp2k_code, [given], {**HASTY, 'retry': {'scf': {'steps': 30}}}, minimum_distance=0.5)
     assert node.is_finished_ok, node.exit_message
@@ -120,7 +120,7 @@ def test_without_other_settings_it_fails(cp2k_code):
     assert 'frames' not in results
 
 
-def test_what_cp2k_says_of_an_input_that_it_refuses_is_told(cp2k_code):
+def test_the_error_of_cp2k_about_its_input_is_reported(cp2k_code):
     wrong = {**ROUGH, 'input': {'FORCE_EVAL': {'DFT': {'SCF': {'NO_SUCH_KEYWORD': 1}}}}}
     results, node = label(cp2k_code, [hydrogen(0.0)], wrong, minimum_distance=0.5)
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status

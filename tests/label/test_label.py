@@ -219,7 +219,7 @@ def test_misspelt_names_of_cp2k(changes, sentence):
     assert found is None if sentence is None else sentence in found
 
 
-def test_what_is_no_element_has_no_kind():
+def test_an_unknown_element_has_no_kind():
     with pytest.raises(ValueError, match="'Lii'"):
         Cp2kLabelWorkChain.PARAMETERS.model_validate(
             Cp2kLabelWorkChain.protocol_parameters('fast', {'cp2k': {'kinds': {'Lii': {}}}})

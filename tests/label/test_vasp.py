@@ -100,7 +100,7 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
         assert item.virials[frame] == pytest.approx(virial, abs=1e-4)
         assert np.abs(virial).max() > 0.1
-    # What VASP was told: one job a frame, the protocol's tags with ours over them, the density of k-points.
+    # The input of VASP: one job for each frame, the protocol's tags updated with ours, the density of k-points.
     assert len(runs(log)) == len(jobs_of(node)) == 3
     job = jobs_of(node)[0]
     assert job.process_type == 'aiida.calculations:vasp.vasp'
@@ -119,7 +119,7 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
     assert not any(SECRET.encode() in text for text in files)
 
 
-def test_every_fault_is_told_and_what_can_be_mended_is(stand_in):
+def test_every_fault_is_reported_and_corrected_where_possible(stand_in):
     faults = dict.fromkeys(('unconverged', 'slow', 'killed', 'truncated', 'missing_outcar', 'wrong_atoms'), 0.125)
     code, log = stand_in(faults=faults, transient=['killed', 'missing_outcar'])
     given = alloy(8, seed=37)  # each fault is met once

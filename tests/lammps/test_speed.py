@@ -41,7 +41,7 @@ RESULTS = {
 }
 
 
-def test_the_warm_up_has_a_clock_of_its_own():
+def test_the_warm_up_is_timed_separately():
     log = parse_log(LOG)
     warm_up, loop = log.loops
     assert (warm_up.first_step, warm_up.steps, warm_up.seconds, warm_up.cpu_percent) == (0, 10, 1.83746, 34.7)
@@ -108,7 +108,7 @@ def test_why_a_run_has_no_speed():
     assert 'step 12 of 30 (Lost atoms)' in why_no_speed(exploded, killed)
 
 
-def test_a_job_tells_its_machine(tmp_path):
+def test_a_job_records_its_machine(tmp_path):
     subprocess.run(['bash', '-c', MACHINE_COMMAND], cwd=tmp_path, check=False)
     name = subprocess.run(['hostname'], capture_output=True, text=True, check=True).stdout.strip()
     assert read_machine((tmp_path / MACHINE_FILE).read_text())['host'] == name

@@ -64,7 +64,7 @@ def test_the_spread_of_white_noise_with_its_error():
     exact = np.sqrt((sigma**2).mean())
     values = np.array([one.rms for one in spreads])
     assert values.mean() == pytest.approx(exact, rel=0.01)
-    # The error that each tells of itself is what they scatter by.
+    # The estimated error is the scatter of the estimates.
     assert np.mean([one.rms_error for one in spreads]) == pytest.approx(values.std(), rel=0.15)
     assert all(one.frames == 200 for one in spreads)
     assert np.mean([one.independent for one in spreads]) > 120
@@ -84,7 +84,7 @@ def test_frames_that_repeat_each_other_count_as_fewer():
     assert values.mean() == pytest.approx(sigma, rel=0.01)
     told = np.mean([one.rms_error for one in spreads])
     assert told == pytest.approx(values.std(), rel=0.25)
-    # As if each frame told something new, it would be less than that.
+    # Without correlation between frames the error would be smaller.
     naive = np.mean([one.rms_error for one in (force_spread(rng.permutation(one)) for one in series)])
     assert naive < 0.6 * values.std()
 
@@ -127,7 +127,7 @@ def test_the_verdict_in_a_sentence():
     assert '49 +- 1 meV/A' in close
     assert 'more frames' in close
     assert 'more frames' not in reason
-    # One lucky row is no cutoff.
+    # A single row below the limit does not determine the cutoff.
     assert judge(rows(40.0, 60.0, 10.0), 50)[0] == 4.0
     assert judge(rows(40.0, None, 10.0), 50)[0] == 2.0
     assert judge(rows(40.0, 30.0, 10.0), 50)[1].endswith('; no smaller distance was tried.')

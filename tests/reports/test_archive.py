@@ -1,4 +1,4 @@
-"""A study in an archive, opened in an empty profile, tells the same."""
+"""A study in an archive, imported into an empty profile, gives the same report."""
 
 from __future__ import annotations
 

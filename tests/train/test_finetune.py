@@ -59,7 +59,7 @@ def as_of_3_0(checkpoint: DeepPotentialData, programs, folder: Path) -> DeepPote
 
 
 def test_a_checkpoint_of_3_0_is_migrated(codes, programs, alloy_frames, pretrained_metals, finetuning, tmp_path):
-    """It is brought up to date on the way, and both potentials descend from the file that was handed in."""
+    """It is migrated, and both potentials descend from the given file."""
     old = as_of_3_0(pretrained_metals.outputs.checkpoint, programs, tmp_path)
     assert old.needs_migration
     _, node = run_get_node(FinetuneWorkChain, **inputs(codes, alloy_frames, old.store(), finetuning))

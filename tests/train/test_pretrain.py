@@ -43,7 +43,7 @@ def test_every_node_has_a_creator_or_is_an_input(pretrained_metals):
     assert orphans(pretrained_metals) == []
 
 
-def test_held_out_frames_can_be_handed_in(codes, pure_frames, alloy_frames, tiny_dpa2):
+def test_held_out_frames_can_be_given(codes, pure_frames, alloy_frames, tiny_dpa2):
     """With test data at hand nothing is split off, and all frames are trained on."""
     builder = PretrainWorkChain.get_builder()
     builder._update(inputs(codes, pure_frames, tiny_dpa2, split={'test': 1}))

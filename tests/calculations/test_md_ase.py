@@ -71,10 +71,10 @@ def test_a_calculator_that_fails(inputs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'ensemble': 'npt'}, 'a calculator runs at constant volume'),
-        ({'equilibration': {'ensemble': 'npt', 'steps': 10}}, 'a calculator runs at constant volume'),
+        ({'ensemble': 'npt'}, '`ensemble`'),
+        ({'equilibration': {'ensemble': 'npt', 'steps': 10}}, '`ensemble`'),
         ({'sample_interval': 10}, r'`sample_interval`.*`watch.deviation`'),
-        ({'final_temperature': 900.0}, 'a calculator runs at one temperature'),
+        ({'final_temperature': 900.0}, '`final_temperature`'),
         ({'steps': 0}, '`steps`'),
     ],
 )

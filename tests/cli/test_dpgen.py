@@ -85,8 +85,8 @@ def test_what_cannot_be_converted_is_one_sentence(tmp_path):
     path = tmp_path / 'param.json'
     path.write_text('{}')
     for arguments, sentence in (
-        ((path,), '`numb_models` is missing'),
-        ((PARAM, '--protocol', 'slow'), 'no protocol `slow`'),
+        ((path,), '`numb_models`'),
+        ((PARAM, '--protocol', 'slow'), '`slow`'),
     ):
         result = invoke(convert, *arguments)
         assert result.exit_code == 1

@@ -209,7 +209,7 @@ def test_two_elements_and_kpoints(cp2k_code):
 @pytest.mark.parametrize(
     ('changes', 'sentence'),
     [
-        ({'cp2k': None}, 'parameters: `cp2k` is missing: give it.'),
+        ({'cp2k': None}, 'parameters: `cp2k`'),
         ({'cp2k': {**TINY, 'kpoints': {'spacing': 1.0}, 'scf': {'solver': 'ot'}}}, '`scf.solver`'),
         ({'cp2k': {**TINY, 'scf': {'smearing': 300}}}, '`smearing`'),
         ({'cp2k': {**TINY, 'functional': None}}, '`functional`'),

@@ -78,10 +78,10 @@ def test_impossible_splits_are_refused(codes, pure_frames, tiny_dpa2, split, mes
     ('change', 'message'),
     [
         ({'processes': 2}, 'codes.torchrun: '),
-        ({'input': {'model': {'type_map': ['U']}}}, 'Au, Cu is not in the type map U'),
-        ({'input': {'model': {'descriptor': {'repinit': {'rcut': -4.5}}}}}, 'repinit.rcut` of the training input'),
+        ({'input': {'model': {'type_map': ['U']}}}, ': Au, Cu '),
+        ({'input': {'model': {'descriptor': {'repinit': {'rcut': -4.5}}}}}, 'repinit.rcut`'),
         ({'input': {'model': {'descriptor': {'repinit': {'rcut_smth': 5.0}}}}}, '`rcut`'),
-        ({'input': {'model': {'fitting_net': {'neuron': [16, -1]}}}}, 'fitting_net.neuron` of the training input'),
+        ({'input': {'model': {'fitting_net': {'neuron': [16, -1]}}}}, 'fitting_net.neuron`'),
         ({'freeze': False}, '`train`'),
         ({'early_stop': {'window': 10}}, '`early_stop`'),
     ],

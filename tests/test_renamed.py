@@ -44,7 +44,7 @@ def test_a_parameter_without_a_successor_is_ignored(name):
         ElectrolyteParameters.model_validate(protocol('electrolyte', 'demo') | {name: 3.5})
 
 
-def test_a_parameter_that_is_no_old_name_is_kept():
+def test_a_parameter_without_an_old_name_is_kept():
     assert new_keys({'contrast': 1}, {'contrast', 'reference'}) == {'contrast': 1}
     assert new_keys({'other': 1}, {'reference'}) == {'other': 1}
     assert new_keys(None, {'reference'}) is None

@@ -101,7 +101,7 @@ def test_the_same_student_is_accepted_and_refused(inputs):
         'survives_drift_copper'
     }
 
-    # The teacher that falls apart is no measure.
+    # A teacher whose crystal falls apart cannot serve as reference.
     _, node = run_get_node(AcceptanceWorkChain, **inputs(hot=HOT | {'stop_force': 1e-3}))
     assert node.exit_status == EXIT.ERROR_TEACHER_FAILED.status
     assert 'hot_0001_copper_teacher' in node.exit_message

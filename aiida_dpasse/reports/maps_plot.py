@@ -20,7 +20,15 @@ Array = NDArray[np.float64]
 COLUMNS = 4
 
 
-def plot_density(path: Path, density: Array, cell: Array, ion: str, symbols: Sequence[str], sites: Array) -> None:
+def plot_density(
+    path: Path,
+    density: Array,
+    cell: Array,
+    ion: str,
+    symbols: Sequence[str],
+    sites: Array,
+    marks: tuple[Array, Array] | None = None,
+) -> None:
     """Draw the density projected along each lattice vector onto the face of the other two.
 
     :param path: path of the picture.
@@ -29,6 +37,7 @@ def plot_density(path: Path, density: Array, cell: Array, ion: str, symbols: Seq
     :param ion: name of the ions.
     :param symbols: (n,), elements of the framework.
     :param sites: fractional coordinates of its atoms, (n, 3).
+    :param marks: fractional coordinates (m, 3) and occupancies (m,) of the ions' sites.
     """
     colours = {symbol: PALETTE[i % len(PALETTE)] for i, symbol in enumerate(sorted(set(symbols)))}
     projections = [_project(density, cell, axis) for axis in range(3)]
@@ -46,6 +55,9 @@ def plot_density(path: Path, density: Array, cell: Array, ion: str, symbols: Seq
                 chosen = np.array([each == symbol for each in symbols])
                 points = _flat(np.asarray(sites)[chosen][:, [first, second]], cell, axis)
                 axes.plot(*points.T, 'o', ms=3.5, mfc='none', mec=colour, mew=1.2, label=symbol)
+            if marks is not None:
+                points = _flat(marks[0][:, [first, second]], cell, axis)
+                dots = axes.scatter(*points.T, c=marks[1], s=16, marker='s', cmap='plasma', vmin=0, vmax=1, lw=0)
             axes.set(aspect='equal', title=f'along {"abc"[axis]}', xlabel='(Å)')
             axes.grid(False)
         panels[0].set_ylabel('(Å)')
@@ -53,6 +65,8 @@ def plot_density(path: Path, density: Array, cell: Array, ion: str, symbols: Seq
             figure.legend(
                 *panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=len(colours), fontsize=10
             )
+        if marks is not None:
+            figure.colorbar(dots, ax=list(panels), label='occupancy of the site', pad=0.01, shrink=0.8)
         figure.colorbar(drawn, ax=list(panels), label=f'{ion} per area  (Å$^{{-2}}$)', pad=0.01, shrink=0.8)
 
 

@@ -11,9 +11,10 @@ from ase import Atoms
 from ase.io import read, write
 from ase.io.cube import read_cube_data
 from click.testing import CliRunner
+from pymatgen.core import Structure
 from pymatgen.io.vasp import Chgcar
 
-from aiida_dpasse.cli.maps import density, rdf, vanhove
+from aiida_dpasse.cli.maps import density, rdf, sites, vanhove
 
 FRAMES, BOX, DRIFT = 40, 12.0, 0.05
 SYMBOLS = ['Li', 'Li', 'S', 'S']
@@ -59,6 +60,24 @@ def test_density_is_relative_to_the_framework_and_integrates_to_the_ions(traject
     read_back = Chgcar.from_file(str(chgcar))
     assert read_back.data['total'].sum() / 24**3 == pytest.approx(2, rel=1e-4)
     assert read_back.structure.composition.formula == 'S2'
+
+
+def test_sites_are_found_with_their_occupancies(trajectory):
+    cif, table = trajectory.parent / 'a.cif', trajectory.parent / 'sites.csv'
+    numbers = run(sites, trajectory, '--ion', 'Li', '--cif', cif, '--csv', table)
+    order = np.argsort([site[0] for site in numbers['sites']])
+    assert np.array(numbers['sites'])[order] * BOX == pytest.approx(
+        np.array([SITES[0], SITES[0] + [2.4, 0, 0], SITES[1]]), abs=1e-3
+    )
+    assert np.array(numbers['occupancies'])[order] == pytest.approx([0.5, 0.5, 1])
+    assert numbers['hops'] == 1
+    assert numbers['residence_time_ps'] == pytest.approx(2 * (FRAMES - 1) * 0.1)
+    assert numbers['shortest_distance_A'] == pytest.approx(2.4)
+    crystal = Structure.from_file(cif)
+    assert crystal.composition.as_dict() == pytest.approx({'Li': 2, 'S': 2})
+    assert len(crystal) == 5
+    with table.open() as handle:
+        assert sum(float(row['occupancy']) for row in csv.DictReader(handle)) == pytest.approx(2)
 
 
 def test_van_hove_functions_have_their_norm(trajectory):
@@ -114,6 +133,7 @@ def test_pairs_of_an_ideal_gas_are_uncorrelated(tmp_path):
     [
         (density, ('--ion', 'Na'), ('Na', 'Li, S')),
         (vanhove, ('--ion', 'Na'), ('Na', 'Li, S')),
+        (sites, ('--ion', 'Na'), ('Na', 'Li, S')),
         (rdf, ('--pair', 'Li-Na'), ('Li-Na', 'Li, S')),
         (rdf, ('--pair', 'Li'), ('Li ',)),
         (rdf, ('--distance', '0.01'), ('0.01',)),

@@ -79,7 +79,8 @@ def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str],
     """Return the tracks of the ions, their symbols, and the time between the frames kept in ps.
 
     :param source: the trajectory.
-    :param ions: symbols of the carriers; for a LAMMPS dump without elements its types, or those of its ``elements``.
+    :param ions: symbols of the carriers, empty for all atoms; for a LAMMPS dump without elements its types, or those of
+        its ``elements``.
     :raises Refusal: if the file is not a trajectory that contains the ions, with the same atoms in the same order and a
         constant interval between frames.
     """
@@ -91,7 +92,11 @@ def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str],
             tracks, symbols = _read_dump(path, ions, source.elements, source.wrapped)
         else:
             tracks, symbols = _read_ase(path, ions, source.wrapped)
-        return tracks, [symbol for symbol in symbols if symbol in ions], tracks.gap() * source.timestep * 1e-3
+        return (
+            tracks,
+            [symbol for symbol in symbols if not ions or symbol in ions],
+            tracks.gap() * source.timestep * 1e-3,
+        )
     except (ValueError, OSError) as error:
         raise Refusal(str(error)) from error
 
@@ -107,7 +112,7 @@ def _begin(path: Path, symbols: Sequence[str], ions: Sequence[str], wrapped: boo
     # Masses of types without elements are unknown: all atoms have equal weight in their centre.
     known = all(symbol in atomic_numbers for symbol in symbols)
     masses = [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in symbols]
-    return Tracks(symbols, masses, ions, MOST_FRAMES, wrapped=wrapped)
+    return Tracks(symbols, masses, ions or set(symbols), MOST_FRAMES, wrapped=wrapped)
 
 
 def _read_dump(

@@ -12,9 +12,8 @@ from ase import Atoms
 from ase.io import write
 from click.testing import CliRunner
 
-from aiida_dpasse.cli.arrhenius import arrhenius
 from aiida_dpasse.cli.transport import transport
-from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
+from aiida_dpasse.transport.conductivity import conductivity
 
 BOX, HOP, RATE, FRAMES, IONS = 20.0, 2.5, 0.2, 1200, 20
 #: cm^2/s of ions that hop so often a frame of 100 fs.
@@ -247,40 +246,3 @@ def test_the_commands_start_without_aiida(tmp_path):
     ):
         code = f'import sys; sys.modules["aiida"] = None; sys.argv[1:] = {arguments!r}'
         subprocess.run([sys.executable, '-c', f'{code}; from aiida_dpasse.cli.main import main; main()'], check=True)
-
-
-def test_arrhenius_of_a_table(tmp_path):
-    t = np.array([500.0, 600, 700, 800])
-    d = 1e-3 * np.exp(-0.3 / (BOLTZMANN_EV * t))
-    lines = [f'{a},{b!r},{0.05 * b!r},1000,24' for a, b in zip(t.tolist(), d.tolist(), strict=True)]
-    path = tmp_path / 'a.csv'
-    path.write_text('\n'.join(['temperature_K,diffusivity_cm2_s,error_cm2_s,volume_A3,ions', *lines]))
-    target = tmp_path / 'a.json'
-    result = CliRunner().invoke(arrhenius, [str(path), '--json', str(target)])
-    assert result.exit_code == 0, result.output
-    answer = json.loads(target.read_text())
-    assert answer['activation_energy_eV'] == pytest.approx(0.3)
-    assert answer['temperature_K'] == 300
-    truth = 1e-3 * np.exp(-0.3 / (BOLTZMANN_EV * 300))
-    assert answer['diffusivity_cm2_s'] == pytest.approx(truth)
-    low, high = answer['interval_cm2_s']
-    assert low < truth < high
-    assert answer['conductivity_mS_cm'] == pytest.approx(conductivity(truth, 24, 1000.0, 300.0))
-    assert [other['left_out_K'] for other in answer['leave_one_out']] == t.tolist()
-    assert answer['bent'] is False
-    assert 'activation energy' in result.output
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('temperature_K,diffusivity_cm2_s\n1,2', 'lacks the column error_cm2_s'),
-        ('temperature_K,diffusivity_cm2_s,error_cm2_s\n500,x,1', "has no number in the column diffusivity_cm2_s: 'x'"),
-        ('temperature_K,diffusivity_cm2_s,error_cm2_s\n500,1,1\n600,1,1', '2 temperatures are too few'),
-        ('temperature_K,diffusivity_cm2_s,error_cm2_s\n500,1,1\n600,-1,1\n700,1,1', 'should be positive'),
-        ('', 'lacks the column temperature_K'),
-    ],
-)
-def test_bad_tables_are_refused(tmp_path, text, message):
-    (tmp_path / 'a.csv').write_text(text)
-    assert message in refused(arrhenius, tmp_path / 'a.csv')

@@ -165,14 +165,6 @@ def density(
 @click.command()
 @trajectory_options
 @click.option('--ion', required=True, help='Mobile element.')
-@click.option(
-    '--separation',
-    type=POSITIVE,
-    default=1.5,
-    show_default=True,
-    metavar='A',
-    help='Smallest distance between two sites, in A.',
-)
 @click.option('--cif', 'cif_path', type=OUTPUT, help='Write sites with occupancies and the framework as a CIF.')
 @csv_option
 @plot_option
@@ -180,87 +172,64 @@ def density(
 def sites(
     source: Source,
     ion: str,
-    separation: float,
     cif_path: Path | None,
     csv_path: Path | None,
     plot_path: Path | None,
     json_path: Path | None,
 ) -> None:
-    """Sites of the ions in FILE, learnt from their density, with occupancies and the hops between them.
+    """Sites and cages of the ions in FILE, learnt from their density, with occupancies, hops and exchanges.
 
-    A site is a maximum of the smoothed density, and its occupancy the mean number of ions nearest to it. A hop is
-    counted when an ion comes closer to another site than 0.4 of the shortest distance between sites; hops back and
-    forth within a cage are included, so that their number does not give the diffusion. No AiiDA profile is needed.
+    Maxima of the density that no barrier separates are one site. Cages are sites that hops connect without a path
+    through the crystal, or by more frequent hops than such a path needs; hops between cages are exchanges. No AiiDA
+    profile is needed.
     """
-    import numpy as np
-
+    from aiida_dpasse.transport.cages import find_cages
     from aiida_dpasse.transport.density import ion_density
-    from aiida_dpasse.transport.hops import find_hops
-    from aiida_dpasse.transport.sites import density_sites, occupancies
 
     atoms = read_atoms(source, (ion,))
     positions = atoms.positions[:, atoms.mobile]
-    try:
-        places = density_sites(positions, atoms.cell, separation)
-    except ValueError as error:
-        raise Refusal(f'{source.name}: {error}') from error
-    filled = occupancies(positions, atoms.cell, places)
-    apart = _shortest(atoms.cell, places)
-    hops = find_hops(positions, atoms.cell, places, atoms.interval, 0.4 * min(apart, 2 * separation))
-    back, rate = hops.back_jumps(), hops.rate
+    exchanges, found = find_cages(positions, atoms.cell, atoms.interval)
     hosts, framework = atoms.framework()
-    shared = int(np.sum(filled > 1))
+    numbers = exchanges.to_dict()
     write_json(
         json_path,
         {
+            **numbers,
             'ion': ion,
-            'ions': int(atoms.mobile.sum()),
             'cell_A': atoms.cell.tolist(),
-            'sites': places.tolist(),
-            'occupancies': filled.tolist(),
-            'shortest_distance_A': apart if np.isfinite(apart) else None,
-            'hops': len(hops.events),
-            'hops_per_ion_and_ps': rate[0],
-            'hops_per_ion_and_ps_error': rate[1],
-            'residence_time_ps': hops.residence_time,
-            'returning_fraction': back,
+            'places': found.places.tolist(),
+            'occupancies': found.occupancies.tolist(),
+            'site_of_place': found.sites.tolist(),
+            'cage_of_place': found.cages.tolist(),
             'framework': [{'element': e, 'site': s} for e, s in zip(hosts, framework.tolist(), strict=True)],
         },
     )
     if csv_path is not None:
-        rows = [(index, *place, each) for index, (place, each) in enumerate(zip(places, filled, strict=True))]
-        _write_csv(csv_path, ('site', 'x', 'y', 'z', 'occupancy'), rows)
+        columns = (found.places, found.occupancies, found.sites, found.cages)
+        rows = [(index, *place, *rest) for index, (place, *rest) in enumerate(zip(*columns, strict=True))]
+        _write_csv(csv_path, ('place', 'x', 'y', 'z', 'occupancy', 'site', 'cage'), rows)
     if cif_path is not None:
+        places, filled = found.places, found.occupancies
         _write(cif_path, lambda path: _write_cif(path, atoms.cell, ion, places, filled, hosts, framework))
+    rate, error = (number / (exchanges.ions * exchanges.duration) for number in (exchanges.hops, exchanges.hops**0.5))
     shown = [
-        ('ions', f'{int(atoms.mobile.sum())}'),
-        ('sites', f'{len(places)}, at least {apart:.2f} Å apart' if np.isfinite(apart) else f'{len(places)}'),
-        ('occupancies', f'{filled.min():.3f} to {filled.max():.3f}, mean {filled.mean():.3f}'),
-        ('hops between sites', f'{len(hops.events)}, {rate[0]:.3g} ± {rate[1]:.2g} per ion and ps'),
+        ('ions', f'{exchanges.ions}, {100 * exchanges.located:.0f} % of the time at sites'),
+        ('maxima of the density', f'{len(found.places)}'),
+        ('sites', f'{exchanges.sites} in {exchanges.cages} cages'),
+        ('hops between sites', f'{exchanges.hops}, {rate:.3g} ± {error:.2g} per ion and ps'),
+        ('exchanges between cages', f'{exchanges.exchanges}, by {exchanges.ions_exchanged} ions'),
     ]
-    if hops.residence_time is not None:
-        shown.append(('residence time', f'{hops.residence_time:.3g} ps'))
-    if back is not None:
-        shown.append(('hops that return', f'{100 * back:.0f} %'))
-    if shared:
-        shown.append(('occupancies above 1', f'{shared} sites, which have 1 in the CIF'))
+    if not exchanges.meaningful:
+        shown.append(('', 'too few hops, or no distinct sites: the cages have no meaning'))
+    elif exchanges.confined:
+        shown.append(('', 'no ion makes its way through the crystal'))
     click.echo(_table(source, atoms, shown))
     if plot_path is not None:
         from aiida_dpasse.reports.maps_plot import plot_density
 
         grid = ion_density(positions, atoms.cell)
-        marks = (places, filled)
+        marks = (found.places, found.occupancies)
         _write(plot_path, lambda path: plot_density(path, grid, atoms.cell, ion, hosts, framework, marks))
-
-
-def _shortest(cell: Array, places: Array) -> float:
-    """Return the shortest distance between two sites in A, infinite for one site."""
-    import numpy as np
-    from pymatgen.core import Lattice
-
-    distances = Lattice(cell).get_all_distances(places, places)
-    np.fill_diagonal(distances, np.inf)
-    return float(distances.min())
 
 
 def _write_cif(

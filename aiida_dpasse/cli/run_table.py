@@ -22,7 +22,6 @@ def run_table(
     path: Path,
     source: Source,
     charges: dict[str, float],
-    jump_distance: float,
     extrapolate: float = 300.0,
     json_path: Path | None = None,
     plot_path: Path | None = None,
@@ -33,7 +32,6 @@ def run_table(
         `timestep_fs`, which replaces that of ``source``, and `replica`. Each run is one value of the fit.
     :param source: options of the trajectories; its path is not used.
     :param charges: charge in e of each mobile element.
-    :param jump_distance: distance between neighbouring sites in A.
     :param extrapolate: temperature of the extrapolation in K.
     :param json_path: path of the JSON file, or None; it contains all numbers of each run under ``runs``.
     :param plot_path: path of the Arrhenius plot, or None.
@@ -43,7 +41,7 @@ def run_table(
     runs = []
     with click.progressbar(rows, label='Runs', file=click.get_text_stream('stderr')) as bar:
         for row in bar:
-            runs.append({**row, **_analyse(row, path.parent, source, charges, jump_distance)})
+            runs.append({**row, **_analyse(row, path.parent, source, charges)})
     click.echo(show(path.name, runs))
     try:
         table = measurements(path.name, runs)
@@ -54,18 +52,14 @@ def run_table(
     report(table, path.name, extrapolate, json_path=json_path, plot_path=plot_path, extra={'runs': runs})
 
 
-def _analyse(
-    row: dict[str, Any], folder: Path, source: Source, charges: dict[str, float], jump_distance: float
-) -> dict[str, Any]:
+def _analyse(row: dict[str, Any], folder: Path, source: Source, charges: dict[str, float]) -> dict[str, Any]:
     from aiida_dpasse.cli.transport import analyse_file
 
     file = folder / row['file']
     if not file.is_file():
         raise Refusal(f'Line {row["line"]}: {file} does not exist: give the path relative to the table.')
     timestep = row['timestep_fs'] if row['timestep_fs'] is not None else source.timestep
-    numbers, _ = analyse_file(
-        replace(source, path=file, timestep=timestep), charges, row['temperature_K'], jump_distance
-    )
+    numbers, _ = analyse_file(replace(source, path=file, timestep=timestep), charges, row['temperature_K'])
     return numbers
 
 

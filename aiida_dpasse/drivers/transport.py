@@ -9,7 +9,7 @@ import numpy as np
 
 from aiida_dpasse.drivers.job import OUTPUT, read_job, write_result
 from aiida_dpasse.lammps.dump import DumpReader
-from aiida_dpasse.transport.cages import count_exchanges
+from aiida_dpasse.transport.cages import find_cages
 from aiida_dpasse.transport.maps import van_hove_maps
 from aiida_dpasse.transport.moments import moments
 from aiida_dpasse.transport.tracks import Tracks
@@ -80,7 +80,7 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
         'frames_cut_short': dropped,
         'interval_ps': interval,
         'duration_ps': interval * (frames - 1),
-        'exchanges': count_exchanges(positions, cell, interval).to_dict(),
+        'exchanges': find_cages(positions, cell, interval)[0].to_dict(),
         **tracks.summary(),
     }
 

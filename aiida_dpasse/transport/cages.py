@@ -84,6 +84,22 @@ class Exchanges:
         return {**asdict(self), 'meaningful': self.meaningful, 'confined': self.confined}
 
 
+@dataclass(frozen=True)
+class Sites:
+    """Maxima of the density, and the sites and cages that they belong to.
+
+    :param places: fractional coordinates of the maxima, (n, 3).
+    :param occupancies: mean number of ions that entered the core of each last, (n,).
+    :param sites: number of the site of each, (n,).
+    :param cages: number of the cage of each, (n,).
+    """
+
+    places: Array
+    occupancies: Array
+    sites: Indices
+    cages: Indices
+
+
 def bound_of_confined(runs: Sequence[Exchanges]) -> float:
     """Return the upper bound of D in A^2/ps at 95 % confidence where no ion left its cage in any of the runs.
 
@@ -95,8 +111,8 @@ def bound_of_confined(runs: Sequence[Exchanges]) -> float:
     return -float(np.log(0.05)) * distance / (6 * sum(run.ions * run.duration for run in runs))
 
 
-def count_exchanges(positions: Any, cell: Any, interval: float) -> Exchanges:
-    """Return the hops between sites and the exchanges between cages of one run.
+def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, Sites]:
+    """Return the hops between sites and the exchanges between cages of one run, and the sites.
 
     :param positions: (frames, ions, 3) A, unwrapped, relative to the framework.
     :param cell: mean lattice vectors as rows, (3, 3) A.
@@ -118,7 +134,8 @@ def count_exchanges(positions: Any, cell: Any, interval: float) -> Exchanges:
     crossed = cages[ends[:, 0]] != cages[ends[:, 1]]
     centres = np.array([maxima[np.flatnonzero(sites == site)[0]] for site in range(number)]).reshape(-1, 3)
     visited = np.unique(ends)
-    return Exchanges(
+    occupancies = np.bincount(at[at >= 0], minlength=len(maxima)) / frames
+    exchanges = Exchanges(
         located=located,
         sites=number,
         hops=len(ends),
@@ -131,6 +148,7 @@ def count_exchanges(positions: Any, cell: Any, interval: float) -> Exchanges:
         square_distance=_square_distance(centres, cages, ends[crossed], lattice),
         duration=(frames - 1) * interval,
     )
+    return exchanges, Sites(maxima, occupancies, sites, cages[sites])
 
 
 def find_sites(positions: Any, cell: Array) -> tuple[Array, Indices]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from aiida_dpasse.transport.cages import Exchanges, count_exchanges
+from aiida_dpasse.transport.cages import Exchanges, find_cages
 from aiida_dpasse.transport.estimate import Estimate
 from aiida_dpasse.transport.memory import Limit, Spectrum, zero_frequency
 from aiida_dpasse.transport.moments import moments
@@ -180,7 +180,7 @@ def take_statistics(
     :raises ValueError: if no ion carries a charge, or there are fewer than two frames.
     """
     arrays = moments(positions, interval, charges, species)
-    exchanges = None if cell is None else count_exchanges(positions, cell, interval)
+    exchanges = None if cell is None else find_cages(positions, cell, interval)[0]
     return Statistics.from_arrays(arrays, len(positions), interval, volume, framework, exchanges)
 
 

@@ -270,8 +270,8 @@ class _Run:
         ):
             if number:
                 yield f'{number} frames {text}.'
-        if self.tracks.jumps and self.source.wrapped is None:
-            yield f'{self.tracks.jumps} jumps by a lattice vector are removed: the positions are wrapped into the cell.'
+        if self.tracks.jumps and not self.tracks.confined and not self.wrapped and self.source.wrapped is None:
+            yield f'{self.tracks.jumps} jumps of ions by a lattice vector are removed; --unwrapped keeps them.'
 
     def read(self) -> None:
         """Read all frames."""
@@ -385,7 +385,8 @@ class _Run:
     def _dump(self, path: Path) -> Iterator[_Frame]:
         from aiida_dpasse.lammps.dump import DumpReader
 
-        reader, elements, symbols = DumpReader([path]), self.source.elements, []
+        reader, elements = DumpReader([path]), self.source.elements
+        symbols: list[str] = []
         for step, cell, positions in reader:
             if not symbols:
                 symbols, self.wrapped = list(reader.symbols), reader.wrapped

@@ -55,9 +55,9 @@ def open_plain(path: str | PathLike[str]) -> IO[bytes]:
     if magic.startswith(GZIP):
         return gzip.open(path, 'rb')  # type: ignore[return-value]
     if magic.startswith(BZIP2):
-        return bz2.open(path, 'rb')  # type: ignore[return-value]
+        return bz2.open(path, 'rb')
     if magic.startswith(XZ):
-        return lzma.open(path, 'rb')  # type: ignore[return-value]
+        return lzma.open(path, 'rb')
     if magic.startswith(ZSTANDARD):
         try:
             import zstandard
@@ -66,7 +66,7 @@ def open_plain(path: str | PathLike[str]) -> IO[bytes]:
             raise ValueError(
                 f'{name} is compressed with zstd: decompress it, or install the package zstandard.'
             ) from error
-        return zstandard.open(path, 'rb')  # type: ignore[no-any-return]
+        return zstandard.open(path, 'rb')
     return open(path, 'rb')
 
 
@@ -191,7 +191,7 @@ class _Lines:
 
     def take(self, count: int) -> list[bytes]:
         """Return the next lines, fewer at the end of the file."""
-        lines = []
+        lines: list[bytes] = []
         while self.given_back and len(lines) < count:
             lines.append(self.given_back.pop())
         if len(lines) < count:

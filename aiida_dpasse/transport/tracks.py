@@ -75,6 +75,8 @@ class Tracks:
         #: Number of moves between frames so long that the image is ambiguous, of all moves, and of jumps by a lattice
         #: vector, for each component of an ion's position.
         self.doubtful, self.moves, self.jumps = 0, 0, 0
+        #: Whether the ions stay in one cell, as they do in a wrapped trajectory.
+        self.confined = False
         #: Number of stored frames that are not used since others are missing.
         self.unused = 0
         self.steps: list[int] = []
@@ -201,7 +203,7 @@ class Tracks:
 
     def _check_order(self) -> None:
         """Refuse two runs that are joined, and atoms whose order changes."""
-        cure = 'sort the atoms by their ids, and give frames of other runs in a file of their own'
+        cure = 'sort the atoms by their ids, or analyse the runs one by one'
         table = np.array(self._travel).reshape(-1, 3)
         if len(table) < FEWEST_FRAMES:
             return
@@ -240,8 +242,8 @@ class Tracks:
     def _choose_images(self) -> None:
         """Decide whether jumps by lattice vectors are real moves, and refuse moves that are too long to tell."""
         if self.wrapped is None:
-            confined = bool(np.all(self._high - self._low < 1 + 1e-4))
-            if self.jumps and not confined and self.doubtful > BROAD * self.jumps:
+            self.confined = bool(np.all(self._high - self._low < 1 + 1e-4))
+            if self.jumps and not self.confined and self.doubtful > BROAD * self.jumps:
                 self.ions = [ions + given for ions, given in zip(self.ions, self._given, strict=True)]
                 self.jumps = 0
             self.wrapped = bool(self.jumps)

@@ -5,13 +5,12 @@ Depends on numpy only, since it is shipped with the drivers to the machine that 
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import lzma
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -33,7 +32,10 @@ HEADS = (b'ITEM: UNITS', b'ITEM: TIME', b'ITEM: TIMESTEP')
 #: Number of bytes that are searched at once for the headers of frames.
 BLOCK = 1 << 22
 #: Errors of a compressed file that is truncated or damaged.
-DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
+DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error)
+# A Python may be built without bz2 and lzma, which few dumps need.
+with suppress(ImportError):
+    DAMAGE += (import_module('lzma').LZMAError,)
 
 
 class _Record(NamedTuple):
@@ -48,25 +50,19 @@ def open_plain(path: str | PathLike[str]) -> IO[bytes]:
     """Open a file for reading, decompressed if its first bytes are those of gzip, bzip2, xz or zstd.
 
     :param path: path of the file, of any name.
-    :raises ValueError: if the file is compressed with zstd and the package ``zstandard`` is missing.
+    :raises ValueError: if the file is compressed and the module that reads it is missing, as ``zstandard`` may be.
     """
     with open(path, 'rb') as handle:
         magic = handle.read(6)
     if magic.startswith(GZIP):
         return gzip.open(path, 'rb')  # type: ignore[return-value]
-    if magic.startswith(BZIP2):
-        return bz2.open(path, 'rb')
-    if magic.startswith(XZ):
-        return lzma.open(path, 'rb')
-    if magic.startswith(ZSTANDARD):
-        try:
-            import zstandard
-        except ImportError as error:
-            name = Path(path).name
-            raise ValueError(
-                f'{name} is compressed with zstd: decompress it, or install the package zstandard.'
-            ) from error
-        return zstandard.open(path, 'rb')
+    for first, module in ((BZIP2, 'bz2'), (XZ, 'lzma'), (ZSTANDARD, 'zstandard')):
+        if magic.startswith(first):
+            try:
+                return import_module(module).open(path, 'rb')
+            except ImportError as error:
+                name = Path(path).name
+                raise ValueError(f'{name} is compressed, and Python has no module {module}: decompress it.') from error
     return open(path, 'rb')
 
 

@@ -59,7 +59,7 @@ def _analyse(row: dict[str, Any], folder: Path, source: Source, charges: dict[st
     if not file.is_file():
         raise Refusal(f'Line {row["line"]}: {file} does not exist: give the path relative to the table.')
     timestep = row['timestep_fs'] if row['timestep_fs'] is not None else source.timestep
-    numbers, _ = analyse_file(replace(source, path=file, timestep=timestep), charges, row['temperature_K'])
+    numbers, _ = analyse_file(replace(source, paths=(file,), timestep=timestep), charges, row['temperature_K'])
     return numbers
 
 

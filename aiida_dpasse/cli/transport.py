@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse.cli.digits import with_error
 from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
-from aiida_dpasse.cli.trajectory import Source, read_tracks, trajectory_options
+from aiida_dpasse.cli.trajectory import Source, read_replicas, trajectory_options
 
 if TYPE_CHECKING:
     from aiida_dpasse.transport.diffusion import Diffusion
@@ -79,23 +79,47 @@ def analyse_file(source: Source, charges: dict[str, float], temperature: float) 
     """
     import numpy as np
 
-    from aiida_dpasse.transport.analysis import analyse
+    from aiida_dpasse.transport.analysis import describe
+    from aiida_dpasse.transport.diffusion import take_statistics
 
-    tracks, symbols, interval = read_tracks(source, list(charges))
-    summary, positions = tracks.summary(), tracks.positions()
-    cell = np.mean(tracks.cells, axis=0)
-    volume, framework = summary['volume_A3'], summary['framework_displacement_A']
-    z = np.array([charges[symbol] for symbol in symbols])
-    numbers, found = analyse(positions, z, interval, volume, temperature, framework, symbols, cell)
-    species: dict[str, Any] = {}
-    for ion, charge in charges.items() if len(charges) > 1 else ():
-        mask = np.array(symbols) == ion
-        alone = np.full(int(mask.sum()), 1.0)
-        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, framework)
-        names_kept = ('tracer_diffusivity_cm2_s', 'tracer_diffusivity_cm2_s_error', 'diffusive', 'reason', 'ions')
-        species[ion] = {'charge': charge, **{name: part[name] for name in names_kept}}
-    extra = {'frames': tracks.seen, 'frames_used': len(tracks.steps), 'species': species}
-    return {**numbers, 'framework_drift_A': summary['framework_drift_A'], **extra}, found
+    found = read_replicas(source, list(charges))
+    summaries = [tracks.summary() for tracks, _, _ in found]
+    symbols = found[0][1]
+    if any(others != symbols for _, others, _ in found):
+        raise Refusal(f'The replicas of {source.name} hold different ions: name runs of one system.')
+
+    def pooled(mask: Any, z: Any) -> tuple[dict[str, Any], Diffusion]:
+        runs = [
+            take_statistics(
+                tracks.positions()[:, mask],
+                interval,
+                summary['volume_A3'],
+                z,
+                summary['framework_displacement_A'],
+                np.array(symbols)[mask],
+                np.mean(tracks.cells, axis=0),
+            )
+            for (tracks, _, interval), summary in zip(found, summaries, strict=True)
+        ]
+        return describe(runs, z, temperature)
+
+    try:
+        numbers, diffusion = pooled(np.full(len(symbols), True), np.array([charges[symbol] for symbol in symbols]))
+        species: dict[str, Any] = {}
+        for ion, charge in charges.items() if len(charges) > 1 else ():
+            mask = np.array(symbols) == ion
+            part, _ = pooled(mask, np.ones(int(mask.sum())))
+            kept = {key: value for key, value in part.items() if key.startswith('tracer_diffusivity')}
+            species[ion] = {'charge': charge, **kept, **{key: part[key] for key in ('diffusive', 'reason', 'ions')}}
+    except ValueError as error:
+        raise Refusal(f'{source.name}: {error}') from error
+    extra = {
+        'framework_drift_A': max(summary['framework_drift_A'] for summary in summaries),
+        'frames': sum(tracks.seen for tracks, _, _ in found),
+        'frames_used': sum(len(tracks.steps) for tracks, _, _ in found),
+        'species': species,
+    }
+    return {**numbers, **extra}, diffusion
 
 
 def table(name: str, numbers: dict[str, Any]) -> str:
@@ -104,10 +128,11 @@ def table(name: str, numbers: dict[str, Any]) -> str:
     :param name: name of the trajectory.
     :param numbers: numbers of :func:`analyse_file`.
     """
-    used, read = numbers['frames_used'], numbers['frames']
+    used, read, runs = numbers['frames_used'], numbers['frames'], numbers['runs']
     lines = [
         f'{name}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
-        f'{used} of {read} frames, {numbers["interval_ps"]:.4g} ps apart: {numbers["duration_ps"]:.4g} ps',
+        f'{f"{runs} runs, " if runs > 1 else ""}{used} of {read} frames, {numbers["interval_ps"]:.4g} ps apart: '
+        f'{numbers["duration_ps"]:.4g} ps',
         '',
         f'  {"":28s} {"value ± error":27s} 95 % interval',
     ]
@@ -117,7 +142,7 @@ def table(name: str, numbers: dict[str, Any]) -> str:
             lines += _axes(numbers)
         if key == 'conductivity_mS_cm' and numbers[key] is not None:
             value, error = numbers[key] * 1e-3, numbers[f'{key}_error'] * 1e-3
-            lines.append(f'  {"":28s} {rounded(value, error)} S/cm')
+            lines.append(f'  {"":28s} {with_error(value, error)} S/cm')
     for ion, part in numbers['species'].items():
         lines.append(_row(f'D* of {ion}', part, 'tracer_diffusivity_cm2_s', 'cm²/s'))
     lines.append('')
@@ -137,7 +162,7 @@ def table(name: str, numbers: dict[str, Any]) -> str:
 def _row(title: str, numbers: dict[str, Any], key: str, unit: str) -> str:
     value, error, interval = (numbers.get(f'{key}{part}') for part in ('', '_error', '_interval_95'))
     if value is not None:
-        text = f'{rounded(value, error)} {unit}'.rstrip()
+        text = f'{with_error(value, error)} {unit}'.rstrip()
         if interval:
             text = f'{text:27s} {interval[0]:.3g} to {interval[1]:.3g}'
     elif (bound := numbers.get(f'{key.removesuffix("_cm2_s")}_upper_bound_cm2_s')) is not None:
@@ -151,22 +176,7 @@ def _axes(numbers: dict[str, Any]) -> list[str]:
     tensor, errors = (numbers[f'tracer_tensor_cm2_s{part}'] for part in ('', '_error'))
     if tensor is None:
         return []
-    return [f'  {f"  along {axis}":28s} {rounded(tensor[i][i], errors[i][i])} cm²/s' for i, axis in enumerate('xyz')]
-
-
-def rounded(value: float, error: float) -> str:
-    """Return value and error with two significant digits of the error.
-
-    >>> rounded(9.8132e-05, 3.42e-06)
-    '(9.81 ± 0.34)e-05'
-    >>> rounded(0.87812, 0.1312)
-    '0.88 ± 0.13'
-    """
-    power = math.floor(math.log10(max(abs(value), error)))
-    scale = power if not -3 <= power < 4 else 0
-    last = max(1 - math.floor(math.log10(error)) + scale, 0)
-    text = f'{value / 10.0**scale:.{last}f} ± {error / 10.0**scale:.{last}f}'
-    return f'({text})e{scale:+03d}' if scale else text
+    return [f'  {f"  along {axis}":28s} {with_error(tensor[i][i], errors[i][i])} cm²/s' for i, axis in enumerate('xyz')]
 
 
 def write_msd(path: Path, found: Diffusion) -> None:

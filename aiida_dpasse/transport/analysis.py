@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.transport.conductivity import conductivity
-from aiida_dpasse.transport.diffusion import Diffusion, pool, take_statistics
+from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool, take_statistics
 from aiida_dpasse.transport.estimate import Estimate, error_of, value_of
 from aiida_dpasse.transport.tensor import diffusion_tensor
 
@@ -44,9 +44,22 @@ def analyse(
         standard deviation and 95 % interval; and the underlying `Diffusion`.
     :raises ValueError: if no ion carries a charge, or volume or temperature is not positive.
     """
+    return describe(
+        [take_statistics(positions, interval, volume, charges, framework, species, cell)], charges, temperature
+    )
+
+
+def describe(runs: Sequence[Statistics], charges: Array, temperature: float) -> tuple[dict[str, Any], Diffusion]:
+    """Return the transport coefficients of independent runs of one system, see `analyse`.
+
+    :param runs: statistics of the runs.
+    :param charges: (ions,) in elementary charges.
+    :param temperature: K.
+    :raises ValueError: if the runs differ in their ions or their sampling interval, or the temperature is not positive.
+    """
     z = np.asarray(charges, dtype=float)
-    run = take_statistics(positions, interval, volume, z, framework, species, cell)
-    found = pool([run])
+    found = pool(runs)
+    volume = float(np.mean([run.volume for run in runs]))
     diffusive = found.verdict.diffusive
     tracer, collective, haven = found.reported.tracer, found.reported.collective, found.reported.haven
     # The root mean square charge gives the same sum of z^2 as the individual charges.
@@ -63,7 +76,7 @@ def analyse(
         numbers[f'{name}{unit}_error'] = error_of(estimate)
         numbers[f'{name}{unit}_interval_95'] = None if estimate is None else list(estimate.interval(0.95))
     for kind in ('tracer', 'collective'):
-        tensor = diffusion_tensor([run], found, kind) if diffusive else None
+        tensor = diffusion_tensor(runs, found, kind) if diffusive else None
         numbers[f'{kind}_tensor_cm2_s'] = None if tensor is None else tensor.values.tolist()
         numbers[f'{kind}_tensor_cm2_s_error'] = None if tensor is None else tensor.errors.tolist()
     numbers |= {
@@ -75,14 +88,15 @@ def analyse(
         'window_ps': None if found.window is None else list(found.window),
         'line': None if found.line is None else {'offset_A2': found.line[0], 'slope_A2_ps': found.line[1]},
         'relaxations': relaxations(found),
-        'exchanges': None if run.exchanges is None else run.exchanges.to_dict(),
+        'exchanges': [run.exchanges.to_dict() for run in runs if run.exchanges is not None],
         'independent_walkers': found.walkers,
         'ions': len(z),
         'volume_A3': volume,
         'temperature_K': temperature,
-        'duration_ps': run.duration,
-        'interval_ps': interval,
-        'framework_displacement_A': framework,
+        'runs': len(runs),
+        'duration_ps': sum(run.duration for run in runs),
+        'interval_ps': runs[0].interval,
+        'framework_displacement_A': max(run.framework for run in runs),
     }
     return numbers, found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_dpasse.cli.digits import with_error
+from aiida_dpasse.cli.digits import number, with_error
 from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
 from aiida_dpasse.cli.trajectory import Source, read_replicas, trajectory_options
 
@@ -164,7 +164,8 @@ def _row(title: str, numbers: dict[str, Any], key: str, unit: str) -> str:
     if value is not None:
         text = f'{with_error(value, error)} {unit}'.rstrip()
         if interval:
-            text = f'{text:27s} {interval[0]:.3g} to {interval[1]:.3g}'
+            low, high = (number(limit, error) for limit in interval)
+            text = f'{text:27s} {low} to {high}'
     elif (bound := numbers.get(f'{key.removesuffix("_cm2_s")}_upper_bound_cm2_s')) is not None:
         text = f'undetermined, < {bound:.2g} {unit} (95 %)'
     else:

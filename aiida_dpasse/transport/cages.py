@@ -32,8 +32,9 @@ CLOSE, BARRIER = 3.0, 0.6
 CORE, PART = 1.2, 0.45
 #: Spacing of the grid that assigns positions to cores, A.
 FINE = 0.25
-#: Ions that spend less than this part of the time in cores move like a liquid: hops have no meaning.
-LEAST_LOCATED = 0.4
+#: Ions that spend less than this part of the time in cores, or whose density at the maxima exceeds its mean by less than
+#: this factor, move like a liquid: hops have no meaning.
+LEAST_LOCATED, LEAST_CONTRAST = 0.4, 2.5
 #: Mean number of used bonds of a site from which on random hops would percolate through any common lattice: the
 #: thresholds of bond percolation are 1.4 (fcc) to 2 (square) bonds a site.
 BONDS = 2.0
@@ -46,6 +47,7 @@ class Exchanges:
     """Hops between sites, and exchanges between cages.
 
     :param located: part of the time that the ions spend in the cores of sites.
+    :param contrast: median of the smoothed density at its maxima, relative to the mean density.
     :param sites: number of sites.
     :param hops: number of hops between sites.
     :param bonds: mean number of bonds of a site over which ions hopped.
@@ -58,6 +60,7 @@ class Exchanges:
     """
 
     located: float
+    contrast: float
     sites: int
     hops: int
     bonds: float
@@ -72,7 +75,8 @@ class Exchanges:
     @property
     def meaningful(self) -> bool:
         """Whether the ions have sites, and either rest in them or hop often enough to recognise cages."""
-        return self.located >= LEAST_LOCATED and (self.percolates or self.hops == 0 or self.bonds >= BONDS)
+        sites = self.located >= LEAST_LOCATED and self.contrast >= LEAST_CONTRAST
+        return sites and (self.percolates or self.hops == 0 or self.bonds >= BONDS)
 
     @property
     def confined(self) -> bool:
@@ -120,7 +124,7 @@ def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, S
     """
     points, lattice = np.asarray(positions), np.asarray(cell, dtype=float)
     frames, ions, _ = points.shape
-    maxima, sites = find_sites(points, lattice)
+    maxima, sites, contrast = find_sites(points, lattice)
     at, images, located = visits(points, lattice, maxima, sites)
     before, ion = np.nonzero((sites[at[1:]] != sites[at[:-1]]) & (at[1:] >= 0) & (at[:-1] >= 0))
     ends = np.stack([sites[at[before, ion]], sites[at[before + 1, ion]]], axis=1)
@@ -137,6 +141,7 @@ def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, S
     occupancies = np.bincount(at[at >= 0], minlength=len(maxima)) / frames
     exchanges = Exchanges(
         located=located,
+        contrast=contrast,
         sites=number,
         hops=len(ends),
         bonds=2 * len(unique) / max(len(visited), 1),
@@ -151,12 +156,13 @@ def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, S
     return exchanges, Sites(maxima, occupancies, sites, cages[sites])
 
 
-def find_sites(positions: Any, cell: Array) -> tuple[Array, Indices]:
-    """Return the maxima of the smoothed density, and the site of each.
+def find_sites(positions: Any, cell: Array) -> tuple[Array, Indices, float]:
+    """Return the maxima of the smoothed density, the site of each, and the contrast.
 
     :param positions: (frames, ions, 3) A.
     :param cell: (3, 3) A.
-    :returns: fractional coordinates of the maxima, (n, 3), and the number of the site that each belongs to, (n,).
+    :returns: fractional coordinates of the maxima, (n, 3), the number of the site that each belongs to, (n,), and the
+        median density of the maxima relative to the mean density.
     """
     shape = np.maximum(4, np.ceil(np.linalg.norm(cell, axis=1) / SPACING)).astype(int)
     density = np.zeros(int(shape.prod()))
@@ -177,7 +183,8 @@ def find_sites(positions: Any, cell: Array) -> tuple[Array, Indices]:
     line = maxima[first, None] - apart[first, second, None] * np.linspace(0, 1, 11)[:, None]
     between = smooth.ravel()[_voxels(line, shape)]
     joined = between.min(axis=1) > BARRIER * np.minimum(between[:, 0], between[:, -1])
-    return maxima, _components(np.stack([first[joined], second[joined]], axis=1), len(maxima))
+    sites = _components(np.stack([first[joined], second[joined]], axis=1), len(maxima))
+    return maxima, sites, float(np.median(smooth[highest]) / smooth.mean())
 
 
 def visits(positions: Any, cell: Array, maxima: Array, sites: Indices) -> tuple[Indices, Indices, float]:

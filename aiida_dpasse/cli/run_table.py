@@ -58,8 +58,8 @@ def _analyse(row: dict[str, Any], folder: Path, source: Source, charges: dict[st
     file = folder / row['file']
     if not file.is_file():
         raise Refusal(f'Line {row["line"]}: {file} does not exist: give the path relative to the table.')
-    timestep = row['timestep_fs'] if row['timestep_fs'] is not None else source.timestep
-    numbers, _ = analyse_file(replace(source, paths=(file,), timestep=timestep), charges, row['temperature_K'])
+    given: dict[str, Any] = {} if row['timestep_fs'] is None else {'timestep': row['timestep_fs'], 'interval': None}
+    numbers, _ = analyse_file(replace(source, paths=(file,), **given), charges, row['temperature_K'])
     return numbers
 
 

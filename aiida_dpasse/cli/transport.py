@@ -30,7 +30,17 @@ ROWS = (
 @click.option(
     '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
-@click.option('--temperature', type=POSITIVE, required=True, metavar='K', help='Temperature of the run in K.')
+@click.option(
+    '--temperature', type=POSITIVE, metavar='K', help='Temperature of the run in K; without it FILE is a table of runs.'
+)
+@click.option(
+    '--extrapolate',
+    type=POSITIVE,
+    default=300.0,
+    show_default=True,
+    metavar='K',
+    help='For a table of runs: temperature to extrapolate to.',
+)
 @click.option('--jump-distance', '--hop-length', 'jump_distance', type=POSITIVE, hidden=True)
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
 @click.option('--msd', 'msd_path', type=OUTPUT, help='Write the MSD, its error and its asymptote to this CSV file.')
@@ -41,24 +51,36 @@ def transport(
     source: Source,
     ions: tuple[str, ...],
     charges: tuple[float, ...],
-    temperature: float,
+    temperature: float | None,
+    extrapolate: float,
     jump_distance: float | None,
     json_path: Path | None,
     msd_path: Path | None,
     plot_path: Path | None,
 ) -> None:
-    """Diffusion, Haven ratio and conductivity of the trajectory in FILE: a LAMMPS dump, an XDATCAR, an extxyz, or
-    any other format that ASE reads.
+    """Diffusion, Haven ratio and conductivity of the trajectory in FILE: LAMMPS dumps, XDATCARs, and any other format
+    that ASE or MDAnalysis reads; several files are parts of one run.
 
     Positions may be wrapped or unwrapped. Displacements are relative to the centre of mass of the immobile atoms.
     Errors are one standard deviation; undetermined quantities are reported as such, and are null in the JSON file.
-    No AiiDA profile is needed.
+
+    Without --temperature FILE is a table with the columns file and temperature_K (and, if needed, timestep_fs): every
+    run is analysed, and the Arrhenius line is fitted and drawn. No AiiDA profile is needed.
     """
     given = dict(zip(ions, charges or (1.0,) * len(ions), strict=False))
     if (charges and len(charges) != len(ions)) or len(given) != len(ions):
         raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
     if not any(given.values()):
         raise Refusal('No ion carries a charge: give a --charge that is not zero.')
+    if temperature is None:
+        from aiida_dpasse.cli.run_table import run_table
+
+        if msd_path is not None:
+            raise Refusal('--msd is that of one run: give its --temperature, or leave out --msd.')
+        if len(source.paths) > 1 or source.paths[0].suffix not in ('.csv', '.txt', '.dat', '.tsv'):
+            raise Refusal(f'The temperature of {source.name} is not given: add --temperature, or name a table of runs.')
+        run_table(source.paths[0], source, given, extrapolate, json_path, plot_path)
+        return
     numbers, found = analyse_file(source, given, temperature)
     write_json(json_path, numbers)
     if msd_path is not None:

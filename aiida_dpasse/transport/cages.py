@@ -32,8 +32,8 @@ CLOSE, BARRIER = 3.0, 0.6
 CORE, PART = 1.2, 0.45
 #: Spacing of the grid that assigns positions to cores, A.
 FINE = 0.25
-#: Ions that spend less than this part of the time in cores, or whose density at the maxima exceeds its mean by less than
-#: this factor, move like a liquid: hops have no meaning.
+#: Ions that spend less than this part of the time in cores, or whose density at its maxima is less than this multiple of
+#: the mean, move like a liquid: hops have no meaning.
 LEAST_LOCATED, LEAST_CONTRAST = 0.4, 2.5
 #: Mean number of used bonds of a site from which on random hops would percolate through any common lattice: the
 #: thresholds of bond percolation are 1.4 (fcc) to 2 (square) bonds a site.

@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 def analyse(folder, text, **options):
     """Analyse a table of runs."""
     (folder / 'runs.csv').write_text(text)
-    run_table(folder / 'runs.csv', Source(folder, 100.0, wrapped=False), {'Li': 1.0}, JUMP, **options)
+    run_table(folder / 'runs.csv', Source((folder,), 100.0, wrapped=False), {'Li': 1.0}, **options)
 
 
 def test_a_table_of_runs_gives_the_activation_energy(folder, capsys):

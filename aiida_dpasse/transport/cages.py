@@ -32,7 +32,7 @@ CLOSE, BARRIER = 3.0, 0.6
 CORE, PART = 1.2, 0.45
 #: Spacing of the grid that assigns positions to cores, A.
 FINE = 0.25
-#: Ions that spend less than this part of the time in cores, or whose density at its maxima is less than this multiple of
+#: Ions that spend less than this part of the time in cores, or whose density at its maxima is below this multiple of
 #: the mean, move like a liquid: hops have no meaning.
 LEAST_LOCATED, LEAST_CONTRAST = 0.4, 2.5
 #: Mean number of used bonds of a site from which on random hops would percolate through any common lattice: the
@@ -125,7 +125,12 @@ def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, S
     points, lattice = np.asarray(positions), np.asarray(cell, dtype=float)
     frames, ions, _ = points.shape
     maxima, sites, contrast = find_sites(points, lattice)
+    number = int(sites.max()) + 1
+    centres = maxima[[np.flatnonzero(sites == site)[0] for site in range(number)]]
     at, images, located = visits(points, lattice, maxima, sites)
+    # The maxima of one site may lie in different images of the cell.
+    apart = maxima - centres[sites]
+    images = images + np.rint(apart - _wrap(apart)).astype(np.int64)[at]
     before, ion = np.nonzero((sites[at[1:]] != sites[at[:-1]]) & (at[1:] >= 0) & (at[:-1] >= 0))
     ends = np.stack([sites[at[before, ion]], sites[at[before + 1, ion]]], axis=1)
     shifts = images[before + 1, ion] - images[before, ion]
@@ -133,10 +138,8 @@ def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, S
     forward = (ends[:, 0] < ends[:, 1]) | ((ends[:, 0] == ends[:, 1]) & (shifts[:, 0] >= 0))
     bonds = np.where(forward[:, None], np.hstack([ends, shifts]), np.hstack([ends[:, ::-1], -shifts]))
     unique, counts = np.unique(bonds, axis=0, return_counts=True)
-    number = int(sites.max()) + 1 if len(sites) else 0
     cages, percolates = _cages(unique, counts, number)
     crossed = cages[ends[:, 0]] != cages[ends[:, 1]]
-    centres = np.array([maxima[np.flatnonzero(sites == site)[0]] for site in range(number)]).reshape(-1, 3)
     visited = np.unique(ends)
     occupancies = np.bincount(at[at >= 0], minlength=len(maxima)) / frames
     exchanges = Exchanges(

@@ -100,3 +100,11 @@ def test_the_vtf_equation_is_rarely_preferred_for_a_line(errors, scale):
     pulls = [(fit.t0 - 200) / np.sqrt(fit.covariance[2, 2]) for fit in fits]
     assert np.median(pulls) == pytest.approx(0, abs=0.3)
     assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.68 if errors else 0.64, abs=0.1)
+
+
+def test_an_uncertain_point_hardly_moves_the_line():
+    t = np.array([500.0, 600, 800, 1000])
+    y = np.exp(-0.2 / (BOLTZMANN_EV * t))
+    relative = np.array([100.0, 0.01, 0.01, 0.01])
+    y[0] *= 3
+    assert fit_arrhenius(t, y, relative * y).activation_energy[0] == pytest.approx(0.2, abs=1e-4)

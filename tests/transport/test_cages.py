@@ -65,6 +65,18 @@ def test_exchanges_between_cages_are_counted():
     assert pool([take_statistics(positions, 0.1, 8000.0, cell=CELL)]).verdict.diffusive
 
 
+@pytest.mark.parametrize('shift', [0.0, 3.0, 10.0])
+def test_a_site_across_the_border_of_the_cell_is_no_path(shift):
+    """Two elongated sites 4 A apart, with two maxima each, between which an ion hops; wherever the origin lies."""
+    rng = np.random.default_rng(6)
+    places = np.array([[x, y, 0.0] for y in (0.0, 4.0) for x in (-0.8, 0.8)])
+    at = (rng.integers(2, size=4000) + 2 * (np.arange(4000) // 50 % 2))[:, None]
+    positions = places[at] + shift + rng.normal(scale=0.2, size=(4000, 1, 3))
+    exchanges, _ = find_cages(positions, np.eye(3) * 20, 0.1)
+    assert (exchanges.sites, exchanges.hops) == (2, 79)
+    assert not exchanges.percolates
+
+
 def test_rattling_across_a_border_is_no_hop():
     """Two sites 2.4 A apart, and an ion at each that rattles by 0.25 A an axis."""
     rng = np.random.default_rng(3)

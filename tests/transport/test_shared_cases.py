@@ -95,7 +95,7 @@ def test_the_interval_is_that_of_the_steps(tmp_path):
 
 @pytest.mark.parametrize(
     ('system', 'diffusive', 'changed'),
-    [('Li6PS5Cl_0p', False, 0), ('Li6PS5I_0p', False, 0), ('Li6PS5Cl_50p', True, 150), ('Li6PS5I_50p', True, 140)],
+    [('Li6PS5Cl_0p', False, 0), ('Li6PS5I_0p', False, 0), ('Li6PS5Cl_50p', True, 125), ('Li6PS5I_50p', True, 125)],
 )
 def test_argyrodites(tmp_path, system, diffusive, changed):
     """In the ordered crystals no ion leaves its cage; with half of the anions exchanged many of 192 do."""
@@ -103,12 +103,12 @@ def test_argyrodites(tmp_path, system, diffusive, changed):
     status, numbers = run(tmp_path, files, '--timestep', 100, temperature=500)
     (found,) = numbers['exchanges']
     assert (status, numbers['ions'], numbers['diffusive']) == (0, 192, diffusive)
-    assert found['ions_exchanged'] == pytest.approx(changed, abs=40)
+    assert found['ions_exchanged'] == pytest.approx(changed, abs=30)
     assert found['confined'] is not diffusive
     if diffusive:
-        # Independent exchanges bound D from above.
+        # Independent exchanges, of which at least these are seen, would give this D.
         most = found['exchanges'] * found['square_distance'] / (6 * 192 * found['duration']) * 1e-4
-        assert 0.2 * most < numbers['tracer_diffusivity_cm2_s'] < 1.2 * most
+        assert 0.2 * most < numbers['tracer_diffusivity_cm2_s'] < 1.5 * most
     else:
         assert found['exchanges'] == 0
         assert numbers['tracer_diffusivity_upper_bound_cm2_s'] < 1e-7

@@ -182,8 +182,9 @@ def table(name: str, numbers: dict[str, Any]) -> str:
 
 
 def _row(title: str, numbers: dict[str, Any], key: str, unit: str) -> str:
-    value, error, interval = (numbers.get(f'{key}{part}') for part in ('', '_error', '_interval_95'))
+    value, interval = numbers[key], numbers.get(f'{key}_interval_95')
     if value is not None:
+        error = numbers[f'{key}_error']
         text = f'{with_error(value, error)} {unit}'.rstrip()
         if interval:
             low, high = (number(limit, error) for limit in interval)

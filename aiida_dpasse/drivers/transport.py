@@ -70,7 +70,7 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
     arrays = moments(positions, interval)
     if job['van_hove_range'] is not None:
         arrays |= van_hove_maps(positions, cell, interval, job['van_hove_range'])
-    np.savez(Path(OUTPUT) / STATISTICS, **arrays)  # type: ignore[arg-type]
+    np.savez(Path(OUTPUT) / STATISTICS, **arrays)
     return {
         'error': None,
         'ion': job['ion'],

@@ -16,7 +16,7 @@ from aiida_dpasse.transport.spectrum import power
 Array = NDArray[np.float64]
 
 
-def moments(positions: Any, interval: float, charges: Any = None, species: Any = None) -> dict[str, Array]:
+def moments(positions: Any, interval: float, charges: Any = None, species: Any = None) -> dict[str, Any]:
     """Return mean square displacements for lags up to half the run, and the power spectra of the displacements.
 
     :param positions: (frames, ions, 3) A, of the carriers, unwrapped, relative to the framework's centre of mass.

@@ -13,7 +13,9 @@ from aiida_dpasse.merging import merge
 ENTRY_POINTS = {'dpasse.speed': 'dpasse.benchmark', 'dpasse.finetune_study': 'dpasse.learning_curve'}
 PROTOCOLS = {'moderate': 'balanced'}
 #: Parameters at any depth; links of a study have the same names.
-KEYS = {'contrast': 'reference', 'finetune_data': 'finetune_labels', 'hop_length': 'jump_distance'}
+KEYS = {'contrast': 'reference', 'finetune_data': 'finetune_labels'}
+#: Parameters without a successor, which are ignored, and the parameter that stands beside them.
+REMOVED = {'hop_length': 'transport', 'jump_distance': 'transport'}
 LINKS = {'conductor': 'electrolyte', **KEYS}
 #: What the old entry points load.
 CLASSES = {
@@ -43,7 +45,10 @@ def new_keys(data: Any, known: Iterable[str]) -> Any:
     if not isinstance(data, dict):
         return data
     known = set(known)
-    found = dict(data)
+    removed = [key for key in data if key not in known and REMOVED.get(key) in known]
+    for key in removed:
+        warnings.warn(f'`{key}` has no effect any more; remove it.', DeprecationWarning, stacklevel=2)
+    found = {key: value for key, value in data.items() if key not in removed}
     for old in [key for key in data if key not in known and KEYS.get(key) in known]:
         warn(old, KEYS[old])
         # An override with the old name is merged into the protocol's value, which has the new one.

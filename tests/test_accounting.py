@@ -1,4 +1,4 @@
-"""Rule 3 on real batches: requested = admitted + rejected + failed, and as many frames as the account says."""
+"""Rule 3 on real batches: requested = accepted + rejected + failed, and as many frames as the account says."""
 
 from __future__ import annotations
 

@@ -24,15 +24,20 @@ STUDY = """
 import json
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 from aiida import engine, load_profile, orm
+from aiida.manage import get_manager
 from aiida.storage.sqlite_temp import SqliteTempBackend
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 folder, use = sys.argv[1:]
 load_profile(SqliteTempBackend.create_profile('emt'), allow_switch=True)
+# Without a broker AiiDA looks once a minute whether a child has ended.
+manager = get_manager()
+manager.create_runner = partial(manager.create_runner, poll_interval=0.5)
 
 from aiida.plugins import WorkflowFactory
 
@@ -159,7 +164,8 @@ def test_every_chain_that_labels_knows_the_source(found):
 
 
 def test_a_source_that_cannot_be_imported_is_left_out(found):
-    assert found['sources'] == ['cp2k', 'emt', 'shell', 'vasp']
+    assert 'emt' in found['sources']
+    assert 'broken' not in found['sources']
     assert len(found['warnings']) == 1
     assert '`broken`' in found['warnings'][0]
 

@@ -60,7 +60,7 @@ def test_the_second_graph_comes_from_the_cache_and_traces_to_its_own_jobs(chains
             assert entry_point(orm.load_node(origin.made_by)) == 'dpasse.label'
 
 
-def test_both_graphs_tell_the_same_of_every_frame(chains):
+def test_both_graphs_give_the_same_origin_of_every_frame(chains):
     told = []
     for chain in chains:
         origins = trace_frames(chain.outputs.frames)

@@ -50,7 +50,7 @@ IMPORTS = {
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
     'study': 'base data deepmd distill dynamics explore label parameters reports train',
-    'cli': 'base data deepmd dpgen explore lammps reports transport',
+    'cli': 'base data deepmd dpgen explore lammps reports structures transport vasp',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 

@@ -24,6 +24,35 @@ def lattice_walk(rng, frames, walkers, rate, length, size=1, noise=0.0):
     return positions + rng.normal(scale=noise, size=positions.shape) if noise else positions
 
 
+def reversing_walk(rng, frames, ions, rate, length, reversal, noise=0.0):
+    """Return ions that hop along an axis with probability ``rate`` a frame, back with probability ``reversal``.
+
+    Otherwise the direction is any of the six. D = rate length^2 / 6 (1 - reversal) / (1 + reversal) per frame.
+    """
+    vectors = length * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
+    last, place, positions = rng.integers(6, size=ions), np.zeros((ions, 3)), np.empty((frames, ions, 3))
+    for frame in range(frames):
+        hops, back = rng.random(ions) < rate, rng.random(ions) < reversal
+        last = np.where(hops, np.where(back, last ^ 1, rng.integers(6, size=ions)), last)
+        place = place + vectors[last] * hops[:, None]
+        positions[frame] = place
+    return positions + rng.normal(scale=noise, size=positions.shape) if noise else positions
+
+
+def alternating_walk(rng, frames, ions, fast, slow, length, noise=0.0):
+    """Return ions on chains along each axis whose bonds are crossed with probability ``fast`` and ``slow`` in turn.
+
+    D = 2 length^2 fast slow / (fast + slow) per frame and axis, as of conductors in series.
+    """
+    place, positions = rng.integers(0, 2, size=(ions, 3)), np.empty((frames, ions, 3))
+    for frame in range(frames):
+        draw, even = rng.random((ions, 3)), place % 2 == 0
+        right, left = np.where(even, fast, slow), np.where(even, slow, fast)
+        place = place + (draw < right) - ((draw >= right) & (draw < right + left))
+        positions[frame] = place * length
+    return positions + rng.normal(scale=noise, size=positions.shape) if noise else positions
+
+
 def caged_walk(rng, frames, ions, rate, length, width, relaxation):
     """Return ions that fill cages of ``width`` an axis within ``relaxation`` frames, and hop from cage to cage.
 

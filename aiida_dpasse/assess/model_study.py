@@ -20,7 +20,7 @@ from aiida_dpasse.assess.validate import ValidateWorkChain, validate_validation
 from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.structures import PlannedWorkChain
-from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_ion, validate_labelled, validate_structures
+from aiida_dpasse.base.validators import best_form, check_dynamics_of, check_ion, define_labelled, validate_structures
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -133,9 +133,7 @@ class ModelStudyWorkChain(PlannedWorkChain):
             required=False,
             help='Labelled frames for training, by name; several sets compare their labels.',
         )
-        spec.input(
-            'test_data', valid_type=FramesData, validator=validate_labelled, help='Labelled frames for the test.'
-        )
+        define_labelled(spec, 'test_data', 'Labelled frames for the test.')
         spec.input_namespace(
             'structures',
             valid_type=orm.StructureData,

@@ -224,7 +224,7 @@ class ValidateWorkChain(PlannedWorkChain):
     def prediction(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
         """Return the evaluation of the potential of ``run`` on ``frames``."""
         name = str(run.potential)
-        return self.evaluate(run.label, {name: self.inputs.potentials[name]}, frames, parameters)
+        return self.evaluation(run.label, {name: self.inputs.potentials[name]}, frames, parameters)
 
     def labelling(self, run: Run, frames: FramesData, parameters: orm.Dict) -> Child:
         """Return the labelling of ``frames`` by a potential or calculator."""

@@ -11,7 +11,7 @@ from aiida.engine import ExitCode, PortNamespace, Process, ProcessBuilder, WorkC
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.each_child import EachChild
-from aiida_dpasse.base.jobs import FreezeBaseWorkChain, JobBaseWorkChain
+from aiida_dpasse.base.jobs import EvaluateBaseWorkChain, FreezeBaseWorkChain, JobBaseWorkChain
 from aiida_dpasse.base.protocols import expand_presets, machine, protocol
 from aiida_dpasse.base.reasons import first_reason
 from aiida_dpasse.base.submit_once import SubmitOnce
@@ -23,6 +23,7 @@ from aiida_dpasse.base.validators import (
     validate_options,
 )
 from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PAIR_STYLE, PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.make_supercell import make_supercell
@@ -371,6 +372,19 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
         """
         job = {**inputs, 'metadata': {'options': self.options_for(program)}}
         return process, {process.NAMESPACE: job, **self.restart(label)}
+
+    def evaluation(
+        self, label: str, potentials: Mapping[str, Potential], frames: FramesData, parameters: orm.Dict
+    ) -> Child:
+        """Return the evaluation of potentials on frames.
+
+        :param label: call link label.
+        :param potentials: potentials by name.
+        :param frames: frames to evaluate.
+        :param parameters: parameters of `dpasse.evaluate`.
+        """
+        given = {'potentials': dict(potentials), 'frames': frames, 'parameters': parameters}
+        return self.job(EvaluateBaseWorkChain, 'evaluate', label, code=self.inputs.codes.python, **given)
 
     def run_child(self, key: str, process: type[Process], inputs: dict[str, Any]) -> None:
         """Submit one child with the link label ``key`` and wait for it; its node is stored in `ctx.<key>`."""

@@ -9,11 +9,9 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import Child, DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.base.validators import validate_structure, validate_structures
 from aiida_dpasse.data.engine import Potential
-from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.runs import Runs
 
@@ -73,16 +71,3 @@ class PlannedWorkChain(DpasseWorkChain):
         """
         first = next(iter(failed.values()))
         return self.exit_codes.ERROR_NO_RUN_FINISHED.format(count=len(failed), reason=first.exit_message)
-
-    def evaluate(
-        self, label: str, potentials: Mapping[str, Potential], frames: FramesData, parameters: orm.Dict
-    ) -> Child:
-        """Return the evaluation of potentials on frames.
-
-        :param label: call link label.
-        :param potentials: potentials by name.
-        :param frames: frames to evaluate.
-        :param parameters: parameters of `dpasse.evaluate`.
-        """
-        given = {'potentials': dict(potentials), 'frames': frames, 'parameters': parameters}
-        return self.job(EvaluateBaseWorkChain, 'evaluate', label, code=self.inputs.codes.python, **given)

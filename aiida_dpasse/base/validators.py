@@ -11,6 +11,7 @@ import numpy as np
 from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.md import check_simulated
 from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
@@ -109,6 +110,17 @@ def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
     if frames is None or frames.labelled:
         return None
     return f'{port.name}: the frames have no energies and forces: label them with `dpasse.label` first.'
+
+
+def define_labelled(spec: WorkChainSpec, name: str, use: str, required: bool = True) -> None:
+    """Define the input ``name`` for labelled frames.
+
+    :param spec: specification of the chain.
+    :param name: name of the input.
+    :param use: help text.
+    :param required: whether the input must be given.
+    """
+    spec.input(name, valid_type=FramesData, required=required, validator=validate_labelled, help=use)
 
 
 def check_same_computer(inputs: Mapping[str, Any]) -> str | None:

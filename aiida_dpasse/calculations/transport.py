@@ -51,10 +51,12 @@ class TransportCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
         'lammps.dump',
+        'transport.cages',
         'transport.displacement',
         'transport.maps',
         'transport.moments',
         'transport.neighbours',
+        'transport.spectrum',
         'transport.tracks',
         'transport.vanhove',
     )
@@ -82,10 +84,15 @@ class TransportCalculation(DriverCalculation):
         spec.output(
             'statistics',
             valid_type=orm.ArrayData,
-            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins; van Hove '
-            'maps `self_per_A` and `distinct`, by `map_lag_ps` and `self_r_A`, `distinct_r_A`.',
+            help='`lag_ps` (m,), `msd_A2` and `collective_A2` (m, 3) per axis, over all time origins; power spectra of '
+            'the displacements by `order`; van Hove maps `self_per_A` and `distinct`, by `map_lag_ps` and `self_r_A`, '
+            '`distinct_r_A`.',
         )
-        spec.output('results', valid_type=orm.Dict, help='Ions, frames, interval, volume, framework drift.')
+        spec.output(
+            'results',
+            valid_type=orm.Dict,
+            help='Ions, frames, interval, volume, framework drift, exchanges between cages.',
+        )
         spec.default_output_node = 'results'
         exit_code(
             spec,

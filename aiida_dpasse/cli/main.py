@@ -20,7 +20,14 @@ class LazyGroup(click.Group):
         'status': ('aiida_dpasse.cli.status:status', 'Show the state of a process: phases, iterations, jobs.'),
         'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),
         'transport': ('aiida_dpasse.cli.transport:transport', 'Diffusion and conductivity of a trajectory file.'),
-        'arrhenius': ('aiida_dpasse.cli.arrhenius:arrhenius', 'Activation energy and extrapolation from a table of D.'),
+        'arrhenius': (
+            'aiida_dpasse.cli.arrhenius:arrhenius',
+            'Activation energy and extrapolation of a table of D or σ.',
+        ),
+        'density': ('aiida_dpasse.cli.maps:density', 'Density of the ions in the cell, with a picture.'),
+        'sites': ('aiida_dpasse.cli.maps:sites', 'Sites of the ions with their occupancies, also as CIF.'),
+        'vanhove': ('aiida_dpasse.cli.maps:vanhove', 'Van Hove functions and non-Gaussian parameter of the ions.'),
+        'rdf': ('aiida_dpasse.cli.maps:rdf', 'Radial distributions of the pairs of elements.'),
         'potential': ('aiida_dpasse.cli.potential:potential', 'Describe, import, migrate and freeze model files.'),
         'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Convert DP-GEN's input, and export its datasets."),
     }

@@ -4,46 +4,100 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, Refusal
+from aiida_dpasse.cli.refusal import POSITIVE, Refusal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from aiida_dpasse.transport.timeline import Timeline
     from aiida_dpasse.transport.tracks import Tracks
 
     Array = NDArray[np.float64]
 
 #: Largest number of frames kept in memory; longer trajectories are thinned.
 MOST_FRAMES = 4000
+#: Shortest and longest plausible time between frames, and longest plausible MD time step, in fs.
+SHORTEST_INTERVAL, LONGEST_INTERVAL, LONGEST_STEP = 0.1, 1e9, 100.0
+#: Headers with the number of a frame, by the reader of the file.
+HEADERS = {
+    'dump': rb'ITEM: TIMESTEP\s+(\d+)\s',
+    'xdatcar': rb'Direct configuration=\s*(\d+)\s',
+    'cp2k': rb'\n\s*i =\s*(\d+),',
+}
+#: Size in bytes above which a progress bar is shown on a terminal.
+LONG = 50_000_000
 
 
 @dataclass(frozen=True)
 class Source:
     """A trajectory as named on the command line.
 
-    :param path: path of the trajectory.
-    :param timestep: time in fs between steps of a LAMMPS dump, or between frames of any other file.
+    :param paths: files of one run in order, or of replicas.
+    :param timestep: MD time step in fs for a LAMMPS dump, whose frames carry step numbers; time between two frames for
+        any other file.
+    :param interval: time between two frames in fs, instead of ``timestep``.
     :param elements: elements of the types of a LAMMPS dump, in order.
-    :param wrapped: whether positions are wrapped into the cell; by default this is determined from the file.
+    :param wrapped: whether positions are wrapped into the cell; by default this is determined from the positions.
+    :param format: name of the reader: ``dump``, ``xdatcar``, ``mdanalysis`` or a format of ASE.
+    :param cell: lattice vectors as rows in A, for files without a cell.
+    :param topology: file of any format with the same atoms, for files without elements.
+    :param skip: number of frames left out at the beginning of each run.
+    :param start: time in ps left out at the beginning of each run.
+    :param stride: only every stride-th frame is used.
+    :param replicas: whether the files are independent runs of the same system.
     """
 
-    path: Path
-    timestep: float
+    paths: tuple[Path, ...]
+    timestep: float | None = None
+    interval: float | None = None
     elements: tuple[str, ...] = ()
     wrapped: bool | None = None
+    format: str | None = None
+    cell: Any = None
+    topology: Path | None = None
+    skip: int = 0
+    start: float = 0.0
+    stride: int = 1
+    replicas: bool = False
 
     @property
     def name(self) -> str:
         """Name to print."""
-        return self.path.name
+        more = len(self.paths) - 1
+        return self.paths[0].name + (f' and {more} more' if more else '')
+
+
+class _Cell(click.ParamType):
+    """Three lengths, three lengths and three angles, or nine components, as lattice vectors."""
+
+    name = 'cell'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the lattice vectors."""
+        import numpy as np
+        from ase.cell import Cell
+
+        try:
+            numbers = [float(word) for word in str(value).replace(',', ' ').split()]
+            if len(numbers) not in (3, 6, 9):
+                raise ValueError
+            cell = np.array(Cell.new(np.reshape(numbers, (3, 3)) if len(numbers) == 9 else numbers))
+            if not abs(np.linalg.det(cell)) > 1e-6:
+                raise ValueError
+        except (ValueError, AssertionError):
+            self.fail(f'{value!r} should be "a b c", "a b c alpha beta gamma" or the nine components.', param, ctx)
+        return cell
 
 
 def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,147 +106,440 @@ def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     :param command: the command's function.
     """
 
-    @click.argument('file', type=EXISTING)
+    @click.argument('files', metavar='FILE...', nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
     @click.option(
         '--timestep',
         type=POSITIVE,
-        required=True,
         metavar='FS',
         help='In fs: the MD time step for a LAMMPS dump, whose frames carry step numbers; for any other file the time '
         'between two frames.',
     )
+    @click.option(
+        '--interval', type=POSITIVE, metavar='FS', help='Time between two frames in fs, instead of --timestep.'
+    )
+    @click.option('--replicas', is_flag=True, help='The files are independent runs, and not parts of one run.')
     @click.option('--elements', help='Elements of the atom types of a LAMMPS dump without an element column: "Li P S".')
     @click.option(
         '--wrapped/--unwrapped',
         default=None,
-        help='Whether positions are wrapped into the cell.  [default: determined from the file]',
+        help='Whether positions are wrapped into the cell.  [default: determined from the positions]',
     )
+    @click.option(
+        '--format', metavar='NAME', help='dump, xdatcar, mdanalysis or a format of ASE.  [default: by content]'
+    )
+    @click.option(
+        '--cell', type=_Cell(), help='"a b c" in A, with angles or as nine components, for files without a cell.'
+    )
+    @click.option(
+        '--topology',
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help='A structure with the same atoms, for files without elements (DCD, XTC, NetCDF).',
+    )
+    @click.option('--skip', type=click.IntRange(0), default=0, metavar='N', help='Leave out the first N frames.')
+    @click.option('--start', type=click.FloatRange(0), default=0.0, metavar='PS', help='Leave out the first PS ps.')
+    @click.option('--stride', type=click.IntRange(1), default=1, metavar='N', help='Use every N-th frame.')
     @functools.wraps(command)
-    def wrapper(file: Path, timestep: float, elements: str | None, wrapped: bool | None, **options: Any) -> Any:
+    def wrapper(
+        files: tuple[Path, ...],
+        timestep: float | None,
+        interval: float | None,
+        replicas: bool,
+        elements: str | None,
+        wrapped: bool | None,
+        format: str | None,
+        cell: Any,
+        topology: Path | None,
+        skip: int,
+        start: float,
+        stride: int,
+        **options: Any,
+    ) -> Any:
+        if (timestep is None) == (interval is None):
+            raise click.UsageError('Give either --timestep or --interval.')
         names = tuple(elements.replace(',', ' ').split()) if elements else ()
-        return command(source=Source(file, timestep, names, wrapped), **options)
+        paths = tuple(path for file in files for path in _segments(file))
+        source = Source(
+            paths, timestep, interval, names, wrapped, format, cell, topology, skip, start, stride, replicas
+        )
+        return command(source=source, **options)
 
     return wrapper
+
+
+def _segments(path: Path) -> list[Path]:
+    """Return the dump files in a folder in the order of their numbers, or the file itself."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        path.rglob('*.lammpstrj*'),
+        key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', str(file))],
+    )
+    if not found:
+        raise Refusal(f'{path} holds no *.lammpstrj file: name the files of the trajectory.')
+    return found
+
+
+def read_replicas(source: Source, ions: Sequence[str]) -> list[tuple[Tracks, list[str], float]]:
+    """Return the result of `read_tracks` for each run: each file with ``--replicas``, else all files together.
+
+    :param source: the trajectory.
+    :param ions: symbols of the carriers.
+    :raises Refusal: as `read_tracks`.
+    """
+    if not source.replicas:
+        return [read_tracks(source, ions)]
+    return [read_tracks(replace(source, paths=(path,), replicas=False), ions) for path in source.paths]
 
 
 def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str], float]:
     """Return the tracks of the ions, their symbols, and the time between the frames kept in ps.
 
+    Frames that are not used, and positions that are unwrapped in a file of unwrapped ones, are reported on stderr.
+
     :param source: the trajectory.
-    :param ions: symbols of the carriers; for a LAMMPS dump without elements its types, or those of its ``elements``.
-    :raises Refusal: if the file is not a trajectory that contains the ions, with the same atoms in the same order and a
-        constant interval between frames.
+    :param ions: symbols of the carriers, empty for all atoms; for a LAMMPS dump without elements its types, or those of
+        its ``elements``.
+    :raises Refusal: if the files are not a trajectory that contains the ions, with the same atoms in the same order and
+        a plausible interval between frames.
     """
-    path = source.path
+    if source.replicas and len(source.paths) > 1:
+        raise Refusal('This command reads one run: leave out --replicas, or name one file.')
     try:
-        with path.open('rb') as handle:
-            is_dump = handle.read(14) == b'ITEM: TIMESTEP'
-        if is_dump:
-            tracks, symbols = _read_dump(path, ions, source.elements, source.wrapped)
-        else:
-            tracks, symbols = _read_ase(path, ions, source.wrapped)
-        return tracks, [symbol for symbol in symbols if symbol in ions], tracks.gap() * source.timestep * 1e-3
+        run = _Run(source, ions)
+        run.read()
+        assert run.tracks is not None
+        gap = run.tracks.gap()
+        interval = gap / run.spacing * run.interval
+        if run.numbered:
+            _check_step(source, run.spacing)
+        if not SHORTEST_INTERVAL <= run.interval <= LONGEST_INTERVAL:
+            raise ValueError(
+                f'The frames of {source.name} would be {run.interval:g} fs apart: correct --timestep or --interval.'
+            )
+        for sentence in run.notices():
+            click.echo(f'{source.name}: {sentence}', err=True)
     except (ValueError, OSError) as error:
         raise Refusal(str(error)) from error
+    return run.tracks, [symbol for symbol in run.symbols if not ions or symbol in ions], interval * 1e-3
 
 
-def _begin(path: Path, symbols: Sequence[str], ions: Sequence[str], wrapped: bool) -> Tracks:
-    from ase.data import atomic_masses, atomic_numbers
-
-    from aiida_dpasse.transport.tracks import Tracks
-
-    for ion in ions:
-        if ion not in symbols:
-            raise ValueError(f'There is no {ion} in {path.name}: it holds {", ".join(sorted(set(symbols)))}.')
-    # Masses of types without elements are unknown: all atoms have equal weight in their centre.
-    known = all(symbol in atomic_numbers for symbol in symbols)
-    masses = [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in symbols]
-    return Tracks(symbols, masses, ions, MOST_FRAMES, wrapped=wrapped)
-
-
-def _read_dump(
-    path: Path, ions: Sequence[str], elements: Sequence[str], wrapped: bool | None
-) -> tuple[Tracks, list[str]]:
-    from aiida_dpasse.lammps.dump import DumpReader
-
-    reader, tracks, symbols = DumpReader([path]), None, []
-    for step, cell, positions in reader:
-        if tracks is None:
-            symbols = list(reader.symbols)
-            if elements:
-                if not all(symbol.isdigit() and int(symbol) <= len(elements) for symbol in symbols):
-                    kinds = ', '.join(sorted(set(symbols)))
-                    raise ValueError(f'{len(elements)} elements are named and {path.name} holds the types {kinds}.')
-                symbols = [elements[int(symbol) - 1] for symbol in symbols]
-            tracks = _begin(path, symbols, ions, reader.wrapped if wrapped is None else wrapped)
-        tracks.add(step, cell, positions)
-    if reader.changed:
+def _check_step(source: Source, spacing: int) -> None:
+    if source.timestep is not None and source.timestep > LONGEST_STEP and spacing > 1:
         raise ValueError(
-            f'{reader.changed} frames of {path.name} hold other atoms than the first, or in another order.'
+            f'--timestep {source.timestep:g} is the MD time step of {source.name}, and its frames are {spacing} steps '
+            'apart: give the time between frames as --interval.'
         )
-    if tracks is None:
-        raise ValueError(f'{path.name} holds no whole frame with positions xu, xsu, x or xs and with id and type.')
-    return tracks, symbols
 
 
-def _read_ase(path: Path, ions: Sequence[str], wrapped: bool | None) -> tuple[Tracks, list[str]]:
-    import numpy as np
+@dataclass
+class _Frame:
+    """One frame: its number in the header, cell (3, 3) A, positions (n, 3) A and symbols."""
 
-    if wrapped is None:
-        # The positions can only be wrapped if none lies outside the cell.
-        wrapped = all(np.all(np.abs(scaled - 0.5) < 0.51) for _, scaled, _, _ in _frames(path))
-    tracks, symbols = None, []
-    for step, scaled, cell, found in _frames(path):
-        if tracks is None:
-            symbols, tracks = found, _begin(path, found, ions, wrapped)
-        if len(found) != len(symbols):
-            counts = f'{len(found)} atoms and the first frame {len(symbols)}'
-            raise ValueError(f'Frame {tracks.seen + 1} of {path.name} holds {counts}: give frames of the same atoms.')
-        if found != symbols:
+    number: int | None
+    cell: Array
+    positions: Array
+    symbols: list[str]
+
+
+@dataclass
+class _Run:
+    """The reading of the files of one run."""
+
+    source: Source
+    ions: Sequence[str]
+    tracks: Tracks | None = None
+    symbols: list[str] = field(default_factory=list)
+    spacing: int = 1
+    #: Time between frames in fs.
+    interval: float = 0.0
+    #: Whether the frames carry numbers of MD steps.
+    numbered: bool = False
+    #: Whether the columns of a dump say that the positions are wrapped.
+    wrapped: bool = False
+    damaged: int = 0
+    repeated: int = 0
+    uneven: int = 0
+
+    def notices(self) -> Iterator[str]:
+        """Yield one sentence for each kind of frame that was not used or was changed."""
+        assert self.tracks is not None
+        for number, text in (
+            (self.damaged, 'are damaged and left out'),
+            (self.repeated, 'are repeated by later ones and left out'),
+            (self.uneven, 'do not fit the even spacing of the others and are left out'),
+            (self.tracks.unused, 'are not used, since the ones between them are missing'),
+        ):
+            if number:
+                yield f'{number} frames {text}.'
+        if self.tracks.jumps and not self.tracks.confined and not self.wrapped and self.source.wrapped is None:
+            yield f'{self.tracks.jumps} jumps of ions by a lattice vector are removed; --unwrapped keeps them.'
+
+    def read(self) -> None:
+        """Read all frames."""
+        kinds = [_kind(path, self.source.format) for path in self.source.paths]
+        numbers = [_numbers(path, kind) for path, kind in zip(self.source.paths, kinds, strict=True)]
+        self.numbered = all(kind == 'dump' for kind in kinds)
+        timeline = None
+        if all(numbers):
+            from aiida_dpasse.transport.timeline import place_frames
+
+            timeline = place_frames(numbers)
+            self.spacing, self.repeated, self.uneven = timeline.spacing, timeline.repeated, timeline.uneven
+        if self.source.interval is not None:
+            self.interval = self.source.interval
+        else:
+            assert self.source.timestep is not None
+            self.interval = self.source.timestep * (self.spacing if self.numbered else 1)
+        total = sum(len(part) for part in numbers) if timeline else 0
+        long = sys.stderr.isatty() and sum(path.stat().st_size for path in self.source.paths) > LONG
+        with click.progressbar(length=total, label='Reading', file=sys.stderr, hidden=not (long and total)) as bar:
+            self._take(kinds, numbers, timeline, lambda: bar.update(1))
+        if self.tracks is None:
             raise ValueError(
-                f'Frame {tracks.seen + 1} of {path.name} lists its atoms in another order than the first frame does.'
+                f'{self.source.name} holds no whole frame with positions'
+                f'{" xu, xsu, x or xs and with id and type" if self.numbered else ""}.'
             )
-        tracks.add(step, cell, scaled @ cell)
-    if tracks is None:
-        raise ValueError(f'{path.name} holds no frame.')
-    gaps = np.unique(np.diff(tracks.steps))
-    if len(gaps) == 1:
-        # The given time step is that between frames, whatever their numbers are.
-        tracks.steps = [index * tracks.stride for index in range(len(tracks.steps))]
-    return tracks, symbols
+
+    def _take(
+        self, kinds: list[str], numbers: list[list[int]], timeline: Timeline | None, advance: Callable[[], None]
+    ) -> None:
+        """Give the frames to the tracks, each at its step."""
+        import numpy as np
+
+        index, shift, last, moving = 0, 0, None, False
+        seen: dict[bytes, int] = {}
+        first: int | None = None
+        for file, (path, kind) in enumerate(zip(self.source.paths, kinds, strict=True)):
+            at = -1
+            for frame in self._frames(path, kind):
+                advance()
+                at += 1
+                if timeline is not None:
+                    while numbers[file][at] != frame.number:
+                        at += 1
+                    place = timeline.steps[file][at]
+                    if place is None:
+                        continue
+                    if (file, at) in timeline.resets and last is not None and np.array_equal(last, frame.positions):
+                        # The new segment begins with the last frame of the one before.
+                        shift, self.repeated = shift + self.spacing, self.repeated + 1
+                        continue
+                    step = place - shift
+                else:
+                    # Without numbers a frame that occurred before shows that a restart repeated it.
+                    digest = blake2b(frame.positions.tobytes(), digest_size=8).digest()
+                    if moving and seen.get(digest, index) < index:
+                        self.repeated += index - seen[digest]
+                        index = seen[digest] + 1
+                        if self.tracks is not None:
+                            self.tracks.rewind(index)
+                        continue
+                    if last is not None and len(last) == len(frame.positions):
+                        moving = bool(np.mean(np.any(last != frame.positions, axis=1)) > 0.5)
+                    seen[digest] = step = index
+                    index += 1
+                last = frame.positions
+                first = step if first is None else first
+                number = (step - first) // self.spacing
+                if number >= self.source.skip and number * self.interval >= self.source.start * 1e3:
+                    self._add(path, at, step, frame)
+
+    def _add(self, path: Path, at: int, step: int, frame: _Frame) -> None:
+        if self.tracks is None:
+            self.symbols = frame.symbols
+            self.tracks = self._begin(path)
+        if len(frame.symbols) != len(self.symbols):
+            counts = f'{len(frame.symbols)} atoms and the first frame {len(self.symbols)}'
+            raise ValueError(f'Frame {at + 1} of {path.name} holds {counts}: give frames of the same atoms.')
+        if frame.symbols != self.symbols:
+            raise ValueError(
+                f'Frame {at + 1} of {path.name} lists its atoms in another order than the first frame does.'
+            )
+        self.tracks.add(step, frame.cell, frame.positions)
+
+    def _begin(self, path: Path) -> Tracks:
+        from ase.data import atomic_masses, atomic_numbers
+
+        from aiida_dpasse.transport.tracks import Tracks
+
+        for ion in self.ions:
+            if ion not in self.symbols:
+                held = ', '.join(sorted(set(self.symbols)))
+                raise ValueError(f'There is no {ion} in {path.name}: it holds {held}.')
+        # Masses of types without elements are unknown: all atoms have equal weight in their centre.
+        known = all(symbol in atomic_numbers for symbol in self.symbols)
+        masses = [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in self.symbols]
+        wrapped = self.source.wrapped if self.source.wrapped is not None else self.wrapped or None
+        spacing = self.spacing * self.source.stride
+        return Tracks(
+            self.symbols, masses, self.ions or set(self.symbols), MOST_FRAMES, wrapped=wrapped, spacing=spacing
+        )
+
+    def _frames(self, path: Path, kind: str) -> Iterator[_Frame]:
+        """Yield the frames of one file."""
+        if kind == 'dump':
+            return self._dump(path)
+        if kind == 'xdatcar':
+            return self._xdatcar(path)
+        if kind == 'mdanalysis':
+            return self._mdanalysis(path)
+        return self._ase(path, kind)
+
+    def _dump(self, path: Path) -> Iterator[_Frame]:
+        from aiida_dpasse.lammps.dump import DumpReader
+
+        reader, elements = DumpReader([path]), self.source.elements
+        symbols: list[str] = []
+        for step, cell, positions in reader:
+            if not symbols:
+                symbols, self.wrapped = list(reader.symbols), reader.wrapped
+                if elements and all(symbol.isdigit() for symbol in symbols):
+                    if any(int(symbol) > len(elements) for symbol in symbols):
+                        kinds = ', '.join(sorted(set(symbols)))
+                        raise ValueError(f'{len(elements)} elements are named and {path.name} holds the types {kinds}.')
+                    symbols = [elements[int(symbol) - 1] for symbol in symbols]
+            yield _Frame(step, cell, positions, symbols)
+        if reader.changed:
+            raise ValueError(
+                f'{reader.changed} frames of {path.name} hold other atoms than the first, or in another order.'
+            )
+        self.damaged += reader.dropped
+
+    def _xdatcar(self, path: Path) -> Iterator[_Frame]:
+        from aiida_dpasse.lammps.dump import open_plain
+        from aiida_dpasse.vasp.xdatcar import read_xdatcar
+
+        damaged: list[int] = []
+        with open_plain(path) as handle:
+            try:
+                for number, scaled, cell, symbols in read_xdatcar(handle, damaged):
+                    yield _Frame(number, cell, scaled @ cell, symbols)
+            except ValueError as error:
+                raise ValueError(f'{path.name} is not an XDATCAR that can be read: {error}') from error
+        self.damaged += len(damaged)
+
+    def _mdanalysis(self, path: Path) -> Iterator[_Frame]:
+        import numpy as np
+
+        try:
+            from MDAnalysis.coordinates.core import reader
+            from MDAnalysis.lib.mdamath import triclinic_vectors
+        except ImportError as error:
+            raise ValueError(
+                f'{path.name} is read by MDAnalysis: install aiida-dpasse[trajectories], or convert it to extxyz.'
+            ) from error
+        if self.source.topology is None:
+            raise ValueError(f'{path.name} holds no elements: name a structure with the same atoms as --topology.')
+        symbols = _symbols(self.source.topology, self.source)
+        try:
+            with warnings.catch_warnings():
+                # Each reader announces that a later release will reuse the memory of a frame; frames are copied here.
+                warnings.simplefilter('ignore')
+                frames: Any = reader(str(path), format=_suffix(path), n_atoms=len(symbols))
+        except Exception as error:
+            raise ValueError(f'{path.name} is not a trajectory that MDAnalysis can read: {error}') from error
+        if frames.n_atoms != len(symbols):
+            counts = f'{frames.n_atoms} atoms and {self.source.topology.name} {len(symbols)}'
+            raise ValueError(f'{path.name} holds {counts}: name a structure with the same atoms as --topology.')
+        for index, found in enumerate(frames):
+            given = None if found.dimensions is None else triclinic_vectors(found.dimensions)
+            cell = self._cell(path, index, given)
+            yield _Frame(None, cell, np.array(found.positions, dtype=float), symbols)
+
+    def _ase(self, path: Path, kind: str) -> Iterator[_Frame]:
+        """Yield the frames of a file that ASE reads, in bounded memory for extxyz."""
+        import io
+
+        import numpy as np
+        from ase.io import iread
+        from ase.io.formats import UnknownFileTypeError
+
+        from aiida_dpasse.lammps.dump import open_plain
+
+        numbers = _numbers(path, kind)
+        is_xyz = kind in ('xyz', 'cp2k')
+        given: Any = io.TextIOWrapper(open_plain(path)) if is_xyz else path
+        name = 'extxyz' if is_xyz else None if kind == 'ase' else kind
+        try:
+            for index, atoms in enumerate(iread(given, index=':', format=name)):
+                cell = self._cell(path, index, np.array(atoms.cell))
+                if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
+                    raise ValueError(f'Frame {index + 1} of {path.name} holds numbers that are not finite.')
+                number = numbers[index] if index < len(numbers) else None
+                yield _Frame(number, cell, atoms.positions, atoms.get_chemical_symbols())
+        except (UnknownFileTypeError, IndexError, KeyError, AssertionError, EOFError, StopIteration, OSError) as error:
+            raise ValueError(f'{path.name} is not a trajectory that ASE can read ({type(error).__name__}).') from error
+        except Exception as error:
+            if isinstance(error, ValueError) and path.name in str(error):
+                raise
+            # The readers of ASE raise arbitrary exceptions.
+            raise ValueError(
+                f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
+            ) from error
+
+    def _cell(self, path: Path, index: int, cell: Array | None) -> Array:
+        """Return the cell of a frame: that of ``--cell``, which is for files without one, or the file's."""
+        import numpy as np
+
+        if self.source.cell is not None:
+            return np.array(self.source.cell, dtype=float)
+        if cell is None or abs(np.linalg.det(cell)) < 1e-6:
+            raise ValueError(f'Frame {index + 1} of {path.name} has no cell: give it as --cell "a b c".')
+        return np.asarray(cell, dtype=float)
 
 
-def _frames(path: Path) -> Iterator[tuple[int, Array, Array, list[str]]]:
-    """Yield number, fractional positions, cell and symbols of every frame that ASE reads."""
-    import numpy as np
-    from ase.io import iread
-    from ase.io.formats import UnknownFileTypeError
+def _kind(path: Path, name: str | None) -> str:
+    """Return the reader of a file: that of ``--format``, or the one for its content."""
+    from aiida_dpasse.lammps.dump import is_dump, open_plain
 
-    numbers = _configurations(path)
+    if name is not None:
+        return {'lammps-dump-text': 'dump', 'lammps': 'dump', 'vasp-xdatcar': 'xdatcar'}.get(name, name)
+    if is_dump(path):
+        return 'dump'
     try:
-        for index, atoms in enumerate(iread(path, index=':')):
-            cell = np.array(atoms.cell)
-            if abs(np.linalg.det(cell)) < 1e-6:
-                raise ValueError(f'Frame {index + 1} of {path.name} has no cell: give a periodic trajectory.')
-            if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
-                raise ValueError(f'Frame {index + 1} of {path.name} holds numbers that are not finite.')
-            number = numbers[index] if index < len(numbers) else int(atoms.info.get('step', index))
-            yield number, atoms.positions @ np.linalg.inv(cell), cell, atoms.get_chemical_symbols()
-    except (UnknownFileTypeError, IndexError, KeyError, AssertionError, EOFError, StopIteration, OSError) as error:
-        raise ValueError(f'{path.name} is not a trajectory that ASE can read ({type(error).__name__}).') from error
+        with open_plain(path) as handle:
+            start = handle.read(4096)
+    except EOFError:
+        return 'ase'
+    if start[4:8] == b'CORD' or start.startswith((b'CDF', b'\x89HDF', b'\0\0\x07\xcb', b'\0\0\x07\xc9')):
+        return 'mdanalysis'
+    if re.search(rb'^\s*Direct configuration=', start, re.MULTILINE):
+        return 'xdatcar'
+    if re.match(rb'\s*\d+[ \t]*\r?\n', start):
+        return 'cp2k' if re.match(rb'\s*\d+\s*\n\s*i =\s*\d+,', start) else 'xyz'
+    return 'ase'
+
+
+def _suffix(path: Path) -> str:
+    """Return the name under which MDAnalysis knows the format of a file, from its first bytes."""
+    with path.open('rb') as handle:
+        start = handle.read(8)
+    for magic, name in ((b'CDF', 'NCDF'), (b'\x89HDF', 'H5MD'), (b'\0\0\x07\xcb', 'XTC'), (b'\0\0\x07\xc9', 'TRR')):
+        if start.startswith(magic):
+            return name
+    return 'DCD' if start[4:8] == b'CORD' else path.suffix[1:].upper()
+
+
+def _numbers(path: Path, kind: str) -> list[int]:
+    """Return the numbers in the headers of all frames; empty for a file without."""
+    from aiida_dpasse.lammps.dump import frame_numbers
+
+    return frame_numbers(path, HEADERS[kind]) if kind in HEADERS else []
+
+
+def _symbols(path: Path, source: Source) -> list[str]:
+    """Return the symbols of the atoms in a structure or in the first frame of a trajectory."""
+    from ase.io import read
+
+    kind = _kind(path, None)
+    if kind in ('dump', 'xdatcar'):
+        frame = next(_Run(replace(source, paths=(path,)), ())._frames(path, kind), None)
+        if frame is None:
+            raise ValueError(f'{path.name} holds no frame.')
+        return frame.symbols
+    try:
+        atoms: Any = read(path, index=0)
     except Exception as error:
-        if isinstance(error, ValueError) and path.name in str(error):
-            raise
-        # The readers of ASE raise arbitrary exceptions.
-        raise ValueError(
-            f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
-        ) from error
-
-
-def _configurations(path: Path) -> list[int]:
-    """Return the frame numbers of an XDATCAR, to detect missing frames; empty for other files."""
-    if 'XDATCAR' not in path.name:
-        return []
-    with path.open(encoding='utf8', errors='replace') as handle:
-        found = (re.search(r'configuration=\s*(\d+)', line) for line in handle if line.startswith('Direct'))
-        return [int(match.group(1)) for match in found if match]
+        raise ValueError(f'{path.name} is not a structure that ASE can read ({type(error).__name__}).') from error
+    symbols: list[str] = atoms.get_chemical_symbols()
+    return symbols

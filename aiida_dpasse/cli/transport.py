@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse.cli.digits import number, with_error
 from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
-from aiida_dpasse.cli.trajectory import Source, read_tracks, trajectory_options
+from aiida_dpasse.cli.trajectory import Source, read_replicas, trajectory_options
 
 if TYPE_CHECKING:
     from aiida_dpasse.transport.diffusion import Diffusion
@@ -29,70 +30,118 @@ ROWS = (
 @click.option(
     '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
-@click.option('--temperature', type=POSITIVE, required=True, metavar='K', help='Temperature of the run in K.')
 @click.option(
-    '--jump-distance', type=POSITIVE, default=2.5, show_default=True, metavar='A', help='Distance between sites, in A.'
+    '--temperature', type=POSITIVE, metavar='K', help='Temperature of the run in K; without it FILE is a table of runs.'
 )
+@click.option(
+    '--extrapolate',
+    type=POSITIVE,
+    default=300.0,
+    show_default=True,
+    metavar='K',
+    help='For a table of runs: temperature to extrapolate to.',
+)
+@click.option('--jump-distance', '--hop-length', 'jump_distance', type=POSITIVE, hidden=True)
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
-@click.option('--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and the fit (png, pdf or svg).')
+@click.option('--msd', 'msd_path', type=OUTPUT, help='Write the MSD, its error and its asymptote to this CSV file.')
+@click.option(
+    '--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and its asymptote (png, pdf, svg or jpg).'
+)
 def transport(
     source: Source,
     ions: tuple[str, ...],
     charges: tuple[float, ...],
-    temperature: float,
-    jump_distance: float,
+    temperature: float | None,
+    extrapolate: float,
+    jump_distance: float | None,
     json_path: Path | None,
+    msd_path: Path | None,
     plot_path: Path | None,
 ) -> None:
-    """Diffusion, Haven ratio and conductivity of the trajectory in FILE: a LAMMPS dump, an XDATCAR, an extxyz, or
-    any other format that ASE reads.
+    """Diffusion, Haven ratio and conductivity of the trajectory in FILE: LAMMPS dumps, XDATCARs, and any other format
+    that ASE or MDAnalysis reads; several files are parts of one run.
 
     Positions may be wrapped or unwrapped. Displacements are relative to the centre of mass of the immobile atoms.
     Errors are one standard deviation; undetermined quantities are reported as such, and are null in the JSON file.
-    No AiiDA profile is needed.
+
+    Without --temperature FILE is a table with the columns file and temperature_K (and, if needed, timestep_fs): every
+    run is analysed, and the Arrhenius line is fitted and drawn. No AiiDA profile is needed.
     """
     given = dict(zip(ions, charges or (1.0,) * len(ions), strict=False))
     if (charges and len(charges) != len(ions)) or len(given) != len(ions):
         raise Refusal(f'{len(charges)} charges are given for {len(set(ions))} ions: give one --charge for each --ion.')
     if not any(given.values()):
         raise Refusal('No ion carries a charge: give a --charge that is not zero.')
-    numbers, found = analyse_file(source, given, temperature, jump_distance)
+    if temperature is None:
+        from aiida_dpasse.cli.run_table import run_table
+
+        if msd_path is not None:
+            raise Refusal('--msd is that of one run: give its --temperature, or leave out --msd.')
+        if len(source.paths) > 1 or source.paths[0].suffix not in ('.csv', '.txt', '.dat', '.tsv'):
+            raise Refusal(f'The temperature of {source.name} is not given: add --temperature, or name a table of runs.')
+        run_table(source.paths[0], source, given, extrapolate, json_path, plot_path)
+        return
+    numbers, found = analyse_file(source, given, temperature)
     write_json(json_path, numbers)
+    if msd_path is not None:
+        write_msd(msd_path, found)
     click.echo(table(source.name, numbers))
     if plot_path is not None:
         plot(plot_path, temperature, found)
 
 
-def analyse_file(
-    source: Source, charges: dict[str, float], temperature: float, jump_distance: float
-) -> tuple[dict[str, Any], Diffusion]:
+def analyse_file(source: Source, charges: dict[str, float], temperature: float) -> tuple[dict[str, Any], Diffusion]:
     """Analyse the transport in one trajectory.
 
     :param source: the trajectory.
     :param charges: charge in e of each mobile element.
     :param temperature: temperature of the run in K.
-    :param jump_distance: distance between neighbouring sites in A.
     :return: the numbers, and the diffusion analysis that they are derived from.
     :raises Refusal: if it is not a trajectory that can be analysed.
     """
     import numpy as np
 
-    from aiida_dpasse.transport.analysis import analyse
+    from aiida_dpasse.transport.analysis import describe
+    from aiida_dpasse.transport.diffusion import take_statistics
 
-    tracks, symbols, interval = read_tracks(source, list(charges))
-    summary, positions = tracks.summary(), tracks.positions()
-    volume, framework = summary['volume_A3'], summary['framework_displacement_A']
-    z = np.array([charges[symbol] for symbol in symbols])
-    numbers, found = analyse(positions, z, interval, volume, temperature, jump_distance, framework)
-    species: dict[str, Any] = {}
-    for ion, charge in charges.items() if len(charges) > 1 else ():
-        mask = np.array(symbols) == ion
-        alone = np.full(int(mask.sum()), 1.0)
-        part, _ = analyse(positions[:, mask], alone, interval, volume, temperature, jump_distance, framework)
-        names_kept = ('tracer_diffusivity_cm2_s', 'tracer_diffusivity_cm2_s_error', 'diffusive', 'reason', 'ions')
-        species[ion] = {'charge': charge, **{name: part[name] for name in names_kept}}
-    extra = {'frames': tracks.seen, 'frames_used': len(tracks.steps), 'species': species}
-    return {**numbers, 'framework_drift_A': summary['framework_drift_A'], **extra}, found
+    found = read_replicas(source, list(charges))
+    summaries = [tracks.summary() for tracks, _, _ in found]
+    symbols = found[0][1]
+    if any(others != symbols for _, others, _ in found):
+        raise Refusal(f'The replicas of {source.name} hold different ions: name runs of one system.')
+
+    def pooled(mask: Any, z: Any) -> tuple[dict[str, Any], Diffusion]:
+        runs = [
+            take_statistics(
+                tracks.positions()[:, mask],
+                interval,
+                summary['volume_A3'],
+                z,
+                summary['framework_displacement_A'],
+                np.array(symbols)[mask],
+                np.mean(tracks.cells, axis=0),
+            )
+            for (tracks, _, interval), summary in zip(found, summaries, strict=True)
+        ]
+        return describe(runs, z, temperature)
+
+    try:
+        numbers, diffusion = pooled(np.full(len(symbols), True), np.array([charges[symbol] for symbol in symbols]))
+        species: dict[str, Any] = {}
+        for ion, charge in charges.items() if len(charges) > 1 else ():
+            mask = np.array(symbols) == ion
+            part, _ = pooled(mask, np.ones(int(mask.sum())))
+            kept = {key: value for key, value in part.items() if key.startswith('tracer_diffusivity')}
+            species[ion] = {'charge': charge, **kept, **{key: part[key] for key in ('diffusive', 'reason', 'ions')}}
+    except ValueError as error:
+        raise Refusal(f'{source.name}: {error}') from error
+    extra = {
+        'framework_drift_A': max(summary['framework_drift_A'] for summary in summaries),
+        'frames': sum(tracks.seen for tracks, _, _ in found),
+        'frames_used': sum(len(tracks.steps) for tracks, _, _ in found),
+        'species': species,
+    }
+    return {**numbers, **extra}, diffusion
 
 
 def table(name: str, numbers: dict[str, Any]) -> str:
@@ -101,30 +150,81 @@ def table(name: str, numbers: dict[str, Any]) -> str:
     :param name: name of the trajectory.
     :param numbers: numbers of :func:`analyse_file`.
     """
+    used, read, runs = numbers['frames_used'], numbers['frames'], numbers['runs']
     lines = [
-        f'{name}: {numbers["ions"]} ions, {numbers["duration_ps"]:.4g} ps, {numbers["temperature_K"]:g} K',
+        f'{name}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
+        f'{f"{runs} runs, " if runs > 1 else ""}{used} of {read} frames, {numbers["interval_ps"]:.4g} ps apart: '
+        f'{numbers["duration_ps"]:.4g} ps',
         '',
+        f'  {"":28s} {"value ± error":27s} 95 % interval',
     ]
-    for name, key, unit in ROWS:
-        value, error = numbers[key], numbers[f'{key}_error']
-        text = 'undetermined' if value is None else f'{value:11.4g} ± {error:.2g} {unit}'.rstrip()
-        lines.append(f'  {name:28s} {text}')
+    for title, key, unit in ROWS:
+        lines.append(_row(title, numbers, key, unit))
+        if key == 'tracer_diffusivity_cm2_s':
+            lines += _axes(numbers)
+        if key == 'conductivity_mS_cm' and numbers[key] is not None:
+            value, error = numbers[key] * 1e-3, numbers[f'{key}_error'] * 1e-3
+            lines.append(f'  {"":28s} {with_error(value, error)} S/cm')
     for ion, part in numbers['species'].items():
-        value, error = part['tracer_diffusivity_cm2_s'], part['tracer_diffusivity_cm2_s_error']
-        text = 'undetermined' if value is None else f'{value:11.4g} ± {error:.2g} cm²/s'
-        lines.append(f'  {f"D* of {ion}":28s} {text}')
-    window = numbers['window_ps']
-    if window:
-        lines.append(f'  {"window of the fit":28s} {window[0]:11.4g} to {window[1]:.4g} ps')
-    lines.append(f'  {"drift of the framework":28s} {numbers["framework_drift_A"]:11.4g} Å')
-    lines += ['', f'  {"Diffusive" if numbers["diffusive"] else "Not diffusive"}: {numbers["reason"]}']
+        lines.append(_row(f'D* of {ion}', part, 'tracer_diffusivity_cm2_s', 'cm²/s'))
+    lines.append('')
+    if window := numbers['window_ps']:
+        lines.append(f'  {"MSD is linear":28s} from {window[0]:.4g} ps')
+    lines += [
+        f'  {"displacement of the host":28s} {numbers["framework_displacement_A"]:.2g} Å, '
+        f'drift {numbers["framework_drift_A"]:.2g} Å',
+        '',
+        f'  {"Diffusive" if numbers["diffusive"] else "Not diffusive"}: {numbers["reason"]}',
+    ]
     if numbers['diffusive'] and numbers['collective_diffusivity_cm2_s'] is None:
         lines.append('  The run is too short to determine Dσ, the Haven ratio and σ: run longer, or add replicas.')
     return '\n'.join(lines)
 
 
+def _row(title: str, numbers: dict[str, Any], key: str, unit: str) -> str:
+    value, interval = numbers[key], numbers.get(f'{key}_interval_95')
+    if value is not None:
+        error = numbers[f'{key}_error']
+        text = f'{with_error(value, error)} {unit}'.rstrip()
+        if interval:
+            low, high = (number(limit, error) for limit in interval)
+            text = f'{text:27s} {low} to {high}'
+    elif (bound := numbers.get(f'{key.removesuffix("_cm2_s")}_upper_bound_cm2_s')) is not None:
+        text = f'undetermined, < {bound:.2g} {unit} (95 %)'
+    else:
+        text = 'undetermined'
+    return f'  {title:28s} {text}'
+
+
+def _axes(numbers: dict[str, Any]) -> list[str]:
+    tensor, errors = (numbers[f'tracer_tensor_cm2_s{part}'] for part in ('', '_error'))
+    if tensor is None:
+        return []
+    return [f'  {f"  along {axis}":28s} {with_error(tensor[i][i], errors[i][i])} cm²/s' for i, axis in enumerate('xyz')]
+
+
+def write_msd(path: Path, found: Diffusion) -> None:
+    """Write the mean square displacement as CSV.
+
+    :param path: path of the file.
+    :param found: diffusion analysis.
+    :raises Refusal: if the file cannot be written.
+    """
+    line = found.line
+    rows = [
+        (lag, msd, error, '' if line is None else f'{line[0] + line[1] * lag:.6g}')
+        for lag, msd, error in zip(found.lags, found.msd, found.msd_error, strict=True)
+    ]
+    try:
+        with path.open('w', encoding='utf8') as handle:
+            handle.write('lag_ps,msd_A2,msd_error_A2,asymptote_A2\n')
+            handle.writelines(f'{lag:.6g},{msd:.6g},{error:.6g},{straight}\n' for lag, msd, error, straight in rows)
+    except OSError as error:
+        raise Refusal(f'{path} cannot be written: {error.strerror}.') from error
+
+
 def plot(path: Path, temperature: float, found: Diffusion) -> None:
-    """Draw the mean square displacement with its error band and the fit.
+    """Draw the mean square displacement with its error band and its asymptote.
 
     :param path: path of the picture.
     :param temperature: temperature of the run in K.
@@ -133,9 +233,7 @@ def plot(path: Path, temperature: float, found: Diffusion) -> None:
     """
     from aiida_dpasse.reports.msd import Curve, plot_msd
 
-    fit = found.fit
-    window, line = (None, None) if fit is None else (fit.window, (fit.offset, fit.slope))
     try:
-        plot_msd(path, [Curve(temperature, found.lags, found.msd, found.msd_error, window, line)])
+        plot_msd(path, [Curve(temperature, found.lags, found.msd, found.msd_error, found.window, found.line)])
     except (OSError, ValueError) as error:
         raise Refusal(f'{path} cannot be drawn: {error}') from error

@@ -12,9 +12,8 @@ from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import reason_of
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_structures
-from aiida_dpasse.base.validators import check_ion, check_same_computer, validate_labelled
+from aiida_dpasse.base.validators import check_ion, check_same_computer, define_labelled
 from aiida_dpasse.data.engine import Potential
-from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.distill.judge_student import judge_student
 from aiida_dpasse.distill.plan_acceptance import POTENTIALS, plan_acceptance
@@ -67,12 +66,11 @@ class AcceptanceWorkChain(PlannedWorkChain):
             spec.input(name, valid_type=Potential, help=f'The {name}, frozen or compressed.')
         define_structures(spec, 'Structures for which the student is tested.')
         for name, whose in (('frames', "the teacher's"), ('test_data', 'reference')):
-            spec.input(
+            define_labelled(
+                spec,
                 name,
-                valid_type=FramesData,
+                f'Frames with {whose} labels that were not in the training data of the student.',
                 required=False,
-                validator=validate_labelled,
-                help=f'Frames with {whose} labels that were not in the training data of the student.',
             )
         spec.inputs.validator = validate_acceptance
         spec.outline(
@@ -122,7 +120,7 @@ class AcceptanceWorkChain(PlannedWorkChain):
         names = ('student',) if run.what == 'against_teacher' else POTENTIALS
         frames = self.inputs.frames if run.what == 'against_teacher' else self.inputs.test_data
         potentials = {name: self.inputs[name] for name in names}
-        return self.evaluate(run.label, potentials, frames, self.ctx.plan['evaluate'])
+        return self.evaluation(run.label, potentials, frames, self.ctx.plan['evaluate'])
 
     def compare_transport(self) -> ExitCode | None:
         """Queue the transport calculations with both potentials, unless a run of the student has already failed."""

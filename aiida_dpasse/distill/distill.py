@@ -12,7 +12,7 @@ from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import first_reason, reason_of
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_structures
-from aiida_dpasse.base.validators import best_form, validate_labelled
+from aiida_dpasse.base.validators import best_form, define_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
@@ -85,12 +85,11 @@ class DistillWorkChain(PlannedWorkChain):
         super().define(spec)
         spec.input('teacher', valid_type=Potential, help='Potential that labels the frames: frozen, or a checkpoint.')
         define_structures(spec, 'Structures for which the student is trained.')
-        spec.input(
+        define_labelled(
+            spec,
             'test_data',
-            valid_type=FramesData,
+            'Frames with reference labels; those with the composition of a structure test student and teacher.',
             required=False,
-            validator=validate_labelled,
-            help='Frames with reference labels; those with the composition of a structure test student and teacher.',
         )
         spec.input(
             'frames',
@@ -349,13 +348,13 @@ class DistillWorkChain(PlannedWorkChain):
             return self.give_up(labels, 'ERROR_STUDENT_UNSTABLE')
         if not labels.is_finished_ok:
             return self.give_up(labels, 'ERROR_LABEL_FAILED')
-        self.run_child('examination', *self.evaluation(self.key('examine'), ['student'], labels.outputs.frames))
+        self.run_child('examination', *self.test_of(self.key('examine'), ['student'], labels.outputs.frames))
         return None
 
-    def evaluation(self, label: str, names: list[str], frames: FramesData) -> Child:
+    def test_of(self, label: str, names: list[str], frames: FramesData) -> Child:
         """Return the test of the potentials ``names`` on ``frames``."""
         potentials = {'student': self.ctx.student, 'teacher': self.ctx.teacher}
-        return self.evaluate(label, {name: potentials[name] for name in names}, frames, self.ctx.plan['evaluate'])
+        return self.evaluation(label, {name: potentials[name] for name in names}, frames, self.ctx.plan['evaluate'])
 
     def settle(self) -> ExitCode | None:
         """Tabulate the rounds, decide whether the student is settled, and add the new frames to its training data."""
@@ -411,8 +410,8 @@ class DistillWorkChain(PlannedWorkChain):
     def make_test(self, run: Run) -> Child:
         """Return the test on the held-out frames, or the test of both potentials on reference labels."""
         if run.what == 'against_teacher':
-            return self.evaluation(run.label, ['student'], self.ctx.parts['test'])
-        return self.evaluation(run.label, ['student', 'teacher'], self.ctx.reference_frames)
+            return self.test_of(run.label, ['student'], self.ctx.parts['test'])
+        return self.test_of(run.label, ['student', 'teacher'], self.ctx.reference_frames)
 
     def finish(self) -> ExitCode | None:
         """Attach errors and speed, and report whether the run of the student was stable."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from aiida_dpasse.drivers.job import OUTPUT, read_job, write_result
 from aiida_dpasse.lammps.dump import DumpReader
+from aiida_dpasse.transport.cages import find_cages
 from aiida_dpasse.transport.maps import van_hove_maps
 from aiida_dpasse.transport.moments import moments
 from aiida_dpasse.transport.tracks import Tracks
@@ -64,11 +65,12 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
         return {'error': str(exception)}
     positions = tracks.positions()
     frames, ions, _ = positions.shape
+    cell = np.mean(tracks.cells, axis=0)
     Path(OUTPUT).mkdir(exist_ok=True)
     arrays = moments(positions, interval)
     if job['van_hove_range'] is not None:
-        arrays |= van_hove_maps(positions, np.mean(tracks.cells, axis=0), interval, job['van_hove_range'])
-    np.savez(Path(OUTPUT) / STATISTICS, **arrays)  # type: ignore[arg-type]
+        arrays |= van_hove_maps(positions, cell, interval, job['van_hove_range'])
+    np.savez(Path(OUTPUT) / STATISTICS, **arrays)
     return {
         'error': None,
         'ion': job['ion'],
@@ -78,6 +80,7 @@ def analyse(job: dict[str, Any]) -> dict[str, Any]:
         'frames_cut_short': dropped,
         'interval_ps': interval,
         'duration_ps': interval * (frames - 1),
+        'exchanges': find_cages(positions, cell, interval)[0].to_dict(),
         **tracks.summary(),
     }
 

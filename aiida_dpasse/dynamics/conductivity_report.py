@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
-from aiida_dpasse.dynamics.van_hove import VanHove, plot_van_hove, read_maps
-from aiida_dpasse.reports.arrhenius import Extrapolation, Line, Point, plot_arrhenius
+from aiida_dpasse.dynamics.van_hove import read_maps
+from aiida_dpasse.reports.arrhenius_plot import Extrapolation, Line, Point, plot_arrhenius
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.msd import Curve, plot_msd
 from aiida_dpasse.reports.tables import Table, text
+from aiida_dpasse.reports.van_hove_plot import VanHove, plot_van_hove
 
 #: Columns of the table, by the key in the row of a temperature.
 COLUMNS = {
@@ -123,7 +124,7 @@ class Conductivity:
         found = []
         if self.extrapolation is not None:
             e = self.extrapolation
-            found.append(f'σ({e.temperature:.0f} K) = {text(e.conductivity)} ({text(e.low)} to {text(e.high)}) mS/cm')
+            found.append(f'σ({e.temperature:.0f} K) = {text(e.value)} ({text(e.low)} to {text(e.high)}) mS/cm')
         if self.activation_energy is not None:
             found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy))
         if self.arrhenius.get('bent'):

@@ -22,7 +22,7 @@ from aiida_dpasse.transport.arrhenius import FEWEST_TEMPERATURES, check_line, fi
 from aiida_dpasse.transport.conductivity import conductivity
 from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
 from aiida_dpasse.transport.ensemble import Ensemble, pool_configurations
-from aiida_dpasse.transport.estimate import LARGEST_RELATIVE_ERROR, error_of, value_of
+from aiida_dpasse.transport.estimate import error_of, value_of
 from aiida_dpasse.transport.maps import average_maps
 from aiida_dpasse.transport.regime import LARGEST_FRAMEWORK_DISPLACEMENT
 
@@ -81,12 +81,12 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
             rows.append(judge_runs(row, started, dynamics))
             continue
         pooled = [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in good]
-        found = pool(pooled, settings.jump_distance)
+        found = pool(pooled)
         most = {
             f'framework_{name}_A': max(results[run.id][f'framework_{name}_A'] for run in good) for name in FRAMEWORK
         }
         row = describe(found, pooled, temperature, settings.transport.charge)
-        split = split_configurations(good, pooled, settings.jump_distance)
+        split = split_configurations(good, pooled)
         rows.append(judge_runs({**widen(row, split), **failed, **most}, started, dynamics))
         curves |= {
             f'lag_ps_{index:02d}': found.lags,
@@ -100,7 +100,7 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
     transport: dict[str, Any] = {'ion': settings.transport.ion, 'temperatures': rows}
     if (size := settings.finite_size) is not None:
         small, large = (planned.select(what='md', temperature=size.temperature, size=name) for name in (None, LARGE))
-        transport['finite_size'] = check_size(settings.jump_distance, small, large, statistics, results, dynamics)
+        transport['finite_size'] = check_size(small, large, statistics, results, dynamics)
     outputs: dict[str, orm.Data] = {'transport': orm.Dict(transport)}
     if curves:
         outputs['curves'] = orm.ArrayData(curves)
@@ -112,7 +112,7 @@ def determine_transport(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[str
 def describe(found: Diffusion, runs: list[Statistics], temperature: float, charge: float) -> dict[str, Any]:
     """Return the row of one temperature; undetermined numbers are null.
 
-    A row is ``diffusive`` if the ions diffuse and the runs determine the coefficient.
+    A row is ``diffusive`` if the ions diffuse, which includes that the runs determine the coefficient.
 
     :param found: diffusion of the pooled runs.
     :param runs: statistics of each run.
@@ -121,10 +121,7 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
     :returns: diffusivities in cm^2/s, conductivities in mS/cm, volume in A^3, times in ps, and the verdict.
     """
     found = found.reported
-    known, reason = found.tracer is not None, found.verdict.reason
-    if found.verdict.diffusive and not known:
-        limit = f'{LARGEST_RELATIVE_ERROR:.0%}'
-        reason = f'The ions diffuse, but the relative error of D exceeds {limit}: run longer or add replicas.'
+    known = found.tracer is not None
     volume, ions = float(np.mean([run.volume for run in runs])), runs[0].ions
     row: dict[str, Any] = {
         'temperature_K': temperature,
@@ -132,10 +129,13 @@ def describe(found: Diffusion, runs: list[Statistics], temperature: float, charg
         'error_cm2_s': error_of(found.tracer),
         'diffusive': known,
         'verdict': verdict_of(runs, known),
-        'reason': reason,
-        'msd_slope': found.verdict.slope,
-        'hops': found.verdict.hops,
-        'window_ps': None if found.fit is None else list(found.fit.window),
+        'reason': found.verdict.reason,
+        'upper_bound_cm2_s': found.upper_bound,
+        'estimate_cm2_s': value_of(found.estimate),
+        'estimate_error_cm2_s': None if found.estimate is None else found.estimate.spread,
+        'exchanges': [None if run.exchanges is None else run.exchanges.to_dict() for run in runs],
+        'window_ps': None if found.window is None else list(found.window),
+        'msd_line': None if found.line is None else list(found.line),
         'collective_diffusivity_cm2_s': value_of(found.collective),
         'collective_error_cm2_s': error_of(found.collective),
         'haven_ratio': value_of(found.haven),
@@ -163,17 +163,16 @@ def verdict_of(runs: list[Statistics], known: bool) -> str:
     return 'diffusive' if known else 'not diffusive'
 
 
-def split_configurations(runs: list[Run], found: list[Statistics], jump_distance: float) -> Ensemble | None:
+def split_configurations(runs: list[Run], found: list[Statistics]) -> Ensemble | None:
     """Return mean and spread of the tracer coefficients (cm^2/s) over configurations.
 
     :param runs: the record of each run; a configuration is a structure.
     :param found: the statistics of each run, in the same order.
-    :param jump_distance: jump distance in A.
     :returns: None if a coefficient is undetermined, if there is one configuration, or if no configuration has two runs.
     """
     values: dict[str | None, list[float]] = {}
     for run, statistics in zip(runs, found, strict=True):
-        tracer = pool([statistics], jump_distance).reported.tracer
+        tracer = pool([statistics]).reported.tracer
         if tracer is None:
             return None
         values.setdefault(run.structure, []).append(tracer.value)

@@ -39,7 +39,7 @@ def tabulate_convergence(parameters: orm.Dict, runs: orm.Dict, **inputs: dict[st
             found = [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in good]
             failed = [{'id': run.id, **run.to_dict()} for run in mine if run not in good]
             point = {**_record(mine[0]), 'supercell': supercell, 'steps': steps, 'runs_failed': failed}
-            points.append(point | _point(settings.jump_distance, found))
+            points.append(point | _point(found))
     chosen, reason = recommend(points, settings.relative_error)
     return orm.Dict({'points': points, 'recommended': chosen, 'reason': reason})
 
@@ -49,8 +49,8 @@ def _record(run: Run) -> dict[str, Any]:
     return {name: value for name, value in run.to_dict().items() if name not in ('number', 'replica')}
 
 
-def _point(jump_distance: float, statistics: list[Statistics]) -> dict[str, Any]:
-    results = [pool([run], jump_distance) for run in statistics]
+def _point(statistics: list[Statistics]) -> dict[str, Any]:
+    results = [pool([run]) for run in statistics]
     values = np.array([tracer.value for one in results if (tracer := one.reported.tracer) is not None])
     several = len(values) > 1
     return {

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from aiida import orm
 
-from aiida_dpasse.dynamics.van_hove import plot_van_hove, read_maps
+from aiida_dpasse.dynamics.van_hove import read_maps
 from aiida_dpasse.reports.graph import output, output_dict
+from aiida_dpasse.reports.van_hove_plot import plot_van_hove
 
 
 def lines(process: orm.ProcessNode) -> list[str]:

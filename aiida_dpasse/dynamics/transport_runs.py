@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from aiida import orm
 
 from aiida_dpasse.runs import Run
+from aiida_dpasse.transport.cages import Exchanges
 from aiida_dpasse.transport.diffusion import Statistics, pool
 from aiida_dpasse.transport.size import compare_sizes
 
@@ -86,7 +88,6 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
 
 
 def check_size(
-    jump_distance: float,
     small: Sequence[Run],
     large: Sequence[Run],
     statistics: Mapping[str, orm.ArrayData],
@@ -95,7 +96,6 @@ def check_size(
 ) -> dict[str, Any]:
     """Compare the diffusion in two cell sizes, see `compare_sizes`.
 
-    :param jump_distance: jump distance in A.
     :param small: runs in the smaller cell.
     :param large: runs in the larger cell, at the same temperature.
     :param statistics: arrays of `dpasse.transport` by the id of the run.
@@ -116,7 +116,7 @@ def check_size(
         reason = 'All runs of one of the cells failed: see their exit messages.'
         return {**found, 'reason': reason + error_of_program([*small, *large], dynamics)}
     ions = groups[0][0].ions, groups[1][0].ions
-    small_cell, large_cell = (pool(group, jump_distance) for group in groups)
+    small_cell, large_cell = (pool(group) for group in groups)
     return found | compare_sizes(small_cell, large_cell, ions)
 
 
@@ -124,15 +124,18 @@ def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistic
     """Return the statistics of one run.
 
     :param node: arrays of `dpasse.transport`.
-    :param result: results of `dpasse.transport`: number of frames, interval (ps), number of ions, volume (A^3) and
-        displacement of the framework (A).
+    :param result: results of `dpasse.transport`: number of frames, interval (ps), volume (A^3) and displacement of the
+        framework (A).
     """
     arrays = {name: node.get_array(name) for name in node.get_arraynames()}
+    counted = result.get('exchanges')
+    names = [field.name for field in fields(Exchanges)]
+    exchanges = None if counted is None else Exchanges(**{name: counted[name] for name in names})
     return Statistics.from_arrays(
         arrays,
         frames=result['frames'],
         interval=result['interval_ps'],
-        ions=result['ions'],
         volume=result['volume_A3'],
         framework=result['framework_displacement_A'],
+        exchanges=exchanges,
     )

@@ -15,7 +15,7 @@ from aiida_dpasse.base.structures import define_structures
 from aiida_dpasse.base.validators import (
     check_ion,
     check_same_computer,
-    validate_labelled,
+    define_labelled,
 )
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -108,18 +108,12 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            'frames',
-            valid_type=FramesData,
-            validator=validate_labelled,
-            help='Initial labelled frames.',
-        )
-        spec.input(
+        define_labelled(spec, 'frames', 'Initial labelled frames.')
+        define_labelled(
+            spec,
             'validation_data',
-            valid_type=FramesData,
+            'Labelled frames for validation only; by default a part of `frames` is held out.',
             required=False,
-            validator=validate_labelled,
-            help='Labelled frames for validation only; by default a part of `frames` is held out.',
         )
         define_structures(spec, 'Structures to explore.')
         define_labeller(spec)

@@ -12,10 +12,9 @@ from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.reasons import first_reason
 from aiida_dpasse.base.structures import PlannedWorkChain
-from aiida_dpasse.base.validators import best_form, validate_labelled
+from aiida_dpasse.base.validators import best_form, define_labelled
 from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_train
 from aiida_dpasse.data.engine import Potential
-from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.committee_parameters import CommitteeParameters
@@ -61,18 +60,9 @@ class CommitteeWorkChain(PlannedWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            'training_data',
-            valid_type=FramesData,
-            validator=validate_labelled,
-            help='Labelled frames for training.',
-        )
-        spec.input(
-            'validation_data',
-            valid_type=FramesData,
-            required=False,
-            validator=validate_labelled,
-            help='Labelled frames whose errors are written to the learning curves.',
+        define_labelled(spec, 'training_data', 'Labelled frames for training.')
+        define_labelled(
+            spec, 'validation_data', 'Labelled frames whose errors are written to the learning curves.', required=False
         )
         spec.inputs.validator = validate_committee_training
         spec.outline(

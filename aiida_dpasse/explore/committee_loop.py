@@ -66,7 +66,7 @@ class CommitteeLoopWorkChain(PlannedWorkChain):
         :param frames: labelled frames.
         """
         run = self.run_of(what)
-        self.run_child(run.id, *self.evaluate(run.label, self.ctx.committee, frames, self.ctx.plan['evaluate']))
+        self.run_child(run.id, *self.evaluation(run.label, self.ctx.committee, frames, self.ctx.plan['evaluate']))
 
     def attach(self) -> None:
         """Attach the outputs so far."""

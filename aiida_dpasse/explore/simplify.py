@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.validators import validate_labelled
+from aiida_dpasse.base.validators import define_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
@@ -63,7 +63,7 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to select from.')
+        define_labelled(spec, 'frames', 'Labelled frames to select from.')
         spec.inputs.validator = validate_simplify
         spec.outline(
             cls.setup,

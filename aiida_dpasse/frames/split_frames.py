@@ -8,7 +8,7 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
-from aiida_dpasse.parameters.sizes import part_size as part_size
+from aiida_dpasse.parameters.sizes import part_size
 from aiida_dpasse.seeds import derive_seed
 
 

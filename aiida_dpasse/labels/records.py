@@ -22,7 +22,7 @@ NOT_REACHED = 'the job ended before this frame was done'
 ADMITTED, REJECTED, FAILED = 'admitted', 'rejected', 'failed'
 #: Key of an account: ids of the failed frames that the program never attempted.
 UNREACHED = 'unreached'
-STRICT, AUDIT = 'strict', 'audit'
+AUDIT = 'audit'
 
 
 def requested_ids(sets: Sequence[FrameSet], dynamics: Mapping[str, Any] | None = None) -> list[str]:

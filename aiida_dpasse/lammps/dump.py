@@ -5,7 +5,12 @@ Depends on numpy only, since it is shipped with the drivers to the machine that 
 
 from __future__ import annotations
 
+import gzip
+import re
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -20,6 +25,17 @@ Frame = tuple[int, Array, Array]
 
 #: Suffixes of the position columns, in order of preference: u means unwrapped, s scaled by the box.
 STYLES = ('u', 'su', '', 's')
+#: First bytes of compressed files.
+GZIP, BZIP2, XZ, ZSTANDARD = b'\x1f\x8b', b'BZh', b'\xfd7zXZ\x00', b'\x28\xb5\x2f\xfd'
+#: First lines of a frame; the first two are written by `dump_modify units yes` and `time yes`.
+HEADS = (b'ITEM: UNITS', b'ITEM: TIME', b'ITEM: TIMESTEP')
+#: Number of bytes that are searched at once for the headers of frames.
+BLOCK = 1 << 22
+#: Errors of a compressed file that is truncated or damaged.
+DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error)
+# A Python may be built without bz2 and lzma, which few dumps need.
+with suppress(ImportError):
+    DAMAGE += (import_module('lzma').LZMAError,)
 
 
 class _Record(NamedTuple):
@@ -30,17 +46,68 @@ class _Record(NamedTuple):
     wrapped: bool
 
 
+def open_plain(path: str | PathLike[str]) -> IO[bytes]:
+    """Open a file for reading, decompressed if its first bytes are those of gzip, bzip2, xz or zstd.
+
+    :param path: path of the file, of any name.
+    :raises ValueError: if the file is compressed and the module that reads it is missing, as ``zstandard`` may be.
+    """
+    with open(path, 'rb') as handle:
+        magic = handle.read(6)
+    if magic.startswith(GZIP):
+        return gzip.open(path, 'rb')  # type: ignore[return-value]
+    for first, module in ((BZIP2, 'bz2'), (XZ, 'lzma'), (ZSTANDARD, 'zstandard')):
+        if magic.startswith(first):
+            try:
+                return import_module(module).open(path, 'rb')
+            except ImportError as error:
+                name = Path(path).name
+                raise ValueError(f'{name} is compressed, and Python has no module {module}: decompress it.') from error
+    return open(path, 'rb')
+
+
+def is_dump(path: str | PathLike[str]) -> bool:
+    """Return whether a file is a text dump of LAMMPS, compressed or not.
+
+    :param path: path of the file.
+    """
+    try:
+        with open_plain(path) as handle:
+            return handle.read(64).lstrip().startswith(b'ITEM: ')
+    except DAMAGE:
+        return False
+
+
+def frame_numbers(path: str | PathLike[str], pattern: bytes = rb'ITEM: TIMESTEP\s+(\d+)\s') -> list[int]:
+    """Return the numbers in the headers of all frames without reading the frames, damaged ones included.
+
+    :param path: path of the file, compressed or not.
+    :param pattern: regular expression of a header, at most 128 bytes long, whose group is the number.
+    """
+    found: list[int] = []
+    header, rest = re.compile(pattern), b''
+    with open_plain(path) as handle, suppress(*DAMAGE):
+        while block := handle.read(BLOCK):
+            text, last = rest + block, 0
+            for match in header.finditer(text):
+                found.append(int(match.group(1)))
+                last = match.end()
+            rest = text[max(last, len(text) - 128) :]
+    return found
+
+
 class DumpReader:
     """Iterates over ``(step, cell, positions)`` of the dump files of one run.
 
-    ``cell`` (3, 3) A has the lattice vectors as rows, in LAMMPS' frame; ``positions`` (n, 3) A are sorted by atom id
-    and relative to the corner of the box. Columns may be xu, xsu, x or xs, with or without image flags; ``wrapped`` is
-    true for x and xs without flags, where positions are wrapped into the box. If a segment repeats steps of an earlier
-    one, the later one counts.
+    ``cell`` (3, 3) A has the lattice vectors as rows, in LAMMPS' frame or, for ``triclinic/general``, in the user's;
+    ``positions`` (n, 3) A are sorted by atom id and relative to the corner of the box. Columns may be xu, xsu, x or xs,
+    with or without image flags; ``wrapped`` is true for x and xs without flags, where positions are wrapped into the
+    box. Files may be compressed and frames may begin with ``ITEM: UNITS`` and ``ITEM: TIME``. If a segment repeats
+    steps of an earlier one, the later one counts.
 
     Frames that are truncated or damaged, contain other atoms than the first frame, or hold non-finite numbers are
     skipped and counted in ``dropped``. Of these, ``changed`` counts the frames with other atoms, and ``unreadable`` the
-    truncated or damaged ones, after which their file is read no further.
+    truncated or damaged ones. Reading continues with the next header.
 
     :param paths: the files of the segments of one run, in order. Missing or empty files contain no frames.
     """
@@ -75,9 +142,9 @@ class DumpReader:
     def _first_step(path: Path) -> int | None:
         if not path.exists():
             return None
-        with path.open() as handle:
+        with open_plain(path) as handle:
             try:
-                record = _read_record(handle)
+                record = _read_record(_Lines(handle))
             except (ValueError, IndexError):
                 return None
         return record.step if record else None
@@ -85,14 +152,16 @@ class DumpReader:
     def _records(self, path: Path) -> Iterator[_Record]:
         if not path.exists():
             return
-        with path.open() as handle:
+        with open_plain(path) as handle:
+            lines = _Lines(handle)
             while True:
                 try:
-                    record = _read_record(handle)
+                    record = _read_record(lines)
                 except (ValueError, IndexError):
                     self.dropped += 1
                     self.unreadable += 1
-                    return
+                    lines.seek_frame()
+                    continue
                 if record is None:
                     return
                 if self._kinds is None:
@@ -106,38 +175,86 @@ class DumpReader:
                     self.dropped += 1
 
 
-def _read_record(handle: IO[str]) -> _Record | None:
+class _Lines:
+    """The lines of a file, of which those of the last frame can be searched again for the header of another."""
+
+    def __init__(self, handle: IO[bytes]):
+        self.handle = handle
+        #: Lines that were given back, the next one last.
+        self.given_back: list[bytes] = []
+        #: Lines of the frame that is being read.
+        self.frame: list[bytes] = []
+
+    def take(self, count: int) -> list[bytes]:
+        """Return the next lines, fewer at the end of the file."""
+        lines: list[bytes] = []
+        while self.given_back and len(lines) < count:
+            lines.append(self.given_back.pop())
+        if len(lines) < count:
+            # A compressed file may be cut.
+            with suppress(*DAMAGE):
+                lines += islice(self.handle, count - len(lines))
+        self.frame += lines
+        return lines
+
+    def seek_frame(self) -> None:
+        """Go to the next header, which may be within the damaged frame, or to the end of the file."""
+        # A damaged frame may begin with a header: look behind its first line.
+        lines, self.frame = self.frame[1:], []
+        while lines:
+            for index, line in enumerate(lines):
+                if (at := line.find(HEADS[2])) >= 0:
+                    # The lines of UNITS and TIME before TIMESTEP contain nothing that is used.
+                    self.given_back += reversed([line[at:], *lines[index + 1 :]])
+                    return
+            lines, self.frame = self.take(1), []
+
+
+def _read_record(lines: _Lines) -> _Record | None:
     """Return the next frame, or None at the end of the file.
 
     :raises ValueError: if the frame is incomplete.
     """
-    line = handle.readline()
-    if not line.strip():
-        return None
-    header = list(islice(handle, 8))
-    if not line.startswith('ITEM: TIMESTEP') or len(header) < 8 or not header[7].startswith('ITEM: ATOMS'):
+    lines.frame = []
+    while True:
+        first = lines.take(1)
+        if not first:
+            return None
+        if first[0].strip():
+            break
+        lines.frame = []
+    while not first[0].startswith(HEADS[2]):
+        if not first[0].startswith(HEADS[:2]):
+            raise ValueError('The header of a frame is not complete.')
+        lines.take(1)
+        first = lines.take(1)
+        if not first:
+            raise ValueError('The header of a frame is not complete.')
+    header = [line.decode('utf8', 'replace') for line in lines.take(8)]
+    if len(header) < 8 or not header[7].startswith('ITEM: ATOMS') or not header[3].startswith('ITEM: BOX BOUNDS'):
         raise ValueError('The header of a frame is not complete.')
     step, count, columns = int(header[0]), int(header[2]), header[7].split()[2:]
-    lines = list(islice(handle, count))
-    if len(lines) < count or not (lines or header)[-1].endswith('\n'):
+    rows = lines.take(count)
+    if len(rows) < count or not (rows[-1].endswith(b'\n') if rows else header[-1].endswith('\n')):
         raise ValueError(f'The frame of step {step} is not complete.')
     cell, origin = _cell(header[3].split()[3:], [header[index].split() for index in (4, 5, 6)])
     style = next((suffix for suffix in STYLES if f'x{suffix}' in columns), 'u')
     wanted = [columns.index(f'{axis}{style}') for axis in 'xyz']
     images = [columns.index(f'i{axis}') for axis in 'xyz'] if 'ix' in columns and 'u' not in style else []
+    words = b' '.join(rows).split()
+    if len(words) != count * len(columns):
+        raise ValueError(f'The frame of step {step} is not complete.')
+    # Columns that are not used, velocities or names, are never converted.
+    table = {column: words[column :: len(columns)] for column in {*wanted, *images}}
+    positions = np.array([table[column] for column in wanted], dtype=float).T
+    ids = np.array(words[columns.index('id') :: len(columns)], dtype=int)
     if 'element' in columns:
-        words = np.array(' '.join(lines).split()).reshape(count, len(columns))
-        kinds = words[:, columns.index('element')]
-        ids = words[:, columns.index('id')].astype(int)
-        positions, flags = words[:, wanted].astype(float), words[:, images].astype(float)
+        kinds = np.array(words[columns.index('element') :: len(columns)]).astype(str)
     else:
-        numbers = np.array(' '.join(lines).split(), dtype=float).reshape(count, len(columns))
-        kinds = numbers[:, columns.index('type')].astype(int)
-        ids = numbers[:, columns.index('id')].astype(int)
-        positions, flags = numbers[:, wanted], numbers[:, images]
+        kinds = np.array(words[columns.index('type') :: len(columns)], dtype=int)
     positions = positions @ cell if style.startswith('s') else positions - origin
     if images:
-        positions = positions + flags @ cell
+        positions = positions + np.array([table[column] for column in images], dtype=float).T @ cell
     order = np.argsort(ids, kind='stable')
     return _Record(step, cell, positions[order], kinds[order], not images and 'u' not in style)
 
@@ -145,6 +262,9 @@ def _read_record(handle: IO[str]) -> _Record | None:
 def _cell(style: list[str], lines: list[list[str]]) -> tuple[Array, Array]:
     """Return the cell and its corner from the bounds of the box (LAMMPS manual, "Triclinic simulation boxes")."""
     rows = np.array(lines, dtype=float)
+    if 'abc' in style:
+        # `dump_modify triclinic/general yes`: a lattice vector in each line, and a component of the origin.
+        return rows[:, :3], rows[:, 3]
     xy, xz, yz = rows[:, 2] if 'xy' in style else (0.0, 0.0, 0.0)
     low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
     high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]

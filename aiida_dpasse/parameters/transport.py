@@ -56,11 +56,6 @@ class DiffusionParameters(Parameters):
     """Parameters of the diffusion analysis, common to all work chains that determine diffusion."""
 
     transport: MobileIonParameters = Field(default=MobileIonParameters(), description='The mobile ion.')
-    jump_distance: float = Field(
-        default=2.5,
-        gt=0,
-        description='Distance between neighbouring sites in A, which separates hops from vibrations about a site.',
-    )
 
     def analysis(self, md: Mapping[str, Any], last_step: int | None = None, **changes: Any) -> dict[str, Any]:
         """Return the parameters of `dpasse.transport` for a molecular dynamics run.

@@ -68,8 +68,9 @@ def picture(path: Path, width: float = 6.4, height: float = 4.6) -> Iterator[Fig
         FigureCanvasAgg(figure)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The version of matplotlib in the metadata would make identical pictures differ.
-        figure.savefig(path, metadata={'Software': None})
+        # The version of matplotlib and the date in the metadata would make identical pictures differ.
+        key = {'.png': 'Software', '.svg': 'Date', '.pdf': 'CreationDate'}.get(path.suffix.lower())
+        figure.savefig(path, metadata={key: None} if key else None)
 
 
 def temperature_colours(temperatures: list[float]) -> dict[float, Any]:

@@ -15,12 +15,11 @@ from aiida_dpasse.base.validators import (
     check_ion,
     check_processes,
     check_release_and_heads,
-    validate_labelled,
+    define_labelled,
     validate_structure,
     validate_structures,
 )
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
-from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.distill.distill import DistillWorkChain
@@ -355,7 +354,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'active_learning_frames': 'Labelled frames for the pre-training, instead of active learning.',
             'finetune_frames': 'Labelled frames of the new compound, instead of `finetune_structures`.',
         }.items():
-            spec.input(name, valid_type=FramesData, required=False, validator=validate_labelled, help=use)
+            define_labelled(spec, name, use, required=False)
         for name, use in {
             'pretrained.checkpoint': 'Checkpoint of the pre-trained potential, for the fine-tuning.',
             'pretrained.frozen': 'Frozen pre-trained potential, for the distillation; a checkpoint is frozen first.',

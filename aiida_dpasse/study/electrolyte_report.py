@@ -12,7 +12,7 @@ from aiida import orm
 
 from aiida_dpasse.dynamics.conductivity_report import Conductivity, read_conductivity
 from aiida_dpasse.reports.accounting import LABEL, batches
-from aiida_dpasse.reports.arrhenius import plot_arrhenius
+from aiida_dpasse.reports.arrhenius_plot import plot_arrhenius
 from aiida_dpasse.reports.chain import chain_svg, pretty
 from aiida_dpasse.reports.graph import call_tree, inputs, last_child, output_dict
 from aiida_dpasse.reports.learning import plot_learning

@@ -9,8 +9,7 @@ from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
-from aiida_dpasse.base.validators import check_processes, validate_labelled
+from aiida_dpasse.base.validators import check_processes, define_labelled
 from aiida_dpasse.calculations.train_inputs import validate_inputs as validate_training
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -86,14 +85,10 @@ class HeldOutWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define the shared ports, outline and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to train on.')
+        define_labelled(spec, 'frames', 'Labelled frames to train on.')
         for part, use in {'validation': 'monitor the training', 'test': 'test the trained potential'}.items():
-            spec.input(
-                HELD_OUT[part],
-                valid_type=FramesData,
-                required=False,
-                validator=validate_labelled,
-                help=f'Labelled frames to {use}, instead of a part of `frames`.',
+            define_labelled(
+                spec, HELD_OUT[part], f'Labelled frames to {use}, instead of a part of `frames`.', required=False
             )
         spec.inputs.validator = validate_held_out
         spec.outline(cls.make_plan, cls.split, cls.train, cls.evaluate, cls.finish)
@@ -167,16 +162,8 @@ class HeldOutWorkChain(DpasseWorkChain):
             return self.exit_codes.ERROR_NO_POTENTIAL
         for name in ('checkpoint', 'frozen', 'learning_curve'):
             self.out(name, outputs[name])
-        process, inputs = self.job(
-            EvaluateBaseWorkChain,
-            'evaluate',
-            'evaluate',
-            code=self.inputs.codes.python,
-            potentials=self.potentials(),
-            frames=self.ctx.parts['test'],
-            parameters=self.ctx.plan['evaluate'],
-        )
-        self.run_child('evaluate', process, inputs)
+        test, settings = self.ctx.parts['test'], self.ctx.plan['evaluate']
+        self.run_child('evaluate', *self.evaluation('evaluate', self.potentials(), test, settings))
         return None
 
     def finish(self) -> ExitCode | None:

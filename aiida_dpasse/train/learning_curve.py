@@ -9,17 +9,18 @@ from aiida.engine import ExitCode
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.plugins import CalculationFactory
 
-from aiida_dpasse.base.chain import ONE_PROCESS, Child, DpasseWorkChain
-from aiida_dpasse.base.jobs import EvaluateBaseWorkChain
+from aiida_dpasse.base.chain import ONE_PROCESS, Child
 from aiida_dpasse.base.outline import run_queue
-from aiida_dpasse.base.validators import validate_labelled
+from aiida_dpasse.base.structures import PlannedWorkChain
+from aiida_dpasse.base.validators import define_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.draw_frames import draw_frames
-from aiida_dpasse.frames.split_frames import part_size, split_frames
-from aiida_dpasse.runs import Run, Runs
+from aiida_dpasse.frames.split_frames import split_frames
+from aiida_dpasse.parameters.sizes import part_size
+from aiida_dpasse.runs import Run
 from aiida_dpasse.train.finetune import validate_pretrained
 from aiida_dpasse.train.learning_curve_parameters import LearningCurveParameters
 from aiida_dpasse.train.plan_learning_curve import ALIGNED, ZERO_SHOT, plan_learning_curve
@@ -50,7 +51,7 @@ def validate_learning_curve(inputs: Any, _: Any) -> str | None:
     return None
 
 
-class LearningCurveWorkChain(DpasseWorkChain):
+class LearningCurveWorkChain(PlannedWorkChain):
     """Determine how many frames of a new compound the fine-tuning of a pre-trained potential needs.
 
     The potential is fine-tuned on increasing numbers of frames. Optionally, potentials are trained from scratch, and
@@ -66,15 +67,9 @@ class LearningCurveWorkChain(DpasseWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('frames', valid_type=FramesData, validator=validate_labelled, help='Labelled frames to draw from.')
+        define_labelled(spec, 'frames', 'Labelled frames to draw from.')
         spec.input('pretrained', valid_type=Potential, help='Checkpoint of the pre-trained potential.')
-        spec.input(
-            'test_data',
-            valid_type=FramesData,
-            required=False,
-            validator=validate_labelled,
-            help='Labelled frames to test on, instead of a part of `frames`.',
-        )
+        define_labelled(spec, 'test_data', 'Labelled frames to test on, instead of a part of `frames`.', required=False)
         spec.inputs.validator = validate_learning_curve
         spec.outline(
             cls.draw,
@@ -118,11 +113,6 @@ class LearningCurveWorkChain(DpasseWorkChain):
             self.ctx.drawn[run.id] = draw_frames(parts['training'], plan, metadata=metadata)
         self.enqueue('make_alignment', self.runs.select(what='aligned'))
         self.enqueue('make_training', [*self.runs.select(what='tuned'), *self.runs.select(what='scratch')])
-
-    @property
-    def runs(self) -> Runs:
-        """All drawings, alignments and trainings."""
-        return Runs.from_dict(self.ctx.plan['runs'].get_dict())
 
     def frames_for(self, run: Run) -> FramesData:
         """Return the frames of a run; all kinds of training share those of their size and repeat."""
@@ -168,16 +158,8 @@ class LearningCurveWorkChain(DpasseWorkChain):
         for run, node in self.succeeded('aligned').items():
             file = node.outputs[ALIGNED.replace('.', '_')]
             potentials[run.id] = read_potential(file, metadata={'call_link_label': f'read_{run.label}'})
-        process, inputs = self.job(
-            EvaluateBaseWorkChain,
-            'evaluate',
-            'evaluate',
-            code=self.inputs.codes.python,
-            potentials=potentials,
-            frames=self.ctx.test,
-            parameters=self.ctx.plan['evaluate'],
-        )
-        self.run_child('evaluate', process, inputs)
+        settings = self.ctx.plan['evaluate']
+        self.run_child('evaluate', *self.evaluation('evaluate', potentials, self.ctx.test, settings))
         return None
 
     def finish(self) -> ExitCode | None:

@@ -10,7 +10,7 @@ from aiida.engine import calcfunction
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import change_bias_arguments
 from aiida_dpasse.deepmd.epochs import in_epochs
-from aiida_dpasse.frames.split_frames import part_size
+from aiida_dpasse.parameters.sizes import part_size
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.train.learning_curve_parameters import LearningCurveParameters

@@ -1,6 +1,6 @@
 """Tracer and collective diffusion of one system at one temperature, with uncertainties.
 
-Both coefficients come from the same linear estimator of the slope, whose weights are derived from the tracer MSD
+Both coefficients are the same linear combination of power spectra, whose weights are derived from the tracer spectrum
 alone. The collective estimate is therefore linear in the data and unbiased, and its effective number of degrees of
 freedom does not depend on its value.
 """
@@ -14,55 +14,52 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from aiida_dpasse.transport.cages import Exchanges, find_cages
 from aiida_dpasse.transport.estimate import Estimate
-from aiida_dpasse.transport.fit import CM2_PER_S, Fit, brownian_covariance, choose_windows, fit_msd, slope_variance
+from aiida_dpasse.transport.memory import Limit, Spectrum, zero_frequency
 from aiida_dpasse.transport.moments import moments
 from aiida_dpasse.transport.regime import Verdict, judge
 
 Array = NDArray[np.float64]
 
+#: A^2/ps in cm^2/s.
+CM2_PER_S = 1e-4
 #: Errors are enlarged if the chi-squared test gives the scatter of the replicas a smaller probability than this.
 LEAST_CHANCE = 0.01
-#: Once the MSD was sub-linear in one window, this many linear windows are skipped: a curvature below its error need not
-#: have vanished.
-MARGIN = 2
+#: The MSD counts as linear where it differs from its asymptote by less than this part.
+LINEAR = 0.05
 
 
 @dataclass(frozen=True)
 class Statistics:
     """Displacement statistics of one run.
 
-    The error estimates need the moments ``probes``, ``quartic`` and ``shared``; without them the ions are treated as
-    independent.
-
     :param lags: (m,) ps.
     :param msd: tracer MSD per axis, (m, 3) A^2.
     :param collective: collective MSD per axis, (m, 3) A^2.
+    :param spectrum: power spectra of the displacements.
     :param frames: number of frames.
     :param interval: time between frames in ps.
-    :param ions: number of mobile ions.
     :param volume: volume of the cell in A^3.
-    :param framework: root mean square displacement of the other atoms from their crystal sites in A.
-    :param probes: lags of the fourth moments, (k,) ps.
-    :param quartic: fourth moment of the displacements, (k,) A^4.
-    :param shared: correlation between ions (k,), see `shared_motion`.
-    :param cross: yz, xz and xy elements of the tracer tensor, (m, 3) A^2.
-    :param collective_cross: yz, xz and xy elements of the collective tensor, (m, 3) A^2.
+    :param framework: root mean square displacement of the other atoms from their crystal sites in A, the largest mean
+        over a twentieth of the run.
+    :param exchanges: hops and exchanges between cages, if they were counted.
     """
 
     lags: Array
     msd: Array
     collective: Array
+    spectrum: Spectrum
     frames: int
     interval: float
-    ions: int
     volume: float
     framework: float = 0.0
-    probes: Array | None = None
-    quartic: Array | None = None
-    shared: Array | None = None
-    cross: Array | None = None
-    collective_cross: Array | None = None
+    exchanges: Exchanges | None = None
+
+    @property
+    def ions(self) -> int:
+        """Number of mobile ions."""
+        return self.spectrum.ions
 
     @property
     def duration(self) -> float:
@@ -75,45 +72,55 @@ class Statistics:
         arrays: Mapping[str, Array],
         frames: int,
         interval: float,
-        ions: int,
         volume: float,
         framework: float = 0.0,
+        exchanges: Exchanges | None = None,
     ) -> Statistics:
         """Build from the arrays that `moments` returns.
 
-        :param arrays: by name; ``lag_ps``, ``msd_A2`` and ``collective_A2`` are required.
+        :param arrays: by name.
         :param frames: number of frames.
         :param interval: time between frames in ps.
-        :param ions: number of mobile ions.
         :param volume: volume of the cell in A^3.
         :param framework: root mean square displacement of the other atoms from their crystal sites in A.
+        :param exchanges: hops and exchanges between cages, if they were counted.
         """
-        names = ('probe_ps', 'quartic_A4', 'shared', 'cross_A2', 'collective_cross_A2')
-        probes, quartic, shared, *crosses = (arrays.get(name) for name in names)
+        spectrum = Spectrum(
+            step=float(arrays['step_ps']),
+            order=arrays['order'].astype(np.int64),
+            each=arrays['power_A2_ps'],
+            tracer=arrays['tracer_power_A2_ps'],
+            collective=arrays['collective_power_A2_ps'],
+            species=arrays['species'].astype(np.int64),
+            half_order=arrays['half_order'].astype(np.int64),
+            halves=arrays['half_power_A2_ps'],
+        )
         lags, msd, collective = arrays['lag_ps'], arrays['msd_A2'], arrays['collective_A2']
-        return cls(lags, msd, collective, frames, interval, ions, volume, framework, probes, quartic, shared, *crosses)
+        return cls(lags, msd, collective, spectrum, frames, interval, volume, framework, exchanges)
 
 
 @dataclass(frozen=True)
 class Diffusion:
     """Diffusion coefficients at one temperature; None means undetermined.
 
+    :param estimate: D* in cm^2/s whether determined or not, None if no ion moves.
     :param tracer: D* in cm^2/s.
     :param collective: D_sigma in cm^2/s.
     :param haven: Haven ratio D* / D_sigma.
     :param verdict: whether the motion is diffusive.
-    :param fit: generalised least-squares fit of the tracer MSD.
-    :param walkers: number of independent walkers per run that would determine D equally well.
+    :param limit: zero-frequency limit of the tracer spectrum, None if no ion moves.
+    :param walkers: number of independent ions per run that would determine D equally well.
     :param lags: (m,) ps.
     :param msd: tracer MSD summed over the axes, mean over the runs, (m,) A^2.
     :param msd_error: standard deviation of ``msd``, (m,) A^2.
     """
 
+    estimate: Estimate | None
     tracer: Estimate | None
     collective: Estimate | None
     haven: Estimate | None
     verdict: Verdict
-    fit: Fit | None
+    limit: Limit | None
     walkers: float
     lags: Array
     msd: Array
@@ -121,12 +128,45 @@ class Diffusion:
 
     @property
     def reported(self) -> Diffusion:
-        """The result to report: without coefficients if the motion is not diffusive, where the slope is not 2 d D."""
+        """The result to report: without coefficients if the motion is not diffusive."""
         return self if self.verdict.diffusive else replace(self, tracer=None, collective=None, haven=None)
+
+    @property
+    def upper_bound(self) -> float | None:
+        """Upper 95 % confidence bound of D* in cm^2/s where D* is undetermined, else None.
+
+        There is none if the framework moves or the motion is driven.
+        """
+        if self.estimate is None or self.reported.tracer is not None or not self.verdict.bounded:
+            return None
+        counted = self.verdict.upper_bound
+        return self.estimate.upper_bound(0.95) if counted is None else counted * CM2_PER_S
+
+    @property
+    def line(self) -> tuple[float, float] | None:
+        """Offset in A^2 and slope in A^2/ps of the line that the MSD approaches, None if no ion moves."""
+        return None if self.limit is None else (3 * self.limit.offset, 6 * self.limit.value)
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """First and last lag in ps between which the fitted MSD is within `LINEAR` of its line, None if it never is."""
+        if self.limit is None or self.limit.value <= 0 or len(self.lags) < 3:
+            return None
+        lags = self.lags[1:]
+        line = 2 * self.limit.value * lags + self.limit.offset
+        apart = np.abs(self.limit.displacement(lags) - line) > LINEAR * np.abs(line)
+        first = int(np.flatnonzero(apart)[-1]) + 1 if apart.any() else 0
+        return (float(lags[first]), float(lags[-1])) if first < len(lags) - 1 else None
 
 
 def take_statistics(
-    positions: Array, interval: float, volume: float, charges: Array | None = None, framework: float = 0.0
+    positions: Array,
+    interval: float,
+    volume: float,
+    charges: Array | None = None,
+    framework: float = 0.0,
+    species: Sequence[str] | None = None,
+    cell: Array | None = None,
 ) -> Statistics:
     """Return the statistics of one run, for lags up to half its length.
 
@@ -135,148 +175,101 @@ def take_statistics(
     :param volume: volume of the cell in A^3.
     :param charges: (ions,) in elementary charges; equal by default.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A.
-    :raises ValueError: if no ion carries a charge.
+    :param species: (ions,) by default ions of one charge are of one species.
+    :param cell: mean lattice vectors as rows, (3, 3) A, of a crystal, whose sites and cages are learnt.
+    :raises ValueError: if no ion carries a charge, or there are fewer than two frames.
     """
-    frames, ions, _ = np.shape(positions)
-    return Statistics.from_arrays(moments(positions, interval, charges), frames, interval, ions, volume, framework)
+    arrays = moments(positions, interval, charges, species)
+    exchanges = None if cell is None else find_cages(positions, cell, interval)[0]
+    return Statistics.from_arrays(arrays, len(positions), interval, volume, framework, exchanges)
 
 
-def pool(runs: Sequence[Statistics], jump_distance: float, dimensions: int = 3) -> Diffusion:
+def pool(runs: Sequence[Statistics]) -> Diffusion:
     """Return the diffusion of one system at one temperature from the statistics of its independent runs.
 
-    Runs are truncated to their common lags and averaged. If three or more runs scatter more than their errors allow,
+    The MSD is truncated to the common lags and averaged. If three or more runs scatter more than their errors allow,
     the errors are enlarged to match the scatter.
 
     :param runs: statistics of the runs, with the same ions and sampling interval.
-    :param jump_distance: distance between neighbouring sites in A.
-    :param dimensions: number of dimensions d in MSD = 2 d D tau.
     :raises ValueError: if ``runs`` is empty, or the runs differ in their ions or sampling interval.
     """
     if not runs:
         raise ValueError('There is no run to pool: give at least one.')
     if len({(run.ions, round(run.interval, 9)) for run in runs}) > 1:
         raise ValueError('The runs differ in their ions or their sampling interval: pool those that are alike.')
-    shortest = min(runs, key=lambda run: len(run.lags))
-    lags, count = shortest.lags, len(shortest.lags)
-    tracers = np.array([run.msd[:count].sum(axis=1) for run in runs])
-    wholes = np.array([run.collective[:count].sum(axis=1) for run in runs])
-    msd = tracers.mean(axis=0)
-    frames, interval, ions = shortest.frames, shortest.interval, float(shortest.ions)
-
-    fit, settled, walkers, jump, axes = fit_settled(runs, lags, msd, jump_distance, dimensions)
+    lags = min((run.lags for run in runs), key=len)
+    msd = np.mean([run.msd[: len(lags)].sum(axis=1) for run in runs], axis=0)
     framework = max(run.framework for run in runs)
-    verdict = judge(fit, lags, msd, walkers * len(runs), jump_distance, framework, settled)
-    error = msd_error(lags, fit, msd, frames, interval, walkers * len(runs), axes, jump)
-    nothing = Diffusion(None, None, None, verdict, fit, walkers, lags, msd, error)
-    if fit is None or fit.slope <= 0:
+    spectra, ions = [run.spectrum for run in runs], runs[0].ions
+    if not any(spectrum.mean.max() > 0 for spectrum in spectra):
+        verdict = judge(None, None, [], framework)
+        return Diffusion(None, None, None, None, verdict, None, ions, lags, msd, np.zeros_like(msd))
+
+    limit = zero_frequency(spectra)
+    tracers = [spectrum.mean for spectrum in spectra]
+    estimate = Estimate(limit.value, limit.variance**0.5).widened(
+        inflation(limit, tracers, limit.fitted, limit.scatter)
+    )
+    exchanges = [run.exchanges for run in runs if run.exchanges is not None]
+    verdict = judge(estimate, limit, spectra, framework, exchanges if len(exchanges) == len(runs) else ())
+
+    axes = effective_axes(spectra, limit)
+    gaussian = limit.gaussian * 3 / axes
+    hops = max(limit.scatter / limit.together - gaussian, 0.0)
+    error = msd_error(msd, min(run.frames for run in runs), ions * len(runs), axes, limit.scatter / gaussian)
+    walkers = ions / limit.together
+    tracer = estimate.scaled(CM2_PER_S)
+    nothing = Diffusion(tracer, None, None, None, verdict, limit, walkers, lags, msd, error)
+    if not estimate.determined:
         return nothing
 
-    one = slope_variance(fit, lags, frames, interval, axes, jump)
-    single, single_whole = one / walkers, slope_variance(fit, lags, frames, interval, axes, jump / walkers**0.5)
-    tracer = _estimate(tracers[:, fit.chosen] @ fit.weights, single).widened(fit.inflation)
-    collective = _estimate(wholes[:, fit.chosen] @ fit.weights, single_whole)
-    found = replace(
-        nothing,
-        tracer=tracer.scaled(CM2_PER_S / (2 * dimensions)) if tracer.determined else None,
-        collective=collective.scaled(CM2_PER_S / (2 * dimensions)) if collective.determined else None,
-    )
-    if found.collective is None or not verdict.diffusive:
-        return found
-    gaussian = slope_variance(fit, lags, frames, interval, axes, 0.0)
-    hops = single - gaussian / walkers
-    haven = haven_ratio(tracer, collective, ions, gaussian / len(runs), hops / len(runs))
-    return replace(found, haven=haven if haven.determined else None)
+    # One walker's variance of the Gaussian motion, in all runs, relative to D^2.
+    walker, hops, between = (part / limit.value**2 for part in (ions * gaussian, hops, limit.between))
+    wholes = [spectrum.collective[:, :3].mean(axis=1) for spectrum in spectra]
+    value = float(sum(part @ whole for part, whole in zip(limit.weights, wholes, strict=True)))
+    relative = walker + hops + between
+    shapes = [fitted * value / limit.value for fitted in limit.fitted]
+    collective = Estimate(value, abs(value) * relative**0.5)
+    collective = collective.widened(inflation(limit, wholes, shapes, value**2 * relative)).scaled(CM2_PER_S)
+    if not (collective.determined and verdict.diffusive):
+        return replace(nothing, tracer=tracer, collective=collective if collective.determined else None)
+    haven = haven_ratio(tracer, collective, ions, walker, hops + between)
+    return replace(nothing, tracer=tracer, collective=collective, haven=haven if haven.determined else None)
 
 
-def fit_settled(
-    runs: Sequence[Statistics], lags: Array, msd: Array, jump_distance: float, dimensions: int
-) -> tuple[Fit | None, bool, float, float, float]:
-    """Fit the MSD in the first window from which on it is no longer sub-linear.
+def inflation(limit: Limit, spectra: Sequence[Array], expected: Sequence[Array], variance: float) -> float:
+    """Return the factor, at least 1, by which the scatter of three or more replicas exceeds the error of their mean.
 
-    While ions explore their cages, the MSD grows sub-linearly long before any of them leaves its cage. If no window
-    qualifies, the fit of the last one is returned.
+    It exceeds 1 only if the scatter is improbable (`LEAST_CHANCE`).
 
-    :param runs: statistics of the runs.
-    :param lags: (m,) ps.
-    :param msd: mean over the runs, (m,) A^2.
-    :param jump_distance: distance between neighbouring sites in A.
-    :param dimensions: number of dimensions.
-    :returns: the fit (None if no window can be fitted), whether the MSD is linear there, and the three numbers of
-        `independence`: walkers, jump distance in A, and axes.
+    :param limit: the weights.
+    :param spectra: binned spectrum of each run, (b,).
+    :param expected: fitted spectrum of each run, (b,).
+    :param variance: variance of the mean over all runs.
     """
-    frames, interval, ions = min(run.frames for run in runs), runs[0].interval, float(runs[0].ions)
-    found: tuple[Fit | None, float, float, float] = None, ions, jump_distance, dimensions
-    sublinear, straight = False, 0
-    for window in choose_windows(lags, msd, jump_distance, (frames - 1) * interval):
-        known = ions, jump_distance, float(dimensions)
-        first = fit_msd(lags, msd, window, frames, interval, ions * len(runs), dimensions, jump_distance)
-        if first is None or (first.slope <= 0 and found[0] is not None):
-            break
-        if first.slope > 0:
-            known = independence(runs, first, jump_distance, dimensions)
-        walkers, jump, axes = known
-        fit = fit_msd(lags, msd, window, frames, interval, walkers * len(runs), axes, jump)
-        found = fit, *known
-        curved = fit is not None and fit.sublinear
-        sublinear, straight = sublinear or curved, 0 if curved else straight + 1
-        if straight > (MARGIN if sublinear else 0):
-            return found[0], True, *known
-    return found[0], False, *found[1:]
+    if len(spectra) < 3:
+        return 1.0
+    squares = 0.0
+    for weights, spectrum, fitted in zip(limit.weights, spectra, expected, strict=True):
+        share = max(float(weights.sum()), 1e-9)
+        squares += float(weights @ (spectrum - fitted)) ** 2 / share / variance
+    others = len(spectra) - 1
+    return float(np.sqrt(squares / others)) if chi2.sf(squares, others) < LEAST_CHANCE else 1.0
 
 
-def independence(
-    runs: Sequence[Statistics], fit: Fit, jump_distance: float, dimensions: int
-) -> tuple[float, float, float]:
-    """Return the walkers, jump distance and axes of an equivalent ensemble of independent walkers.
+def effective_axes(spectra: Sequence[Spectrum], limit: Limit) -> float:
+    """Return the number of axes of an isotropic walker that scatters as much, (Tr M)^2 / Tr M^2.
 
-    It determines D as well as all ions of a run do. All three numbers are evaluated at the lag where the fit window
-    begins. Rattling is uncorrelated between ions, so the shared motion is normalised by the diffusive part of the MSD,
-    slope times lag. The jump distance a explains the fourth moment: its excess over that of Gaussian displacements is
-    rate times a^4, the growth of the second moment is rate times a^2. The number of axes is that of an isotropic walker
-    with the same scatter, (Tr M)^2 / Tr M^2 of the second moments M: ions that move along one direction determine D
-    less well than those that move along three.
+    M is the tensor of D with negative elements of its diagonal set to zero. Ions that move along one direction
+    determine D less well than those that move along three.
 
-    :param runs: statistics of the runs.
-    :param fit: first fit of the MSD; its slope and window are used.
-    :param jump_distance: A; returned, with independent ions and ``dimensions``, if a run lacks the fourth moments.
-    :param dimensions: largest number of axes.
-    :returns: number of walkers, jump distance in A, and effective number of axes.
+    :param spectra: spectra of the runs.
+    :param limit: the weights.
     """
-    ions = float(runs[0].ions)
-    pooled: list[tuple[float, float]] = []
-    trace, squares = 0.0, 0.0
-    for run in runs:
-        if run.probes is None or run.quartic is None or run.shared is None:
-            return ions, jump_distance, float(dimensions)
-        probe = int(np.argmin(np.abs(np.log(run.probes / fit.window[0]))))
-        index = int(np.argmin(np.abs(run.lags - run.probes[probe])))
-        axes = run.msd[index]
-        # Tr M^2 of a symmetric M; off-diagonal elements count twice.
-        cross = 0.0 if run.cross is None else 2 * float(np.sum(run.cross[index] ** 2))
-        square = float(np.sum(axes**2)) + cross
-        gaussian = float(axes.sum()) ** 2 + 2 * square
-        way = fit.slope * float(run.probes[probe])
-        pooled.append(
-            (
-                float(run.shared[probe]) * (float(axes.sum()) / way) ** 2,
-                (float(run.quartic[probe]) - gaussian) / way,
-            )
-        )
-        trace, squares = trace + float(axes.sum()) ** 2, squares + square
-    shared, squared_jump = np.mean(pooled, axis=0)
-    walkers = ions / (1 + min(max(float(shared), 0.0), ions - 1))
-    return walkers, float(np.sqrt(max(squared_jump, 0.0))), min(trace / squares, float(dimensions))
-
-
-def _estimate(slopes: Array, variance: float) -> Estimate:
-    """Return the mean slope of the runs, each of relative ``variance``; excess scatter enlarges its error."""
-    mean, others = float(np.mean(slopes)), len(slopes) - 1
-    estimate = Estimate(mean, 2 * len(slopes) / variance)
-    if others > 1:
-        squares = float(np.sum((slopes - mean) ** 2)) / (variance * mean**2)
-        if chi2.sf(squares, others) < LEAST_CHANCE:
-            return estimate.widened(float(np.sqrt(squares / others)))
-    return estimate
+    elements = np.sum([part @ one.tracer for part, one in zip(limit.weights, spectra, strict=True)], axis=0)
+    diagonal = np.clip(elements[:3], 0, None)
+    squares = float(np.sum(diagonal**2) + 2 * np.sum(elements[3:] ** 2))
+    return float(np.clip(diagonal.sum() ** 2 / squares, 1, 3)) if squares > 0 else 3.0
 
 
 def haven_ratio(tracer: Estimate, collective: Estimate, ions: float, gaussian: float, hops: float) -> Estimate:
@@ -284,7 +277,7 @@ def haven_ratio(tracer: Estimate, collective: Estimate, ions: float, gaussian: f
 
     D* and D_sigma are correlated, since the centre-of-mass motion of the ions enters both. Their relative covariance is
     that of a Gaussian walker, ``gaussian``, times the fraction 1 / (N H) of D* due to that motion, plus the entire
-    noise ``hops`` of the number of hops. The mean of 1 / chi^2 exceeds the inverse of the mean of chi^2 by the relative
+    noise ``hops`` that both share. The mean of 1 / chi^2 exceeds the inverse of the mean of chi^2 by the relative
     variance, which is subtracted.
 
     :param tracer: D*.
@@ -297,36 +290,22 @@ def haven_ratio(tracer: Estimate, collective: Estimate, ions: float, gaussian: f
     covariance = gaussian * min(1.0, 1 / (ions * ratio)) + hops
     whole = 2 / collective.degrees_of_freedom
     variance = max(whole + 2 / tracer.degrees_of_freedom - 2 * covariance, 1e-12)
-    return Estimate(ratio * (1 - max(whole - covariance, 0.0)), 2 / variance, inverse=True)
+    value = ratio * (1 - max(whole - covariance, 0.0))
+    return Estimate(value, value * variance**0.5, inverse=True)
 
 
-def msd_error(
-    lags: Array,
-    fit: Fit | None,
-    msd: Array,
-    frames: int,
-    interval: float,
-    walkers: float,
-    dimensions: float = 3,
-    jump_distance: float = 0.0,
-) -> Array:
-    """Return the standard deviation (m,) A^2 of the MSD under the fitted model of hopping and rattling walkers.
+def msd_error(msd: Array, frames: int, ions: float, axes: float, dispersion: float) -> Array:
+    """Return the standard deviation (m,) A^2 of the MSD of walkers (Qian, Sheetz and Elson, Biophys. J. 60, 910, 1991).
 
-    :param lags: (m,) ps.
-    :param fit: fit of the MSD; None to use a straight line and the last value instead.
-    :param msd: (m,) A^2.
+    :param msd: (m,) A^2, at lags of 0, 1, 2, ... frames, over all origins.
     :param frames: number of frames.
-    :param interval: time between frames in ps.
-    :param walkers: number of independent walkers.
-    :param dimensions: effective number of axes.
-    :param jump_distance: A.
+    :param ions: number of ions in all runs.
+    :param axes: effective number of axes.
+    :param dispersion: factor by which the data scatter more than independent ions in Gaussian motion would.
     """
-    steps = np.round(lags / interval).astype(np.int64)
-    slope = fit.slope if fit is not None else float(np.polyfit(lags, msd, 1)[0])
-    offset = fit.offset if fit is not None else float(msd[-1])
-    variances = max(slope, 0.0) * interval / dimensions, max(offset, 0.0) / dimensions
-    # The covariance is costly and the error a smooth function of the lag: about 40 lags suffice for interpolation.
-    known = np.unique(np.geomspace(1, max(int(steps.max()), 1), 40).round().astype(np.int64))
-    one = [brownian_covariance(np.array([step]), frames, *variances, jump_distance**2)[0, 0] for step in known]
-    error = np.interp(steps, np.append(0, known), np.append(0.0, np.sqrt(np.array(one) * dimensions / walkers)))
-    return np.asarray(error)
+    lag = np.arange(1, len(msd), dtype=float)
+    origins = frames - lag
+    overlapping = (4 * lag**2 * origins + 2 * origins + lag - lag**3) / (6 * lag * origins**2)
+    few = 1 + (origins**3 - 4 * lag * origins**2 + 4 * lag - origins) / (6 * lag**2 * origins)
+    relative = np.where(lag <= origins, overlapping, few) * 2 / axes / ions * dispersion
+    return np.append(0.0, np.sqrt(np.maximum(relative, 0.0))) * msd

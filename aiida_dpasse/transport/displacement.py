@@ -60,35 +60,35 @@ def remove_drift(positions: Any, masses: Any, framework: Any) -> tuple[Array, Ar
     return points - drift[:, None], drift
 
 
-def _products(points: Any, pairs: tuple[tuple[int, int], ...], count: int | None) -> Array:
-    """Return the mean products of displacements over ions and origins at ``count`` lags, (count, pairs).
+def mean_square_displacement(positions: Any, count: int | None = None) -> Array:
+    """Return the MSD <|r_i(t+tau) - r_i(t)|^2> per axis, (lags, 3) in A^2, over all ions and all time origins.
 
     Uses the fast Fourier transform (Calandrini et al., Collection SFN 12, 201, 2011). The spectra are summed over the
     ions before the inverse transform, which halves the number of transforms; the padding covers only the lags
     requested.
 
-    :param points: (frames, ions, 3), any numeric type.
-    :param pairs: pairs of axes.
+    :param positions: (frames, ions, 3) A, unwrapped, any numeric type.
     :param count: number of lags from 0 on; all by default.
     """
+    points = np.asarray(positions)
     frames, ions, _ = points.shape
     count = frames if count is None else min(count, frames)
     length = _fast_length(frames + count - 1)
-    spectra = np.zeros((len(pairs), length // 2 + 1))
-    squares = np.zeros((len(pairs), frames))
+    spectra = np.zeros((3, length // 2 + 1))
+    squares = np.zeros((3, frames))
     for part in _tracks(points, max(1, PORTION // length)):
         # Centring reduces the cancellation error in the difference of large squares.
         part -= part.mean(axis=2, keepdims=True)
         # Viewed as floats, real and imaginary parts alternate: the power is the sum of neighbouring squares.
         transformed = np.fft.rfft(part, n=length, axis=2).view(float)
-        for row, (i, j) in enumerate(pairs):
-            power = np.einsum('af,af->f', transformed[:, i], transformed[:, j])
-            spectra[row] += power[::2] + power[1::2]
-            squares[row] += np.einsum('af,af->f', part[:, i], part[:, j])
+        for axis in range(3):
+            power = np.einsum('af,af->f', transformed[:, axis], transformed[:, axis])
+            spectra[axis] += power[::2] + power[1::2]
+            squares[axis] += np.einsum('af,af->f', part[:, axis], part[:, axis])
     correlation = np.fft.irfft(spectra, n=length, axis=1)[:, :count]
-    sums = np.concatenate([np.zeros((len(pairs), 1)), np.cumsum(squares, axis=1)], axis=1)
+    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(squares, axis=1)], axis=1)
     origins = frames - np.arange(count)
-    # Sums over origins of x(t) y(t) and of x(t+lag) y(t+lag), for each lag.
+    # Sums over origins of x(t)^2 and of x(t+lag)^2, for each lag.
     early, late = sums[:, origins], sums[:, -1:] - sums[:, :count]
     return np.asarray(((early + late - 2 * correlation) / (origins * ions)).T)
 
@@ -115,24 +115,6 @@ def _fast_length(least: int) -> int:
     return max(best, 2)
 
 
-def mean_square_displacement(positions: Any, count: int | None = None) -> Array:
-    """Return the MSD <|r_i(t+tau) - r_i(t)|^2> per axis, (lags, 3) in A^2, over all ions and all time origins.
-
-    :param positions: (frames, ions, 3) A, unwrapped.
-    :param count: number of lags from 0 on; all by default.
-    """
-    return _products(np.asarray(positions), VOIGT[:3], count)
-
-
-def displacement_tensor(positions: Any, count: int | None = None) -> Array:
-    """Return the mean products of displacements over all ions and origins, (lags, 6) in A^2: xx, yy, zz, yz, xz, xy.
-
-    :param positions: (frames, ions, 3) A, unwrapped.
-    :param count: number of lags from 0 on; all by default.
-    """
-    return _products(np.asarray(positions), VOIGT, count)
-
-
 def charge_scaled(positions: Any, charges: Any) -> Array:
     """Return z_i r_i / <z^2>^(1/2), (frames, ions, 3) in A.
 
@@ -149,8 +131,8 @@ def charge_scaled(positions: Any, charges: Any) -> Array:
     return np.asarray(positions, dtype=float) * (z / np.sqrt(np.mean(z**2)))[:, None]
 
 
-def collective_tensor(positions: Any, charges: Any, count: int | None = None) -> Array:
-    """Return sum_ij z_i z_j <dr_i dr_j> / (N <z^2>), (lags, 6) in A^2: xx, yy, zz, yz, xz, xy.
+def collective_displacement(positions: Any, charges: Any, count: int | None = None) -> Array:
+    """Return sum_ij z_i z_j <dr_i dr_j> / (N <z^2>) per axis, (lags, 3) in A^2.
 
     :param positions: (frames, ions, 3) A, unwrapped.
     :param charges: (ions,) in units of the elementary charge; any number of species.
@@ -158,4 +140,4 @@ def collective_tensor(positions: Any, charges: Any, count: int | None = None) ->
     """
     points, z = np.asarray(positions, dtype=float), np.asarray(charges, dtype=float)
     dipole = np.einsum('fai,a->fi', points, z)
-    return _products(dipole[:, None], VOIGT, count) / np.sum(z**2)
+    return mean_square_displacement(dipole[:, None], count) / np.sum(z**2)

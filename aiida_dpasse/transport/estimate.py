@@ -1,11 +1,8 @@
-"""A positive coefficient and its uncertainty.
+"""A coefficient and its uncertainty.
 
 A diffusion coefficient is a mean of squares, so its estimate follows a scaled chi^2 distribution about the true value,
-the more skewed the fewer independent squares contribute. Their effective number, the degrees of freedom, is known
-independently of the value, and it alone decides whether a coefficient is reported. A criterion on the ratio of error
-to value would accept overestimates more often than underestimates, and so bias the accepted values. The effective
-degrees of freedom of a sum of correlated squares are those of the chi^2 with the same relative variance (Satterthwaite,
-Biometrics Bull. 2, 110, 1946).
+the more skewed the fewer independent squares contribute. Their effective number, the degrees of freedom, is that of the
+chi^2 with the same relative variance (Satterthwaite, Biometrics Bull. 2, 110, 1946).
 """
 
 from __future__ import annotations
@@ -13,24 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 #: A coefficient with a larger relative error counts as undetermined.
-LARGEST_RELATIVE_ERROR = 0.25
+LARGEST_RELATIVE_ERROR = 0.5
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimate of a positive quantity.
+    """Estimate of a positive quantity; within its error the value itself may be negative.
 
     :param value: the estimate, with the true value as its mean.
-    :param degrees_of_freedom: effective degrees of freedom of its chi^2 distribution.
+    :param spread: standard deviation of the estimate.
     :param inverse: whether the denominator, not the numerator, follows the chi^2 distribution.
     """
 
     value: float
-    degrees_of_freedom: float
+    spread: float
     inverse: bool = False
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Effective degrees of freedom of the chi^2 distribution."""
+        return 2 * (self.value / self.spread) ** 2 if self.value > 0 else 0.0
 
     @property
     def relative_error(self) -> float:
@@ -39,8 +41,8 @@ class Estimate:
 
     @property
     def error(self) -> float:
-        """Standard deviation, in the unit of the value."""
-        return self.value * self.relative_error
+        """Standard deviation, in the unit of the value; that of the estimate where the value is undetermined."""
+        return self.value * self.relative_error if self.determined else self.spread
 
     @property
     def determined(self) -> bool:
@@ -48,27 +50,37 @@ class Estimate:
         return self.relative_error <= LARGEST_RELATIVE_ERROR
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the equal-tailed confidence interval of the true value.
+        """Return the equal-tailed confidence interval of the true value: normal, from 0 on, where it is undetermined.
 
         :param level: coverage, between 0 and 1.
         """
+        if not self.determined:
+            half = float(norm.ppf(0.5 + level / 2)) * self.spread
+            return max(self.value - half, 0.0), max(self.value, 0.0) + half
         parts = np.array([0.5 - level / 2, 0.5 + level / 2])
         low, high = (chi2.ppf(parts, self.degrees_of_freedom) / self.degrees_of_freedom).tolist()
         return (self.value * low, self.value * high) if self.inverse else (self.value / high, self.value / low)
+
+    def upper_bound(self, level: float = 0.95) -> float:
+        """Return the one-sided upper confidence bound of the true value; a negative estimate counts as zero.
+
+        :param level: coverage, between 0 and 1.
+        """
+        return max(self.value, 0.0) + float(norm.ppf(level)) * self.spread
 
     def scaled(self, factor: float) -> Estimate:
         """Return the estimate of ``factor`` times the quantity, with the same relative error.
 
         :param factor: positive, for example a conversion of units.
         """
-        return Estimate(self.value * factor, self.degrees_of_freedom, self.inverse)
+        return Estimate(self.value * factor, self.spread * factor, self.inverse)
 
     def widened(self, factor: float) -> Estimate:
-        """Return the estimate with fewer degrees of freedom, for an error about ``factor`` times as large.
+        """Return the estimate with a spread ``factor`` times as large.
 
-        :param factor: the degrees of freedom are divided by its square.
+        :param factor: at least 1.
         """
-        return Estimate(self.value, self.degrees_of_freedom / factor**2, self.inverse)
+        return Estimate(self.value, self.spread * factor, self.inverse)
 
 
 def value_of(estimate: Estimate | None) -> float | None:

@@ -1,109 +1,108 @@
-"""Test of whether a mean square displacement is diffusive, with the reason if it is not."""
+"""Verdict on the motion of the ions: whether it is diffusive, with the reason if it is not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aiida_dpasse.transport.fit import Fit
+from aiida_dpasse.transport.cages import Exchanges, bound_of_confined
+from aiida_dpasse.transport.estimate import Estimate
+from aiida_dpasse.transport.memory import Limit, Spectrum
 
-#: Fewest independent hops for a meaningful coefficient.
-FEWEST_HOPS = 10.0
-#: Bounds of the logarithmic slope of the MSD at the end of the window: 1 for diffusion, 0 for ions that only rattle.
-SMALLEST_SLOPE = 0.7
-LARGEST_SLOPE = 1.3
 #: Root mean square displacement in A above which the framework has melted or decomposed; thermal motion is about 0.5 A.
 LARGEST_FRAMEWORK_DISPLACEMENT = 2.0
+#: The motion is driven if the power at the lowest orders exceeds that of the fit by this part and by so many errors.
+LOWEST_ORDERS, LARGEST_EXCESS, ERRORS = 4, 0.3, 4.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the motion is diffusive, the reason as a sentence, and the numbers behind it.
+    """Whether the motion is diffusive, and the reason as a sentence.
 
     :param diffusive: whether all criteria of `judge` are met.
     :param reason: one sentence.
-    :param slope: d ln MSD / d ln tau at the end of the window, and ``slope_error`` its standard error.
-    :param hops: number of independent hops.
+    :param bounded: whether an upper bound of the diffusion coefficient has a meaning.
+    :param upper_bound: upper bound of D in A^2/ps at 95 % confidence from counted exchanges, if no ion left its cage.
     """
 
     diffusive: bool
     reason: str
-    slope: float | None = None
-    slope_error: float | None = None
-    hops: float | None = None
+    bounded: bool = True
+    upper_bound: float | None = None
 
 
 def judge(
-    fit: Fit | None,
-    lags: NDArray[np.float64],
-    msd: NDArray[np.float64],
-    walkers: float,
-    jump_distance: float,
+    estimate: Estimate | None,
+    limit: Limit | None,
+    spectra: Sequence[Spectrum],
     framework: float = 0.0,
-    settled: bool = True,
+    exchanges: Sequence[Exchanges] = (),
 ) -> Verdict:
-    """Return the verdict on a fitted MSD.
+    """Return the verdict on a zero-frequency limit.
 
-    The motion is diffusive if six criteria are met:
+    The motion is diffusive if four criteria are met:
 
     - the framework is displaced by at most `LARGEST_FRAMEWORK_DISPLACEMENT`;
-    - the MSD exceeds half the squared jump distance early enough to be fitted;
-    - the slope differs from zero by at least three standard errors;
-    - at least `FEWEST_HOPS` hops occurred (walkers times largest MSD over squared jump distance; He et al., npj Comput.
-      Mater. 4, 18, 2018);
-    - d ln MSD / d ln tau at the end of the window is at least 0.5 for the fitted line and, with the curvature included,
-      within two standard errors of the range from `SMALLEST_SLOPE` to `LARGEST_SLOPE`;
-    - the MSD is no longer sub-linear.
+    - the power does not increase towards the lowest frequencies, as it does where something drifts or melts;
+    - ions leave their cages, see `Exchanges.confined`;
+    - the diffusion coefficient is determined, see `Estimate.determined`.
 
-    :param fit: fit of the MSD, None if no window could be fitted.
-    :param lags: (m,) ps.
-    :param msd: (m,) A^2, mean over the walkers.
-    :param walkers: number of independent ions.
-    :param jump_distance: distance between neighbouring sites in A.
+    :param estimate: D in A^2/ps, None if no ion moves.
+    :param limit: limit of the spectrum, None if no ion moves.
+    :param spectra: spectra of the runs.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A.
-    :param settled: whether the window begins where the MSD is no longer sub-linear (`Fit.sublinear`).
+    :param exchanges: exchanges between cages in each run, if they were counted.
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(
             False,
             f'The framework itself moved by {framework:.2g} A: it melted or fell apart; simulate colder, or with a '
             'better potential.',
+            bounded=False,
         )
-    # The lags extend to half the run, but a window has to begin within the first third of it.
-    early = lags <= lags[-1] * 2 / 3 + 1e-9 if len(lags) > 2 else np.ones(len(lags), dtype=bool)
-    largest = float(msd[early].max()) if len(msd) else 0.0
-    what = 'The mean square displacement'
-    if fit is None:
+    if estimate is None or limit is None:
+        return Verdict(False, 'No ion moves: the frames are copies of each other.', bounded=False)
+    excess, error = low_frequency_excess(limit, spectra)
+    if excess > LARGEST_EXCESS and excess > ERRORS * error:
         return Verdict(
             False,
-            f'{what} reaches {largest:.2g} A^2 within a third of the run, and half the squared jump distance '
-            f'({0.5 * jump_distance**2:.2g} A^2) too late or never: the ions rattle, or the run is too short.',
+            f'The displacements grow faster than by diffusion, {1 + excess:.2g} times as much power at the lowest '
+            'frequencies: something drifts or melts.',
+            bounded=False,
         )
-    hops = walkers * largest / jump_distance**2
-    start, end = fit.window
-    final = fit.offset + fit.slope * end
-    curvature, curvature_error = fit.curvature
-    middle = 0.5 * (start + end)
-    # The logarithmic slope at the end of the window includes the curvature, with its error.
-    local = (fit.slope + 2 * curvature * (end - middle)) * end / max(final, 1e-12)
-    error = np.hypot(np.sqrt(fit.covariance[1, 1]), 2 * curvature_error * (end - middle)) * end / max(final, 1e-12)
-    numbers = {'slope': float(local), 'slope_error': float(error), 'hops': float(hops)}
-    if fit.slope < 3 * np.sqrt(fit.covariance[1, 1]):
-        reason = f'{what} does not grow beyond its error: the ions rattle in place, or hop too rarely to be counted.'
-        return Verdict(False, reason, **numbers)
-    if hops < FEWEST_HOPS:
-        reason = f'Only {hops:.2g} hops were made, {FEWEST_HOPS:.0f} are needed: run longer or hotter.'
-        return Verdict(False, reason, **numbers)
-    line = fit.slope * end / max(final, 1e-12)
-    if line < 0.5 or local + 2 * error < SMALLEST_SLOPE:
-        power = f'{min(line, local):.2f}'
-        return Verdict(False, f'{what} grows with the power {power} of time: still caged, run longer.', **numbers)
-    if not settled:
-        reason = f'{what} bends down nearly all the time, like that of ions that fill their cages: run longer.'
-        return Verdict(False, reason, **numbers)
-    if local - 2 * error > LARGEST_SLOPE:
-        reason = f'{what} grows with the power {local:.2f} of time: something drifts or melts.'
-        return Verdict(False, reason, **numbers)
-    return Verdict(True, f'{what} grows linearly and {hops:.0f} hops were made.', **numbers)
+    hops, crossed = (sum(getattr(run, name) for run in exchanges) for name in ('hops', 'exchanges'))
+    if exchanges and all(run.confined for run in exchanges):
+        what = f'{hops} hops stay within cages' if hops else 'The ions rest on their sites'
+        bound = bound_of_confined(exchanges)
+        reason = f'{what}: no ion makes its way through the crystal, so that D < {bound * 1e-4:.2g} cm²/s at 95 %.'
+        return Verdict(False, reason, upper_bound=bound)
+    if not estimate.determined:
+        value, error, bound = (part * 1e-4 for part in (estimate.value, estimate.spread, estimate.upper_bound()))
+        return Verdict(
+            False,
+            f'D = ({value:.2g} ± {error:.1g}) cm²/s is undetermined, below {bound:.2g} cm²/s at 95 % confidence: the '
+            'ions rattle in place, or the run is too short.',
+        )
+    reason = f'The long-time limit of the motion is resolved, D is known to {estimate.relative_error:.0%}'
+    if exchanges and all(run.meaningful for run in exchanges):
+        part = f'{max(run.ions_exchanged for run in exchanges)} of {exchanges[0].ions} ions'
+        reason += f'; {hops} hops, {crossed} of them between cages by {part}'
+    return Verdict(True, f'{reason}.')
+
+
+def low_frequency_excess(limit: Limit, spectra: Sequence[Spectrum]) -> tuple[float, float]:
+    """Return the relative excess of the power at the `LOWEST_ORDERS` over the fit, and its standard error.
+
+    :param limit: limit of the spectrum.
+    :param spectra: spectra of the runs.
+    """
+    power = expected = variance = 0.0
+    for spectrum, fitted in zip(spectra, limit.fitted, strict=True):
+        low = spectrum.order[:, 1] <= LOWEST_ORDERS
+        counts = spectrum.counts[low]
+        power += float(counts @ spectrum.mean[low])
+        expected += float(counts @ fitted[low])
+        variance += float(np.sum(counts * fitted[low] ** 2)) / (1.5 * spectrum.ions) * limit.dispersion
+    return power / expected - 1, variance**0.5 / expected

@@ -9,33 +9,36 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_dpasse.transport.diffusion import Diffusion, Statistics
+from aiida_dpasse.transport.diffusion import CM2_PER_S, Diffusion, Statistics
 from aiida_dpasse.transport.displacement import VOIGT
 from aiida_dpasse.transport.estimate import Estimate
-from aiida_dpasse.transport.fit import CM2_PER_S
 
 Array = NDArray[np.float64]
+
+#: The trace over three, as a combination of the elements.
+MEAN = np.array([1, 1, 1, 0, 0, 0]) / 3
 
 
 @dataclass(frozen=True)
 class Tensor:
     """A diffusion tensor.
 
-    :param values: (3, 3) cm^2/s.
-    :param degrees_of_freedom: effective degrees of freedom of the chi^2 distribution of each axis.
+    :param elements: xx, yy, zz, yz, xz and xy, (6,) cm^2/s; within its error a diagonal element may be negative.
+    :param covariance: of the elements, (6, 6) cm^4/s^2.
     """
 
-    values: Array
-    degrees_of_freedom: float
+    elements: Array
+    covariance: Array
+
+    @property
+    def values(self) -> Array:
+        """The tensor, (3, 3) cm^2/s."""
+        return _square(self.elements)
 
     @property
     def errors(self) -> Array:
-        """Standard deviations (3, 3) in cm^2/s; their squares are (D_ii D_jj + D_ij^2) / `degrees_of_freedom`.
-
-        Wishart, Biometrika 20A, 32 (1928).
-        """
-        diagonal = np.diag(self.values)
-        return np.asarray(np.sqrt((np.outer(diagonal, diagonal) + self.values**2) / self.degrees_of_freedom))
+        """Standard deviations of `values`, (3, 3) cm^2/s."""
+        return _square(np.sqrt(np.diag(self.covariance)))
 
     def along(self, direction: Any) -> Estimate:
         """Return D along a direction.
@@ -43,11 +46,7 @@ class Tensor:
         :param direction: Cartesian vector (3,), of any length.
         :raises ValueError: if the direction is zero.
         """
-        vector = np.asarray(direction, dtype=float)
-        if not np.any(vector):
-            raise ValueError('A direction of zero length points nowhere: give another.')
-        unit = vector / np.linalg.norm(vector)
-        return Estimate(float(unit @ self.values @ unit), self.degrees_of_freedom)
+        return self._contracted(_projector(direction))
 
     def across(self, direction: Any) -> Estimate:
         """Return the mean D of all directions perpendicular to ``direction``, for example ab for the c axis of LGPS.
@@ -55,34 +54,55 @@ class Tensor:
         :param direction: Cartesian vector (3,), of any length.
         :raises ValueError: if the direction is zero.
         """
-        along = self.along(direction)
-        plane = (float(np.trace(self.values)) - along.value) / 2
-        # The mean of two equal axes has twice the degrees of freedom of one.
-        return Estimate(plane, 2 * self.degrees_of_freedom)
+        return self._contracted((np.eye(3) - _projector(direction)) / 2)
+
+    def _contracted(self, matrix: Array) -> Estimate:
+        """Return sum_ij matrix_ij D_ij."""
+        factors = np.array([matrix[i, j] * (1 if i == j else 2) for i, j in VOIGT])
+        return Estimate(float(factors @ self.elements), float(factors @ self.covariance @ factors) ** 0.5)
 
 
 def diffusion_tensor(
     runs: Sequence[Statistics], found: Diffusion, kind: Literal['tracer', 'collective'] = 'tracer'
 ) -> Tensor | None:
-    """Return the tensor of D* or D_sigma, with the weights of the fit of its trace, which equals 3 D.
+    """Return the tensor of D* or D_sigma, with the weights of the limit of its trace, which equals 3 D.
+
+    The covariance of two elements of a spectrum of Gaussian motion is that of Wishart (Biometrika 20A, 32, 1928). It
+    contains the rattling at finite frequencies, so that the error of an axis without diffusion is not zero. All
+    elements are scaled by one factor such that the error of the trace is that of 3 D.
 
     :param runs: statistics of the runs.
     :param found: result of `pool` for the same runs.
     :param kind: 'tracer' or 'collective'.
-    :returns: None if that coefficient is undetermined, or the runs lack the off-diagonal moments.
+    :returns: None if that coefficient is undetermined.
     """
-    estimate, fit = (found.tracer, found.fit) if kind == 'tracer' else (found.collective, found.fit)
-    if estimate is None or fit is None:
+    estimate, limit = (found.tracer, found.limit) if kind == 'tracer' else (found.collective, found.limit)
+    if estimate is None or limit is None:
         return None
-    values = np.zeros((3, 3))
-    for run in runs:
-        axes, cross = (run.msd, run.cross) if kind == 'tracer' else (run.collective, run.collective_cross)
-        if cross is None:
-            return None
-        slopes = fit.weights @ np.concatenate([axes, cross], axis=1)[fit.chosen]
-        for (i, j), slope in zip(VOIGT, slopes, strict=True):
-            values[i, j] += slope / len(runs) * CM2_PER_S / 2
-            values[j, i] = values[i, j]
-    # The degrees of freedom of the trace are (sum D_k)^2 / sum D_k^2 times those of one axis.
-    axes_counted = float(np.trace(values) ** 2 / np.sum(values**2))
-    return Tensor(values, estimate.degrees_of_freedom / axes_counted)
+    elements, covariance = np.zeros(6), np.zeros((6, 6))
+    for weights, run in zip(limit.weights, runs, strict=True):
+        spectrum = run.spectrum
+        elements += weights @ (spectrum.tracer if kind == 'tracer' else spectrum.collective)
+        power = np.array([_square(row) for row in spectrum.tracer])
+        for row, (i, j) in enumerate(VOIGT):
+            for column, (k, m) in enumerate(VOIGT):
+                products = power[:, i, k] * power[:, j, m] + power[:, i, m] * power[:, j, k]
+                covariance[row, column] += float(weights**2 / spectrum.counts @ products)
+    covariance *= estimate.spread**2 / float(MEAN @ covariance @ MEAN)
+    return Tensor(elements * CM2_PER_S, covariance)
+
+
+def _projector(direction: Any) -> Array:
+    vector = np.asarray(direction, dtype=float)
+    if not np.any(vector):
+        raise ValueError('A direction of zero length points nowhere: give another.')
+    unit = vector / np.linalg.norm(vector)
+    return np.outer(unit, unit)
+
+
+def _square(elements: Array) -> Array:
+    """Return the symmetric matrix (3, 3) of six elements in Voigt order."""
+    matrix = np.zeros((3, 3))
+    for value, (i, j) in zip(elements, VOIGT, strict=True):
+        matrix[i, j] = matrix[j, i] = value
+    return matrix

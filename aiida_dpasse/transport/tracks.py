@@ -5,7 +5,9 @@ Depends on numpy only, since it is shipped with a driver to the machine that hol
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,18 @@ LARGEST = 16_000_000
 #: A wrapped ion that moves further than this fraction of the cell between two frames may have moved the other way; a
 #: trajectory with a larger fraction of such moves cannot be unwrapped.
 LONGEST_MOVE, LARGEST_PART = 0.4, 1e-3
+#: Moves from 0.4 to 0.5 of the cell for each jump by a lattice vector, above which the jumps are part of a broad
+#: distribution of real moves.
+BROAD = 0.2
+#: A run is broken where most atoms move further than this, in A, and than 4 times what they do in 95 % of the frames.
+BREAK, TIMES, USUAL = 1.5, 4.0, 0.95
+#: Atoms whose median move is longer than this fraction of the cell cannot be followed; it is 0.48 for random positions.
+RANDOM = 0.35
+#: Smallest number of atoms whose common move breaks a run.
+FEWEST_ATOMS = 4
+#: Where frames are missing every second to every fifth is taken, if that leaves no gap in this part of the run and this
+#: number of frames.
+COARSEST, WHOLE, FEWEST_COARSE = 5, 0.9, 50
 
 
 class Tracks:
@@ -37,6 +51,8 @@ class Tracks:
     :param sites: fractional coordinates of the crystal (natoms, 3), the reference of the framework's displacement, so
         that a framework which decomposed during equilibration is detected as well; by default the first frame.
     :param wrapped: whether positions are wrapped into the cell; no atom may then move by half a cell in one frame.
+        None: determined from the moves; those by a lattice vector are removed, also when they occur in one frame only.
+    :param spacing: number of steps between frames, where some may be missing; by default all frames have to be there.
     """
 
     def __init__(
@@ -46,7 +62,8 @@ class Tracks:
         ions: Collection[str],
         limit: int,
         sites: Any = None,
-        wrapped: bool = False,
+        wrapped: bool | None = False,
+        spacing: int | None = None,
     ):
         self.mobile = np.isin(np.array(symbols), list(ions))
         # If all atoms are mobile, drift cannot be separated from conduction, and none is removed.
@@ -54,9 +71,14 @@ class Tracks:
         affordable = LARGEST // (3 * max(int(self.mobile.sum()), 1))
         self.limit = max(min(limit, affordable), 2 * FEWEST_FRAMES)
         self.stride, self.seen = 1, 0
-        self.wrapped = wrapped
-        #: Number of moves between frames so long that the image is ambiguous, and of all moves.
-        self.doubtful, self.moves = 0, 0
+        self.wrapped, self.spacing = wrapped, spacing
+        #: Number of moves between frames so long that the image is ambiguous, of all moves, and of jumps by a lattice
+        #: vector, for each component of an ion's position.
+        self.doubtful, self.moves, self.jumps = 0, 0, 0
+        #: Whether the ions stay in one cell, as they do in a wrapped trajectory.
+        self.confined = False
+        #: Number of stored frames that are not used since others are missing.
+        self.unused = 0
         self.steps: list[int] = []
         self.ions: list[Array] = []
         self.centres: list[Array] = []
@@ -65,6 +87,13 @@ class Tracks:
         self.framework: list[float] = []
         self.sites = None if sites is None else np.asarray(sites, dtype=float)
         self._last: Array | None = None
+        self._images: Array = np.zeros((len(self.mobile), 3))
+        #: Lattice vectors between the ions' positions as stored and as given, for each stored frame.
+        self._given: list[Array] = []
+        self._low, self._high = np.full(3, np.inf), np.full(3, -np.inf)
+        #: Step of each frame, and how far most of the framework and most of the ions moved since the frame before, A.
+        self._travel = array('d')
+        self._seen_step = 0
 
     def add(self, step: int, cell: Array, positions: Array) -> None:
         """Add one frame.
@@ -73,18 +102,13 @@ class Tracks:
         :param cell: lattice vectors as rows, (3, 3) A.
         :param positions: (natoms, 3) A.
         """
-        keep = self.seen % self.stride == 0
+        keep = self._due(step)
         self.seen += 1
-        if not (keep or self.wrapped):
+        if not keep and self.wrapped is False:
             return
         scaled = positions @ np.linalg.inv(cell)
-        if self.wrapped:
-            if self._last is not None:
-                scaled = scaled - np.round(scaled - self._last)
-                moves = np.abs(scaled - self._last)[self.mobile]
-                self.doubtful += int(np.sum(moves > LONGEST_MOVE))
-                self.moves += moves.size
-            self._last = scaled
+        if self.wrapped is not False:
+            scaled = self._follow(step, scaled, cell)
         if not keep:
             return
         centre = self.weights @ scaled
@@ -96,13 +120,65 @@ class Tracks:
         self.centres.append(centre)
         self.ions.append(scaled[self.mobile] - centre)
         self.cells.append(cell)
+        self._given.append(self._images[self.mobile].astype(np.int16))
         assert self.sites is not None
         moved = np.sum((((scaled - centre - self.sites) @ cell)[~self.mobile]) ** 2, axis=1)
         self.framework.append(float(np.sqrt(moved.mean())) if len(moved) else 0.0)
         if len(self.steps) > self.limit:
             self.stride *= 2
-            for name in ('steps', 'ions', 'centres', 'cells', 'framework'):
-                setattr(self, name, getattr(self, name)[::2])
+            even = range(0, len(self.steps), 2)
+            if self.spacing is not None:
+                gap = self.spacing * self.stride
+                even = [index for index, at in enumerate(self.steps) if (at - self.steps[0]) % gap == 0]  # type: ignore[assignment]
+            self._keep(even)
+
+    def _due(self, step: int) -> bool:
+        """Return whether the frame is one of those to store."""
+        if self.spacing is None:
+            return self.seen % self.stride == 0
+        return not self.steps or (step - self.steps[0]) % (self.spacing * self.stride) == 0
+
+    def _keep(self, indices: Sequence[int]) -> None:
+        """Drop all stored frames but these."""
+        for name in ('steps', 'ions', 'centres', 'cells', 'framework', '_given'):
+            stored = getattr(self, name)
+            setattr(self, name, [stored[index] for index in indices])
+
+    def _follow(self, step: int, scaled: Array, cell: Array) -> Array:
+        """Return the fractional positions in the images that are closest to those of the frame before."""
+        ions = scaled[self.mobile]
+        self._low = np.minimum(self._low, ions.min(axis=0))
+        self._high = np.maximum(self._high, ions.max(axis=0))
+        if self._last is not None:
+            images = np.round(scaled - self._last)
+            scaled = scaled - images
+            moves = scaled - self._last
+            self.doubtful += int(np.sum(np.abs(moves[self.mobile]) > LONGEST_MOVE))
+            self.moves += 3 * int(self.mobile.sum())
+            self.jumps += int(np.sum((images != self._images)[self.mobile]))
+            lengths = np.sqrt(np.sum((moves @ cell) ** 2, axis=1))
+            frames = max(1, (step - self._seen_step) // self.spacing) if self.spacing else 1
+            parts = (np.sort(lengths[~self.mobile]), np.sort(lengths[self.mobile]))
+            # Half of the framework, and three quarters of the ions, since many of few ions may hop in one frame.
+            most = [
+                part[len(part) // share] if len(part) >= FEWEST_ATOMS else 0.0
+                for part, share in zip(parts, (2, 4), strict=True)
+            ]
+            self._travel.extend((step, most[0] / frames, most[1] / frames))
+            self._images = images
+        self._last, self._seen_step = scaled, step
+        return scaled
+
+    def rewind(self, step: int) -> None:
+        """Drop the frames from a step on, which a restart repeats.
+
+        :param step: the first step to drop.
+        """
+        self._keep([index for index, at in enumerate(self.steps) if at < step])
+        if self.ions and self._last is not None:
+            self._last[self.mobile] = self.ions[-1] + self.centres[-1]
+            self._images[self.mobile] = self._given[-1]
+            self._seen_step = self.steps[-1]
 
     def gap(self) -> int:
         """Return the number of steps between stored frames.
@@ -110,17 +186,94 @@ class Tracks:
         :raises ValueError: if there are fewer than `FEWEST_FRAMES` frames, they are not evenly spaced, or too many
             moves between frames are too long to be unwrapped.
         """
-        frames = len(self.steps)
-        if frames < FEWEST_FRAMES:
-            raise ValueError(f'The trajectory holds {frames} whole frames, at least {FEWEST_FRAMES} are needed.')
+        self._require()
+        self._check_order()
+        self._choose_images()
+        if self.spacing is not None:
+            self._take_even_frames()
         gaps = np.unique(np.diff(self.steps))
         if len(gaps) > 1 or gaps[0] <= 0:
             spread = f'{gaps.min()} to {gaps.max()} steps apart'
             raise ValueError(f'The frames are {spread} and should be evenly spaced: give all segments of the run.')
-        if self.doubtful > LARGEST_PART * self.moves:
+        return int(gaps[0])
+
+    def _require(self) -> None:
+        if (frames := len(self.steps)) < FEWEST_FRAMES:
+            raise ValueError(f'The trajectory holds {frames} whole frames, at least {FEWEST_FRAMES} are needed.')
+
+    def _check_order(self) -> None:
+        """Refuse two runs that are joined, and atoms whose order changes."""
+        cure = 'sort the atoms by their ids, or analyse the runs one by one'
+        table = np.array(self._travel).reshape(-1, 3)
+        if len(table) < FEWEST_FRAMES:
+            return
+        travel = table[:, 1:]
+        for moved, name in zip(travel.T, ('framework', 'ions'), strict=True):
+            limit = max(BREAK, TIMES * float(np.quantile(moved, USUAL)))
+            if np.any(moved > limit):
+                at = int(np.argmax(moved > limit))
+                raise ValueError(
+                    f'Most atoms of the {name} jump by {moved[at]:.1f} A in one frame, at step {table[at, 0]:.0f} '
+                    f'(frame {at + 2}), where the order of the atoms changes or another run begins: {cure}.'
+                )
+        edge = float(np.cbrt(np.abs(np.linalg.det(self.cells[0]))))
+        if np.median(travel[:, 0]) > RANDOM * edge:
+            length = f'{np.median(travel[:, 0]):.1f} A in each frame'
+            raise ValueError(f'The atoms of the framework move by {length}, so that their order changes: {cure}.')
+        if self.wrapped is None and self._exchanged():
+            raise ValueError(f'The ions exchange their places in each frame, so that their order changes: {cure}.')
+
+    def _exchanged(self) -> bool:
+        """Return whether the ions are in another order in each frame.
+
+        They then move far in one frame, no further in four, and to places where other ions were.
+        """
+        given = (np.array(self.ions[:50]) + np.array(self._given[:50])) @ self.cells[0]
+        frames, ions, _ = given.shape
+        if ions < FEWEST_ATOMS or frames < FEWEST_FRAMES:
+            return False
+        one, four = (float(np.mean(np.sum((given[lag:] - given[:-lag]) ** 2, axis=2))) for lag in (1, 4))
+        if one < 4 * BREAK**2 or four > 1.5 * one:
+            return False
+        steps = np.array([np.linalg.norm(a[:, None] - b[None], axis=2) for a, b in pairwise(given)])
+        own = np.diagonal(steps, axis1=1, axis2=2)
+        return bool(np.mean((own > BREAK) & (steps.min(axis=1) < 0.3 * own)) > 0.5)
+
+    def _choose_images(self) -> None:
+        """Decide whether jumps by lattice vectors are real moves, and refuse moves that are too long to tell."""
+        if self.wrapped is None:
+            self.confined = bool(np.all(self._high - self._low < 1 + 1e-4))
+            if self.jumps and not self.confined and self.doubtful > BROAD * self.jumps:
+                self.ions = [ions + given for ions, given in zip(self.ions, self._given, strict=True)]
+                self.jumps = 0
+            self.wrapped = bool(self.jumps)
+            self._given = [np.zeros_like(given) for given in self._given]
+        if self.wrapped and self.doubtful > LARGEST_PART * self.moves:
             part = f'{self.doubtful} of {self.moves} moves between frames are longer than {LONGEST_MOVE} of the cell'
             raise ValueError(f'{part}: give unwrapped positions, or frames that are closer in time.')
-        return int(gaps[0])
+
+    def _take_even_frames(self) -> None:
+        """Keep the longest evenly spaced part of the stored frames, where some are missing."""
+        assert self.spacing is not None
+        numbers = (np.array(self.steps) - self.steps[0]) // (self.spacing * self.stride)
+        if len(numbers) == numbers[-1] + 1:
+            return
+        best: list[int] = []
+        for every in range(1, COARSEST + 1):
+            runs = []
+            for phase in range(every):
+                found = np.flatnonzero(numbers % every == phase)
+                if len(found):
+                    runs += np.split(found, np.flatnonzero(np.diff(numbers[found]) != every) + 1)
+            longest = max(runs, key=len)
+            whole = (len(longest) - 1) * every >= WHOLE * numbers[-1] and len(longest) >= FEWEST_COARSE
+            if every == 1 or whole:
+                best = longest.tolist()
+            if whole:
+                break
+        self.unused = len(self.steps) - len(best)
+        self._keep(best)
+        self._require()
 
     def positions(self) -> Array:
         """Return the ions' positions (frames, ions, 3) in A, unwrapped, relative to the framework, in the mean cell."""
@@ -129,13 +282,14 @@ class Tracks:
     def summary(self) -> dict[str, float]:
         """Return the mean volume, and displacement and drift of the framework.
 
-        :returns: ``volume_A3``, ``framework_displacement_A`` (mean over the second half) and ``framework_drift_A``
-            (largest).
+        :returns: ``volume_A3``; ``framework_displacement_A``, the largest mean over a twentieth of the run, so that a
+            framework that melts at the end is detected; and ``framework_drift_A``, the largest one.
         """
-        cells = np.array(self.cells)
+        cells, framework = np.array(self.cells), np.array(self.framework)
+        parts = np.array_split(framework, max(1, min(20, len(framework) // 4)))
         centres = np.array(self.centres) @ cells.mean(axis=0)
         return {
             'volume_A3': float(np.abs(np.linalg.det(cells)).mean()),
-            'framework_displacement_A': float(np.mean(self.framework[len(self.steps) // 2 :])),
+            'framework_displacement_A': float(max(part.mean() for part in parts)),
             'framework_drift_A': float(np.linalg.norm(centres - centres[0], axis=1).max()),
         }

@@ -81,7 +81,7 @@ def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_pa
     outputs, node = run_get_node(BenchmarkWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_RUNS_FAILED.status
     assert node.exit_message.startswith('3 of 6 ')
-    assert '24 atoms with `fragile`' in node.exit_message
+    assert '`fragile`' in node.exit_message
     assert orphans(node) == []
 
     found = outputs['speed'].get_dict()
@@ -131,7 +131,7 @@ def test_sizes_are_timed_and_one_that_fails_is_named(inputs, fragile_lmp, tmp_pa
 
 
 def row_of(speed, atoms, steps=100):
-    """Return results of a run of `dpasse.md` of so many thousand atom steps a second."""
+    """Return results of `dpasse.md` with this speed in thousand atom steps a second."""
     seconds = atoms * steps / speed / 1000
     loop = {'first_step': 10, 'steps': steps, 'atoms': atoms, 'seconds': seconds, 'processes': 4, 'threads': 2}
     return orm.Dict(
@@ -164,7 +164,7 @@ def test_the_table_by_hand(crystal, potentials):
     found = tabulate_benchmark(plan['table'], plan['runs'], potentials=potentials, results=results).get_dict()
     assert [row['katom_step_s'] for row in found['rows']] == pytest.approx([5.0, 10.0, 10.0, 10.0])
     assert found['rows'][1]['disturbed'] is False
-    assert found['failed'][0]['reason'] == 'it exploded at step 15 of 110 (Lost atoms)'
+    assert 'step 15 of 110' in found['failed'][0]['reason']
     assert found['skipped'][0]['atoms'] == 960
     sturdy = found['fits'][1]
     assert sturdy['exponent'] == pytest.approx(1)

@@ -121,11 +121,12 @@ def test_every_planned_frame_is_in_the_account(plan, make_frames):
     assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
     assert account['admitted'] == 4
     assert account['objections'] == told['objections']
-    assert account['rejected'] == [{'id': ids[1], 'run': HOT_A, 'step': 500, 'reason': 'a force is not finite'}]
+    assert account['rejected'] == [{**told['rejected'][0], 'run': HOT_A, 'step': 500}]
     failed = {entry['id']: entry['reason'] for entry in account['failed']}
-    assert failed[ids[5]] == 'electrons did not converge'
-    assert failed[f'{HOT_B}:750'] == 'the run ended at step 640 of 1000 (exploded: a force became 101 eV/A)'
-    assert failed[f'{COLD_A}:4'] == 'the run ended at step 3 of 10 (incomplete)'
+    assert failed[ids[5]] == told['failed'][0]['reason']
+    assert 'step 640 of 1000' in failed[f'{HOT_B}:750']
+    assert results[HOT_B]['reason'] in failed[f'{HOT_B}:750']
+    assert 'step 3 of 10' in failed[f'{COLD_A}:4']
     assert failed[f'{COLD_B}:10'] == NOTHING
     assert len(failed) == 1 + 2 + 10
     rows = {row['id']: row for row in account['frames']}

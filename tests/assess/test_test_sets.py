@@ -10,6 +10,7 @@ from ase.calculators.emt import EMT
 
 from aiida_dpasse.assess.test_sets import TestSetsWorkChain
 from aiida_dpasse.assess.validate import ValidateWorkChain
+from aiida_dpasse.lammps.watch import KEPT
 from aiida_dpasse.reports.accounting import unaccounted
 from aiida_dpasse.reports.lineage import trace_frames
 from aiida_dpasse.reports.provenance import orphans
@@ -111,10 +112,10 @@ def test_both_sets_and_a_report_card_on_them(inputs, codes, tmp_path):
     assert all(row['energy_mean_meV_atom'] != 0 for row in rows)
     assert tests['tiny', 'near_equilibrium']['force_mae_meV_A'] < tests['tiny', 'heating']['force_mae_meV_A']
 
-    assert outcome(node) == ['26 of 26 frames labelled']
+    assert '26 of 26' in outcome(node)[0]
     assert tmp_path / 'test_sets.png' in write_report(node, tmp_path)
     report = (tmp_path / 'report.txt').read_text()
-    assert 'kept its limits' in report
+    assert KEPT in report
     assert 'Frames without a label' not in report
 
 
@@ -142,7 +143,7 @@ def test_a_run_that_stops_early_gives_its_frames_up_to_there(inputs, copper_comm
     assert run['last_step'] >= item.steps[-1]
     failed = outputs['account']['failed']
     assert [entry['id'] for entry in failed] == [f'md_0000:{25 * index}' for index in range(count + 1, 17)]
-    assert all('exploded: a force became' in entry['reason'] for entry in failed)
+    assert all('exploded' in entry['reason'] for entry in failed)
     told = [log.message for log in orm.Log.collection.get_logs_for(node)]
     assert any('md_0000_small_heating' in line for line in told)
     text = report_text(node)
@@ -170,7 +171,7 @@ def test_a_labelling_that_fails_is_passed_on_with_its_account(inputs):
     assert 'near_equilibrium' not in outputs
     failed = outputs['account']['failed']
     assert [(entry['run'], entry['step']) for entry in failed] == [('md_0000', s) for s in range(2, 11, 2)]
-    assert all('the labeller did not start' in entry['reason'] for entry in failed)
+    assert all('nowhere' in entry['reason'] for entry in failed)
 
 
 @pytest.mark.parametrize(

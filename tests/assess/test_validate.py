@@ -54,7 +54,7 @@ def test_a_potential_beside_a_calculator(inputs, copper_frames, tmp_path):
     rows = rows_of(node)
     assert set(rows) == {(name, name_of) for name in ('tiny', 'emt') for name_of in ('strained', 'heated')}
     for row in rows.values():
-        # The frame that is there twice is no label that is missing.
+        # A frame that is given twice is not counted as a missing label.
         assert row['requested'] == row['admitted'] == (40 if row['set'] == 'strained' else 10)
         assert row['rejected'] == row['failed'] == []
         assert row['frames'] == row['admitted']
@@ -90,7 +90,7 @@ def test_a_potential_beside_a_calculator(inputs, copper_frames, tmp_path):
     assert tmp_path / 'report_card.png' in write_report(node, tmp_path)
 
 
-def test_what_fails_is_said_and_the_rest_is_there(inputs, tmp_path):
+def test_failures_are_reported_and_the_rest_is_attached(inputs, tmp_path):
     shown = {'method': 'tsne', 'max_frames': 5, 'potential': None}
     given = inputs({'none': orm.Dict({'name': 'nowhere:Nothing'})}, descriptors=shown)
     del given['test_sets']['strained']
@@ -101,7 +101,7 @@ def test_what_fails_is_said_and_the_rest_is_there(inputs, tmp_path):
     assert rows['tiny', 'heated']['admitted'] == 10
     lost = rows['none', 'heated']
     assert (lost['requested'], lost['admitted'], len(lost['failed'])) == (10, 0, 10)
-    assert 'the labeller did not start' in lost['failed'][0]['reason']
+    assert 'nowhere' in lost['failed'][0]['reason']
     assert 'force_mae_meV_A' not in lost
     # Without a potential the frames are described by their radial distributions.
     assert node.outputs.descriptor_map.get_array('test_heated').shape == (5, 2)

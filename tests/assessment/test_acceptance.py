@@ -33,7 +33,7 @@ def test_a_drift_is_the_slope():
     assert energy_drift(times, -energies, 8) == pytest.approx(5.0, rel=0.02)
 
 
-def test_the_noise_of_the_reference_is_no_failure():
+def test_noise_of_the_reference_does_not_fail_the_student():
     assert at_most('rdf', 0.04, 0.05, 'It').passed
     assert not at_most('rdf', 0.06, 0.05, 'It').passed
     allowed = at_most('rdf', 0.06, 0.05, 'It', noise=0.07)

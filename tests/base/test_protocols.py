@@ -63,8 +63,8 @@ def test_overrides_as_a_node(aiida_profile, name):
     ('options', 'message'),
     [
         ({'default': {'queuename': 'gpu'}}, 'options: `default.queuename`'),
-        ({'lable': {'queue_name': 'gpu'}}, 'options: there is no program `lable`: choose one of default, train'),
-        ({'md': 'gpu'}, "options: `md` should be a mapping of scheduler options, got 'gpu'"),
+        ({'lable': {'queue_name': 'gpu'}}, 'options: .*`lable`'),
+        ({'md': 'gpu'}, "options: `md`.*'gpu'"),
     ],
 )
 def test_misspelt_options(aiida_profile, options, message):

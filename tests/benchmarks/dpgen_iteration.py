@@ -5,8 +5,8 @@ In a profile that `aiida-dpasse setup` has seen, with DP-GEN installed in an env
 
 DPGEN is the path of the command `dpgen`, FOLDER an empty directory. Both read the same param.json and machine.json: a
 committee of four, molecular dynamics at four temperatures, at most 20 labels, the committee anew. Both run the same
-`dp`, `lmp` and CHGNet, two at a time, through wrappers that write down when each program began and ended. What is told
-is the wall time, the time in which at least one program ran, and the ratio of both: what a queue-free cluster would
+`dp`, `lmp` and CHGNet, two at a time, through wrappers that write down when each program began and ended. It reports
+the wall time, the time in which at least one program ran, and the ratio of both: what a queue-free cluster would
 see. DP-GEN starts CHGNet for each frame, we for a batch.
 """
 

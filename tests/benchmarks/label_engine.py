@@ -3,9 +3,9 @@
 In a profile that `aiida-dpasse setup` has seen:
     verdi -p quickstart run tests/benchmarks/label_engine.py
 
-The calculator is free of cost (Lennard-Jones on two atoms). What is told for each frame is the wall time of
+The calculator is free of cost (Lennard-Jones on two atoms). It reports for each frame the wall time of
 `dpasse.label` less the time in which a job of it ran, with the ratio to that of one frame a job, and the processor time
-of the engine alone, which is what remains where so many jobs are on the way that none is waited for.
+of the engine alone, which is the cost that remains when many jobs run at once.
 """
 
 from __future__ import annotations

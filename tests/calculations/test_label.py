@@ -128,7 +128,7 @@ def test_numbers_that_are_not_finite_are_no_labels(python_code):
     calculator = {'name': 'lj', 'epsilon': 1e308, 'sigma': 9.0, 'rc': 20.0}
     results, node = run_get_node(LabelCalculation, **inputs(python_code, [copper(2)], calculator))
     assert node.exit_status == LabelCalculation.exit_codes.ERROR_NO_FRAME_ADMITTED.status
-    assert 'None of the 2 frames' in node.exit_message
+    assert '2 frames' in node.exit_message
     assert 'frames' not in results
     check(results['account'], None)
 
@@ -137,7 +137,7 @@ def test_a_labeller_that_cannot_start_says_so(python_code):
     given = inputs(python_code, [copper(2)], {'name': 'no_such_module:Calculator'})
     results, node = run_get_node(LabelCalculation, **given)
     assert node.exit_status == LabelCalculation.exit_codes.ERROR_LABELLER.status
-    assert "No module named 'no_such_module'" in node.exit_message
+    assert 'no_such_module' in node.exit_message
     assert len(results['account']['failed']) == 2
 
 
@@ -155,9 +155,7 @@ def test_a_killed_job_returns_what_it_finished(localhost, python_code, tmp_path)
     assert node.exit_status == LabelCalculation.exit_codes.ERROR_INTERRUPTED.status
     check(results['account'], results['frames'])
     assert results['account']['admitted'] == 5
-    assert [entry['reason'] for entry in results['account']['failed']] == [
-        'the job ended before this frame was done'
-    ] * 4
+    assert [entry['id'] for entry in results['account']['failed']] == given['frames'].ids()[5:]
     assert results['frames'].ids() == given['frames'].ids()[:5]
 
 

@@ -8,8 +8,10 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_dpasse.calculations.md import MDCalculation
+from aiida_dpasse.calculations.md_stops import DEVIATION, STOPS
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.lammps.datafile import lammps_frame
+from aiida_dpasse.lammps.watch import KEPT
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.parameters.md import MDParameters
 
@@ -197,8 +199,8 @@ def test_a_force_that_is_too_large_stops_the_run(inputs):
 @pytest.mark.parametrize(
     ('watch', 'label', 'verdict', 'what'),
     [
-        ({'mobile': ['Li'], 'framework_displacement': 0.01}, 'ERROR_MELTED', 'melted', 'A from its sites, more than'),
-        ({'heating': 1e-6}, 'ERROR_HEATED', 'heated up', 'K, more than 0% above 300 K'),
+        ({'mobile': ['Li'], 'framework_displacement': 0.01}, 'ERROR_MELTED', 'melted', '0.01 A'),
+        ({'heating': 1e-6}, 'ERROR_HEATED', 'heated up', '300 K'),
         ({'energy_drift': 1e-9}, 'ERROR_ENERGY_DRIFT', 'energy drifts', 'meV/(atom ps)'),
     ],
 )
@@ -224,7 +226,7 @@ def test_limits_that_are_kept_change_nothing(inputs):
     # A run of no steps before the production may fold an atom into the cell and back: the last bit differs.
     [one], [other] = watched['frames'].sets(), plain['frames'].sets()
     np.testing.assert_allclose(one.positions, other.positions, atol=1e-9)
-    assert watched['results']['verdict'] == 'kept its limits'
+    assert watched['results']['verdict'] == KEPT
     assert watched['results']['energy_drift_meV_atom_ps'] is not None
     assert (watched['thermo'].get_array('framework_displacement_A')[1:] > 0).all()
 
@@ -236,9 +238,10 @@ def test_a_run_that_leaves_the_trust_is_stopped_while_it_runs(inputs):
     given['monitors'] = {'untrusted': orm.Dict({'entry_point': 'dpasse.untrusted'})}
     outputs, node = run_get_node(MDCalculation, **given)
     assert node.exit_status == EXIT.ERROR_LEFT_TRUST.status, node.exit_message
-    assert 'at step 0 (the deviation of a force exceeds 1e-06 eV/A' in node.exit_message
+    assert 'step 0 ' in node.exit_message
+    assert '1e-06 eV/A' in node.exit_message
     results = outputs['results'].get_dict()
-    assert (results['verdict'], results['stopped_at']) == ("left the committee's trust", 0)
+    assert (results['verdict'], results['stopped_at']) == (STOPS[DEVIATION].verdict, 0)
     assert results['step'] < 10_000_000
     assert (np.concatenate([item.deviations for item in outputs['frames'].sets()])[:2] > 1e-6).all()
 
@@ -301,7 +304,7 @@ def refused(given: dict) -> str:
 def test_an_element_outside_the_type_map_is_refused(inputs):
     structure = orm.StructureData(cell=np.eye(3).tolist())
     structure.append_atom(symbols='Br', position=(0, 0, 0))
-    assert 'does not know Br' in refused(inputs() | {'structure': structure})
+    assert ' Br ' in refused(inputs() | {'structure': structure})
 
 
 def test_partial_occupancies_are_refused(inputs):

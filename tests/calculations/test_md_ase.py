@@ -9,6 +9,7 @@ from ase.build import bulk
 
 from aiida_dpasse.calculations.md_ase import AseMDCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
+from aiida_dpasse.lammps.watch import KEPT
 
 EXIT = AseMDCalculation.exit_codes
 NVT = {'ensemble': 'nvt', 'temperature': 300.0, 'steps': 60, 'thermo_interval': 10, 'trajectory_interval': 2, 'seed': 4}
@@ -37,7 +38,7 @@ def test_a_run_is_analysed_like_any_other(inputs, python_code):
     assert node.is_finished_ok, node.exit_message
     results = outputs['results'].get_dict()
     assert (results['step'], results['production_start'], results['atoms']) == (70, 10, 8)
-    assert results['verdict'] == 'kept its limits'
+    assert results['verdict'] == KEPT
     assert results['density_g_cm3'] == pytest.approx(1.66054 * results['mass_u'] / 109.744, rel=1e-4)
     assert results['temperature_mean_K'] > 50
     assert outputs['thermo'].get_array('step').tolist() == list(range(0, 71, 10))
@@ -57,23 +58,23 @@ def test_a_run_is_analysed_like_any_other(inputs, python_code):
 def test_a_limit_has_its_exit_code(inputs):
     outputs, node = run_get_node(AseMDCalculation, **inputs(watch={'heating': 1e-6}))
     assert node.exit_status == EXIT.ERROR_HEATED.status
-    assert 'K, more than 0% above 300 K' in node.exit_message
+    assert '300 K' in node.exit_message
     assert outputs['results']['verdict'] == 'heated up'
 
 
 def test_a_calculator_that_fails(inputs):
     _, node = run_get_node(AseMDCalculation, **inputs() | {'calculator': orm.Dict({'name': 'nowhere:Nothing'})})
     assert node.exit_status == EXIT.ERROR_CALCULATOR.status
-    assert "No module named 'nowhere'" in node.exit_message
+    assert 'nowhere' in node.exit_message
 
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'ensemble': 'npt'}, 'a calculator runs at constant volume'),
-        ({'equilibration': {'ensemble': 'npt', 'steps': 10}}, 'a calculator runs at constant volume'),
+        ({'ensemble': 'npt'}, '`ensemble`'),
+        ({'equilibration': {'ensemble': 'npt', 'steps': 10}}, '`ensemble`'),
         ({'sample_interval': 10}, r'`sample_interval`.*`watch.deviation`'),
-        ({'final_temperature': 900.0}, 'a calculator runs at one temperature'),
+        ({'final_temperature': 900.0}, '`final_temperature`'),
         ({'steps': 0}, '`steps`'),
     ],
 )

@@ -113,17 +113,19 @@ def test_what_cannot_be_frozen_is_refused(dp_code, checkpoints, tiny_potential):
         with pytest.raises(ValueError, match=sentence):
             run_get_node(FreezeBaseWorkChain, job={'code': dp_code, 'potential': potential})
     for inputs, sentence in (
-        ({'codes': {}}, 'potential: LAMMPS cannot run a checkpoint: give the code `dp`'),
-        ({'codes': {'dp': dp_code}}, 'potential: The DPA-2 checkpoint was written by DeePMD-kit 3.0'),
+        ({'codes': {}}, '`dp`'),
+        ({'codes': {'dp': dp_code}}, 'DeePMD-kit 3.0'),
     ):
-        assert check_checkpoints({**inputs, 'potential': old}, ['potential']).startswith(sentence)
+        found = check_checkpoints({**inputs, 'potential': old}, ['potential'])
+        assert found.startswith('potential: ')
+        assert sentence in found
     named = {'codes': {}, 'committee': {'a': tiny_potential, 'b': old}, 'potential': None}
-    assert check_checkpoints(named, ['potential', 'committee']).startswith('committee.b: LAMMPS cannot run')
+    assert check_checkpoints(named, ['potential', 'committee']).startswith('committee.b: ')
     # None is what AiiDA hands validators for what was set to nothing.
     assert validate_freezing({'potential': None, 'code': None}, None) is None
 
 
-def test_what_cannot_be_migrated_is_told(python_code, checkpoints):
+def test_what_cannot_be_migrated_is_reported(python_code, checkpoints):
     """Weights are never made up."""
     broken = DeepPotentialData.from_file(checkpoints / 'broken.pt').store()
     outputs, node = run_get_node(MigrateCalculation, code=python_code, potential=broken)
@@ -135,7 +137,7 @@ def test_what_cannot_be_migrated_is_told(python_code, checkpoints):
 def test_what_needs_no_migration_is_refused(python_code, checkpoints, tiny_potential):
     for potential, sentence in (
         (DeepPotentialData.from_file(checkpoints / 'model.ckpt.pt'), 'potential: '),
-        (tiny_potential, 'it is frozen, and only a checkpoint'),
+        (tiny_potential, 'frozen'),
     ):
         with pytest.raises(ValueError, match=sentence):
             run_get_node(MigrateCalculation, code=python_code, potential=potential)
@@ -165,12 +167,12 @@ def test_a_file_is_shown_and_imported(aiida_profile, checkpoints, tmp_path):
     ('arguments', 'sentence'),
     [
         (['show', 'nowhere.pt'], 'nowhere.pt'),
-        (['show', '999999'], 'There is neither a file nor a node 999999.'),
-        (['show', __file__], 'is no model of DeePMD-kit'),
-        (['import', __file__], 'is no model of DeePMD-kit'),
+        (['show', '999999'], '999999'),
+        (['show', __file__], '`test_migrate.py`'),
+        (['import', __file__], '`test_migrate.py`'),
     ],
 )
-def test_what_is_no_potential_is_refused_in_one_sentence(aiida_profile, arguments, sentence):
+def test_a_node_of_another_type_is_refused_in_one_sentence(aiida_profile, arguments, sentence):
     done = CliRunner().invoke(commands, arguments)
     assert done.exit_code == 2
     assert sentence in done.output

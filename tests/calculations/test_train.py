@@ -134,7 +134,7 @@ def test_restart_goes_back(inputs, pretrained, tmp_path):
     assert node.outputs.checkpoint.step == 40
     node = run({**given, 'restart_folder': damaged, 'restart_step': orm.Int(9)})
     assert node.exit_status == TrainCalculation.exit_codes.ERROR_NO_WHOLE_CHECKPOINT.status, node.exit_message
-    assert 'give an earlier folder' in node.exit_message
+    assert '`restart_folder`' in node.exit_message
 
 
 def test_interrupted(inputs, tmp_path):
@@ -216,7 +216,7 @@ def test_refused_inputs(inputs, pair_frames, pretrained):
     with pytest.raises(ValueError, match='`finetune`'):
         run({**given, 'pretrained': checkpoint})
     tune = inputs('pytorch', 'dpa2', finetune={})
-    with pytest.raises(ValueError, match='pretrained: it is a frozen potential of pytorch'):
+    with pytest.raises(ValueError, match=r'pretrained: .*pytorch'):
         run({**tune, 'pretrained': pretrained.outputs.frozen})
     headed = inputs('pytorch', 'dpa2', finetune={'model_branch': 'PBE'})
     with pytest.raises(ValueError, match='`PBE`'):
@@ -230,7 +230,7 @@ def test_old_program_is_refused(inputs, pretrained):
         computer=given['code'].computer, filepath_executable=str(given['code'].get_executable()), label='dp-old'
     ).store()
     old.base.extras.set('dpasse_version', '3.1.0')
-    with pytest.raises(ValueError, match=r'written by DeePMD-kit 3\.2\.0, the code has 3\.1\.0'):
+    with pytest.raises(ValueError, match=r'3\.2\.0.* 3\.1\.0'):
         run({**given, 'code': old})
 
 

@@ -62,7 +62,7 @@ def test_two_heads_are_trained_and_one_is_frozen(inputs):
     with pytest.raises(ValueError, match='`LDA`'):
         run_get_node(FreezeBaseWorkChain, job={**job, 'parameters': {'head': 'LDA'}})
     message = check_checkpoints({'potential': checkpoint, 'codes': {'dp': node.inputs.code}}, ['potential'])
-    assert 'the checkpoint has several heads, PBE, PBEsol: freeze one with' in message
+    assert ' PBE, PBEsol: ' in message
     outputs, other = run_get_node(FreezeBaseWorkChain, job={**job, 'parameters': {'head': 'PBE'}})
     assert other.is_finished_ok, other.exit_message
     assert (outputs['frozen'].form, outputs['frozen'].heads) == ('frozen', [])

@@ -88,11 +88,12 @@ def test_frames_that_have_to_be_there_are_counted(tmp_path, localhost, python_co
     inputs = {'code': python_code, 'structure': structure, 'parameters': orm.Dict(PARAMETERS | due)}
     _, node = run_get_node(TransportCalculation, trajectories=trajectories, **inputs)
     assert node.exit_status == EXIT.ERROR_DAMAGED_OUTPUT.status
-    assert 'The trajectory holds 9 of 41 frames of the steps 100 to 140.' in node.exit_message
+    assert '9 of 41 frames' in node.exit_message
+    assert '100 to 140' in node.exit_message
     whole = {'segment_00': segment(tmp_path / 'b', localhost, range(100, 141))}
     _, node = run_get_node(TransportCalculation, trajectories=whole, **inputs)
     assert node.is_finished_ok, node.exit_message
-    with pytest.raises(ValueError, match='`last_step` is missing'):
+    with pytest.raises(ValueError, match='`last_step`'):
         run_get_node(
             TransportCalculation,
             trajectories=whole,
@@ -105,7 +106,7 @@ def test_another_structure_than_was_simulated(tmp_path, localhost, python_code, 
     inputs = {'code': python_code, 'structure': structure, 'parameters': orm.Dict(PARAMETERS)}
     _, node = run_get_node(TransportCalculation, trajectories=trajectories, **inputs)
     assert node.exit_status == EXIT.ERROR_TRAJECTORY.status
-    assert 'holds 5 atoms and the structure 3' in node.exit_message
+    assert '5 atoms' in node.exit_message
 
 
 def test_bad_inputs_are_refused(tmp_path, localhost, python_code, structure, aiida_computer_local):

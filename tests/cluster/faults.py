@@ -118,7 +118,7 @@ class Fault:
 
     occasions: Callable[[], list[Any]]
     strike: Callable[[Any], str]
-    #: Whether a job is told to do it to itself, later.
+    #: Whether a job injects the fault into itself, later.
     ordered: bool = False
 
 

@@ -79,7 +79,7 @@ def test_convergence_is_what_the_log_says_last():
 
 def test_files_of_different_runs_are_refused():
     positions, *others = TEXTS
-    with pytest.raises(ValueError, match='disagree on the energy of frame 1'):
+    with pytest.raises(ValueError, match='energy of frame 1'):
         read_frames(positions.replace('-0.9882899017', '-0.9882898017'), *others)
 
 
@@ -87,5 +87,5 @@ def test_stress_in_another_unit():
     in_bar = TEXTS[3].replace('[GPa]', '[bar]')
     found, known = evaluations(in_bar)[0], evaluations(TEXTS[3])[0]
     assert found.stress == pytest.approx(known.stress * 1e-4)
-    with pytest.raises(ValueError, match='prints stress in kbar, not in GPa or bar'):
+    with pytest.raises(ValueError, match='kbar'):
         evaluations(TEXTS[3].replace('[GPa]', '[kbar]'))

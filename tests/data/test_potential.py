@@ -59,7 +59,7 @@ def test_from_file(aiida_profile, tmp_path):
 
 
 def test_frozen(aiida_profile, tmp_path):
-    """The name in the repository tells DeePMD-kit the backend; the version may be unknown."""
+    """DeePMD-kit determines the backend from the name in the repository; the version may be unknown."""
     node = DeepPotentialData.from_file(frozen(tmp_path / 'x.pth')).store()
     assert (node.filename, node.form) == ('model.pth', 'frozen')
     assert (node.parameters, node.step, node.deepmd_version) == (None, None, None)
@@ -71,9 +71,9 @@ def test_elements(aiida_profile, tmp_path):
     assert node.missing_elements(['S', 'Li']) == []
     assert node.missing_elements(['Sn', 'Li', 'Br', 'Sn']) == ['Br', 'Sn']
     assert node.check_elements(['Li'], 'the frames') is None
-    assert node.check_elements(['Br'], 'the frames') == (
-        'The potential does not know Br of the frames: its type map is Li P S.'
-    )
+    sentence = node.check_elements(['Br'], 'the frames')
+    assert ' Br of the frames' in sentence
+    assert 'Li P S' in sentence
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_elements(aiida_profile, tmp_path):
         (MODEL, False, '3.2.0', '3.2.0', None),
         (MODEL, False, '3.2.0', '3.2.7', None),
         (MODEL, False, '3.2.5', 'v3.2.0', None),
-        (MODEL, False, '3.2.0', '3.1.9', 'written by DeePMD-kit 3.2.0, the code has 3.1.9'),
+        (MODEL, False, '3.2.0', '3.1.9', '3.1.9'),
         (MODEL, False, None, '3.1.9', None),
         (MODEL, False, '3.2.0', None, None),
         (DPA2, False, None, '2.2.0', '`dpa2`'),
-        (DPA2, True, None, '3.2.0', 'written by DeePMD-kit 3.0 and cannot be read by 3.2.0'),
+        (DPA2, True, None, '3.2.0', '`aiida-dpasse potential migrate`'),
         (DPA2, True, None, '3.0.2', None),
     ],
 )
@@ -108,14 +108,14 @@ def test_refused(aiida_profile, tmp_path):
 
 
 def test_validated_on_store(aiida_profile, tmp_path):
-    """A node whose file is no model, or whose attributes say something else, is not stored."""
+    """A node whose file is not a model, or whose attributes differ from the file, is not stored."""
     path = tmp_path / 'notes.pt'
     path.write_text('notes')
-    with pytest.raises((ValidationError, StoringNotAllowed), match='is no model of DeePMD-kit'):
+    with pytest.raises((ValidationError, StoringNotAllowed), match=r'\.pt` is no model'):
         DeepPotentialData(path).store()
-    with pytest.raises((ValidationError, StoringNotAllowed), match='do not describe the file'):
+    with pytest.raises((ValidationError, StoringNotAllowed), match='`from_file`'):
         DeepPotentialData(checkpoint(tmp_path / 'a.pt')).store()
     node = DeepPotentialData.from_file(checkpoint(tmp_path / 'b.pt'))
     node.base.attributes.set('type_map', ['Br'])
-    with pytest.raises((ValidationError, StoringNotAllowed), match='do not describe the file'):
+    with pytest.raises((ValidationError, StoringNotAllowed), match='`from_file`'):
         node.store()

@@ -39,7 +39,7 @@ def test_restart_merges():
     'end', ['  20  1.0e+0', '  20  1.0e+01  2.0e-01  1.2e+00  3.2e-04', '  20  1.0e+01  x 1 1\n', '  nan 1 1 1 1\n']
 )
 def test_cut_short(end):
-    """A line that was cut short, or is no row, is left out; even a whole number may have lost digits at the end."""
+    """A line that was cut short, or is not a row, is left out; even a whole number may have lost digits at the end."""
     assert parse_lcurve(FIRST + end).steps.tolist() == [1, 10]
 
 
@@ -55,7 +55,7 @@ def test_diverged():
 
 
 def test_recovered():
-    """A nan in the middle that went away is no divergence."""
+    """A nan that is followed by finite losses is not a divergence."""
     assert not parse_lcurve(FIRST + ' 20 nan nan nan 1e-4\n 30 1 1 1 1e-4\n').diverged
 
 
@@ -65,7 +65,7 @@ def test_empty_and_foreign():
     assert len(curve.steps) == 0
     assert curve.last == {}
     assert not curve.diverged
-    with pytest.raises(ValueError, match='no learning curve of DeePMD-kit'):
+    with pytest.raises(ValueError, match='`# step'):
         parse_lcurve('1 2 3\n')
 
 
@@ -75,7 +75,7 @@ def test_types():
 
 
 def test_exploded():
-    """Force errors a hundred times those of the first rows for three rows are a divergence, one wild row is none."""
+    """Force errors a hundred times those of the first rows for three rows are a divergence, one such row is not."""
     calm = HEADER + ''.join(f'{step} 1 0.1 {force} 1e-3\n' for step, force in enumerate((0.5, 1.0, 0.3, 0.2, 0.1)))
     wild = ''.join(f'{step} 1 0.1 {force} 1e-3\n' for step, force in ((10, 120.0), (11, 1e4), (12, 1e6)))
     assert not parse_lcurve(calm + '10 1 0.1 120.0 1e-3\n').diverged
@@ -109,6 +109,6 @@ def test_goes_back_before_the_first_lost_row():
     forces = [1.0, 1.2, 0.9, 0.8, 500.0, 20.0, 600.0, 700.0, 800.0]
     curve = LearningCurve({'step': np.arange(0.0, 90.0, 10.0), 'rmse_f_trn': np.array(forces)})
     assert (curve.first_diverged, curve.last_good_step) == (60, 29)
-    # One batch with close atoms, long past, is no divergence.
+    # One early batch with close atoms is not a divergence.
     calm = LearningCurve({'step': np.arange(0.0, 90.0, 10.0), 'rmse_f_trn': np.array([*forces[:6], 0.7, 0.6, 0.5])})
     assert (calm.first_diverged, calm.last_good_step) == (None, 79)

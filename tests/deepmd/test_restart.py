@@ -42,7 +42,7 @@ def test_newest_whole_one(pytorch, limit, chosen):
 
 
 def test_none(pytorch):
-    """No checkpoint is early enough: told in the log, and the job ends."""
+    """No checkpoint is early enough: the log reports it, and the job ends."""
     assert run(pytorch, 'pytorch', 99) == 1
     assert none_was_whole((pytorch / 'train.out').read_text())
 

@@ -59,16 +59,16 @@ def test_good_inputs():
             changed('model.descriptor.rcutt', 3),
             '`model.descriptor`',
         ),
-        (changed('model.descriptor.type', 'nope'), 'invalid choice `nope`'),
+        (changed('model.descriptor.type', 'nope'), '`nope`'),
         (changed('model.descriptor', {}), '`type`'),
         (changed('training.numb_steps', 'ten'), '`numb_steps`'),
         (changed('training.numb_steps', -1), '`training.numb_steps`'),
         (changed('training', {}), 'numb_steps'),
         (changed('training', 3), '`training`'),
-        (changed('model.type_map', ['Li', 'Li']), 'names an element twice'),
+        (changed('model.type_map', ['Li', 'Li']), '`model.type_map`'),
         (changed('learning_rate.start_lr', 0), '`learning_rate.start_lr`'),
-        (changed('loss.start_pref_q', 1), 'undefined key `start_pref_q`'),
-        (changed('model', {'type_map': ['Li']}), '`descriptor` is required'),
+        (changed('loss.start_pref_q', 1), '`start_pref_q`'),
+        (changed('model', {'type_map': ['Li']}), '`descriptor`'),
         (changed('model', HEADS), '`loss_dict`'),
     ],
 )
@@ -84,9 +84,7 @@ def test_backends():
     repflow = {'e_rcut': 6.0, 'e_rcut_smth': 5.0, 'e_sel': 10, 'a_rcut': 4.0, 'a_rcut_smth': 3.0, 'a_sel': 5}
     dpa3 = changed('model.descriptor', {'type': 'dpa3', 'repflow': repflow})
     assert check_input(dpa3, 'pytorch') is None
-    assert (
-        check_input(dpa3, 'tensorflow') == 'The descriptor `dpa3` trains in PyTorch only: choose the backend `pytorch`.'
-    )
+    assert '`dpa3`' in check_input(dpa3, 'tensorflow')
     assert 'backend: ' in check_input(INPUT, 'jax')
 
 

@@ -42,7 +42,7 @@ def test_out_of_memory(line):
 
 
 def test_error():
-    """The last line of a traceback is the reason; a warning that names an error is none."""
+    """The last line of a traceback is the reason; a warning that names an error is not."""
     assert parse_training_log(f'{HEAD}{TRACE}KeyError: "energy"\n').error == 'KeyError: "energy"'
     assert parse_training_log(f'{HEAD}RuntimeError: only said\n').error is None
 
@@ -60,7 +60,7 @@ KILLED = (
 
 
 @pytest.mark.parametrize('line', KILLED)
-def test_a_killed_data_loader_is_no_error_of_the_training(line):
+def test_a_killed_data_loader_is_not_an_error_of_the_training(line):
     """Whatever killed it, the training continues from its last checkpoint."""
     log = parse_training_log(f'{HEAD}{BLOCKS}{TRACE}{line}\n')
     assert (log.error, log.finished, log.started) == (None, False, True)

@@ -101,7 +101,7 @@ def test_the_same_student_is_accepted_and_refused(inputs):
         'survives_drift_copper'
     }
 
-    # The teacher that falls apart is no measure.
+    # A teacher whose crystal falls apart cannot serve as reference.
     _, node = run_get_node(AcceptanceWorkChain, **inputs(hot=HOT | {'stop_force': 1e-3}))
     assert node.exit_status == EXIT.ERROR_TEACHER_FAILED.status
     assert 'hot_0001_copper_teacher' in node.exit_message
@@ -142,7 +142,6 @@ TRANSPORT = {
         'equilibration': {'ensemble': 'npt', 'steps': 10},
     },
     'transport': {'ion': 'Cu'},
-    'jump_distance': 2.5,
     'extrapolate_to': 300.0,
     'seed': 1,
 }

@@ -133,7 +133,7 @@ def test_compare_speed(aiida_profile):
 
 
 def test_compare_errors(aiida_profile):
-    """Both tables are there, the one against reference labels as null where there are none."""
+    """Both tables are given; without reference labels the table against them is null."""
     teacher, reference = orm.Dict({'student': {'e': 1}}), orm.Dict({'student': {'e': 2}, 'teacher': {'e': 3}})
     both = compare_errors(against_teacher=teacher, against_reference=reference).get_dict()
     assert both == {'against_teacher': {'student': {'e': 1}}, 'against_reference': reference.get_dict()}
@@ -141,7 +141,7 @@ def test_compare_errors(aiida_profile):
 
 
 def test_the_account_holds_the_runs(aiida_profile):
-    """Requested runs are admitted or failed, each by its key."""
+    """Each requested run succeeded or failed, by its key."""
     label = orm.Dict({'requested': 3, 'admitted': 3, 'rejected': [], 'failed': []})
     runs = Runs(Run('md', number) for number in range(3))
     ended = {key: orm.Dict({}) for key in ('md_0000', 'md_0002')}

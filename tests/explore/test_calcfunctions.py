@@ -311,7 +311,7 @@ def test_no_candidates_is_an_answer(samples):
     assert nothing['statistics']['only_failures']
 
 
-def test_a_start_that_is_accurate_is_no_success(samples):
+def test_accuracy_at_the_start_does_not_converge(samples):
     deviations = [0.0] + [0.9] * 9
     assert select({'md_0000': samples['md_0000'].with_origin(deviations=deviations)})['statistics']['only_failures']
     deviations[1] = 0.0

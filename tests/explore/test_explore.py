@@ -1,4 +1,4 @@
-"""The exploration: every frame counted, the choice replayable, failures told apart."""
+"""The exploration: every frame is counted, the selection is reproducible, failures are distinguished."""
 
 from __future__ import annotations
 

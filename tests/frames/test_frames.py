@@ -7,7 +7,6 @@ from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.frames.collect_samples import collect_samples
-from aiida_dpasse.frames.select_frames import select_frames
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.frames.union_frames import union_frames
 
@@ -34,15 +33,6 @@ def test_any_label_may_name_frames(frames, make_frames, label):
     run = FramesData.from_sets([steps])
     assert union_frames(frames={label: run, 'a': frames}).frames == 43
     assert collect_samples(samples={label: run}).ids() == list(steps.ids[1:])
-
-
-def test_select(frames):
-    """Frames are selected by identity, and an unknown identity is refused."""
-    ids = frames.ids()
-    chosen = select_frames(frames, orm.Dict({'ids': [ids[20], ids[3]]}))
-    assert chosen.ids() == [ids[3], ids[20]]
-    with pytest.raises(ValueError, match='`ids`'):
-        select_frames(frames, orm.Dict({'ids': ['0' * 16]}))
 
 
 def test_split_is_stratified_and_replayable(frames):

@@ -64,7 +64,7 @@ def test_perturb_structures_counts_sources_and_seeds():
     assert not frames.labelled
     salt, electrolyte = frames.sets()
     assert set(salt.sources) == {'libr'}
-    assert list(electrolyte.reasons) == ['perturbed at scale 0.98'] * 3 + ['perturbed at scale 1.02'] * 3
+    assert [float(reason.split()[-1]) for reason in electrolyte.reasons] == [0.98] * 3 + [1.02] * 3
     assert perturb_structures(orm.Dict(PERTURB), structures=structures).ids() == frames.ids()
     assert perturb_structures(orm.Dict({**PERTURB, 'seed': 6}), structures=structures).ids() != frames.ids()
     # A structure's frames do not depend on what else is in the study.

@@ -18,7 +18,7 @@ DYNAMICS = {'temperature': 300.0, 'steps': 20, 'interval': 10}
 
 
 def total(account: dict) -> int:
-    """What became of the frames, added up."""
+    """The number of frames by outcome."""
     return account['admitted'] + len(account['rejected']) + len(account['failed'])
 
 
@@ -59,7 +59,7 @@ def test_a_frame_given_twice_is_labelled_once(make_frames):
     assert outputs['plan']['duplicates'] == [str(identity) for identity in same.ids]
     merged = merge_accounts(outputs['plan'], accounts={'batch_0000': account()}).get_dict()
     assert (merged['requested'], merged['admitted']) == (5, 3)
-    assert merged['rejected'][0]['reason'] == 'the same frame was given before'
+    assert [entry['id'] for entry in merged['rejected']] == [str(identity) for identity in same.ids]
 
 
 def test_dynamics_requests_every_sample(make_frames):
@@ -115,7 +115,9 @@ def test_frames_that_no_job_came_to_are_counted_over_many_rounds():
 def test_a_job_without_account_fails_as_a_whole_and_its_retry_counts():
     accounts = {'batch_0000_s01': account(rejected=['b'])}
     merged = merge_accounts(plan_of(first=['a', 'b'], second=['c']), accounts=accounts).get_dict()
-    assert merged['failed'] == [{'id': 'c', 'reason': 'the job batch_0001 returned no account'}]
+    [failed] = merged['failed']
+    assert failed['id'] == 'c'
+    assert 'batch_0001' in failed['reason']
     assert (merged['admitted'], merged['retried'], total(merged)) == (1, 2, 3)
 
 

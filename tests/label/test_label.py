@@ -167,7 +167,7 @@ def test_a_batch_is_given_up_after_three_jobs_without_a_result(localhost, python
 def test_too_many_failures_keep_the_good_labels(python_code):
     results, node = label(python_code, [copper(1), strange(3)], minimum_success=0.9)
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_TOO_MANY_FAILED.status
-    assert node.exit_message.startswith('3 of 4 frames failed')
+    assert '3 of 4' in node.exit_message
     assert 'NotImplementedError' in node.exit_message
     assert results['frames'].frames == 1
 
@@ -193,7 +193,7 @@ def test_every_node_has_a_creator(python_code):
 @pytest.mark.parametrize(
     ('overrides', 'sentence'),
     [
-        ({'batch_size': 0}, 'parameters: `batch_size` should be greater than 0, got 0'),
+        ({'batch_size': 0}, 'parameters: `batch_size`.* 0'),
         ({'minimum_success': 2}, '`minimum_success`'),
         ({'batches': 2}, '`batches`'),
     ],
@@ -254,7 +254,7 @@ def test_misspelt_names_of_cp2k(changes, sentence):
     assert found is None if sentence is None else sentence in found
 
 
-def test_what_is_no_element_has_no_kind():
+def test_an_unknown_element_has_no_kind():
     with pytest.raises(ValueError, match="'Lii'"):
         Cp2kLabelWorkChain.PARAMETERS.model_validate(
             Cp2kLabelWorkChain.protocol_parameters('fast', {'cp2k': {'kinds': {'Lii': {}}}})
@@ -268,5 +268,5 @@ def test_swapped_codes_and_no_labeller_are_refused(python_code, dp_code):
         {'python': python_code}, frames=FramesData.from_sets([copper(1)])
     )
     builder.calculator = None
-    with pytest.raises(ValueError, match='none is given'):
+    with pytest.raises(ValueError, match='calculator, potential'):
         run_get_node(builder)

@@ -89,7 +89,8 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
     touching = FrameSet.sort_atoms(('Al', 'Al'), [np.eye(3) * 6], [[[0, 0, 0], [0.1, 0, 0]]])
     results, node = label(code, [given, touching], vasp={'incar': {'ENCUT': 300}})
     assert node.is_finished_ok, node.exit_message
-    assert [entry['reason'].split(',')[0] for entry in results['account']['rejected']] == ['two atoms are 0.10 A apart']
+    [rejected] = results['account']['rejected']
+    assert '0.10 A' in rejected['reason']
     [item] = results['frames'].sets()
     assert set(item.ids) == set(given.ids)
     for frame in range(len(item)):
@@ -99,7 +100,7 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
         assert item.virials[frame] == pytest.approx(virial, abs=1e-4)
         assert np.abs(virial).max() > 0.1
-    # What VASP was told: one job a frame, the protocol's tags with ours over them, the density of k-points.
+    # The input of VASP: one job for each frame, the protocol's tags updated with ours, the density of k-points.
     assert len(runs(log)) == len(jobs_of(node)) == 3
     job = jobs_of(node)[0]
     assert job.process_type == 'aiida.calculations:vasp.vasp'
@@ -118,7 +119,7 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
     assert not any(SECRET.encode() in text for text in files)
 
 
-def test_every_fault_is_told_and_what_can_be_mended_is(stand_in):
+def test_every_fault_is_reported_and_corrected_where_possible(stand_in):
     faults = dict.fromkeys(('unconverged', 'slow', 'killed', 'truncated', 'missing_outcar', 'wrong_atoms'), 0.125)
     code, log = stand_in(faults=faults, transient=['killed', 'missing_outcar'])
     given = alloy(8, seed=37)  # each fault is met once
@@ -129,12 +130,8 @@ def test_every_fault_is_told_and_what_can_be_mended_is(stand_in):
     assert (account['requested'], account['admitted'], len(account['failed'])) == (8, 5, 3)
     # Every start of the program is counted, those of aiida-vasp's own handlers among them.
     assert account['calculations'] == len(runs(log)) > account['requested'] + account['retried']
-    reasons = Counter(entry['reason'].partition(' (')[0] for entry in account['failed'])
-    assert reasons == {
-        'VASP reports that the electrons did not converge': 1,
-        'its files cannot be read: vasprun.xml is cut off or broken': 1,
-        'VASP used another cell, other atoms or other positions': 1,
-    }
+    reasons = sorted(entry['reason'] for entry in account['failed'])
+    assert all(name in reason for name, reason in zip(('electrons', 'positions', 'vasprun.xml'), reasons, strict=True))
     # aiida-vasp raised NELM itself, where that was enough; nothing that was good was done twice.
     assert {entry['nelm'] for entry in runs(log) if entry['fault'] == 'slow'} == {60, 150}
     assert max(Counter(entry['frame'] for entry in runs(log) if entry['good']).values()) == 1
@@ -162,7 +159,7 @@ def test_dynamics_is_sampled(stand_in):
     # It was killed in its last step, twice by aiida-vasp; what it came to is kept.
     account = results['account']
     assert (account['requested'], account['admitted']) == (4, 3)
-    assert account['failed'][0]['reason'].startswith('VASP ended before this frame (exit code 700')
+    assert 'exit code 700' in account['failed'][0]['reason']
     [item] = results['frames'].sets()
     assert item.steps.tolist() == [-1, 2, 4]
     assert item.reasons.tolist() == ['', 'dynamics at 500 K', 'dynamics at 700 K']
@@ -178,11 +175,11 @@ def test_dynamics_is_sampled(stand_in):
     ('changes', 'sentence'),
     [
         ({'potential_family': None}, '`vasp.potential_family`'),
-        ({'potential_family': 'none such'}, "there is no POTCAR family 'none such'; upload it"),
-        ({'potential_mapping': {'Cu': 'Cu_sv'}}, "the POTCAR family 'stand-ins' has no Cu_sv; upload it, or map Cu"),
+        ({'potential_family': 'none such'}, "'none such'"),
+        ({'potential_mapping': {'Cu': 'Cu_sv'}}, f"'{FAMILY}'.* Cu_sv"),
         ({'incar': {'NSW': 3}}, 'NSW'),
         ({'incar': {'ENCUTT': 3}}, '`vasp.incar`'),
-        ({'kpoints': {'spacing': None}}, 'give either `mesh` or `spacing`'),
+        ({'kpoints': {'spacing': None}}, '`mesh`.*`spacing`'),
     ],
 )
 def test_settings_are_refused_before_submission(stand_in, changes, sentence):
@@ -227,7 +224,7 @@ def test_a_relaxation_that_does_not_end_has_failed(stand_in):
     results, node = label(code, [alloy(1)], relaxation={'max_force': 1e-4, 'steps': 3})
     assert node.exit_status == LabelWorkChain.exit_codes.ERROR_NO_FRAME_ADMITTED.status
     [entry] = results['account']['failed']
-    assert entry['reason'].startswith('not relaxed in 3 steps: the largest force is ')
+    assert '3 steps' in entry['reason']
     # aiida-vasp went on from where the first job came to; the retry did the same.
     assert len(runs(log)) == 4
     starts = [job.inputs.structure.get_ase().positions for job in jobs_of(node)]
@@ -244,7 +241,8 @@ def test_the_example_is_complete_but_for_its_names(stand_in, codes, make_frames,
     example.CODES, example.LABEL['vasp']['potential_family'] = {**codes, 'vasp': code}, FAMILY
     builder = example.first_frames()
     refused = InitialDataWorkChain.spec().inputs.validate(builder._inputs(prune=True))
-    assert "the POTCAR family 'stand-ins' has no Cl" in str(refused)
+    assert ' Cl' in str(refused)
+    assert FAMILY in str(refused)
     (tmp_path / 'rest').mkdir()
     upload_family(tmp_path / 'rest', ['Cl'])
     assert InitialDataWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None

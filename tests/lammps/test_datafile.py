@@ -51,7 +51,7 @@ def test_a_cell_in_the_frame_already_is_not_touched():
 
 @pytest.mark.parametrize('cell', [np.diag([1.0, 1.0, -1.0]), np.zeros((3, 3)), np.full((3, 3), np.nan)])
 def test_an_impossible_cell_is_refused(cell):
-    with pytest.raises(ValueError, match='empty or left-handed'):
+    with pytest.raises(ValueError, match='left-handed'):
         lammps_frame(cell)
 
 
@@ -82,7 +82,7 @@ def test_kinds_of_one_element_are_types_of_their_own():
 
 
 def test_a_strange_element_and_a_wrong_shape_are_refused():
-    with pytest.raises(ValueError, match='kind P is not among the kinds Li, S'):
+    with pytest.raises(ValueError, match=r'P .* Li, S'):
         format_data_file(['P'], np.eye(3), [[0, 0, 0]], KINDS)
-    with pytest.raises(ValueError, match=r'shape \(1, 3\) and should have \(2, 3\)'):
+    with pytest.raises(ValueError, match=r'\(1, 3\).*\(2, 3\)'):
         format_data_file(['Li', 'S'], np.eye(3), [[0, 0, 0]], KINDS)

@@ -91,7 +91,7 @@ def test_a_file_cut_anywhere_loses_its_last_frame_only(tmp_path):
     assert reader.dropped == 0
 
 
-def test_a_frame_that_is_no_number_is_counted(tmp_path):
+def test_a_frame_with_nan_is_counted(tmp_path):
     path = tmp_path / 'dump'
     broken = atoms(2)
     broken[1, 1] = np.nan
@@ -121,7 +121,7 @@ def test_segments_are_joined_without_doubled_steps(tmp_path):
     assert [step for step, _ in found] == [0, 10, 20, 30, 40, 50]
     for (_, value), seed in zip(found, (1, 1, 2, 2, 3, 3), strict=True):
         assert value == pytest.approx(by_seed[seed])
-    # Iterating again tells the same.
+    # A second iteration gives the same.
     assert len(list(reader)) == 6
 
 

@@ -60,7 +60,7 @@ def test_a_log_cut_anywhere_is_read():
         ('ERROR: No restart file found', 'No restart file found', False),
     ],
 )
-def test_the_error_is_told(line, error, exploded):
+def test_the_error_is_reported(line, error, exploded):
     log = parse_log(LOG + line + '\nLast input line: run 100\n')
     assert log.error == error
     assert log.exploded is exploded

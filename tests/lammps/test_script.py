@@ -84,7 +84,7 @@ def test_lines_by_hand():
 def test_a_heating_by_hand():
     heated = NPT | {'final_temperature': 900.0}
     text = build_script(heated, PAIR, ELEMENTS)
-    # The equilibration is at the first temperature; the way of the thermostat is told by the steps of all segments.
+    # The equilibration is at the first temperature; the ramp covers the steps of all segments.
     assert 'fix equilibration all npt temp 300 300 0.1 tri' in text
     assert 'run 200 upto\n' in text
     assert 'fix production all nvt temp 300 900 0.1\n' in text
@@ -93,7 +93,7 @@ def test_a_heating_by_hand():
     npt = build_script(heated | {'ensemble': 'npt', 'equilibration': None}, PAIR, ELEMENTS)
     assert 'fix production all npt temp 300 900 0.1 tri' in npt
     assert 'run 100 upto start 0 stop 100\n' in npt
-    # What is too hot is told by the higher of the two, also where the run cools.
+    # The limit of heating refers to the higher temperature, also where the run cools.
     for first, last in ((300.0, 900.0), (900.0, 300.0)):
         watched = NVT | {'temperature': first, 'final_temperature': last, 'watch': {'heating': 0.5}}
         assert 'v_hotness > 1350 error' in build_script(watched, PAIR, ELEMENTS)

@@ -19,6 +19,7 @@ from aiida_dpasse.lammps.speed import (
     saturation,
     why_no_speed,
 )
+from aiida_dpasse.lammps.watch import KEPT
 
 LOG = """Setting up Verlet run ...
   Current step  : 0
@@ -34,13 +35,13 @@ RESULTS = {
     'steps': 30,
     'production_start': 10,
     'error': None,
-    'verdict': 'kept its limits',
+    'verdict': KEPT,
     'reason': None,
     'timed_out': False,
 }
 
 
-def test_the_warm_up_has_a_clock_of_its_own():
+def test_the_warm_up_is_timed_separately():
     log = parse_log(LOG)
     warm_up, loop = log.loops
     assert (warm_up.first_step, warm_up.steps, warm_up.seconds, warm_up.cpu_percent) == (0, 10, 1.83746, 34.7)
@@ -84,28 +85,30 @@ def test_large_cells_reach_a_speed_or_they_do_not():
     assert found['saturated_error'] == pytest.approx(0.4 / 3**0.5)
     rising = saturation([100, 500, 1000], [5.0, 10.0, 15.0])
     assert rising['saturated_katom_step_s'] is None
-    assert rising['reason'].startswith('the speed still changes by +50% from 500 to 1000 atoms')
+    assert '+50%' in rising['reason']
+    assert '500 to 1000' in rising['reason']
     # A card without memory enough is slower again: the speed of a small cell is not that of a large one.
     assert saturation([100, 500, 1000], [20.0, 20.0, 10.0])['saturated_katom_step_s'] is None
     similar = saturation([100, 120], [20.0, 20.0])
     assert similar['saturated_katom_step_s'] is similar['from_atoms'] is None
     assert '100 to 120 atoms' in similar['reason']
-    assert saturation([], [])['reason'] == 'no size was measured'
+    assert saturation([], [])['saturated_katom_step_s'] is None
 
 
 def test_why_a_run_has_no_speed():
     killed = 'W0000 noise\n_aiidasubmit.sh: line 20:  1234 Killed   lmp -in input.in\n\n'
     cut = RESULTS | {'verdict': 'incomplete', 'step': 0}
-    assert why_no_speed(None, '') == 'the job left no results: see its exit code'
-    assert why_no_speed(cut, killed).startswith('it ended at step 0 of 30: _aiidasubmit.sh: line 20:  1234 Killed')
+    assert 'exit code' in why_no_speed(None, '')
+    assert 'step 0 of 30' in why_no_speed(cut, killed)
+    assert '1234 Killed' in why_no_speed(cut, killed)
     memory = 'DeePMD-kit Error: CUDA out of memory'
-    assert why_no_speed(cut | {'error': memory}, killed) == f'LAMMPS stopped with an error ({memory})'
-    assert 'give more `max_wallclock_seconds`' in why_no_speed(cut | {'timed_out': True}, '')
+    assert memory in why_no_speed(cut | {'error': memory}, killed)
+    assert '`max_wallclock_seconds`' in why_no_speed(cut | {'timed_out': True}, '')
     exploded = RESULTS | {'verdict': 'exploded', 'reason': 'Lost atoms', 'step': 12}
-    assert why_no_speed(exploded, killed) == 'it exploded at step 12 of 30 (Lost atoms)'
+    assert 'step 12 of 30 (Lost atoms)' in why_no_speed(exploded, killed)
 
 
-def test_a_job_tells_its_machine(tmp_path):
+def test_a_job_records_its_machine(tmp_path):
     subprocess.run(['bash', '-c', MACHINE_COMMAND], cwd=tmp_path, check=False)
     name = subprocess.run(['hostname'], capture_output=True, text=True, check=True).stdout.strip()
     assert read_machine((tmp_path / MACHINE_FILE).read_text())['host'] == name

@@ -33,7 +33,7 @@ def test_a_cell_that_still_grows_has_not_settled():
     assert found['equilibrated'] is False
 
 
-def test_noise_is_no_drift():
+def test_noise_is_not_a_drift():
     volumes = 1000 + 20 * np.random.default_rng(1).normal(size=200)
     found = density_drift(table(volumes), 2000)
     assert found['equilibrated'] is True

@@ -50,9 +50,9 @@ def test_a_sphere_must_not_reach_its_image_and_must_leave_something():
     assert smallest_image_distance([3.0, 4.0, 2.0]) == 8.0
     # The cell of 8 A is the smallest for 4 A: the sphere and its images touch in three of its 33 atoms.
     assert len(held_atoms(cell, positions, 0, 4.0)) == 30
-    with pytest.raises(ValueError, match=r'the sphere of 4\.1 A reaches its own image, which is 8 A away'):
+    with pytest.raises(ValueError, match=r'4\.1 A.* 8 A'):
         held_atoms(cell, positions, 0, 4.1)
-    with pytest.raises(ValueError, match='nothing is left to move around the sphere of 4 A, which holds all 2 atoms'):
+    with pytest.raises(ValueError, match=r' 4 A.* 2 atoms'):
         held_atoms(cell, positions[:2], 0, 4.0)
 
 
@@ -64,7 +64,7 @@ def test_the_spread_of_white_noise_with_its_error():
     exact = np.sqrt((sigma**2).mean())
     values = np.array([one.rms for one in spreads])
     assert values.mean() == pytest.approx(exact, rel=0.01)
-    # The error that each tells of itself is what they scatter by.
+    # The estimated error is the scatter of the estimates.
     assert np.mean([one.rms_error for one in spreads]) == pytest.approx(values.std(), rel=0.15)
     assert all(one.frames == 200 for one in spreads)
     assert np.mean([one.independent for one in spreads]) > 120
@@ -84,7 +84,7 @@ def test_frames_that_repeat_each_other_count_as_fewer():
     assert values.mean() == pytest.approx(sigma, rel=0.01)
     told = np.mean([one.rms_error for one in spreads])
     assert told == pytest.approx(values.std(), rel=0.25)
-    # As if each frame told something new, it would be less than that.
+    # Without correlation between frames the error would be smaller.
     naive = np.mean([one.rms_error for one in (force_spread(rng.permutation(one)) for one in series)])
     assert naive < 0.6 * values.std()
 
@@ -92,7 +92,7 @@ def test_frames_that_repeat_each_other_count_as_fewer():
 def test_forces_that_do_not_change_have_no_spread():
     still = force_spread(np.tile([1.0, 2.0, 3.0], (5, 1)))
     assert (still.rms, still.rms_error, still.independent) == (0.0, 0.0, 5.0)
-    with pytest.raises(ValueError, match='a spread needs two frames at least, got 1'):
+    with pytest.raises(ValueError, match='got 1'):
         force_spread([[0.0, 0.0, 0.0]])
     # By hand: two independent frames, 0.1 on either side of the mean along x.
     pair = force_spread([[0.1, 0, 0], [-0.1, 0, 0]])
@@ -121,18 +121,17 @@ def rows(*spreads):
 def test_the_verdict_in_a_sentence():
     radius, reason = judge(rows(90.0, 40.0, 10.0), 50)
     assert radius == 3.0
-    assert reason == (
-        'A cutoff of 3 A is the smallest that can be enough for 50 meV/A: beyond 6 A the force spreads by '
-        '40 +- 1 meV/A.'
-    )
-    assert judge(rows(90.0, 49.0, 10.0), 50)[1].endswith('49 +- 1 meV/A, which more frames may still bring above it.')
-    # One lucky row is no cutoff.
+    assert all(number in reason for number in ('3 A', '50 meV/A', '6 A', '40 +- 1 meV/A'))
+    # Within two errors of the limit, more frames may still bring the spread above it.
+    close = judge(rows(90.0, 49.0, 10.0), 50)[1]
+    assert '49 +- 1 meV/A' in close
+    assert 'more frames' in close
+    assert 'more frames' not in reason
+    # A single row below the limit does not determine the cutoff.
     assert judge(rows(40.0, 60.0, 10.0), 50)[0] == 4.0
     assert judge(rows(40.0, None, 10.0), 50)[0] == 2.0
     assert judge(rows(40.0, 30.0, 10.0), 50)[1].endswith('; no smaller distance was tried.')
     radius, reason = judge(rows(90.0, 80.0, 60.0), 50)
     assert radius is None
-    assert reason == (
-        'No cutoff up to 4 A is enough for 50 meV/A: at the largest the force still spreads by 60 +- 1 meV/A.'
-    )
-    assert judge(rows(None), 50) == (None, 'No spread is known, so that nothing can be said of a cutoff.')
+    assert all(number in reason for number in ('4 A', '50 meV/A', '60 +- 1 meV/A'))
+    assert judge(rows(None), 50)[0] is None

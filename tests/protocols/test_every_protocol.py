@@ -176,7 +176,7 @@ def inputs_for(name: str, given: dict[str, Any]) -> dict[str, Any]:
         if port in source:
             found[port] = source[port]
     if name == STUDY:
-        # Every phase runs: nothing is handed in instead of it.
+        # Every phase runs: no result is given instead of it.
         found['structures'] = {'licl': given['structure'], 'libr': given['bromide']}
         for port in ('student', 'frames', 'pretrained', 'test_data'):
             found.pop(port, None)

@@ -118,7 +118,7 @@ def structure(formula: dict[str, int], seed: int = 0) -> orm.StructureData:
 
 
 def potential(directory: Path, name: str, descriptor: str) -> DeepPotentialData:
-    """Return a checkpoint that tells its descriptor and nothing else."""
+    """Return a checkpoint that contains its descriptor only."""
     model = {
         'type_map': ['Li', 'P', 'S', 'Cl', 'Br'],
         'descriptor': {'type': descriptor, 'rcut': 6.0, 'name': name},

@@ -70,12 +70,12 @@ def test_substitution():
     [
         (
             lambda: exchange_sites(argyrodite(), 0.3, 1),
-            'a fraction of 0.3 of 4 sites is not a whole number; use a multiple of 1/4',
+            r' 0\.3 of 4 .*1/4',
         ),
         (lambda: exchange_sites(argyrodite(), 1.5, 1), 'between 0 and 1'),
         (lambda: exchange_sites(argyrodite('Br'), 0.5, 1), 'no site of Cl'),
         (lambda: exchange_sites(rock_salt('Cl'), 0.5, 1), 'no site of free S'),
-        (lambda: substitute(argyrodite(), 'Cl', 'Br', 0.1, 1), 'not a whole number'),
+        (lambda: substitute(argyrodite(), 'Cl', 'Br', 0.1, 1), r' 0\.1 of '),
         (lambda: substitute(argyrodite(), 'Cl', 'Br', 0.5, 1, sites=[0, 1]), 'should be sites of Cl'),
         (lambda: substitute(argyrodite(), 'Na', 'Br', 0.5, 1), 'should be sites of Na'),
         (

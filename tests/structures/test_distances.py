@@ -18,7 +18,7 @@ def test_known_lattices():
     assert minimum_distance(np.eye(3) * 10, [[1, 2, 3], [1, 2, 3]]) == 0
 
 
-def test_a_skewed_cell_has_a_short_vector_that_is_no_row():
+def test_a_skewed_cell_has_a_short_vector_that_is_not_a_row():
     skewed = np.array([[4.0, 0, 0], [12.5, 1.0, 0], [0, 0, 6.0]])
     assert shortest_lattice_vector(skewed) == pytest.approx(np.hypot(0.5, 1.0))
 

@@ -25,7 +25,7 @@ def positions(seed: int = 1) -> np.ndarray:
 
 
 def describe(symbols=SYMBOLS, cell=CELL, points=None) -> np.ndarray:
-    """The descriptor with all three elements told apart."""
+    """The descriptor with all three elements distinguished."""
     return radial_descriptor(symbols, cell, positions() if points is None else points, ELEMENTS)
 
 

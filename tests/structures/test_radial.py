@@ -62,7 +62,7 @@ def test_mismatch_is_the_part_that_moved():
     assert mismatch(one, one) == 0
     assert mismatch(one, other) == pytest.approx(6 / 18)
     assert mismatch(one, {('Cu', 'Cu'): np.array([18.0, 0, 0, 0])}) == 1
-    # A pair that hardly meets: a twentieth of a neighbour is no different structure.
+    # A rare pair: a twentieth of a neighbour does not make the structures differ.
     rare, moved = ({('P', 'P'): np.array(numbers)} for numbers in ([0.05, 0.0], [0.0, 0.05]))
     assert mismatch(rare, moved) == pytest.approx(0.05)
     with pytest.raises(ValueError, match='of different elements'):

@@ -27,7 +27,7 @@ def errors(energy: float, force: float) -> dict[str, float]:
 
 
 def test_plan_pretrain(aiida_profile, make_frames):
-    """Split and training have seeds of their own, and what was handed in is not split off again."""
+    """Split and training have seeds of their own, and given data are not split off again."""
     plan = plan_pretrain(orm.Dict(SETTINGS))
     assert plan['split']['seed'] != plan['train']['seed']
     assert (plan['split']['validation'], plan['split']['test']) == (5, 0.2)
@@ -115,7 +115,7 @@ def test_summary_without_reference_labels(aiida_profile):
 
 
 def test_summary_of_the_last_phase_alone(aiida_profile):
-    """With a potential handed in, what never ran is null, not an error."""
+    """With a given potential, the results of phases that did not run are null."""
     summary = summary_of()
     assert summary['frames_labelled'] == 0
     assert summary['iterations'] is None

@@ -129,7 +129,7 @@ NO_LABELS = ('structures', 'calculator')
     ],
 )
 def test_phases(inputs, phases):
-    """A phase runs where its result is needed and was not handed in."""
+    """A phase runs if its result is needed and not given."""
     assert phases_of(inputs) == phases
     assert validate_electrolyte(inputs) is None
 

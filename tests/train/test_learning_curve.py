@@ -112,7 +112,7 @@ def test_impossible_studies_are_refused(codes, alloy_frames, pretrained_metals, 
 
 def test_a_training_that_starts_from_nothing_is_refused(codes, alloy_frames, pretrained_metals, study):
     checkpoint = pretrained_metals.outputs.checkpoint
-    with pytest.raises(ValueError, match=r'`tune.finetune` is missing'):
+    with pytest.raises(ValueError, match=r'`tune\.finetune`'):
         run_get_node(
             LearningCurveWorkChain, **inputs(codes, alloy_frames, checkpoint, {**study, 'tune': study['scratch']})
         )

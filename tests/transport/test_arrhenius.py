@@ -7,6 +7,7 @@ import pytest
 
 from aiida_dpasse.transport.arrhenius import curvature, fit_arrhenius, leave_one_out
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV
+from aiida_dpasse.transport.vtf import fit_vtf
 
 
 def test_arrhenius_recovers_the_line_and_its_interval():
@@ -69,3 +70,41 @@ def test_a_bend_is_seen_and_a_line_has_none():
     assert curvature(t, y * np.exp(1e6 * x**2), 0.01 * y).bent
     with pytest.raises(ValueError, match='3 temperatures are too few'):
         curvature(t[:3], y[:3], y[:3])
+
+
+def test_errors_from_the_scatter_cover_the_truth():
+    """Without errors the 68 % intervals of four points contain the truth as often as they should."""
+    t = np.array([500.0, 600, 800, 1000])
+    rng = np.random.default_rng(3)
+    inside = []
+    for _ in range(1000):
+        fit = fit_arrhenius(t, np.exp(-3000 / t + rng.normal(scale=0.2, size=4)))
+        _, low, high = fit.interval(300)
+        inside.append((low < np.exp(-10) < high, fit.energy_interval(0.95)))
+    assert np.mean([each for each, _ in inside]) == pytest.approx(0.683, abs=0.04)
+    energy = 3000 * BOLTZMANN_EV
+    assert np.mean([low < energy < high for _, (low, high) in inside]) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(('errors', 'scale'), [(True, 0.05), (False, 0.05)])
+def test_the_vtf_equation_is_rarely_preferred_for_a_line(errors, scale):
+    """In one of 20 lines at most; and a curve of VTF kind is found with its parameters."""
+    rng = np.random.default_rng(5)
+    t = np.linspace(300, 600, 8)
+    y = np.exp(-3000 / t)
+    e = scale * y if errors else None
+    fits = [fit_vtf(t, y * np.exp(rng.normal(scale=scale, size=8)), e) for _ in range(200)]
+    assert np.mean([fit.preferred for fit in fits]) < 0.05
+    fits = [fit_vtf(t, np.exp(-1000 / (t - 200) + rng.normal(scale=scale, size=8)), e) for _ in range(200)]
+    assert np.mean([fit.preferred for fit in fits]) > 0.9
+    pulls = [(fit.t0 - 200) / np.sqrt(fit.covariance[2, 2]) for fit in fits]
+    assert np.median(pulls) == pytest.approx(0, abs=0.3)
+    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.68 if errors else 0.64, abs=0.1)
+
+
+def test_an_uncertain_point_hardly_moves_the_line():
+    t = np.array([500.0, 600, 800, 1000])
+    y = np.exp(-0.2 / (BOLTZMANN_EV * t))
+    relative = np.array([100.0, 0.01, 0.01, 0.01])
+    y[0] *= 3
+    assert fit_arrhenius(t, y, relative * y).activation_energy[0] == pytest.approx(0.2, abs=1e-4)

@@ -54,7 +54,7 @@ def test_convergence_is_what_vasp_says(said, converged):
     assert converged_steps('\n'.join([*HEAD, *said])) == converged
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_file_is_refused(tmp_path):
     path = tmp_path / 'vasprun.xml'
     path.write_text('<?xml version="1.0"?>\n<modeling>\n <generator>\n')
     with pytest.raises(ValueError, match=r'vasprun\.xml is cut off or broken'):

@@ -1,4 +1,4 @@
-"""The Arrhenius plot: conductivity times temperature against inverse temperature, with the extrapolation."""
+"""The Arrhenius plot: conductivity times temperature, or diffusivity, against inverse temperature."""
 
 from __future__ import annotations
 
@@ -10,36 +10,65 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, note, picture
+from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, RED, note, picture
 
 EXPERIMENT = 'experiments'
+LEFT_OUT = 'not diffusive, left out'
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The vertical axis: name and unit of the value, label, factor to the unit drawn, and whether T multiplies it."""
+
+    name: str
+    unit: str
+    label: str
+    factor: float
+    times_temperature: bool
+
+    def height(self, temperature: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Return the factor from a value to its height in the plot.
+
+        :param temperature: temperatures in K, (n,) or one.
+        """
+        return self.factor * np.asarray(temperature) ** int(self.times_temperature)
+
+
+CONDUCTIVITY = Axis('conductivity', 'mS/cm', r'$\sigma T$  (S K cm$^{-1}$)', 1e-3, True)
+DIFFUSIVITY = Axis('diffusivity', 'cm²/s', r'$D$  (cm$^2$ s$^{-1}$)', 1.0, False)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One temperature in K: conductivity and its standard deviation in mS/cm, and whether the motion is diffusive."""
+    """One temperature in K: conductivity in mS/cm or diffusivity in cm^2/s, its standard deviation (0 if unknown), and
+    whether the motion is diffusive.
+    """
 
     temperature: float
-    conductivity: float
+    value: float
     error: float
     diffusive: bool = True
 
 
 @dataclass(frozen=True)
 class Line:
-    """Fit of ln(sigma T), sigma in mS/cm and T in K, against 1/T, with the (2, 2) covariance of intercept and slope."""
+    """Fit of ln(y / T^exponent) against 1/T, with the (2, 2) covariance of intercept and slope.
+
+    y is sigma T in mS K/cm, or D in cm^2/s.
+    """
 
     intercept: float
     slope: float
     covariance: NDArray[np.float64] | None = None
+    exponent: float = 0.0
 
     def at(self, temperature: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ln(sigma T) and its standard deviation.
+        """Return ln(y) and its standard deviation.
 
         :param temperature: temperatures in K, (n,).
         """
         inverse = 1 / temperature
-        value = self.intercept + self.slope * inverse
+        value = self.intercept + self.slope * inverse + self.exponent * np.log(temperature)
         if self.covariance is None:
             return value, np.zeros_like(value)
         basis = np.stack([np.ones_like(inverse), inverse])
@@ -48,10 +77,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """Conductivity in mS/cm at a temperature in K, with its 16 % and 84 % quantiles."""
+    """Conductivity in mS/cm or diffusivity in cm^2/s at a temperature in K, with its 16 % and 84 % quantiles."""
 
     temperature: float
-    conductivity: float
+    value: float
     low: float
     high: float
 
@@ -65,29 +94,38 @@ def plot_arrhenius(
     remark: str = '',
     activation_energy: tuple[float, float] | None = None,
     experiment: tuple[float, float, float] | None = None,
+    diffusivity: bool = False,
+    source: str = 'molecular dynamics',
+    vtf: tuple[float, float, float] | None = None,
 ) -> None:
-    """Draw sigma T in S K/cm on a logarithmic axis against 1000/T.
+    """Draw sigma T in S K/cm, or D in cm^2/s, on a logarithmic axis against 1000/T.
 
     :param path: path of the picture.
-    :param points: conductivities by temperature.
+    :param points: values by temperature.
     :param line: fit.
-    :param extrapolation: extrapolated conductivity.
+    :param extrapolation: extrapolated value.
     :param title: title of the legend.
     :param remark: text below the picture, for example the reason for an undetermined extrapolation.
     :param activation_energy: value and standard deviation in eV.
     :param experiment: temperature in K, lowest and highest measured conductivity in mS/cm.
+    :param diffusivity: whether the values are diffusivities.
+    :param source: name of the points in the legend.
+    :param vtf: intercept, B in K and T0 in K of ln(y) = intercept - B / (T - T0).
     """
+    axis = DIFFUSIVITY if diffusivity else CONDUCTIVITY
     with picture(path) as figure:
         axes = figure.subplots()
         axes.set_yscale('log')
         if line is not None and points:
-            _draw_line(axes, line, points, extrapolation, activation_energy)
+            _draw_line(axes, axis, line, points, extrapolation, activation_energy)
+        if vtf is not None and points:
+            _draw_vtf(axes, axis, vtf, points, extrapolation)
         for diffusive in (True, False):
-            chosen = [point for point in points if point.diffusive is diffusive and point.conductivity > 0]
+            chosen = [point for point in points if point.diffusive is diffusive and point.value > 0]
             if chosen:
-                _draw_points(axes, chosen, diffusive)
+                _draw_points(axes, axis, chosen, source if diffusive else LEFT_OUT, diffusive)
         if extrapolation is not None:
-            _draw_extrapolation(axes, extrapolation)
+            _draw_extrapolation(axes, axis, extrapolation)
         if experiment is not None:
             temperature, low, high = experiment
             y = 1e-3 * temperature * np.array([low, high])
@@ -96,10 +134,10 @@ def plot_arrhenius(
             )
         if not points:
             axes.set_axis_off()
-            note(axes, fill(f'No temperature gave a conductivity. {remark}', 70))
+            note(axes, fill(f'No temperature gave a {axis.name}. {remark}', 70))
             return
         axes.set_xlabel(r'$1000\,/\,T$  (K$^{-1}$)')
-        axes.set_ylabel(r'$\sigma T$  (S K cm$^{-1}$)')
+        axes.set_ylabel(axis.label)
         axes.margins(x=0.06, y=0.12)
         _span_a_decade(axes)
         _temperature_axis(axes, [point.temperature for point in points], extrapolation)
@@ -125,6 +163,7 @@ def _span_a_decade(axes: Axes) -> None:
 
 def _draw_line(
     axes: Axes,
+    axis: Axis,
     line: Line,
     points: list[Point],
     extrapolation: Extrapolation | None,
@@ -139,35 +178,50 @@ def _draw_line(
     beyond = 1 / np.linspace(1 / min(temperatures), 1 / coldest, 60)
     for grid, dashes, text in ((inside, '-', label), (beyond, '--', None)):
         value, error = line.at(grid)
-        axes.plot(1000 / grid, 1e-3 * np.exp(value), dashes, color=BLUE, lw=1.6, label=text)
-        axes.fill_between(
-            1000 / grid, 1e-3 * np.exp(value - error), 1e-3 * np.exp(value + error), color=BLUE, alpha=0.16, lw=0
-        )
+        axes.plot(1000 / grid, axis.factor * np.exp(value), dashes, color=BLUE, lw=1.6, label=text)
+        low, high = axis.factor * np.exp(value - error), axis.factor * np.exp(value + error)
+        axes.fill_between(1000 / grid, low, high, color=BLUE, alpha=0.16, lw=0)
 
 
-def _draw_points(axes: Axes, points: list[Point], diffusive: bool) -> None:
+def _draw_vtf(
+    axes: Axes,
+    axis: Axis,
+    vtf: tuple[float, float, float],
+    points: list[Point],
+    extrapolation: Extrapolation | None,
+) -> None:
+    intercept, b, t0 = vtf
+    temperatures = [point.temperature for point in points]
+    coldest = min([*temperatures, *([extrapolation.temperature] if extrapolation else [])])
+    # The curve falls to zero at T0.
+    grid = 1 / np.linspace(1 / max(temperatures), 1 / max(coldest, t0 + 0.05 * b), 120)
+    y = axis.factor * np.exp(intercept - b / (grid - t0))
+    axes.plot(1000 / grid, y, '-', color=RED, lw=1.4, label=rf'VTF, $T_0$ = {t0:.0f} K')
+
+
+def _draw_points(axes: Axes, axis: Axis, points: list[Point], label: str, diffusive: bool) -> None:
     temperature = np.array([point.temperature for point in points])
-    y = 1e-3 * temperature * np.array([point.conductivity for point in points])
-    error = 1e-3 * temperature * np.array([point.error for point in points])
+    y = axis.height(temperature) * np.array([point.value for point in points])
+    error = axis.height(temperature) * np.array([point.error for point in points])
     # A bar that reaches zero cannot be drawn on a logarithmic axis, so it ends a decade below its point.
     low = np.minimum(error, 0.9 * y)
     axes.errorbar(
         1000 / temperature,
         y,
-        yerr=[low, error],
+        yerr=[low, error] if error.any() else None,
         fmt='o',
         ms=7,
         color=INK,
         mfc=INK if diffusive else 'white',
         lw=1.4,
         zorder=3,
-        label='molecular dynamics' if diffusive else 'not diffusive, left out',
+        label=label or None,
     )
 
 
-def _draw_extrapolation(axes: Axes, extrapolation: Extrapolation) -> None:
-    scale = 1e-3 * extrapolation.temperature
-    y = scale * extrapolation.conductivity
+def _draw_extrapolation(axes: Axes, axis: Axis, extrapolation: Extrapolation) -> None:
+    scale = float(axis.height(extrapolation.temperature))
+    y = scale * extrapolation.value
     bars = [[y - scale * extrapolation.low], [scale * extrapolation.high - y]]
     axes.errorbar(
         [1000 / extrapolation.temperature],
@@ -180,7 +234,7 @@ def _draw_extrapolation(axes: Axes, extrapolation: Extrapolation) -> None:
         mew=0.8,
         lw=1.6,
         zorder=4,
-        label=f'{extrapolation.temperature:.0f} K: {_significant(extrapolation.conductivity)} mS/cm '
+        label=f'{extrapolation.temperature:.0f} K: {_significant(extrapolation.value)} {axis.unit} '
         f'({_significant(extrapolation.low)} to {_significant(extrapolation.high)})',
     )
 

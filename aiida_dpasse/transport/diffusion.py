@@ -149,8 +149,11 @@ class Diffusion:
 
     @property
     def window(self) -> tuple[float, float] | None:
-        """First and last lag in ps between which the fitted MSD is within `LINEAR` of its line, None if it never is."""
-        if self.limit is None or self.limit.value <= 0 or len(self.lags) < 3:
+        """First and last lag in ps between which the fitted MSD is within `LINEAR` of its line.
+
+        None if it never is, or if the motion is not diffusive.
+        """
+        if self.limit is None or not self.verdict.diffusive or len(self.lags) < 3:
             return None
         lags = self.lags[1:]
         line = 2 * self.limit.value * lags + self.limit.offset

@@ -9,6 +9,7 @@ import pytest
 from aiida import orm
 
 from aiida_dpasse.cli.arrhenius import describe
+from aiida_dpasse.cli.columns import Measurements
 from aiida_dpasse.dynamics.determine_transport import determine_transport, extrapolate
 from aiida_dpasse.dynamics.plan_conductivity import plan_conductivity
 from aiida_dpasse.parameters.md import MDParameters
@@ -313,18 +314,16 @@ def test_every_run_has_its_place_and_its_own_seed(aiida_profile):
 
 def test_the_checks_of_the_line_are_those_of_the_command(aiida_profile):
     """A table of D with one volume at all temperatures, through the command and through the chain."""
-    table = {
-        'temperature_K': [500.0, 600.0, 750.0, 900.0, 1000.0],
-        'diffusivity_cm2_s': [1.0e-6, 3.1e-6, 9.0e-6, 1.5e-5, 1.7e-5],
-        'error_cm2_s': [2e-8, 6e-8, 2e-7, 3e-7, 4e-7],
-    }
+    kelvins = np.array([500.0, 600.0, 750.0, 900.0, 1000.0])
+    values, errors = np.array([1.0e-6, 3.1e-6, 9.0e-6, 1.5e-5, 1.7e-5]), np.array([2e-8, 6e-8, 2e-7, 3e-7, 4e-7])
     rows = []
-    for kelvin, value, error in zip(*table.values(), strict=True):
+    for kelvin, value, error in zip(kelvins, values, errors, strict=True):
         factor = conductivity(1.0, IONS, VOLUME, kelvin)
         row = {'temperature_K': kelvin, 'diffusive': True, 'reason': '', 'conductivity_mS_cm': None}
         row |= {'nernst_einstein_conductivity_mS_cm': factor * value}
         rows.append(row | {'nernst_einstein_conductivity_error_mS_cm': factor * error})
-    found, told = extrapolate(rows, 300.0), describe(table, 300.0, 0.0, 1.0)
+    found = extrapolate(rows, 300.0)
+    told = describe(Measurements(kelvins, {'diffusivity': values}, {'diffusivity': errors}), 300.0)
     assert len(found['leave_one_out']) == len(told['leave_one_out']) == 5
     factor = conductivity(1.0, IONS, VOLUME, 300.0)
     for mine, other in zip(found['leave_one_out'], told['leave_one_out'], strict=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
-from aiida_dpasse.cli.trajectory import Source, read_tracks, trajectory_options
+from aiida_dpasse.cli.trajectory import Source, masses_of, read_tracks, trajectory_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,8 @@ def read_atoms(source: Source, ions: Sequence[str]) -> Atoms:
     """
     import numpy as np
 
+    from aiida_dpasse.transport.displacement import remove_drift
+
     tracks, symbols, interval = read_tracks(source, ())
     for ion in ions:
         if ion not in symbols:
@@ -75,19 +77,8 @@ def read_atoms(source: Source, ions: Sequence[str]) -> Atoms:
     mobile = np.isin(symbols, list(ions))
     positions = tracks.positions()
     if ions and not mobile.all():
-        drift = _centre(positions[:, ~mobile], [symbol for symbol in symbols if symbol not in ions])
-        positions = positions - (drift - drift[0])[:, None]
+        positions, _ = remove_drift(positions, masses_of(symbols), ~mobile)
     return Atoms(symbols, mobile, positions, np.array(tracks.cells), interval)
-
-
-def _centre(positions: Array, symbols: list[str]) -> Array:
-    """Return the centre of mass in each frame; that of positions if the symbols are not elements."""
-    import numpy as np
-    from ase.data import atomic_masses, atomic_numbers
-
-    known = all(symbol in atomic_numbers for symbol in symbols)
-    masses = np.array([atomic_masses[atomic_numbers[symbol]] if known else 1.0 for symbol in symbols])
-    return np.asarray(np.einsum('a,fai->fi', masses / masses.sum(), positions))
 
 
 @click.command()

@@ -223,6 +223,17 @@ def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str],
     return run.tracks, [symbol for symbol in run.symbols if not ions or symbol in ions], interval * 1e-3
 
 
+def masses_of(symbols: Sequence[str]) -> list[float]:
+    """Return the masses in u; 1 for all atoms if the symbols are types, whose masses are unknown.
+
+    :param symbols: (natoms,).
+    """
+    from ase.data import atomic_masses, atomic_numbers
+
+    known = all(symbol in atomic_numbers for symbol in symbols)
+    return [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in symbols]
+
+
 def _check_step(source: Source, spacing: int) -> None:
     if source.timestep is not None and source.timestep > LONGEST_STEP and spacing > 1:
         raise ValueError(
@@ -358,21 +369,21 @@ class _Run:
         self.tracks.add(step, frame.cell, frame.positions)
 
     def _begin(self, path: Path) -> Tracks:
-        from ase.data import atomic_masses, atomic_numbers
-
         from aiida_dpasse.transport.tracks import Tracks
 
         for ion in self.ions:
             if ion not in self.symbols:
                 held = ', '.join(sorted(set(self.symbols)))
                 raise ValueError(f'There is no {ion} in {path.name}: it holds {held}.')
-        # Masses of types without elements are unknown: all atoms have equal weight in their centre.
-        known = all(symbol in atomic_numbers for symbol in self.symbols)
-        masses = [float(atomic_masses[atomic_numbers[symbol]]) if known else 1.0 for symbol in self.symbols]
         wrapped = self.source.wrapped if self.source.wrapped is not None else self.wrapped or None
         spacing = self.spacing * self.source.stride
         return Tracks(
-            self.symbols, masses, self.ions or set(self.symbols), MOST_FRAMES, wrapped=wrapped, spacing=spacing
+            self.symbols,
+            masses_of(self.symbols),
+            self.ions or set(self.symbols),
+            MOST_FRAMES,
+            wrapped=wrapped,
+            spacing=spacing,
         )
 
     def _frames(self, path: Path, kind: str) -> Iterator[_Frame]:

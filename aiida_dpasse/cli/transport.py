@@ -23,6 +23,19 @@ ROWS = (
     ('Nernst-Einstein σ (from D*)', 'nernst_einstein_conductivity_mS_cm', 'mS/cm'),
 )
 
+#: Numbers that are reported for each of several carriers.
+OF_SPECIES = (
+    'tracer_diffusivity_cm2_s',
+    'tracer_diffusivity_cm2_s_error',
+    'tracer_diffusivity_cm2_s_interval_95',
+    'tracer_diffusivity_upper_bound_cm2_s',
+    'tracer_diffusivity_estimate_cm2_s',
+    'tracer_diffusivity_estimate_cm2_s_error',
+    'diffusive',
+    'reason',
+    'ions',
+)
+
 
 @click.command()
 @trajectory_options
@@ -106,6 +119,7 @@ def analyse_file(source: Source, charges: dict[str, float], temperature: float) 
 
     found = read_replicas(source, list(charges))
     summaries = [tracks.summary() for tracks, _, _ in found]
+    positions = [tracks.positions() for tracks, _, _ in found]
     symbols = found[0][1]
     if any(others != symbols for _, others, _ in found):
         raise Refusal(f'The replicas of {source.name} hold different ions: name runs of one system.')
@@ -113,7 +127,7 @@ def analyse_file(source: Source, charges: dict[str, float], temperature: float) 
     def pooled(mask: Any, z: Any) -> tuple[dict[str, Any], Diffusion]:
         runs = [
             take_statistics(
-                tracks.positions()[:, mask],
+                points[:, mask],
                 interval,
                 summary['volume_A3'],
                 z,
@@ -121,7 +135,7 @@ def analyse_file(source: Source, charges: dict[str, float], temperature: float) 
                 np.array(symbols)[mask],
                 np.mean(tracks.cells, axis=0),
             )
-            for (tracks, _, interval), summary in zip(found, summaries, strict=True)
+            for (tracks, _, interval), summary, points in zip(found, summaries, positions, strict=True)
         ]
         return describe(runs, z, temperature)
 
@@ -131,8 +145,7 @@ def analyse_file(source: Source, charges: dict[str, float], temperature: float) 
         for ion, charge in charges.items() if len(charges) > 1 else ():
             mask = np.array(symbols) == ion
             part, _ = pooled(mask, np.ones(int(mask.sum())))
-            kept = {key: value for key, value in part.items() if key.startswith('tracer_diffusivity')}
-            species[ion] = {'charge': charge, **kept, **{key: part[key] for key in ('diffusive', 'reason', 'ions')}}
+            species[ion] = {'charge': charge, **{key: part[key] for key in OF_SPECIES}}
     except ValueError as error:
         raise Refusal(f'{source.name}: {error}') from error
     extra = {

@@ -13,7 +13,8 @@ from aiida_dpasse.transport.memory import Limit, Spectrum
 
 #: Root mean square displacement in A above which the framework has melted or decomposed; thermal motion is about 0.5 A.
 LARGEST_FRAMEWORK_DISPLACEMENT = 2.0
-#: The motion is driven if the power at the lowest orders exceeds that of the fit by this part and by so many errors.
+#: Displacements grow faster than by diffusion if the power at the lowest orders exceeds the fit by this part of it and
+#: by this number of standard errors.
 LOWEST_ORDERS, LARGEST_EXCESS, ERRORS = 4, 0.3, 4.0
 
 

@@ -20,7 +20,7 @@ from aiida_dpasse.transport.displacement import VOIGT
 
 Array = NDArray[np.float64]
 
-#: Frequencies are averaged in bins, so many to an octave.
+#: Number of bins per octave in which frequencies are averaged.
 BINS_PER_OCTAVE = 12
 #: Longer runs are thinned to at most this many displacements: the motion within a thinned step is averaged, not lost.
 MOST_STEPS = 8192

@@ -240,7 +240,7 @@ class Tracks:
         return bool(np.mean((own > BREAK) & (steps.min(axis=1) < 0.3 * own)) > 0.5)
 
     def _choose_images(self) -> None:
-        """Decide whether jumps by lattice vectors are real moves, and refuse moves that are too long to tell."""
+        """Decide whether jumps by lattice vectors are real moves, and refuse those too long to be unwrapped."""
         if self.wrapped is None:
             self.confined = bool(np.all(self._high - self._low < 1 + 1e-4))
             if self.jumps and not self.confined and self.doubtful > BROAD * self.jumps:

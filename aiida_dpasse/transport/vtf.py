@@ -74,11 +74,9 @@ def fit_vtf(temperatures: Any, values: Any, errors: Any = None, exponent: float 
     the correction for few points is added (Hurvich and Tsai, Biometrika 76, 297, 1989). If the points scatter about the
     better curve by more than their errors, chi squared is divided by its reduced value.
 
-    :param temperatures: (n,) K, at least `FEWEST_TEMPERATURES` of them distinct.
-    :param values: y (n,), positive.
-    :param errors: standard deviations of y (n,), positive, or None if they are unknown.
-    :param exponent: m.
-    :raises ValueError: if there are too few temperatures, or a number is not positive.
+    Parameters as in :func:`fit_arrhenius`.
+
+    :raises ValueError: if there are fewer than `FEWEST_TEMPERATURES` temperatures, or a number is not positive.
     """
     t, logarithms, weights = prepare(temperatures, values, errors, exponent, FEWEST_TEMPERATURES)
 

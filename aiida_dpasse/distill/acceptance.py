@@ -14,12 +14,14 @@ from aiida_dpasse.base.reasons import reason_of
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_structures
 from aiida_dpasse.base.validators import check_ion, check_same_computer, define_labelled
 from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.distill.judge_student import judge_student
 from aiida_dpasse.distill.plan_acceptance import POTENTIALS, plan_acceptance
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.runs import Run
 
 
@@ -85,6 +87,12 @@ class AcceptanceWorkChain(PlannedWorkChain):
             'verdict',
             valid_type=orm.Dict,
             help='`accepted`, the `reason`, and `checks`, each with its value, its limit and a sentence.',
+        )
+        spec.output(
+            'visited',
+            valid_type=FramesData,
+            required=False,
+            help='Frames of the hot runs of a student that is not accepted, for labelling with the reference method.',
         )
         define_cells(spec)
         exit_code(
@@ -166,9 +174,17 @@ class AcceptanceWorkChain(PlannedWorkChain):
         )
         self.out('verdict', found)
         if not found['accepted']:
+            self.attach_visited()
             causes = [found['reason'], *(reason_of(node) for node in silent.values())]
             return self.exit_codes.ERROR_REFUSED.format(reason=' '.join(causes))
         return None
+
+    def attach_visited(self) -> None:
+        """Attach the frames that the student sampled in its hot runs after their first step."""
+        ended = self.ended('hot', potential='student')
+        frames = {run.id: node.outputs.frames for run, node in ended.items() if 'frames' in node.outputs}
+        if sampled := {key: node for key, node in frames.items() if node.frames > 1}:
+            self.out('visited', collect_samples(samples=sampled, metadata={'call_link_label': 'visited'}))
 
 
 def outputs_of(run: Run, ended_well: bool) -> dict[str, str]:

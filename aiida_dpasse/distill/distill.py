@@ -68,8 +68,8 @@ class DistillWorkChain(PlannedWorkChain):
 
     The chain perturbs the structures, samples molecular dynamics of the teacher, perturbs the samples, labels all
     frames with the teacher and trains the student. Optionally, in further rounds the student explores with its own
-    dynamics and is retrained on the frames sampled there. Finally, student and teacher are compared, and the student
-    can be put through the acceptance test.
+    dynamics and is retrained on the frames sampled there. A committee of further students is trained on the same frames
+    with other seeds. Finally, student and teacher are compared, and the student can be put through the acceptance test.
     """
 
     CODES = (PROGRAM, 'lmp', 'python')
@@ -118,6 +118,8 @@ class DistillWorkChain(PlannedWorkChain):
                     cls.take_student,
                 ),
             ),
+            cls.train_committee,
+            run_queue(cls),
             cls.compare,
             run_queue(cls),
             cls.finish,
@@ -127,6 +129,14 @@ class DistillWorkChain(PlannedWorkChain):
             ),
         )
         spec.output('student', valid_type=Potential, help='The student, compressed if requested, otherwise frozen.')
+        spec.output_namespace(
+            'committee',
+            valid_type=Potential,
+            dynamic=True,
+            required=False,
+            help='Further students, trained on the same frames with other seeds. The spread of the results of all students '
+            'estimates the error of the potential.',
+        )
         spec.output('frames', valid_type=FramesData, help='All frames labelled by the teacher.')
         spec.output('test_data', valid_type=FramesData, help='Labelled frames held out of the training.')
         spec.output(
@@ -148,6 +158,12 @@ class DistillWorkChain(PlannedWorkChain):
         )
         spec.output(
             'verdict', valid_type=orm.Dict, required=False, help='Whether the student is accepted, and all checks.'
+        )
+        spec.output(
+            'visited',
+            valid_type=FramesData,
+            required=False,
+            help='Frames of dynamics that failed, or of a student that was refused, for labelling with the reference method.',
         )
         exit_code(
             spec,
@@ -220,6 +236,7 @@ class DistillWorkChain(PlannedWorkChain):
         failed, runs = self.report_failures('md'), self.succeeded('md')
         dynamics = self.settings.dynamics
         if not runs or len(runs) < dynamics.minimum_success * dynamics.starts:
+            self.attach_visited('md')
             return self.exit_codes.ERROR_DYNAMICS_FAILED.format(
                 count=len(runs), starts=dynamics.starts, reason=first_reason(failed)
             )
@@ -284,15 +301,19 @@ class DistillWorkChain(PlannedWorkChain):
 
     def train(self) -> None:
         """Train a student on all frames collected so far."""
-        frames = self.ctx.parts['training']
+        self.ctx.collected = self.ctx.parts['training']
         if self.ctx.taught:
-            frames = union_frames(
-                frames={'initial': frames, **self.ctx.taught}, metadata={'call_link_label': self.key('union')}
+            self.ctx.collected = union_frames(
+                frames={'initial': self.ctx.collected, **self.ctx.taught},
+                metadata={'call_link_label': self.key('union')},
             )
-        inputs = {'training_data': frames, 'parameters': self.ctx.plan['train']}
-        if 'validation' in self.ctx.parts:
-            inputs['validation_data'] = self.ctx.parts['validation']
+        inputs = {**self.training_inputs(), 'parameters': self.ctx.plan['train']}
         self.run_child('training', *training(self, self.key('train'), **inputs))
+
+    def training_inputs(self) -> dict[str, FramesData]:
+        """Return the frames of the training, and those for validation if there are any."""
+        held_out = {'validation_data': self.ctx.parts['validation']} if 'validation' in self.ctx.parts else {}
+        return {'training_data': self.ctx.collected, **held_out}
 
     def take_student(self) -> ExitCode | None:
         """Store the trained student, or stop with an error."""
@@ -390,10 +411,25 @@ class DistillWorkChain(PlannedWorkChain):
         """Whether the student has to be retrained on the frames of this round."""
         return not self.ctx.settled
 
+    # -- the committee ----------------------------------------------------------------------------------------------
+
+    def train_committee(self) -> None:
+        """Queue the training of the further students on the frames of the last training."""
+        self.enqueue('make_member', self.planned('member'))
+
+    def make_member(self, run: Run) -> Child:
+        """Return the training of one further student."""
+        return training(self, run.label, **self.training_inputs(), parameters=self.ctx.plan['members'][run.id])
+
     # -- comparison with the teacher --------------------------------------------------------------------------------
 
     def compare(self) -> None:
-        """Attach the student, and queue its tests and a run for comparison with the teacher."""
+        """Attach the students, and queue the tests and a run of the first for comparison with the teacher.
+
+        The committee lacks a student whose training failed.
+        """
+        self.report_failures('member')
+        self.ctx.members = {run.id: best_form(node.outputs) for run, node in self.succeeded('member').items()}
         self.attach()
         # The student runs concurrently with a test, as the runs of the teacher did with each other: the speeds are
         # comparable.
@@ -424,6 +460,7 @@ class DistillWorkChain(PlannedWorkChain):
         self.out('errors', compare_errors(**tables, metadata={'call_link_label': 'compare_errors'}))
         [student] = self.ended('student').values()
         if not student.is_finished_ok:
+            self.attach_visited('student')
             return self.give_up(student, 'ERROR_STUDENT_UNSTABLE')
         speed = compare_speed(
             student.outputs.results,
@@ -458,14 +495,24 @@ class DistillWorkChain(PlannedWorkChain):
             return self.give_up(node, 'ERROR_ACCEPTANCE_FAILED')
         self.out('verdict', node.outputs.verdict)
         if not node.is_finished_ok:
+            if 'visited' in node.outputs:
+                self.out('visited', node.outputs.visited)
             return self.exit_codes.ERROR_REFUSED.format(reason=node.outputs.verdict['reason'])
         return None
 
     # -- outputs ----------------------------------------------------------------------------------------------------
 
     def attach(self) -> None:
-        """Attach the last student and its training data."""
+        """Attach the last student, the committee and the training data."""
         self.out_many(self.ctx.results)
+        if members := self.ctx.get('members'):
+            self.out('committee', dict(members))
+
+    def attach_visited(self, what: str) -> None:
+        """Attach the frames of the failed runs of the kind ``what``, if they sampled any after their first step."""
+        frames = {run.id: node.outputs.frames for run, node in self.failed(what).items() if 'frames' in node.outputs}
+        if sampled := {key: node for key, node in frames.items() if node.frames > 1}:
+            self.out('visited', collect_samples(samples=sampled, metadata={'call_link_label': 'visited'}))
 
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
         """Attach the available outputs, and return the exit code ``name`` with the reason of ``node``."""

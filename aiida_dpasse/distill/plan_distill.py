@@ -25,8 +25,9 @@ def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -
     :param parameters: content of :class:`DistillParameters`.
     :param inputs: the ``structures`` by label.
     :return: ``runs``: the teacher's dynamics (``md``), those of the student in each round from the same initial
-        structures (``explore``), and the rounds (``round``); ``md``, the parameters of the teacher's dynamics by id;
-        and the parameters of each step by its name.
+        structures (``explore``), the rounds (``round``) and the further students (``member``); ``md``, the parameters
+        of the teacher's dynamics by id, and ``members``, those of the trainings of the further students; and the
+        parameters of each step by its name.
     """
     settings = DistillParameters.model_validate(parameters.get_dict())
     seed, dynamics, structures = settings.seed, settings.dynamics, inputs['structures']
@@ -58,8 +59,12 @@ def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -
     rounds = range(1, 1 + (settings.rounds.maximum if settings.rounds is not None else 0))
     explored = [item.follow('explore', iteration=turn) for turn in rounds for item in md]
     turns = [Run('round', iteration=turn) for turn in rounds]
+    members = [Run('member', number) for number in range(1, settings.students)]
     return {
-        'runs': orm.Dict(Runs([*md, *explored, *turns]).to_dict()),
+        'runs': orm.Dict(Runs([*md, *explored, *turns, *members]).to_dict()),
         'md': {item.id: orm.Dict({**run, 'seed': derive_seed(seed, 'md', item.number)}) for item in md},
+        'members': {
+            item.id: orm.Dict({**steps['train'], 'seed': derive_seed(seed, 'train', item.number)}) for item in members
+        },
         **{key: orm.Dict(value) for key, value in steps.items()},
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode
+from aiida.engine import ExitCode, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
@@ -20,17 +20,23 @@ from aiida_dpasse.base.validators import (
     validate_structures,
 )
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.distill.distill import DistillWorkChain
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.frames.select_visited import select_visited
+from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.initial_data import InitialDataWorkChain
+from aiida_dpasse.label.label import LabelWorkChain
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, sources_of, validate_labeller
+from aiida_dpasse.runs import Run
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 from aiida_dpasse.study.plan_electrolyte import plan_electrolyte
 from aiida_dpasse.study.summarize_electrolyte import SUMMARIZED, summarize_electrolyte
+from aiida_dpasse.study.tabulate_repairs import REPAIRED, tabulate_repairs
 from aiida_dpasse.train.finetune import FinetuneWorkChain
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
@@ -46,8 +52,8 @@ FROM_INPUTS: dict[str, dict[str, str]] = {
     'finetune_labels': {'structures': 'finetune_structures'},
     'finetune': {'frames': 'finetune_frames', 'pretrained': 'pretrained.checkpoint'},
     'distill': {'structures': 'electrolyte', 'teacher': 'pretrained.frozen', 'test_data': 'test_data'},
-    'conductivity': {'structures': 'electrolyte', 'potential': 'student'},
-    'reference': {'potential': 'student'},
+    'conductivity': {'structures': 'electrolyte', 'potential': 'student', 'committee': 'committee'},
+    'reference': {'potential': 'student', 'committee': 'committee'},
 }
 #: Inputs of each phase that are computed otherwise, and the phase and output that they are taken from.
 FROM_PHASES: dict[str, dict[str, tuple[str, str]]] = {
@@ -55,9 +61,15 @@ FROM_PHASES: dict[str, dict[str, tuple[str, str]]] = {
     'pretrain': {'frames': ('active_learning', 'frames')},
     'finetune': {'frames': ('finetune_labels', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
     'distill': {'teacher': ('pretrain', 'frozen')},
-    'conductivity': {'potential': ('distill', 'student')},
-    'reference': {'potential': ('distill', 'student')},
+    'conductivity': {'potential': ('distill', 'student'), 'committee': ('distill', 'committee')},
+    'reference': {'potential': ('distill', 'student'), 'committee': ('distill', 'committee')},
 }
+#: Inputs of a phase that it does not require.
+OPTIONAL = ('committee',)
+#: Phases that a repair repeats. Their outputs are attached at the end, since a process attaches an output once.
+REPEATED = ('distill', 'conductivity')
+#: Namespace of the outputs of the teacher after the last repair.
+REPAIRED_TEACHER = 'repaired_teacher'
 #: Phases that label frames with the reference method.
 LABELLING = ('initial_data', 'active_learning', 'finetune_labels')
 #: Label of the reference structure among those that the student is trained for.
@@ -91,6 +103,17 @@ def value_at(inputs: Any, port: str) -> Any:
             return None
         inputs = inputs[name]
     return inputs
+
+
+def frames_in(node: orm.ProcessNode, *outputs: str) -> dict[str, FramesData]:
+    """Return those of the ``outputs`` of a process that it has, by name."""
+    return {name: node.outputs[name] for name in outputs if name in node.outputs}
+
+
+def stopped_in(conductivity: orm.ProcessNode) -> bool:
+    """Whether a run of a conductivity chain exceeded a limit."""
+    outputs = conductivity.outputs
+    return 'transport' in outputs and any(row['stopped'] for row in outputs.transport['temperatures'])
 
 
 def distills_from_finetuned(inputs: Any) -> bool:
@@ -198,6 +221,8 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
             if needed and not is_given(inputs, f'pretrained.{form}'):
                 purpose = 'fine-tuning' if form == 'checkpoint' else 'distillation'
                 return f'pretrained.{form}: it is required for the {purpose}.'
+    if is_given(inputs, 'committee') and not is_given(inputs, 'student'):
+        return 'committee: its potentials run beside `student`: give `student`, or omit the committee.'
     if is_given(inputs, 'reference') and REFERENCE in inputs['electrolyte']:
         return f'electrolyte.{REFERENCE}: this label is reserved for the input `reference`: choose another.'
     return None
@@ -259,7 +284,8 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
         known = known_inputs(phase, inputs)
         if message := _unknown_types(phase, section, inputs) or _missing_ion(phase, section, known):
             return message
-        if phase != 'distill' and any(name not in known for name in FROM_PHASES.get(phase, {})):
+        made = [name for name in FROM_PHASES.get(phase, {}) if name not in OPTIONAL]
+        if phase != 'distill' and any(name not in known for name in made):
             continue  # inputs that are computed first are checked by the chain itself
         process = ElectrolyteWorkChain.PHASES[phase]
         taken = {name: codes[name] for name in process.known_codes(codes) if name in codes}
@@ -303,13 +329,19 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     labelling of the new compound, `finetuned` the fine-tuning and `student` the distillation. Phases whose results are
     not needed are skipped as well: with `student` only the molecular dynamics of the electrolyte is run, and a
     fine-tuning that no other phase needs is run only if `finetune_structures` or `finetune_frames` is given.
+
+    If a run of the electrolyte exceeds a limit, or the student is refused, the study repairs itself: the frames visited
+    there are labelled, the teacher is trained further on them, new students are distilled, and the electrolyte is
+    simulated again, for at most `repair.max_rounds` rounds. All temperatures are repeated, since an Arrhenius line
+    through points of different potentials would have no defined error. A teacher that is given as an input, whose
+    training frames are unknown, is not repaired.
     """
 
     CODES = (PROGRAM, 'lmp', 'python')
     OPTIONAL_CODES = ('torchrun', *BY_CODE)
     PARAMETERS = ElectrolyteParameters
     PROTOCOL = 'electrolyte'
-    RUNS_IN_LAMMPS = ('student',)
+    RUNS_IN_LAMMPS = ('student', 'committee')
     PHASES: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {
         'initial_data': InitialDataWorkChain,
         'active_learning': ActiveLearningWorkChain,
@@ -362,6 +394,13 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'student': 'Potential of the molecular dynamics, instead of the distillation; a checkpoint is frozen.',
         }.items():
             spec.input(name, valid_type=Potential, required=False, help=use)
+        spec.input_namespace(
+            'committee',
+            valid_type=Potential,
+            required=False,
+            help='Further potentials beside `student`, trained on the same frames: their spread estimates the error of the '
+            'potential.',
+        )
         spec.inputs.validator = validate_electrolyte
         spec.outline(
             cls.setup,
@@ -374,11 +413,28 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             cls.finetune_or_distill,
             cls.distill_or_finetune,
             cls.simulate_electrolyte,
+            cls.collect,
+            while_(cls.has_to_repair)(
+                cls.label_visited,
+                cls.teach,
+                cls.distill_again,
+                cls.simulate_electrolyte,
+                cls.collect,
+            ),
+            cls.simulate_electrolyte,
             cls.simulate_reference,
             cls.summarize,
         )
         for phase, process in cls.PHASES.items():
             spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
+        spec.expose_outputs(FinetuneWorkChain, namespace=REPAIRED_TEACHER, namespace_options={'required': False})
+        spec.output(
+            'repair',
+            valid_type=orm.Dict,
+            required=False,
+            help='`rounds`: the runs that exceeded a limit before each round, its labels, the errors of the teacher before '
+            'and after it; `repaired`: whether all runs kept their limits in the end, and the `reason` if not.',
+        )
         spec.output('summary', valid_type=orm.Dict, required=False, help='Main results of the study.')
         exit_code(
             spec,
@@ -394,6 +450,9 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.ctx.running = []
         self.ctx.refused = None
         self.ctx.remarks = {}
+        # Number of the repair, why no further one follows, and the nodes of all repairs by kind and id.
+        self.ctx.round, self.ctx.given_up = 0, None
+        self.ctx.repairs = {kind: {} for kind in REPAIRED}
         self.freeze_checkpoints()
         self.report(f'phases: {", ".join(self.ctx.waiting)}')
 
@@ -426,8 +485,124 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         return self.start_phases('distill', 'finetune')
 
     def simulate_electrolyte(self) -> ExitCode | None:
-        """Run molecular dynamics of the electrolyte at several temperatures."""
+        """Run molecular dynamics of the electrolyte at several temperatures, unless its student has to be repaired."""
+        code = self.collect()
+        if code or self.has_to_repair():
+            return code
+        if 'distill' in self.ctx and 'student' not in self.ctx.distill.outputs:
+            self.attach_repeated()
+            return self.exit_codes.ERROR_PHASE_FAILED.format(phase='distill', reason=self.ctx.remarks['distill'])
         return self.start_phases('conductivity')
+
+    # -- repair -----------------------------------------------------------------------------------------------------
+
+    def has_to_repair(self) -> bool:
+        """Whether a run exceeded a limit, or the student was refused, and another round can repair it."""
+        return self.can_repair() and bool(self.visited())
+
+    def can_repair(self) -> bool:
+        """Whether another round is allowed and possible."""
+        repair = self.settings.repair
+        allowed = repair is not None and self.ctx.round < repair.max_rounds and self.ctx.given_up is None
+        return allowed and bool(sources_of(self.inputs)) and self.teacher() is not None
+
+    def teacher(self) -> Mapping[str, Any] | None:
+        """Return the outputs of the training of the present teacher, None if this study did not train it."""
+        for phase in (REPAIRED_TEACHER, 'finetune' if self.from_finetuned else 'pretrain'):
+            if phase in self.ctx and 'checkpoint' in self.ctx[phase].outputs:
+                return self.ctx[phase].outputs
+        return None
+
+    def visited(self) -> dict[str, FramesData]:
+        """Return the frames visited where the present student failed, by the output that holds them."""
+        found: dict[str, FramesData] = {}
+        if 'distill' in self.ctx.remarks:
+            found = frames_in(self.ctx.distill, 'visited')
+        elif (
+            'conductivity' in self.ctx and 'conductivity' not in self.ctx.waiting and stopped_in(self.ctx.conductivity)
+        ):
+            found = frames_in(self.ctx.conductivity, 'candidates', 'visited')
+        return found
+
+    def label_visited(self) -> None:
+        """Choose the most different of the visited frames, and label them."""
+        teacher, visited = self.teacher(), self.visited()
+        assert teacher is not None
+        self.note_production()
+        self.ctx.round += 1
+        chosen = select_visited(
+            self.repair_parameters('select'),
+            visited=visited,
+            known={name: teacher[name] for name in ('training_data', 'test_data')},
+            metadata={'call_link_label': self.repair_run('select').label},
+        )
+        self.ctx.repairs['statistics'][self.repair_run('select').id] = chosen['statistics']
+        if 'frames' not in chosen:
+            self.ctx.given_up = 'the visited frames contain none that is new and physical'
+            return
+        self.report(f'repair {self.ctx.round}: {chosen["frames"].frames} visited frames are labelled')
+        run = self.repair_run('label')
+        inputs = {'frames': chosen['frames'], **labeller_of(self.inputs), **self.shared(LabelWorkChain, run.label)}
+        self.run_child('label', LabelWorkChain, {**inputs, 'parameters': self.repair_parameters('label')})
+
+    def teach(self) -> None:
+        """Train the teacher further, on its own frames and the new ones."""
+        if self.ctx.given_up:
+            return
+        teacher, labels = self.teacher(), self.ctx.label
+        assert teacher is not None
+        if 'account' in labels.outputs:
+            self.ctx.repairs['accounts'][self.repair_run('label').id] = labels.outputs.account
+        if 'frames' not in labels.outputs:
+            self.give_up(labels)
+            return
+        run = self.repair_run('teach')
+        frames = union_frames(
+            frames={'known': teacher['training_data'], 'visited': labels.outputs.frames},
+            metadata={'call_link_label': self.repair_run('union').label},
+        )
+        inputs = {
+            'frames': frames,
+            'test_data': teacher['test_data'],
+            'pretrained': teacher['checkpoint'],
+            'parameters': self.repair_parameters('teach'),
+            **self.shared(FinetuneWorkChain, run.label),
+        }
+        self.run_child('taught', FinetuneWorkChain, inputs)
+
+    def distill_again(self) -> ExitCode | None:
+        """Distill new students from the repaired teacher."""
+        if self.ctx.given_up:
+            return None
+        if not self.ctx.taught.is_finished_ok:
+            self.give_up(self.ctx.taught)
+            return None
+        self.ctx[REPAIRED_TEACHER] = self.ctx.taught
+        self.ctx.repairs['errors'][self.repair_run('teach').id] = self.ctx.taught.outputs.errors
+        others = [phase for phase in self.ctx.waiting if phase not in REPEATED]
+        self.ctx.waiting = [*REPEATED, *others]
+        return self.start_phases('distill')
+
+    def give_up(self, node: orm.ProcessNode) -> None:
+        """End the repairs because a step failed; the study continues with what it has."""
+        self.ctx.given_up = f'{node.process_label} failed: {node.exit_message}'
+        self.report(f'repair {self.ctx.round} ended: {self.ctx.given_up}')
+
+    def note_production(self) -> None:
+        """Keep the results of the present students for the table of the repairs."""
+        if self.has_output('distill', 'verdict'):
+            self.ctx.repairs['verdicts'][self.repair_run('distill').id] = self.ctx.distill.outputs.verdict
+        if 'conductivity' not in self.ctx.waiting and self.has_output('conductivity', 'transport'):
+            transport = self.ctx.conductivity.outputs.transport
+            self.ctx.repairs['transport'][self.repair_run('conductivity').id] = transport
+
+    def repair_run(self, what: str) -> Run:
+        """Return the record of a step in the present repair."""
+        return Run(what, iteration=self.ctx.round)
+
+    def repair_parameters(self, what: str) -> orm.Dict:
+        """Return the parameters of a step in the present repair."""
+        return self.ctx.plan['repairs'][self.repair_run(what).id]
 
     def simulate_reference(self) -> ExitCode | None:
         """Run molecular dynamics of the reference structure."""
@@ -445,15 +620,21 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         inputs = known_inputs(phase, self.inputs)
         _, made = sources_for(phase, self.inputs)
         for name, (source, output) in made.items():
-            if name not in inputs:
+            if name not in inputs and (name not in OPTIONAL or self.has_output(source, output)):
                 inputs[name] = self.ctx[source].outputs[output]
         if 'potential' in made:
             inputs['potential'] = self.runnable(inputs['potential'])
-        if phase == 'distill' and (source := made['teacher'][0]) in self.ctx:
+            committee = inputs.get('committee', {})
+            inputs['committee'] = {label: self.runnable(node) for label, node in committee.items()}
+        if phase == 'distill' and (teacher := self.teacher()) is not None:
             # The training data of the teacher shows the student where potentials fail; its test data tests both.
-            inputs['frames'] = self.ctx[source].outputs.training_data
-            inputs.setdefault('test_data', self.ctx[source].outputs.test_data)
+            inputs |= {'teacher': teacher['frozen'], 'frames': teacher['training_data']}
+            inputs.setdefault('test_data', teacher['test_data'])
         return inputs
+
+    def has_output(self, phase: str, output: str) -> bool:
+        """Whether a phase ran and has an output."""
+        return phase in self.ctx and output in self.ctx[phase].outputs
 
     # -- execution --------------------------------------------------------------------------------------------------
 
@@ -466,8 +647,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         together = [phase for phase in phases if phase in self.ctx.waiting][: self.inputs.max_concurrent]
         for phase in together:
             process = self.PHASES[phase]
-            inputs = {**self.phase_inputs(phase), **self.shared(process, phase)}
-            inputs['parameters'] = self.ctx.plan[phase]
+            again = self.ctx.round and phase in REPEATED
+            label = self.repair_run(phase).label if again else phase
+            inputs = {**self.phase_inputs(phase), **self.shared(process, label)}
+            inputs['parameters'] = self.repair_parameters(phase) if again else self.ctx.plan[phase]
             inputs['max_concurrent'] = max(1, self.inputs.max_concurrent // len(together))
             try:
                 self.run_child(phase, process, inputs)
@@ -484,15 +667,17 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     def collect(self) -> ExitCode | None:
         """Attach the outputs of the last phases.
 
-        A phase that did not converge is recorded as a remark; a failed one ends the study.
+        A phase that did not converge, or can be repaired, is recorded as a remark; a failed one ends the study.
         """
         failed = None
         for phase in self.ctx.running:
-            node, process = self.ctx[phase], self.PHASES[phase]
-            self.out_many(self.exposed_outputs(node, process, namespace=phase))
+            node = self.ctx[phase]
+            if phase not in REPEATED:
+                self.attach(phase)
+            self.ctx.remarks.pop(phase, None)
             if node.is_finished_ok:
                 continue
-            if (node.exit_status or 0) >= 600:
+            if (node.exit_status or 0) >= 600 or (frames_in(node, 'visited') and self.can_repair()):
                 self.ctx.remarks[phase] = node.exit_message
                 self.report(f'{phase} did not converge; the study continues with its results: {node.exit_message}')
                 continue
@@ -502,17 +687,39 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.ctx.running = []
         if failed is None and self.ctx.refused is not None:
             failed = self.exit_codes.ERROR_PHASE_FAILED.format(**self.ctx.refused)
+        if failed is not None:
+            self.attach_repeated()
         return failed
 
+    def attach(self, phase: str) -> None:
+        """Attach the outputs of a phase in its namespace."""
+        process = FinetuneWorkChain if phase == REPAIRED_TEACHER else self.PHASES[phase]
+        self.out_many(self.exposed_outputs(self.ctx[phase], process, namespace=phase))
+
+    def attach_repeated(self) -> None:
+        """Attach the last outputs of the phases that a repair repeats, and the table of the repairs."""
+        for phase in (REPAIRED_TEACHER, *REPEATED):
+            if phase in self.ctx:
+                self.attach(phase)
+        if self.ctx.round:
+            self.note_production()
+            self.ctx.repair = tabulate_repairs(
+                self.ctx.plan['repair_runs'], **self.ctx.repairs, metadata={'call_link_label': 'tabulate_repairs'}
+            )
+            self.out('repair', self.ctx.repair)
+
     def summarize(self) -> ExitCode | None:
-        """Attach the summary, and report an undetermined conductivity."""
+        """Attach the last outputs and the summary, and report an undetermined conductivity."""
         if code := self.collect():
             return code
+        self.attach_repeated()
         parts = {
             phase: {name: self.ctx[phase].outputs[name] for name in names if name in self.ctx[phase].outputs}
             for phase, names in SUMMARIZED.items()
             if phase in self.ctx
         }
+        if self.ctx.round:
+            parts['study'] = {'repair': self.ctx.repair}
         summary = summarize_electrolyte(
             parameters=self.inputs.parameters, **parts, metadata={'call_link_label': 'summarize'}
         )

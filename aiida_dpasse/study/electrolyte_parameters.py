@@ -15,6 +15,19 @@ from aiida_dpasse.train.finetune_parameters import FinetuneParameters
 from aiida_dpasse.train.pretrain_parameters import PretrainParameters
 
 
+class RepairParameters(Parameters):
+    """Rounds in which a study repairs potentials whose runs exceeded a limit."""
+
+    max_rounds: int = Field(gt=0, description='Largest number of rounds.')
+    max_frames: int = Field(gt=0, description='Largest number of frames that are labelled in a round.')
+    minimum_contact: float = Field(
+        default=0.6,
+        gt=0,
+        lt=1,
+        description='Frames with two atoms closer than this fraction of the sum of their covalent radii are not labelled.',
+    )
+
+
 class ElectrolyteParameters(Parameters):
     """Parameters of every phase and of the study itself."""
 
@@ -30,5 +43,10 @@ class ElectrolyteParameters(Parameters):
         default='pretrained',
         description='Teacher of the distillation: `pretrained` if the electrolyte is among the compounds of the '
         'pre-training, `finetuned` if it is the compound of the fine-tuning.',
+    )
+    repair: RepairParameters | None = Field(
+        default=None,
+        description='Repair of potentials whose runs exceeded a limit, or whose student was refused; labels have the '
+        'settings of `active_learning`, and the training of the teacher those of `finetune`. Null repairs nothing.',
     )
     seed: int = Field(ge=0, description='Seed of the study, from which those of the phases are derived.')

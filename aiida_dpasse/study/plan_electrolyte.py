@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 
@@ -21,11 +24,34 @@ PHASES = (
 
 
 @calcfunction
-def plan_electrolyte(parameters: orm.Dict) -> dict[str, orm.Dict]:
-    """Return the parameters of every phase by its name, each with its own seed derived from ``seed``.
+def plan_electrolyte(parameters: orm.Dict) -> dict[str, Any]:
+    """Plan the phases of a study and its repairs, each step with its own seed derived from ``seed``.
 
     :param parameters: content of :class:`ElectrolyteParameters`.
+    :return: the parameters of every phase by its name; with `repair`, ``repairs``, the parameters of the steps of every
+        round (``select``, ``label``, ``teach``, ``distill``, ``conductivity``) by the id of the step, and
+        ``repair_runs``, the records of these steps and of the first distillation and production, whose round is 0.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
-    phases = settings.model_dump(include=set(PHASES))
-    return {phase: orm.Dict({**phases[phase], 'seed': derive_seed(settings.seed, phase)}) for phase in PHASES}
+    seed, phases = settings.seed, settings.model_dump(include=set(PHASES))
+    plan: dict[str, Any] = {phase: orm.Dict({**phases[phase], 'seed': derive_seed(seed, phase)}) for phase in PHASES}
+    if settings.repair is None:
+        return plan
+    steps: dict[str, dict[str, Any]] = {
+        'select': settings.repair.model_dump(include={'max_frames', 'minimum_contact'}),
+        'teach': phases['finetune'],
+        'distill': phases['distill'],
+        'conductivity': phases['conductivity'],
+    }
+    rounds = range(1, 1 + settings.repair.max_rounds)
+    runs = {Run(what, iteration=turn): content for turn in rounds for what, content in steps.items()}
+    repairs = {
+        run.id: orm.Dict({**content, 'seed': derive_seed(seed, run.what, run.iteration)})
+        for run, content in runs.items()
+    }
+    labels = [Run('label', iteration=turn) for turn in rounds]
+    first = [Run(what, iteration=0) for what in ('distill', 'conductivity')]
+    return plan | {
+        'repairs': repairs | {run.id: orm.Dict(phases['active_learning']['label']) for run in labels},
+        'repair_runs': orm.Dict(Runs([*first, *labels, *runs]).to_dict()),
+    }

@@ -38,7 +38,7 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
     test, and the errors of the student those against the teacher, as given by ``student_errors_against``.
 
     :param parameters: parameters of the study.
-    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran.
+    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; under ``study``, the table ``repair``.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}
@@ -55,6 +55,7 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
             **_students(found),
             'speedup_student_over_teacher': found['distill'].get('speed', {}).get('ratio'),
             'finetune': _both(found['finetune'].get('errors')),
+            **_repair(phases.get('study', {})),
             'distill_from': settings.distill_from,
             'seed': settings.seed,
         }
@@ -113,6 +114,16 @@ def _students(found: Found) -> dict[str, Any]:
     }
     against = ('reference' if reference else 'teacher') if student else None
     return {**values, 'student_errors_against': against}
+
+
+def _repair(study: Mapping[str, Any]) -> dict[str, Any]:
+    table = study['repair'].get_dict() if 'repair' in study else None
+    return {
+        'repair_rounds': len(table['rounds']) if table else 0,
+        'repaired': table['repaired'] if table else None,
+        'repair_reason': table['reason'] if table else None,
+        'frames_labelled_in_repairs': sum(row['labelled'] or 0 for row in table['rounds']) if table else 0,
+    }
 
 
 def _both(errors: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -134,8 +134,8 @@ class DistillWorkChain(PlannedWorkChain):
             valid_type=Potential,
             dynamic=True,
             required=False,
-            help='Further students, trained on the same frames with other seeds. The spread of the results of all students '
-            'estimates the error of the potential.',
+            help='Further students, trained on the same frames with other seeds. The spread of the results of all '
+            'students estimates the error of the potential.',
         )
         spec.output('frames', valid_type=FramesData, help='All frames labelled by the teacher.')
         spec.output('test_data', valid_type=FramesData, help='Labelled frames held out of the training.')
@@ -163,7 +163,7 @@ class DistillWorkChain(PlannedWorkChain):
             'visited',
             valid_type=FramesData,
             required=False,
-            help='Frames of dynamics that failed, or of a student that was refused, for labelling with the reference method.',
+            help='Frames of failed dynamics, or of a refused student, for labelling with the reference method.',
         )
         exit_code(
             spec,

@@ -71,8 +71,8 @@ class DistillParameters(Parameters):
     students: int = Field(
         default=1,
         gt=0,
-        description='Number of students, trained on the same frames with other seeds. The first is tested and compared; the '
-        'others are the committee.',
+        description='Number of students, trained on the same frames with other seeds. The first is tested and '
+        'compared; the others are the committee.',
     )
     rounds: RoundsParameters | None = Field(
         default=None, description="Rounds of the student's own dynamics from the same structures; null trains once."

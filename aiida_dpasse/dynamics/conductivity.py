@@ -25,6 +25,7 @@ from aiida_dpasse.dynamics.lengthen_run import lengthen_run
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.dynamics.plan_conductivity import LARGE, plan_conductivity
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.merging import merge
@@ -159,6 +160,12 @@ class ConductivityWorkChain(PlannedWorkChain):
             valid_type=FramesData,
             required=False,
             help='Frames of all runs whose committee deviation exceeds the limit, for labelling, if there are any.',
+        )
+        spec.output(
+            'visited',
+            valid_type=FramesData,
+            required=False,
+            help='Frames that the committee sampled in runs that exceeded a limit, before it, if there are any.',
         )
         spec.output('trust', valid_type=orm.Dict, required=False, help='Committee deviation in each run.')
         define_cells(spec)
@@ -392,7 +399,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         """Return the frames of all runs with a committee deviation above the limit, and statistics of the deviation."""
         if 'selection' not in self.ctx.plan:
             return {}
-        samples = {}
+        samples: dict[str, FramesData] = {}
         for run in self.runs.values():
             ended = self.ended('md', number=run.number)
             parts = {segment.id: node.outputs.frames for segment, node in ended.items() if 'frames' in node.outputs}
@@ -407,7 +414,12 @@ class ConductivityWorkChain(PlannedWorkChain):
             samples=samples,
             metadata={'call_link_label': 'select'},
         )
-        return {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
+        outputs = {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
+        stopped = [run.follow('md', segment=None).id for run in self.stopped()]
+        failed = {key: samples[key] for key in stopped if key in samples and samples[key].frames > 1}
+        if failed:
+            outputs['visited'] = collect_samples(samples=failed, metadata={'call_link_label': 'visited'})
+        return outputs
 
     def finish(self) -> ExitCode | None:
         """Attach the results and return the exit code of what is undetermined or imprecise."""

@@ -398,8 +398,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'committee',
             valid_type=Potential,
             required=False,
-            help='Further potentials beside `student`, trained on the same frames: their spread estimates the error of the '
-            'potential.',
+            help='Further potentials beside `student`, trained on the same frames, whose spread shows the error.',
         )
         spec.inputs.validator = validate_electrolyte
         spec.outline(
@@ -432,8 +431,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'repair',
             valid_type=orm.Dict,
             required=False,
-            help='`rounds`: the runs that exceeded a limit before each round, its labels, the errors of the teacher before '
-            'and after it; `repaired`: whether all runs kept their limits in the end, and the `reason` if not.',
+            help='`rounds`: for each, the runs that had exceeded a limit, the labels, and the errors of the teacher '
+            'before and after; `repaired`: whether all runs kept their limits in the end, and the `reason` if not.',
         )
         spec.output('summary', valid_type=orm.Dict, required=False, help='Main results of the study.')
         exit_code(
@@ -515,14 +514,12 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def visited(self) -> dict[str, FramesData]:
         """Return the frames visited where the present student failed, by the output that holds them."""
-        found: dict[str, FramesData] = {}
-        if 'distill' in self.ctx.remarks:
-            found = frames_in(self.ctx.distill, 'visited')
-        elif (
-            'conductivity' in self.ctx and 'conductivity' not in self.ctx.waiting and stopped_in(self.ctx.conductivity)
-        ):
-            found = frames_in(self.ctx.conductivity, 'candidates', 'visited')
-        return found
+        if 'distill' in self.ctx.remarks and (found := frames_in(self.ctx.distill, 'visited')):
+            return found
+        simulated = 'conductivity' in self.ctx and 'conductivity' not in self.ctx.waiting
+        if simulated and stopped_in(self.ctx.conductivity):
+            return frames_in(self.ctx.conductivity, 'candidates', 'visited')
+        return {}
 
     def label_visited(self) -> None:
         """Choose the most different of the visited frames, and label them."""

@@ -24,7 +24,7 @@ class RepairParameters(Parameters):
         default=0.6,
         gt=0,
         lt=1,
-        description='Frames with two atoms closer than this fraction of the sum of their covalent radii are not labelled.',
+        description='Frames with atoms closer than this fraction of the sum of their covalent radii are not labelled.',
     )
 
 

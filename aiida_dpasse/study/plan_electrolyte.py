@@ -46,7 +46,7 @@ def plan_electrolyte(parameters: orm.Dict) -> dict[str, Any]:
     rounds = range(1, 1 + settings.repair.max_rounds)
     runs = {Run(what, iteration=turn): content for turn in rounds for what, content in steps.items()}
     repairs = {
-        run.id: orm.Dict({**content, 'seed': derive_seed(seed, run.what, run.iteration)})
+        run.id: orm.Dict({**content, 'seed': derive_seed(seed, run.what, str(run.iteration))})
         for run, content in runs.items()
     }
     labels = [Run('label', iteration=turn) for turn in rounds]

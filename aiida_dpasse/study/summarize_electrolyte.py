@@ -55,7 +55,7 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
             **_students(found),
             'speedup_student_over_teacher': found['distill'].get('speed', {}).get('ratio'),
             'finetune': _both(found['finetune'].get('errors')),
-            **_repair(phases.get('study', {})),
+            **_repair(found.get('study', {}).get('repair')),
             'distill_from': settings.distill_from,
             'seed': settings.seed,
         }
@@ -116,8 +116,7 @@ def _students(found: Found) -> dict[str, Any]:
     return {**values, 'student_errors_against': against}
 
 
-def _repair(study: Mapping[str, Any]) -> dict[str, Any]:
-    table = study['repair'].get_dict() if 'repair' in study else None
+def _repair(table: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         'repair_rounds': len(table['rounds']) if table else 0,
         'repaired': table['repaired'] if table else None,

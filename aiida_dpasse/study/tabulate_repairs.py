@@ -24,8 +24,8 @@ def tabulate_repairs(runs: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
         and ``verdicts`` of the acceptance of each student; round 0 is that before the first repair.
     :returns: ``rounds``, each with the failures that led to it (``refused``, ``stopped``), the numbers of frames
         visited, chosen, labelled, rejected and failed, and the errors of the teacher on its test data before and after
-        (meV/atom, meV/A); ``remaining``, the failures after the last round; ``repaired``, whether there are none; and the
-        ``reason`` if there are.
+        (meV/atom, meV/A); ``remaining``, the failures after the last round; ``repaired``, whether there are none, and
+        the ``reason`` if there are.
     """
     planned = Runs.from_dict(runs.get_dict())
     found = {kind: {key: node.get_dict() for key, node in inputs.get(kind, {}).items()} for kind in REPAIRED}

@@ -324,3 +324,81 @@ def test_balanced_comes_to_its_end(codes, metals):
     assert 'verdict' in node.outputs.distill
     summary = node.outputs.summary
     assert (summary['conductivity_300K_mS_cm'] is None) == bool(summary['conductivity_reason'])
+
+
+def without_rest(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters of a study whose runs exceed a limit at once: no framework stays within a hundredth of an A.
+
+    The committee of two samples the frames that are labelled.
+    """
+    changed = deepcopy(settings)
+    changed['distill']['students'] = 2
+    # Every frame beyond the limit of the framework, and none beyond that of the committee, counts as visited.
+    changed['conductivity']['trust'] |= {'limit': 50.0, 'high': 100.0, 'interval': 5}
+    changed['conductivity']['replicas'] = 2
+    changed['conductivity']['md']['watch'] = {'framework_displacement': 0.01, 'heating': None, 'energy_drift': None}
+    changed['conductivity']['md']['thermo_interval'] = 10
+    changed['repair'] = {'max_rounds': 1, 'max_frames': 5}
+    return changed
+
+
+@pytest.fixture(scope='module')
+def repaired(codes, metals, settings, study) -> orm.WorkChainNode:
+    """A study whose production exceeds a limit, before and after its one round of repair."""
+    _, node = run_get_node(
+        ElectrolyteWorkChain,
+        **inputs(codes, without_rest(settings)),
+        active_learning_frames=study.outputs.active_learning.frames,
+        electrolyte={'alloy': metals['alloy']},
+        calculator=orm.Dict({'name': 'emt'}),
+    )
+    return node
+
+
+def test_a_production_that_exceeds_a_limit_is_repaired(repaired):
+    """Its frames are labelled, and teacher, students and production are repeated with other seeds."""
+    assert repaired.exit_status == UNDETERMINED, repaired.exit_message
+    calls = phases(repaired)
+    steps = ['label_0000_i001', 'teach_0000_i001', 'distill_0000_i001', 'conductivity_0000_i001']
+    assert list(calls) == ['pretrain', 'distill', 'conductivity', *steps]
+    labels, teach, distill, conductivity = (calls[step] for step in steps)
+    known = set(calls['pretrain'].outputs.training_data.ids())
+    assert set(teach.inputs.frames.ids()) == known | set(labels.outputs.frames.ids())
+    assert teach.inputs.test_data.uuid == calls['pretrain'].outputs.test_data.uuid
+    assert distill.inputs.teacher.uuid == teach.outputs.frozen.uuid
+    assert conductivity.inputs.potential.uuid == distill.outputs.student.uuid
+    assert conductivity.inputs.parameters['seed'] != calls['conductivity'].inputs.parameters['seed']
+
+
+def test_the_last_outputs_are_attached(repaired):
+    """Those of the repeated phases, with the teacher of the repair beside the first."""
+    calls = phases(repaired)
+    assert repaired.outputs.distill.student.uuid == calls['distill_0000_i001'].outputs.student.uuid
+    assert repaired.outputs.conductivity.transport.uuid == calls['conductivity_0000_i001'].outputs.transport.uuid
+    assert repaired.outputs.repaired_teacher.frozen.uuid == calls['teach_0000_i001'].outputs.frozen.uuid
+    assert repaired.outputs.pretrain.frozen.uuid == calls['pretrain'].outputs.frozen.uuid
+    assert set(repaired.outputs.distill.committee) == {'member_0001'}
+
+
+def test_the_table_of_the_repairs(repaired):
+    """One round, every frame of it accounted for, and the budget is spent."""
+    table = repaired.outputs.repair.get_dict()
+    [row] = table['rounds']
+    assert row['round'] == 1
+    assert row['refused'] is None
+    assert [stop['temperature_K'] for stop in row['stopped']] == [300.0]
+    assert row['stopped'][0]['runs'] == 2
+    assert row['visited'] == row['known'] + row['close'] + row['chosen'] + row['left_over']
+    assert 0 < row['chosen'] <= 5
+    assert row['chosen'] == row['labelled'] + row['rejected'] + row['failed']
+    assert set(row['before']) == set(row['after'])
+    assert not table['repaired']
+    assert table['reason']
+    summary = repaired.outputs.summary
+    assert summary['repair_rounds'] == 1
+    assert summary['repaired'] is False
+    assert summary['frames_labelled_in_repairs'] == row['labelled']
+
+
+def test_a_repair_keeps_the_provenance(repaired):
+    assert orphans(repaired) == []

@@ -50,7 +50,7 @@ def inputs(codes, teacher, structures, recipe, **more):
 @pytest.fixture(scope='module')
 def distilled(codes, pretrained_metals, metals, recipe, acceptance, pure_frames) -> orm.WorkChainNode:
     """A finished distillation for copper, tested on frames of copper and gold, with a round that it cannot pass."""
-    recipe = {**recipe, 'rounds': {'maximum': 1, 'force_mae': 1e-6}, 'acceptance': acceptance}
+    recipe = {**recipe, 'students': 2, 'rounds': {'maximum': 1, 'force_mae': 1e-6}, 'acceptance': acceptance}
     teacher, copper = pretrained_metals.outputs.frozen, {'copper': metals['copper']}
     more = {'frames': pure_frames, 'test_data': pure_frames}
     _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, copper, recipe, **more))
@@ -119,6 +119,19 @@ def test_what_the_student_met_by_itself_is_learned(distilled):
     assert calls['student_0000_300K'].inputs.md.potentials.student.uuid == distilled.outputs.student.uuid
 
 
+def test_the_committee(distilled):
+    """A second student on the frames of the last training, with another seed."""
+    calls = {
+        link.link_label: link.node for link in distilled.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    }
+    first, second = (calls[key].inputs.train for key in ('train_01', 'member_0001'))
+    assert first.training_data.uuid == second.training_data.uuid
+    assert first.parameters['seed'] != second.parameters['seed']
+    assert first.parameters['input'] == second.parameters['input']
+    assert set(distilled.outputs.committee) == {'member_0001'}
+    assert distilled.outputs.committee['member_0001'].sha256 != distilled.outputs.student.sha256
+
+
 def test_the_student_is_accepted(distilled):
     """The verdict is that of the child, on frames that neither training saw."""
     verdict = distilled.outputs.verdict.get_dict()
@@ -144,6 +157,19 @@ def test_a_teacher_that_explodes(codes, pretrained_metals, metals, recipe):
     _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, {'copper': metals['copper']}, hot))
     assert node.exit_status == DistillWorkChain.exit_codes.ERROR_DYNAMICS_FAILED.status
     assert '0 of 2' in node.exit_message
+    # A run that explodes at once has sampled nothing to learn from.
+    assert 'visited' not in node.outputs
+
+
+def test_a_refused_student_shows_where_it_was(codes, pretrained_metals, metals, recipe, acceptance):
+    """The frames of its hot run are attached, for labelling."""
+    strict = {**acceptance, 'limits': {**acceptance['limits'], 'force_mae': 1e-6}}
+    teacher = pretrained_metals.outputs.frozen
+    given = {**recipe, 'acceptance': strict}
+    _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, {'copper': metals['copper']}, given))
+    assert node.exit_status == DistillWorkChain.exit_codes.ERROR_REFUSED.status
+    assert node.outputs.visited.formulas == {'Cu8': 10}
+    assert 'committee' not in node.outputs
 
 
 @pytest.mark.parametrize(

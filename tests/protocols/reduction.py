@@ -94,6 +94,8 @@ SIZES: dict[str, Callable[[Any], Any]] = {
     'repeats': most(1),
     'members': most(2),
     'minimum_members': most(2),
+    'students': most(2),
+    'max_rounds': most(1),
     'max_active_iterations': most(2),
     'max_simplify_iterations': most(2),
     # models

@@ -36,7 +36,7 @@ from aiida_dpasse.runs import Run
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 from aiida_dpasse.study.plan_electrolyte import plan_electrolyte
 from aiida_dpasse.study.summarize_electrolyte import SUMMARIZED, summarize_electrolyte
-from aiida_dpasse.study.tabulate_repairs import REPAIRED, tabulate_repairs
+from aiida_dpasse.study.tabulate_repairs import REPAIRED, repair_label, tabulate_repairs
 from aiida_dpasse.train.finetune import FinetuneWorkChain
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
@@ -531,7 +531,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             self.repair_parameters('select'),
             visited=visited,
             known={name: teacher[name] for name in ('training_data', 'test_data')},
-            metadata={'call_link_label': self.repair_run('select').label},
+            metadata={'call_link_label': repair_label(self.repair_run('select'))},
         )
         self.ctx.repairs['statistics'][self.repair_run('select').id] = chosen['statistics']
         if 'frames' not in chosen:
@@ -539,7 +539,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             return
         self.report(f'repair {self.ctx.round}: {chosen["frames"].frames} visited frames are labelled')
         run = self.repair_run('label')
-        inputs = {'frames': chosen['frames'], **labeller_of(self.inputs), **self.shared(LabelWorkChain, run.label)}
+        inputs = {
+            'frames': chosen['frames'],
+            **labeller_of(self.inputs),
+            **self.shared(LabelWorkChain, repair_label(run)),
+        }
         self.run_child('label', LabelWorkChain, {**inputs, 'parameters': self.repair_parameters('label')})
 
     def teach(self) -> None:
@@ -556,14 +560,14 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         run = self.repair_run('teach')
         frames = union_frames(
             frames={'known': teacher['training_data'], 'visited': labels.outputs.frames},
-            metadata={'call_link_label': self.repair_run('union').label},
+            metadata={'call_link_label': repair_label(self.repair_run('union'))},
         )
         inputs = {
             'frames': frames,
             'test_data': teacher['test_data'],
             'pretrained': teacher['checkpoint'],
             'parameters': self.repair_parameters('teach'),
-            **self.shared(FinetuneWorkChain, run.label),
+            **self.shared(FinetuneWorkChain, repair_label(run)),
         }
         self.run_child('taught', FinetuneWorkChain, inputs)
 
@@ -645,7 +649,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         for phase in together:
             process = self.PHASES[phase]
             again = self.ctx.round and phase in REPEATED
-            label = self.repair_run(phase).label if again else phase
+            label = repair_label(self.repair_run(phase)) if again else phase
             inputs = {**self.phase_inputs(phase), **self.shared(process, label)}
             inputs['parameters'] = self.repair_parameters(phase) if again else self.ctx.plan[phase]
             inputs['max_concurrent'] = max(1, self.inputs.max_concurrent // len(together))

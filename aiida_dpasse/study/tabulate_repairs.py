@@ -14,6 +14,17 @@ from aiida_dpasse.runs import Run, Runs
 REPAIRED = ('statistics', 'accounts', 'errors', 'transport', 'verdicts')
 
 
+def repair_label(run: Run) -> str:
+    """Return the link label of a step of a repair.
+
+    :param run: record of the step, whose iteration is the number of the round.
+
+    >>> repair_label(Run('distill', iteration=1))
+    'repair_1_distill'
+    """
+    return f'repair_{run.iteration}_{run.what}'
+
+
 @calcfunction
 def tabulate_repairs(runs: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     """Tabulate the repairs of a study.

@@ -359,7 +359,7 @@ def test_a_production_that_exceeds_a_limit_is_repaired(repaired):
     """Its frames are labelled, and teacher, students and production are repeated with other seeds."""
     assert repaired.exit_status == UNDETERMINED, repaired.exit_message
     calls = phases(repaired)
-    steps = ['label_0000_i001', 'teach_0000_i001', 'distill_0000_i001', 'conductivity_0000_i001']
+    steps = [f'repair_1_{step}' for step in ('label', 'teach', 'distill', 'conductivity')]
     assert list(calls) == ['pretrain', 'distill', 'conductivity', *steps]
     labels, teach, distill, conductivity = (calls[step] for step in steps)
     known = set(calls['pretrain'].outputs.training_data.ids())
@@ -373,9 +373,9 @@ def test_a_production_that_exceeds_a_limit_is_repaired(repaired):
 def test_the_last_outputs_are_attached(repaired):
     """Those of the repeated phases, with the teacher of the repair beside the first."""
     calls = phases(repaired)
-    assert repaired.outputs.distill.student.uuid == calls['distill_0000_i001'].outputs.student.uuid
-    assert repaired.outputs.conductivity.transport.uuid == calls['conductivity_0000_i001'].outputs.transport.uuid
-    assert repaired.outputs.repaired_teacher.frozen.uuid == calls['teach_0000_i001'].outputs.frozen.uuid
+    assert repaired.outputs.distill.student.uuid == calls['repair_1_distill'].outputs.student.uuid
+    assert repaired.outputs.conductivity.transport.uuid == calls['repair_1_conductivity'].outputs.transport.uuid
+    assert repaired.outputs.repaired_teacher.frozen.uuid == calls['repair_1_teach'].outputs.frozen.uuid
     assert repaired.outputs.pretrain.frozen.uuid == calls['pretrain'].outputs.frozen.uuid
     assert set(repaired.outputs.distill.committee) == {'member_0001'}
 

@@ -39,7 +39,7 @@ IMPORTS = {
     'reports': 'data',
     'calculations': 'data deepmd drivers labels lammps parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',
-    'frames': 'data deepmd learning parameters structures',
+    'frames': 'data deepmd labels learning parameters structures',
     'base': 'calculations data deepmd frames parameters structures',
     'label': 'base calculations cp2k data deepmd frames labels parameters reports structures vasp',
     'train': 'assessment base calculations data deepmd frames parameters reports',
@@ -49,7 +49,7 @@ IMPORTS = {
     'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
-    'study': 'base data deepmd distill dynamics explore label parameters reports train',
+    'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports train',
     'cli': 'base data deepmd dpgen explore lammps reports structures transport vasp',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]

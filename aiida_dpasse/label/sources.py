@@ -10,7 +10,7 @@ from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
-from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
+from aiida_dpasse.calculations.label import CALCULATOR_HELP, validate_calculator, validate_teacher
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.job_parameters import job_parameters
@@ -39,7 +39,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
         required=False,
         serializer=orm.to_aiida_type,
         validator=validate_calculator,
-        help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+        help=CALCULATOR_HELP,
     )
     spec.input(
         teacher,

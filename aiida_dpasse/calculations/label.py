@@ -24,6 +24,8 @@ from aiida_dpasse.parameters.label import LabelJobParameters, RelaxationParamete
 
 __all__ = ('LabelCalculation', 'RelaxationParameters', 'validate_calculator')
 
+#: Arguments of CHGNet, MACE and SevenNet that choose the device.
+DEVICE = ('device', 'use_device', 'check_cuda_mem')
 #: Help of every input that takes a calculator.
 CALCULATOR_HELP = (
     "ASE calculator: `name` ('sevennet-l3i5', 'sevennet-0', 'chgnet', a name of ASE's, or 'module:Class') and its "
@@ -65,6 +67,18 @@ def is_known_soft(calculator: Mapping[str, Any]) -> bool:
     """
     text = ' '.join(str(value) for value in calculator.values()).lower().replace('_', '-')
     return 'r2scan' in text and any(name in text for name in ('chgnet', '7net-mf-0', 'sevennet-mf-0'))
+
+
+def physics_of(calculator: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the class of a calculator and those of its arguments that affect its results.
+
+    :param calculator: ``name`` of the calculator, and its arguments.
+
+    >>> physics_of({'name': 'sevennet-0', 'device': 'cuda'})
+    ('sevenn.calculator:SevenNetCalculator', {'model': '7net-0'})
+    """
+    path, fixed = KNOWN.get(calculator['name'], (calculator['name'], {}))
+    return path, {**fixed, **{key: value for key, value in calculator.items() if key not in ('name', *DEVICE)}}
 
 
 def _may_exist(name: str) -> bool:

@@ -10,7 +10,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from pydantic import Field, ValidationError
 
 from aiida_dpasse.assessment.passport import SOFT, shown
-from aiida_dpasse.label.sources import label_sections, source_of, sources_of
+from aiida_dpasse.label.sources import BY_CODE, label_sections, source_of, sources_of
 from aiida_dpasse.reports.graph import inputs as inputs_of
 
 PASSPORT = 'passport'
@@ -57,13 +57,15 @@ def validate_passport(inputs: Mapping[str, Any]) -> str | None:
     if not set(passport) >= KEYS:
         return 'passport: it is not the output `passport` of `dpasse.passport`: give that, or omit the input.'
     # Several labellers are reported by the check of the labeller; without one, the labels are given as frames.
-    if len(sources_of(inputs)) == 1 and passport['source'] not in (found := labellers(inputs, parameters)):
-        name = found[0]['name'] if found else sources_of(inputs)[0]
-        differs = 'other settings' if name == passport['source']['name'] else f'`{name}`'
-        return (
-            f'passport: it is that of `{passport["source"]["name"]}`, but {differs} would label: make one with '
-            '`dpasse.passport` and this labeller, or omit it.'
-        )
+    if len(sources_of(inputs)) == 1:
+        found, own = labellers(inputs, parameters), passport['source']
+        if not any(_same(own, other) for other in found):
+            name = found[0]['name'] if found else sources_of(inputs)[0]
+            differs = f'`{name}` with other settings' if name == own['name'] else f'`{name}`'
+            return (
+                f'passport: it is that of `{own["name"]}`, but {differs} would label: make one of this labeller with '
+                '`dpasse.passport`, or omit it.'
+            )
     if passport['verdict'] == SOFT and not parameters.get('accept_soft_labels', False):
         return (
             f'passport: the labels are soft. {passport["reason"]} Give another labeller, or set `accept_soft_labels: '
@@ -87,6 +89,11 @@ def labellers(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[
     return found
 
 
+def _same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two sources give the same labels; a calculator can have a short name and that of its class."""
+    return {**first, 'name': None} == {**second, 'name': None}
+
+
 def quality(passport: Mapping[str, Any] | None) -> str:
     """Return what the labels are worth as a short line.
 
@@ -102,9 +109,28 @@ def quality(passport: Mapping[str, Any] | None) -> str:
 
 
 def quality_of(process: orm.ProcessNode) -> str:
-    """Return what the labels of a process are worth as a short line.
+    """Return what the labels of a process are worth as a short line; those of VASP and CP2K need no passport.
 
     :param process: process with the optional input `passport`.
     """
-    given = dict(inputs_of(process, orm.Dict)).get(PASSPORT)
-    return quality(given.get_dict() if isinstance(given, orm.Dict) else None)
+    given = dict(inputs_of(process))
+    if isinstance(passport := given.get(PASSPORT), orm.Dict):
+        return quality(passport.get_dict())
+    programs = [name for name, source in BY_CODE.items() if source.EXECUTABLES and f'codes__{name}' in given]
+    return f'labels by {programs[0]}' if programs else quality(None)
+
+
+def brief(passport: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the main entries of a passport, None without one.
+
+    :param passport: content of the passport, or None.
+    """
+    if not passport:
+        return None
+    forces = passport['forces']
+    return {
+        'source': passport['source']['name'],
+        'force_slope': forces['slope'],
+        'force_slope_interval': forces['interval'],
+        'verdict': passport['verdict'],
+    }

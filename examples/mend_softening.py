@@ -22,6 +22,8 @@ from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import concatenate
 
 TEST, TUNING, CHEAP, SIZES = 100, 40, 300, (10, 20, 40)
+#: Steps of the pre-training and of each fine-tuning; the learning rate decays over all of them.
+STEPS = {'pretrain': 6000, 'finetune': 2000}
 CODES = {'dp': 'dp@localhost', 'python': 'python@localhost'}
 
 
@@ -34,6 +36,13 @@ def run(chain, **inputs):
     results, node = engine.run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
     return results
+
+
+def steps(chain):
+    """Return the change of the protocol: a longer training."""
+    number = STEPS[chain]
+    training, rate = {'numb_steps': number, 'save_freq': number // 2}, {'decay_steps': number // 100}
+    return {'train': {'input': {'training': training, 'learning_rate': rate}}}
 
 
 def show(name, potential):
@@ -54,9 +63,10 @@ test = FramesData.from_sets([whole.take(order[:TEST])]).store()
 tuning = order[TEST : TEST + TUNING]
 bare = whole.take(order[TEST + TUNING :][:CHEAP]).with_labels()
 cheap = run('label', frames=FramesData.from_sets([bare]).store(), calculator={'name': 'chgnet'})['frames']
-pretrained = run('pretrain', frames=cheap)
+pretrained = run('pretrain', frames=cheap, overrides=steps('pretrain'))
 show('labels of CHGNet', pretrained['frozen'])
 for size in SIZES:
     frames = FramesData.from_sets([whole.take(tuning[:size])]).store()
-    tuned = run('finetune', frames=frames, test_data=test, pretrained=pretrained['checkpoint'])
+    given = {'frames': frames, 'test_data': test, 'pretrained': pretrained['checkpoint']}
+    tuned = run('finetune', **given, overrides=steps('finetune'))
     show(f'fine-tuned on {size} frames', tuned['frozen'])

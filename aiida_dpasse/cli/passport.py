@@ -50,7 +50,7 @@ def passport(
     from aiida.engine import run_get_node
 
     from aiida_dpasse.assess.passport import PassportWorkChain
-    from aiida_dpasse.reports.report import report_text
+    from aiida_dpasse.assess.passport_report import lines, tables
 
     given = {'slope_limit': slope_limit, 'max_frames': max_frames, 'seed': seed}
     labeller = load_labeller(calculator, arguments, potential)
@@ -71,7 +71,8 @@ def passport(
     if not node.is_finished_ok:
         raise click.ClickException(node.exit_message or f'The process {node.pk} did not end.')
     write_json(json_path, node.outputs.passport.get_dict())
-    click.echo(f'{report_text(node)}\n\nstored as {node.outputs.passport.pk}')
+    shown = [*(table.render() for table in tables(node) if table.rows), '\n'.join(lines(node))]
+    click.echo('\n\n'.join([*shown, f'process {node.pk}, passport stored as {node.outputs.passport.pk}']))
 
 
 def load_frames(names: tuple[str, ...]) -> Any:

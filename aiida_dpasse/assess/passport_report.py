@@ -44,14 +44,16 @@ def slopes_table(passport: Mapping[str, Any]) -> Table:
     rows = [('forces', 'all atoms', passport['forces'], passport['errors']['force_rmse_meV_A'])]
     rows += [('forces', name, row, row['force_rmse_meV_A']) for name, row in passport['per_element'].items()]
     lines = [
-        (what, where, row['frames'], shown(row['slope'], row['interval']), rmse, row['verdict'])
+        (what, where, row['frames'], shown(row['slope'], row['interval']), row['reverse_slope'], rmse, row['verdict'])
         for what, where, row, rmse in rows
     ]
     for part in ('deviatoric', 'isotropic') if passport['virial'] else ():
         row = passport['virial'][part]
-        lines.append(('virial', part, row['frames'], shown(row['slope'], row['interval']), None, f'{row["sign"]} sign'))
+        lines.append(
+            ('virial', part, row['frames'], shown(row['slope'], row['interval']), None, None, f'{row["sign"]} sign')
+        )
     title = f'Slopes against the reference (limit {passport["slope_limit"]:g})'
-    return Table(title, ('of', 'on', 'frames', 'slope (68 %)', 'RMSE (meV/Å)', 'verdict'), lines)
+    return Table(title, ('of', 'on', 'frames', 'slope (68 %)', 'reverse', 'RMSE (meV/Å)', 'verdict'), lines)
 
 
 def errors_table(passport: Mapping[str, Any]) -> Table:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.assessment.errors import MILLI, Prediction, error_table
-from aiida_dpasse.assessment.report_card import Pairs, aligned, element_scores, energy_errors
+from aiida_dpasse.assessment.report_card import Pairs, aligned, element_scores, energy_errors, force_slope
 from aiida_dpasse.deepmd.frameset import FrameSet
 
 STIFF, SOFT, UNDETERMINED = 'stiff enough', 'soft', 'undetermined'
@@ -139,6 +139,21 @@ def force_sums(pairs: Pairs, element: str | None = None) -> tuple[Array, Array]:
     return np.concatenate(products), np.concatenate(squares)
 
 
+def reverse_slope(pairs: Pairs, element: str | None = None) -> float | None:
+    """Return <F F_ref> / <F^2>, the slope of the reference against the source.
+
+    A potential that is fitted to the reference by least squares has 1 here, and a slope below 1 in the other direction
+    by its scatter alone; above 1 the source is soft whatever its scatter. None if all forces are zero.
+
+    :param pairs: frame sets with their predictions.
+    :param element: consider its atoms only.
+    """
+    masks = [np.array([element in (None, symbol) for symbol in item.symbols]) for item, _ in pairs]
+    reference = [np.ravel(np.asarray(item.forces)[:, mine]) for mine, (item, _) in zip(masks, pairs, strict=True)]
+    source = [np.ravel(prediction.forces[:, mine]) for mine, (_, prediction) in zip(masks, pairs, strict=True)]
+    return force_slope(np.concatenate(source), np.concatenate(reference))
+
+
 def virial_parts(virials: Array, natoms: int) -> tuple[Array, Array]:
     """Return the isotropic part, (n,), and the deviatoric part, (n, 3, 3), of virials per atom in eV.
 
@@ -196,7 +211,8 @@ def passport(
     :param samples: number of bootstrap samples.
     :param seed: seed of the bootstrap.
     :returns: number of ``frames``, also by formula as ``formulas``; ``errors``; ``forces`` with the ``slope``
-        <F F_ref> / <F_ref^2> (1 is right, below 1 is soft), its ``interval`` and ``verdict``; the same ``per_element``;
+        <F F_ref> / <F_ref^2> (1 is right, below 1 is soft), its ``interval`` and ``verdict``, and the ``reverse_slope``
+        (see `reverse_slope`); the same ``per_element``;
         ``virial`` (see `virial_slopes`); ``slope_limit``; the ``verdict``, 'soft' if all forces or those on one element
         are soft; ``frames_to_decide``, an estimate for an undetermined verdict; and the ``reason``.
     """
@@ -206,7 +222,10 @@ def passport(
     slopes |= {element: _force_slope(pairs, element, samples, rng) for element in elements}
     verdicts = {name: slope.verdict(slope_limit, minimum_frames) for name, slope in slopes.items()}
     verdict = next(found for found in (SOFT, UNDETERMINED, STIFF) if found in verdicts.values())
-    rows = {name: {**slope.as_dict(), 'verdict': verdicts[name]} for name, slope in slopes.items()}
+    rows = {
+        name: {**slope.as_dict(), 'verdict': verdicts[name], 'reverse_slope': reverse_slope(pairs, name)}
+        for name, slope in slopes.items()
+    }
     virial = virial_slopes(pairs, samples, rng)
     formulas: dict[str, int] = {}
     for item, _ in pairs:

@@ -52,6 +52,7 @@ def test_slopes_of_exactly_scaled_forces_have_no_width():
         row = found['per_element'][element]
         assert row['slope'] == pytest.approx(factor)
         assert row['interval'] == pytest.approx([factor, factor])
+        assert row['reverse_slope'] == pytest.approx(1 / factor)
     lithium, sulphur = (np.square(item.forces[:, part]).sum() for part in (slice(0, 2), slice(2, 3)))
     whole = (0.7 * lithium + 0.95 * sulphur) / (lithium + sulphur)
     assert found['forces']['slope'] == pytest.approx(whole)
@@ -184,3 +185,14 @@ def test_the_same_seed_gives_the_same_passport():
     )
     assert passport([(item, noisy)], seed=3) == passport([(item, noisy)], seed=3)
     assert passport([(item, noisy)], seed=3) != passport([(item, noisy)], seed=4)
+
+
+def test_the_reverse_slope_separates_softness_from_scatter():
+    """A fit by least squares underestimates forces by its scatter: the slope is below 1, the reverse slope is 1."""
+    item = reference(frames=400)
+    rng = np.random.default_rng(6)
+    source = item.forces * 0.8
+    item = item.with_labels(item.energies, source + rng.normal(scale=0.4, size=source.shape), item.virials)
+    found = passport([(item, Prediction(item.energies, source, item.virials))])['forces']
+    assert found['reverse_slope'] == pytest.approx(1, abs=0.02)
+    assert found['slope'] == pytest.approx(0.8, abs=0.02)

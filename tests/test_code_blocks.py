@@ -30,6 +30,7 @@ from aiida_dpasse.cli.main import cli
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.sources import source_of
 from aiida_dpasse.label_sources import source_names
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +94,11 @@ def nodes(tiny_potentials, tiny_torch_model) -> dict[str, orm.Data]:
         second: ('TEACHER', 'SECOND_POTENTIAL'),
         checkpoint: ('CHECKPOINT', 'PUBLISHED', 'PRETRAINED'),
     }
-    return {name: node for node, names in kinds.items() for name in names}
+    known = {name: node for node, names in kinds.items() for name in names}
+    source = source_of({'calculator': orm.Dict({'name': 'sevennet-l3i5'})}, {})
+    forces = {'slope': 0.95, 'interval': [0.94, 0.96]}
+    passport = {'source': source, 'forces': forces, 'verdict': 'stiff enough', 'reason': ''}
+    return {**known, 'PASSPORT': orm.Dict(passport).store()}
 
 
 def submitted(*given: Any, **inputs: Any) -> SimpleNamespace:

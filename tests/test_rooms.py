@@ -41,7 +41,7 @@ IMPORTS = {
     'parsers': 'calculations data deepmd drivers labels lammps parameters',
     'frames': 'data deepmd labels learning parameters structures',
     'base': 'calculations data deepmd frames parameters structures',
-    'label': 'base calculations cp2k data deepmd frames labels parameters reports structures vasp',
+    'label': 'assessment base calculations cp2k data deepmd frames labels parameters reports structures vasp',
     'train': 'assessment base calculations data deepmd frames parameters reports',
     'dynamics': 'base calculations data frames lammps parameters reports train transport',
     'explore': 'assessment base calculations data deepmd dpgen dynamics frames label learning parameters reports '
@@ -50,7 +50,7 @@ IMPORTS = {
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports train',
-    'cli': 'base data deepmd dpgen explore lammps reports structures transport vasp',
+    'cli': 'assess base data deepmd dpgen explore frames lammps reports structures transport vasp',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 

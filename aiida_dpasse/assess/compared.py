@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.calculations.label import CALCULATOR_HELP, validate_calculator
 from aiida_dpasse.data.engine import Potential
 
 
@@ -26,7 +26,7 @@ def define_compared(spec: WorkChainSpec) -> None:
         'calculators',
         valid_type=orm.Dict,
         required=False,
-        help="ASE calculators by label: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+        help=f'By label. {CALCULATOR_HELP}',
     )
 
 

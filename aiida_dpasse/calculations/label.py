@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common.folders import Folder
-from aiida.engine import CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec, Process
 from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
@@ -22,6 +24,14 @@ from aiida_dpasse.parameters.label import LabelJobParameters, RelaxationParamete
 
 __all__ = ('LabelCalculation', 'RelaxationParameters', 'validate_calculator')
 
+#: Arguments of CHGNet, MACE and SevenNet that choose the device.
+DEVICE = ('device', 'use_device', 'check_cuda_mem')
+#: Help of every input that takes a calculator.
+CALCULATOR_HELP = (
+    "ASE calculator: `name` ('sevennet-l3i5', 'sevennet-0', 'chgnet', a name of ASE's, or 'module:Class') and its "
+    'arguments.'
+)
+
 
 def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
     """Return an error message if ``calculator`` does not name an ASE calculator.
@@ -30,13 +40,45 @@ def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
     """
     if calculator is None:
         return None
-    name = calculator.get_dict().get('name')
-    if isinstance(name, str) and _may_exist(name):
-        return None
-    return (
-        f'calculator: `name` should be a calculator of ASE, `chgnet` or `module:Class`, got {name!r}; '
-        'the other entries are its arguments.'
-    )
+    given = calculator.get_dict()
+    name = given.get('name')
+    if not isinstance(name, str) or not _may_exist(name):
+        return (
+            f'calculator: `name` should be {", ".join(f"`{known}`" for known in KNOWN)}, a calculator of ASE or '
+            f'`module:Class`, got {name!r}; the other entries are its arguments.'
+        )
+    path, fixed = KNOWN.get(name, (name, {}))
+    if both := sorted(set(fixed) & set(given)):
+        return f'calculator: the name `{name}` determines `{both[0]}`: omit it, or give `{path}` as the name.'
+    # Once, in the user's shell: children validate the same calculator again.
+    if is_known_soft(given) and Process.current() is None:
+        warnings.warn(
+            f'The forces of the calculator `{name}` in its r2SCAN variant are known to be softer than those of CHGNet: '
+            'label with `sevennet-l3i5`, or measure them with `aiida-dpasse passport`.',
+            stacklevel=2,
+        )
+    return None
+
+
+def is_known_soft(calculator: Mapping[str, Any]) -> bool:
+    """Whether a calculator is CHGNet or SevenNet-MF-0 in its r2SCAN variant, recognised by its name and arguments.
+
+    :param calculator: ``name`` of the calculator, and its arguments.
+    """
+    text = ' '.join(str(value) for value in calculator.values()).lower().replace('_', '-')
+    return 'r2scan' in text and any(name in text for name in ('chgnet', '7net-mf-0', 'sevennet-mf-0'))
+
+
+def physics_of(calculator: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the class of a calculator and those of its arguments that affect its results.
+
+    :param calculator: ``name`` of the calculator, and its arguments.
+
+    >>> physics_of({'name': 'sevennet-0', 'device': 'cuda'})
+    ('sevenn.calculator:SevenNetCalculator', {'model': '7net-0'})
+    """
+    path, fixed = KNOWN.get(calculator['name'], (calculator['name'], {}))
+    return path, {**fixed, **{key: value for key, value in calculator.items() if key not in ('name', *DEVICE)}}
 
 
 def _may_exist(name: str) -> bool:
@@ -122,7 +164,7 @@ class LabelCalculation(DriverCalculation):
             required=False,
             serializer=orm.to_aiida_type,
             validator=validate_calculator,
-            help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+            help=CALCULATOR_HELP,
         )
         spec.input(
             'potential',

@@ -10,7 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 
 from aiida_dpasse.calculations.driver import DriverCalculation
-from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.calculations.label import CALCULATOR_HELP, validate_calculator
 from aiida_dpasse.calculations.md import symbols_of, validate_structure
 from aiida_dpasse.calculations.md_stops import define_stops
 from aiida_dpasse.exit_codes import exit_code
@@ -73,7 +73,7 @@ class AseMDCalculation(DriverCalculation):
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             validator=validate_calculator,
-            help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+            help=CALCULATOR_HELP,
         )
         spec.input(
             'parameters',

@@ -29,6 +29,10 @@ class LazyGroup(click.Group):
         'vanhove': ('aiida_dpasse.cli.maps:vanhove', 'Van Hove functions and non-Gaussian parameter of the ions.'),
         'rdf': ('aiida_dpasse.cli.maps:rdf', 'Radial distributions of the pairs of elements.'),
         'potential': ('aiida_dpasse.cli.potential:potential', 'Describe, import, migrate and freeze model files.'),
+        'passport': (
+            'aiida_dpasse.cli.passport:passport',
+            'Compare the labels of a calculator or potential with reference frames.',
+        ),
         'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Convert DP-GEN's input, and export its datasets."),
     }
 

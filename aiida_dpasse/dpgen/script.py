@@ -69,7 +69,8 @@ def script(conversion: Conversion, source: str, target: str = 'SCRIPT', protocol
     inputs = [f'    {name}={value!r},\n' for name, value in conversion.inputs.items()]
     if conversion.labeller is None:
         inputs.append(
-            "    # Edit: what labels, an ASE calculator or the code `shell`.\n    calculator={'name': 'chgnet'},\n"
+            '    # Edit: what labels, an ASE calculator or the code `shell`.\n'
+            "    calculator={'name': 'sevennet-l3i5'},\n"
         )
     tail = _TAIL.format(protocol=protocol, fmt=conversion.structure_format, inputs=''.join(inputs))
     return _HEAD.format(source=source, target=target) + '\n'.join(parts) + '\n\n' + tail

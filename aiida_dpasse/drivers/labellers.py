@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-#: Short names of calculators that are not part of ASE.
-KNOWN = {'chgnet': 'chgnet.model.dynamics:CHGNetCalculator', 'mace_mp': 'mace.calculators:mace_mp'}
+SEVENNET = 'sevenn.calculator:SevenNetCalculator'
+#: Short names of calculators that are not part of ASE: the class, and the arguments that the name fixes.
+KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    'chgnet': ('chgnet.model.dynamics:CHGNetCalculator', {}),
+    'mace_mp': ('mace.calculators:mace_mp', {}),
+    'sevennet-0': (SEVENNET, {'model': '7net-0'}),
+    'sevennet-l3i5': (SEVENNET, {'model': '7net-l3i5'}),
+}
+#: Beginning of SevenNet's warning that its kernels for GPUs are not in use; there are none for a CPU.
+ACCELERATOR = 'No tensor product accelerator is enabled'
 #: Atoms that a potential evaluates in one call.
 ATOMS_PER_CALL = 8192
 
@@ -24,14 +33,18 @@ ATOMS_PER_CALL = 8192
 def make_calculator(name: str, **arguments: Any) -> Calculator:
     """Return an ASE calculator.
 
-    :param name: 'chgnet', 'mace_mp', a name known to ASE, or 'module:Class'.
-    :param arguments: arguments of the calculator.
+    :param name: a name in `KNOWN`, a name known to ASE, or 'module:Class'.
+    :param arguments: arguments of the calculator. Those that choose the device are optional: CHGNet and SevenNet use a
+        GPU if there is one, otherwise the CPU.
     :raises ValueError: if there is no such calculator.
+    :raises TypeError: if an argument is fixed by the name.
     """
-    path = KNOWN.get(name, name)
+    path, fixed = KNOWN.get(name, (name, {}))
     if ':' in path:
         module, _, attribute = path.partition(':')
-        return getattr(importlib.import_module(module), attribute)(**arguments)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', ACCELERATOR)
+            return getattr(importlib.import_module(module), attribute)(**fixed, **arguments)
     from ase.calculators.calculator import get_calculator_class
 
     return get_calculator_class(path)(**arguments)
@@ -55,8 +68,9 @@ class CalculatorLabeller:
         """Yield the index of each frame with its labels or the exception; a failed frame does not stop the others."""
         for frame in frames:
             atoms = to_atoms(item, frame)
-            atoms.calc = self.calculator
             try:
+                # SevenNet refuses unknown elements when it is attached.
+                atoms.calc = self.calculator
                 outcome: Labels | Exception = self.labels_of(atoms)
             except Exception as error:  # calculators raise exceptions of any type
                 outcome = error

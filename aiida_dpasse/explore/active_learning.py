@@ -33,6 +33,7 @@ from aiida_dpasse.explore.tabulate_iterations import KINDS, tabulate_iterations
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.passport import define_passport, validate_passport
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.parameters.sizes import part_size
 from aiida_dpasse.runs import Run
@@ -41,13 +42,13 @@ from aiida_dpasse.runs import Run
 def validate_active_learning(inputs: Any, _: Any = None) -> str | None:
     """Check that the inputs of an active learning are consistent.
 
-    Exactly one labeller is required. The frames must be suitable for training and contain the elements of all
-    structures, and the structures the mobile ion if its diffusion is monitored.
+    Exactly one labeller is required; a passport must be that of the labeller. The frames must be suitable for training
+    and contain the elements of all structures, and the structures the mobile ion if its diffusion is monitored.
 
     :param inputs: inputs of `ActiveLearningWorkChain`.
     :returns: one sentence that states the problem, or None.
     """
-    if message := validate_labeller(inputs):
+    if message := validate_labeller(inputs) or validate_passport(inputs):
         return message
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
     for label, structure in inputs.get('structures', {}).items():
@@ -117,6 +118,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         )
         define_structures(spec, 'Structures to explore.')
         define_labeller(spec)
+        define_passport(spec)
         spec.inputs.validator = validate_active_learning
         spec.outline(
             cls.setup,

@@ -8,6 +8,7 @@ from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.explore.committee_parameters import CommitteeParameters
 from aiida_dpasse.explore.explore_parameters import ExploreParameters
 from aiida_dpasse.label.label_parameters import LabelParameters
+from aiida_dpasse.label.passport import ACCEPT_SOFT_LABELS
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.sizes import PartSize
 
@@ -73,6 +74,7 @@ class ActiveLearningParameters(Parameters):
         description='Dynamics of every structure with the first member of each committee, for '
         '`convergence.maximum_diffusivity_change`; null skips it.',
     )
+    accept_soft_labels: bool = ACCEPT_SOFT_LABELS
     seed: int = Field(ge=0, description='Seed of every random choice.')
 
     @model_validator(mode='after')

@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_dpasse.label import label_report
+from aiida_dpasse.label.passport import quality_of
 from aiida_dpasse.reports.graph import call_tree, output_dict
 from aiida_dpasse.reports.read import latest_iterations
 from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, RED, picture
@@ -20,7 +21,7 @@ CLASSES = {'accurate': GREEN, 'candidate': ORANGE, 'failed': RED}
 
 
 def lines(process: orm.ProcessNode) -> list[str]:
-    """Return the number of iterations, the labels and the verdict.
+    """Return the number of iterations, the verdict, the labels and what they are worth.
 
     :param process: a `dpasse.active_learning`.
     """
@@ -29,7 +30,7 @@ def lines(process: orm.ProcessNode) -> list[str]:
         return []
     count = len(table['iterations'])
     state = 'converged' if table['converged'] else 'not converged'
-    return [f'{count} iteration{"s" if count != 1 else ""}, {state}', *label_report.lines(process)]
+    return [f'{count} iteration{"s" if count != 1 else ""}, {state}', *label_report.lines(process), quality_of(process)]
 
 
 def tables(process: orm.ProcessNode) -> list[Table]:

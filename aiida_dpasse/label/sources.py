@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from aiida import orm
@@ -10,7 +11,7 @@ from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
-from aiida_dpasse.calculations.label import validate_calculator, validate_teacher
+from aiida_dpasse.calculations.label import CALCULATOR_HELP, physics_of, validate_calculator, validate_teacher
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.job_parameters import job_parameters
@@ -39,7 +40,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
         required=False,
         serializer=orm.to_aiida_type,
         validator=validate_calculator,
-        help="ASE calculator: `name` ('chgnet', a name of ASE's, or 'module:Class') and its arguments.",
+        help=CALCULATOR_HELP,
     )
     spec.input(
         teacher,
@@ -67,6 +68,31 @@ def labeller_of(inputs: Mapping[str, Any], teacher: str = TEACHER) -> dict[str, 
     """
     names = {name: teacher if name == TEACHER else name for name in DRIVEN}
     return {name: inputs[given] for name, given in names.items() if inputs.get(given) is not None}
+
+
+def source_of(inputs: Mapping[str, Any], label: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the labeller as data: equal for two inputs that give the same labels.
+
+    :param inputs: inputs with exactly one labeller.
+    :param label: parameters of a labelling, which contain the settings of the programs.
+    :returns: ``kind`` ('calculator', 'potential' or 'program') and ``name``; for a calculator its class and its
+        arguments without those of the device, for a potential the SHA-256 of its file, and for a program its settings;
+        for a program that can be any, also the name of its executable.
+    """
+    [source] = sources_of(inputs)
+    if source == TEACHER:
+        potential = inputs[TEACHER]
+        return {'kind': TEACHER, 'name': potential.descriptor or TEACHER, 'sha256': potential.sha256}
+    if source in DRIVEN:
+        given = inputs[source].get_dict()
+        path, arguments = physics_of(given)
+        return {'kind': source, 'name': given['name'], 'class': path, 'arguments': arguments}
+    name = source.removeprefix('codes.')
+    chain, code = BY_CODE[name], inputs['codes'][name]
+    own = chain.PARAMETERS.model_validate(job_parameters(label, name)).model_dump(mode='json')[name]
+    settings = {key: value for key, value in own.items() if key != 'retry'}
+    found = {'kind': 'program', 'name': name, 'settings': settings}
+    return found if chain.EXECUTABLES else {**found, 'executable': PurePath(str(code.filepath_executable)).name}
 
 
 def process_of(inputs: Any) -> tuple[str, type[Process]]:

@@ -40,6 +40,7 @@ REPORTS = {
     'md': 'dynamics.md_report',
     'migrate': 'train.potential_report',
     'model_study': 'assess.model_study_report',
+    'passport': 'assess.passport_report',
     'pretrain': 'train.held_out_report',
     'simplify': 'explore.simplify_report',
     'test_sets': 'assess.test_sets_report',

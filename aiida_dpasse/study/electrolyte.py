@@ -31,6 +31,7 @@ from aiida_dpasse.frames.select_visited import select_visited
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.initial_data import InitialDataWorkChain
 from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.passport import define_passport, passport_of, validate_passport
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, sources_of, validate_labeller
 from aiida_dpasse.runs import Run
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
@@ -172,6 +173,8 @@ def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
     known = {name: value_at(inputs, port) for name, port in ports.items() if is_given(inputs, port)}
     if phase in LABELLING:
         known |= labeller_of(inputs)
+    if phase == 'active_learning':
+        known |= passport_of(inputs)
     if phase == 'reference':
         known['structures'] = {REFERENCE: inputs['reference']}
     if phase == 'distill' and is_given(inputs, 'reference'):
@@ -195,6 +198,8 @@ def validate_electrolyte(inputs: Any, _: Any = None) -> str | None:
     """
     if inputs.get('parameters') is None or not is_given(inputs, 'electrolyte'):
         return None  # reported by their own ports
+    if message := validate_passport(inputs):
+        return message
     phases = phases_of(inputs)
     for check in (_missing_sources, _unusable_potentials, _missing_elements, _unfit_sections):
         if message := check(inputs, phases):
@@ -378,6 +383,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             help='Reference structure, compared with the electrolyte at one temperature.',
         )
         define_labeller(spec)
+        define_passport(spec)
         for name, use in {
             'frames': 'Labelled frames of `structures`, instead of the initial data.',
             'validation_data': 'Labelled frames for validation in active learning and pre-training.',
@@ -720,7 +726,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             if phase in self.ctx
         }
         if self.ctx.round:
-            parts['study'] = {'repair': self.ctx.repair}
+            parts['repair'] = {'repair': self.ctx.repair}
+        parts |= {name: {name: node} for name, node in passport_of(self.inputs).items()}
         summary = summarize_electrolyte(
             parameters=self.inputs.parameters, **parts, metadata={'call_link_label': 'summarize'}
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aiida_dpasse.distill.distill_parameters import DistillParameters
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
 from aiida_dpasse.label.initial_data_parameters import InitialDataParameters
+from aiida_dpasse.label.passport import ACCEPT_SOFT_LABELS
 from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.train.finetune_parameters import FinetuneParameters
 from aiida_dpasse.train.pretrain_parameters import PretrainParameters
@@ -49,4 +51,14 @@ class ElectrolyteParameters(Parameters):
         description='Repair of potentials whose runs exceeded a limit, or whose student was refused; labels have the '
         'settings of `active_learning`, and the training of the teacher those of `finetune`. Null repairs nothing.',
     )
+    accept_soft_labels: bool = ACCEPT_SOFT_LABELS
     seed: int = Field(ge=0, description='Seed of the study, from which those of the phases are derived.')
+
+    @model_validator(mode='before')
+    @classmethod
+    def _accepted_everywhere(cls, data: Any) -> Any:
+        """Let the active learning, which gets the same passport, accept what the study accepts."""
+        if isinstance(data, Mapping) and data.get('accept_soft_labels') is True:
+            learning = {**data.get('active_learning', {}), 'accept_soft_labels': True}
+            return {**data, 'active_learning': learning}
+        return data

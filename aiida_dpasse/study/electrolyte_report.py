@@ -11,6 +11,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_dpasse.dynamics.conductivity_report import Conductivity, read_conductivity
+from aiida_dpasse.label.passport import quality_of
 from aiida_dpasse.reports.accounting import LABEL, batches
 from aiida_dpasse.reports.arrhenius_plot import plot_arrhenius
 from aiida_dpasse.reports.chain import chain_svg, pretty
@@ -34,6 +35,8 @@ KEYS = (
     'temperatures',
     'frames_labelled',
     'frames_rejected',
+    'label_quality',
+    'label_passport',
     'iterations',
     'teacher_mae_energy_meV_atom',
     'teacher_mae_force_meV_A',
@@ -46,12 +49,12 @@ KEYS = (
 
 
 def lines(process: orm.ProcessNode) -> list[str]:
-    """Return the conductivity of the electrolyte.
+    """Return the conductivity of the electrolyte, and what the labels are worth.
 
     :param process: a `dpasse.electrolyte`.
     """
     found, _ = conductivities(process)
-    return [] if found is None else found.lines()
+    return [] if found is None else [*found.lines(), quality_of(process)]
 
 
 def summarize(process: orm.ProcessNode) -> dict[str, Any]:
@@ -65,6 +68,7 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
     return {
         **dict.fromkeys(KEYS),
         **output_dict(process, 'summary'),
+        'label_quality': quality_of(process),
         'exit_status': process.exit_status,
         'process_uuid': process.uuid,
         'wall_time_s': {**times, 'total': round(tree[0].seconds(), 1)},

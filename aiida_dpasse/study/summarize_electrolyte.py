@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_dpasse.label.passport import PASSPORT, brief
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 
 ERRORS = ('energy_mae_meV_atom', 'force_mae_meV_A')
@@ -38,7 +39,8 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
     test, and the errors of the student those against the teacher, as given by ``student_errors_against``.
 
     :param parameters: parameters of the study.
-    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; under ``study``, the table ``repair``.
+    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; the ``passport`` of the labels, if given; and
+        the table ``repair``, if the study was repaired.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}
@@ -49,13 +51,14 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
         {
             **_transport(found),
             **_labels(found),
+            'label_passport': brief(found.get(PASSPORT, {}).get(PASSPORT)),
             'iterations': len(iterations['iterations']) if iterations else None,
             'active_learning_converged': iterations.get('converged'),
             'active_learning_verdict': iterations.get('verdict'),
             **_students(found),
             'speedup_student_over_teacher': found['distill'].get('speed', {}).get('ratio'),
             'finetune': _both(found['finetune'].get('errors')),
-            **_repair(found.get('study', {}).get('repair')),
+            **_repair(found.get('repair', {}).get('repair')),
             'distill_from': settings.distill_from,
             'seed': settings.seed,
         }

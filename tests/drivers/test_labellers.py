@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -33,7 +35,11 @@ def lithium_argyrodite() -> FrameSet:
 
 @pytest.mark.parametrize(
     ('maker', 'name', 'step', 'tolerance'),
-    [(copper, 'emt', 1e-5, 1e-6), (lithium_argyrodite, 'chgnet', 5e-3, 0.06)],
+    [
+        (copper, 'emt', 1e-5, 1e-6),
+        (lithium_argyrodite, 'chgnet', 5e-3, 0.06),
+        (lithium_argyrodite, 'sevennet-0', 5e-3, 0.01),
+    ],
 )
 def test_forces_and_virial_are_derivatives_of_the_energy(maker, name, step, tolerance):
     item = maker()
@@ -57,6 +63,19 @@ def test_forces_and_virial_are_derivatives_of_the_energy(maker, name, step, tole
         move[atom, axis] = step
         slope = (energy(cell, positions + move) - energy(cell, positions - move)) / (2 * step)
         assert labels.forces[atom, axis] == pytest.approx(-slope, abs=tolerance * max(1, np.abs(labels.forces).max()))
+
+
+def test_sevennet_labels_without_a_warning_and_refuses_an_unknown_element_alone():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        labeller = CalculatorLabeller(make_calculator('sevennet-l3i5'))
+    strange = FrameSet(symbols=('Po',), cells=[np.eye(3) * 4], positions=[[[0, 0, 0]]])
+    [(_, outcome)] = labeller.evaluate(strange, [0])
+    assert isinstance(outcome, ValueError)
+    [(_, labels)] = labeller.evaluate(lithium_argyrodite(), [0])
+    assert -5 < labels.energy / 13 < -4
+    assert np.abs(labels.forces.sum(axis=0)).max() < 1e-4
+    assert labels.virial == pytest.approx(labels.virial.T)
 
 
 def test_calculators_by_name_and_by_path():

@@ -114,6 +114,14 @@ def test_summary_without_reference_labels(aiida_profile):
     assert summary['finetune'] is None
 
 
+def test_summary_with_the_passport_of_the_labels(aiida_profile):
+    forces = {'slope': 0.95, 'interval': [0.94, 0.96]}
+    passport = {'source': {'name': 'sevennet-l3i5'}, 'forces': forces, 'verdict': 'stiff enough', 'reason': ''}
+    found = summary_of(passport={'passport': passport})['label_passport']
+    assert (found['source'], found['force_slope'], found['verdict']) == ('sevennet-l3i5', 0.95, 'stiff enough')
+    assert summary_of()['label_passport'] is None
+
+
 def test_summary_of_the_last_phase_alone(aiida_profile):
     """With a given potential, the results of phases that did not run are null."""
     summary = summary_of()

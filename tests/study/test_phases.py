@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiida import orm
 from plumpy.utils import AttributesFrozendict
 
+from aiida_dpasse.label.sources import source_of
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.study.electrolyte import (
@@ -217,6 +219,25 @@ def test_what_is_missing(inputs, message):
     assert found is not None
     assert message in found
     assert '\n' not in found
+
+
+def passport(name: str, verdict: str) -> Any:
+    content = {
+        'source': source_of({'calculator': orm.Dict({'name': name})}, {}),
+        'forces': {'slope': 0.55, 'interval': [0.54, 0.56]},
+        'verdict': verdict,
+        'reason': 'The slope is 0.55.',
+    }
+    return SimpleNamespace(get_dict=lambda: content)
+
+
+def test_soft_labels_and_those_of_another_source_are_refused():
+    """What the study accepts, its active learning accepts as well, which gets the same passport."""
+    assert validate_electrolyte(study(passport=passport('chgnet', 'stiff enough'))) is None
+    assert validate_electrolyte(study(passport=passport('sevennet-0', 'stiff enough'))).startswith('passport: ')
+    soft = passport('chgnet', 'soft')
+    assert 'The slope is 0.55.' in validate_electrolyte(study(passport=soft))
+    assert validate_electrolyte(study(passport=soft, changes={'accept_soft_labels': True})) is None
 
 
 def test_inputs_that_their_own_ports_refuse():

@@ -81,8 +81,8 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
     first = stopped[0]
     blank = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
     reason = (
-        f'{len(stopped)} of {len(runs)} runs were stopped; {first["run"]} {first["verdict"]} at step {first["step"]}: '
-        f'{first["reason"]}.'
+        f'{len(stopped)} of {len(runs)} runs {"was" if len(stopped) == 1 else "were"} stopped, {first["run"]} at step '
+        f'{first["step"]} ({first["verdict"]}): {first["reason"]}.'
     )
     return {**judged, **blank, 'diffusive': False, 'verdict': first['verdict'], 'reason': reason}
 
@@ -107,7 +107,10 @@ def check_size(
     found: dict[str, Any] = {'temperature_K': large[0].temperature, 'agrees': None}
     found['runs_failed'] = [record_of(run) for run in large if run.id not in statistics]
     if stopped := stops_of([*small, *large], dynamics):
-        return {**found, 'reason': f'{stopped[0]["run"]} {stopped[0]["verdict"]}: {stopped[0]["reason"]}.'}
+        return {
+            **found,
+            'reason': f'{stopped[0]["run"]} was stopped ({stopped[0]["verdict"]}): {stopped[0]["reason"]}.',
+        }
     groups = [
         [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in runs if run.id in statistics]
         for runs in (small, large)

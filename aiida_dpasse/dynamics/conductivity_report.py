@@ -10,7 +10,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_dpasse.dynamics.van_hove import read_maps
-from aiida_dpasse.experiment.measured import AT_ROOM_TEMPERATURE, ROOM_TEMPERATURE, Measured, find
+from aiida_dpasse.experiment.measured import AT_ROOM_TEMPERATURE, ROOM_TEMPERATURE, SOURCE, Measured, find
 from aiida_dpasse.reports.arrhenius_plot import Experiment, Extrapolation, Line, Point, plot_arrhenius
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import inputs, output, output_dict
@@ -226,7 +226,7 @@ class Conductivity:
         return f'{verdict}, at {self.finite_size["temperature_K"]:.0f} K', str(self.finite_size['reason'])
 
     def tables(self) -> list[Table]:
-        """Return transport by temperature, the reasons of the verdicts, and the checks of the fit."""
+        """Return transport by temperature, the reasons of the verdicts, the checks of the fit, and measured values."""
         given = {key for row in self.temperatures for key, value in row.items() if value is not None}
         known = {key: name for key, name in COLUMNS.items() if key in given}
         found = [Table.of('Transport', known, self.temperatures)]
@@ -248,6 +248,13 @@ class Conductivity:
                 for other in others
             ]
             found.append(Table('Without one temperature', columns, values))
+        if self.measured is not None:
+            columns = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
+            samples = [
+                (each.text, each.formula, each.space_group, each.doi.replace('|', ', '))
+                for each in self.measured.samples
+            ]
+            found.append(Table(f'Measured at room temperature ({SOURCE})', columns, samples))
         return found
 
 

@@ -109,7 +109,7 @@ def check_size(
     if stopped := stops_of([*small, *large], dynamics):
         return {
             **found,
-            'reason': f'{stopped[0]["run"]} was stopped ({stopped[0]["verdict"]}): {stopped[0]["reason"]}.',
+            'reason': f'{stopped[0]["run"]} {stopped[0]["verdict"]}: {stopped[0]["reason"]}.',
         }
     groups = [
         [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in runs if run.id in statistics]

@@ -80,11 +80,14 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
 def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Conductivity | None]:
     """Return the transport results of the electrolyte and of the reference structure, None if missing.
 
+    Measured conductivities are compared with the electrolyte only.
+
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
     electrolyte, reference = (last_child(tree, phase) for phase in ('conductivity', 'reference'))
-    return electrolyte and read_conductivity(electrolyte), reference and read_conductivity(reference)
+    found = reference and read_conductivity(reference)
+    return electrolyte and read_conductivity(electrolyte), found and replace(found, measured=None)
 
 
 def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
@@ -178,8 +181,6 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
     :param process: a `dpasse.electrolyte`.
     """
     electrolyte, reference = conductivities(process)
-    # The measured range stands once.
-    reference = reference and replace(reference, measured=None)
     found = {'conductivity': electrolyte, 'reference': reference}
     results = {phase: transport.caption() for phase, transport in found.items() if transport is not None}
     phases = (phase for phase in phase_times(call_tree(process.pk)) if phase.phase not in found)

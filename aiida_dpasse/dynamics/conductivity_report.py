@@ -249,12 +249,12 @@ class Conductivity:
             ]
             found.append(Table('Without one temperature', columns, values))
         if self.measured is not None:
-            columns = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
+            names = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
             samples = [
                 (each.text, each.formula, each.space_group, each.doi.replace('|', ', '))
                 for each in self.measured.samples
             ]
-            found.append(Table(f'Measured at room temperature ({SOURCE})', columns, samples))
+            found.append(Table(f'Measured at room temperature ({SOURCE})', names, samples))
         return found
 
 

@@ -107,10 +107,7 @@ def check_size(
     found: dict[str, Any] = {'temperature_K': large[0].temperature, 'agrees': None}
     found['runs_failed'] = [record_of(run) for run in large if run.id not in statistics]
     if stopped := stops_of([*small, *large], dynamics):
-        return {
-            **found,
-            'reason': f'{stopped[0]["run"]} {stopped[0]["verdict"]}: {stopped[0]["reason"]}.',
-        }
+        return {**found, 'reason': f'{stopped[0]["run"]} {stopped[0]["verdict"]}: {stopped[0]["reason"]}.'}
     groups = [
         [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in runs if run.id in statistics]
         for runs in (small, large)

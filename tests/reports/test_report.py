@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 from aiida import orm
-from made_up_nodes import LPSCL, structure
+from made_up_nodes import LPSCL, extrapolate, structure
 from matplotlib.image import imread
 
 from aiida_dpasse.dynamics.conductivity_report import read_measured
-from aiida_dpasse.dynamics.determine_transport import extrapolate
 from aiida_dpasse.experiment.measured import version
 from aiida_dpasse.reports.accounting import batches, unaccounted
 from aiida_dpasse.reports.drawing import MOST

@@ -77,7 +77,18 @@ def test_environment_is_consistent() -> None:
 
 def test_rooms_without_aiida_do_not_import_it() -> None:
     """Structures, file formats, transport and drivers serve people who have no AiiDA."""
-    rooms = ('structures', 'deepmd', 'lammps', 'cp2k', 'vasp', 'dpgen', 'transport', 'landscape', 'drivers')
+    rooms = (
+        'structures',
+        'deepmd',
+        'lammps',
+        'cp2k',
+        'vasp',
+        'dpgen',
+        'transport',
+        'experiment',
+        'landscape',
+        'drivers',
+    )
     modules = [
         f'aiida_dpasse.{room}.{path.stem}'
         for room in rooms

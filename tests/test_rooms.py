@@ -28,6 +28,7 @@ IMPORTS = {
     'labels': 'deepmd structures',
     'lammps': 'assessment',
     'transport': '',
+    'experiment': '',
     'landscape': 'structures',
     'cp2k': 'structures',
     'vasp': 'structures',
@@ -43,14 +44,14 @@ IMPORTS = {
     'base': 'calculations data deepmd frames parameters structures',
     'label': 'assessment base calculations cp2k data deepmd frames labels parameters reports structures vasp',
     'train': 'assessment base calculations data deepmd frames parameters reports',
-    'dynamics': 'base calculations data frames lammps parameters reports train transport',
+    'dynamics': 'base calculations data experiment frames lammps parameters reports train transport',
     'explore': 'assessment base calculations data deepmd dpgen dynamics frames label learning parameters reports '
     'structures train',
     'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports train',
-    'cli': 'assess base data deepmd dpgen explore frames lammps reports structures transport vasp',
+    'cli': 'assess base data deepmd dpgen experiment explore frames lammps reports structures transport vasp',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 

@@ -24,6 +24,10 @@ class LazyGroup(click.Group):
             'aiida_dpasse.cli.arrhenius:arrhenius',
             'Activation energy and extrapolation of a table of D or σ.',
         ),
+        'experiment': (
+            'aiida_dpasse.cli.experiment:experiment',
+            'Measured conductivities of a composition, with their sources.',
+        ),
         'density': ('aiida_dpasse.cli.maps:density', 'Density of the ions in the cell, with a picture.'),
         'sites': ('aiida_dpasse.cli.maps:sites', 'Sites of the ions with their occupancies, also as CIF.'),
         'vanhove': ('aiida_dpasse.cli.maps:vanhove', 'Van Hove functions and non-Gaussian parameter of the ions.'),

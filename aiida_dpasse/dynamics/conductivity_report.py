@@ -10,8 +10,10 @@ import numpy as np
 from aiida import orm
 
 from aiida_dpasse.dynamics.van_hove import read_maps
-from aiida_dpasse.reports.arrhenius_plot import Extrapolation, Line, Point, plot_arrhenius
-from aiida_dpasse.reports.graph import output, output_dict
+from aiida_dpasse.experiment.measured import AT_ROOM_TEMPERATURE, ROOM_TEMPERATURE, SOURCE, Measured, find
+from aiida_dpasse.reports.arrhenius_plot import Experiment, Extrapolation, Line, Point, plot_arrhenius
+from aiida_dpasse.reports.chain import pretty
+from aiida_dpasse.reports.graph import inputs, output, output_dict
 from aiida_dpasse.reports.msd import Curve, plot_msd
 from aiida_dpasse.reports.tables import Table, text
 from aiida_dpasse.reports.van_hove_plot import VanHove, plot_van_hove
@@ -31,12 +33,12 @@ COLUMNS = {
     'density_g_cm3': 'ρ (g/cm³)',
     'density_drift': 'drift of ρ',
     'verdict': 'verdict',
-    'reason': 'reason',
 }
 
 
 def lines(process: orm.ProcessNode) -> list[str]:
-    """Return the conductivity with its interval and the activation energy, or the reason why it is undetermined.
+    """Return the conductivity with its interval, the activation energy and the measured range, or the reasons why it is
+    undetermined.
 
     :param process: a `dpasse.conductivity`.
     """
@@ -74,13 +76,14 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Conductivity:
-    """Transport by temperature, the Arrhenius fit, and the curves, as stored in the nodes."""
+    """Transport by temperature, the Arrhenius fit, and the curves, as stored in the nodes, and what was measured."""
 
     temperatures: list[dict[str, Any]]
     arrhenius: dict[str, Any]
     curves: list[Curve] = field(default_factory=list)
     finite_size: dict[str, Any] = field(default_factory=dict)
     maps: list[VanHove] = field(default_factory=list)
+    measured: Measured | None = None
 
     @property
     def points(self) -> list[Point]:
@@ -115,12 +118,46 @@ class Conductivity:
         return None if energy is None else (energy, self.arrhenius['activation_energy_error_eV'])
 
     @property
-    def reason(self) -> str:
-        """The reason why the conductivity is undetermined, or why it is of its kind."""
-        return str(self.arrhenius.get('reason') or '')
+    def at_room_temperature(self) -> tuple[float, float] | None:
+        """Interval of the conductivity (68 %) in mS/cm at room temperature, extrapolated or of a run; None if it is
+        undetermined.
+        """
+        coldest, hottest = AT_ROOM_TEMPERATURE
+        found = self.extrapolation
+        if found is not None and coldest <= found.temperature <= hottest:
+            return found.low, found.high
+        for point in self.points:
+            if point.diffusive and coldest <= point.temperature <= hottest:
+                return max(point.value - point.error, 0.0), point.value + point.error
+        return None
 
-    def lines(self) -> list[str]:
-        """Return the results in short lines."""
+    @property
+    def reasons(self) -> dict[str, list[float]]:
+        """The temperatures in K of each verdict's reason, which is a sentence."""
+        found: dict[str, list[float]] = {}
+        for row in self.temperatures:
+            if row.get('reason'):
+                found.setdefault(row['reason'], []).append(row['temperature_K'])
+        return found
+
+    @property
+    def reason(self) -> str:
+        """The reason why the conductivity is undetermined, or why it is of its kind, without those of temperatures."""
+        reason = str(self.arrhenius.get('reason') or '')
+        for row in self.temperatures:
+            reason = reason.replace(f'{row["temperature_K"]:g} K: {row.get("reason")}', '')
+        return ' '.join(reason.split())
+
+    @property
+    def comparison(self) -> str:
+        """The measured range, and where the calculated interval lies; '' if nothing was measured."""
+        if self.measured is None or not self.measured.samples:
+            return ''
+        interval = self.at_room_temperature
+        return ' '.join([self.measured.sentence, *([self.measured.comparison(*interval)] if interval else [])])
+
+    def results(self) -> list[str]:
+        """Return the results in short lines, without the reasons of single temperatures."""
         found = []
         if self.extrapolation is not None:
             e = self.extrapolation
@@ -130,17 +167,50 @@ class Conductivity:
         if self.arrhenius.get('bent'):
             found.append('The Arrhenius plot is curved: one activation energy does not describe all temperatures.')
         if not found:
-            for row in self.temperatures:
-                kelvin, value = f'{row["temperature_K"]:.0f} K', row.get('diffusivity_cm2_s')
-                if value is not None:
-                    found.append(f'D({kelvin}) = {text(value)} cm²/s')
-                elif row.get('reason') and row['reason'] not in self.reason:
-                    found.append(f'{kelvin}: {row["reason"]}')
-            found += [self.reason] if self.reason else []
+            found = [*self._diffusivities(), *([self.reason] if self.reason else [])]
         return found
+
+    def _diffusivities(self) -> list[str]:
+        return [
+            f'D({row["temperature_K"]:g} K) = {text(row["diffusivity_cm2_s"])} cm²/s'
+            for row in self.temperatures
+            if row.get('diffusivity_cm2_s') is not None
+        ]
+
+    def lines(self) -> list[str]:
+        """Return the results in short lines, with the reasons why temperatures have none."""
+        found = self.results()
+        if self.extrapolation is None:
+            lost = [row for row in self.temperatures if row.get('diffusivity_cm2_s') is None and row.get('reason')]
+            found += [f'{row["temperature_K"]:g} K: {row["reason"]}' for row in lost]
+        return [*found, *([self.comparison] if self.comparison else [])]
+
+    def caption(self) -> tuple[str, list[str]]:
+        """Return the result in a few words for a diagram: a title, and lines below it."""
+        found = self.results() if self.extrapolation is not None else self._diffusivities()
+        title = found[0] if self.extrapolation is not None or len(found) == 1 else 'Conductivity undetermined'
+        below = found[1:2]
+        if self.extrapolation is None:
+            verdicts: dict[str, list[str]] = {}
+            for row in self.temperatures:
+                verdicts.setdefault(row['verdict'], []).append(f'{row["temperature_K"]:g}')
+            below = [f'{verdict} at {_listed(kelvins)} K' for verdict, kelvins in verdicts.items()]
+        if self.measured is not None and self.measured.exact:
+            below.append(f'measured: {self.measured.range_text}')
+        return title, below
 
     def arrhenius_plot(self, title: str = '') -> dict[str, Any]:
         """Return the arguments of `plot_arrhenius`."""
+        experiment = None
+        if self.measured is not None and self.measured.exact:
+            samples = self.measured.samples
+            count = f'{len(samples)} sample' + ('s' if len(samples) > 1 else '')
+            experiment = Experiment(
+                ROOM_TEMPERATURE,
+                [sample.conductivity for sample in samples if not sample.censored],
+                [sample.conductivity for sample in samples if sample.censored],
+                f'measured: {self.measured.range_text} ({count})',
+            )
         return {
             'points': self.points,
             'line': self.line,
@@ -148,6 +218,7 @@ class Conductivity:
             'activation_energy': self.activation_energy,
             'remark': '' if self.extrapolation else self.reason,
             'title': title,
+            'experiment': experiment,
         }
 
     def _size(self) -> tuple[str, str]:
@@ -155,10 +226,12 @@ class Conductivity:
         return f'{verdict}, at {self.finite_size["temperature_K"]:.0f} K', str(self.finite_size['reason'])
 
     def tables(self) -> list[Table]:
-        """Return transport by temperature, and the fit."""
+        """Return transport by temperature, the reasons of the verdicts, the checks of the fit, and measured values."""
         given = {key for row in self.temperatures for key, value in row.items() if value is not None}
         known = {key: name for key, name in COLUMNS.items() if key in given}
         found = [Table.of('Transport', known, self.temperatures)]
+        reasons = [(_listed([f'{kelvin:g}' for kelvin in at]), reason) for reason, at in self.reasons.items()]
+        found.append(Table('Verdicts', ('T (K)', 'reason'), reasons))
         if self.finite_size:
             found.append(Table('Size of the cell', ('verdict', 'reason'), [self._size()]))
         # Missing in archives of earlier releases.
@@ -175,9 +248,23 @@ class Conductivity:
                 for other in others
             ]
             found.append(Table('Without one temperature', columns, values))
-        if lines := self.lines():
-            found.append(Table('Result', ('conductivity',), [(line,) for line in lines]))
+        if self.measured is not None:
+            names = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
+            samples = [
+                (each.text, each.formula, each.space_group, each.doi.replace('|', ', '))
+                for each in self.measured.samples
+            ]
+            found.append(Table(f'Measured at room temperature ({SOURCE})', names, samples))
         return found
+
+
+def _listed(names: list[str]) -> str:
+    """Return names as in a sentence.
+
+    >>> _listed(['600', '750', '900'])
+    '600, 750 and 900'
+    """
+    return ' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
@@ -196,7 +283,17 @@ def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
         curves=read_curves(curves, rows) if isinstance(curves, orm.ArrayData) else [],
         maps=read_maps(curves, [row['temperature_K'] for row in rows]) if isinstance(curves, orm.ArrayData) else [],
         finite_size=transport.get('finite_size') or {},
+        measured=read_measured(process),
     )
+
+
+def read_measured(process: orm.ProcessNode) -> Measured | None:
+    """Return what was measured on the composition of the structures, or None if they have different ones.
+
+    :param process: a `dpasse.conductivity`.
+    """
+    formulas = {pretty(crystal.get_formula()) for _, crystal in inputs(process, orm.StructureData)}
+    return find(formulas.pop()) if len(formulas) == 1 else None
 
 
 def read_curves(data: orm.ArrayData, rows: list[dict[str, Any]]) -> list[Curve]:

@@ -81,8 +81,8 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
     first = stopped[0]
     blank = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
     reason = (
-        f'{len(stopped)} of {len(runs)} runs were stopped; {first["run"]} {first["verdict"]} at step {first["step"]}: '
-        f'{first["reason"]}.'
+        f'{len(stopped)} of {len(runs)} runs {"was" if len(stopped) == 1 else "were"} stopped, {first["run"]} at step '
+        f'{first["step"]} ({first["verdict"]}): {first["reason"]}.'
     )
     return {**judged, **blank, 'diffusive': False, 'verdict': first['verdict'], 'reason': reason}
 

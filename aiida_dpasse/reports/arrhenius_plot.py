@@ -8,11 +8,11 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.markers import CARETDOWNBASE
 from numpy.typing import NDArray
 
-from aiida_dpasse.reports.style import BLUE, GREEN, GREY, INK, ORANGE, RED, note, picture
+from aiida_dpasse.reports.style import BLUE, GREY, INK, ORANGE, RED, note, picture
 
-EXPERIMENT = 'experiments'
 LEFT_OUT = 'not diffusive, left out'
 
 
@@ -85,6 +85,18 @@ class Extrapolation:
     high: float
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """Measured conductivities in mS/cm at a temperature in K, upper bounds of those below detection, and their name in
+    the legend.
+    """
+
+    temperature: float
+    values: list[float]
+    bounds: list[float]
+    label: str = 'measured'
+
+
 def plot_arrhenius(
     path: Path,
     points: list[Point],
@@ -93,7 +105,7 @@ def plot_arrhenius(
     title: str = '',
     remark: str = '',
     activation_energy: tuple[float, float] | None = None,
-    experiment: tuple[float, float, float] | None = None,
+    experiment: Experiment | None = None,
     diffusivity: bool = False,
     source: str = 'molecular dynamics',
     vtf: tuple[float, float, float] | None = None,
@@ -107,7 +119,7 @@ def plot_arrhenius(
     :param title: title of the legend.
     :param remark: text below the picture, for example the reason for an undetermined extrapolation.
     :param activation_energy: value and standard deviation in eV.
-    :param experiment: temperature in K, lowest and highest measured conductivity in mS/cm.
+    :param experiment: measured conductivities; they are not drawn beside diffusivities.
     :param diffusivity: whether the values are diffusivities.
     :param source: name of the points in the legend.
     :param vtf: intercept, B in K and T0 in K of ln(y) = intercept - B / (T - T0).
@@ -126,12 +138,8 @@ def plot_arrhenius(
                 _draw_points(axes, axis, chosen, source if diffusive else LEFT_OUT, diffusive)
         if extrapolation is not None:
             _draw_extrapolation(axes, axis, extrapolation)
-        if experiment is not None:
-            temperature, low, high = experiment
-            y = 1e-3 * temperature * np.array([low, high])
-            axes.plot(
-                [1000 / temperature] * 2, y, color=GREEN, lw=14, alpha=0.3, solid_capstyle='butt', label=EXPERIMENT
-            )
+        if experiment is not None and points and not diffusivity:
+            _draw_experiment(axes, axis, experiment)
         if not points:
             axes.set_axis_off()
             note(axes, fill(f'No temperature gave a {axis.name}. {remark}', 70))
@@ -140,14 +148,21 @@ def plot_arrhenius(
         axes.set_ylabel(axis.label)
         axes.margins(x=0.06, y=0.12)
         _span_a_decade(axes)
-        _temperature_axis(axes, [point.temperature for point in points], extrapolation)
-        if points:
-            axes.legend(
-                loc='lower left',
-                title=title or None,
-                alignment='left',
-                title_fontproperties={'weight': 'bold', 'size': 10},
-            )
+        shown = [point.temperature for point in points]
+        shown += [extrapolation.temperature] if extrapolation is not None else []
+        if experiment is not None and min(shown) > 1.1 * experiment.temperature:
+            shown.append(experiment.temperature)
+        _temperature_axis(axes, shown)
+        entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
+        # The measured values last, although error bars follow lines.
+        entries.sort(key=lambda entry: experiment is not None and entry[1] == experiment.label)
+        axes.legend(
+            *zip(*entries, strict=True),
+            loc='lower left',
+            title=title or None,
+            alignment='left',
+            title_fontproperties={'weight': 'bold', 'size': 10},
+        )
         if remark:
             figure.supxlabel(fill(remark, 110), x=0.01, ha='left', color=GREY, fontsize=8)
 
@@ -239,19 +254,26 @@ def _draw_extrapolation(axes: Axes, axis: Axis, extrapolation: Extrapolation) ->
     )
 
 
+def _draw_experiment(axes: Axes, axis: Axis, experiment: Experiment) -> None:
+    """Draw the samples as short lines on a bar, which stays visible behind a marker at nearly the same temperature."""
+    x, scale = 1000 / experiment.temperature, float(axis.height(experiment.temperature))
+    y = scale * np.array([*experiment.values, *experiment.bounds])
+    below = scale * np.array(experiment.bounds)
+    axes.plot([x, x], [y.min(), y.max()], color=GREY, lw=13, alpha=0.25, solid_capstyle='butt', zorder=1.5)
+    axes.plot([x] * len(y), y, '_', color=GREY, ms=13, mew=1.4, zorder=1.6, label=experiment.label)
+    axes.plot([x] * len(below), below, marker=CARETDOWNBASE, ls='', color=GREY, ms=7, zorder=1.6)
+
+
 def _significant(value: float) -> str:
     return f'{value:.2g}' if value < 100 else f'{float(f"{value:.2g}"):.0f}'
 
 
-def _temperature_axis(axes: Axes, temperatures: list[float], extrapolation: Extrapolation | None) -> None:
+def _temperature_axis(axes: Axes, temperatures: list[float]) -> None:
     """Add a second horizontal axis at the top with the temperatures in K."""
-    shown = sorted({*temperatures, *([extrapolation.temperature] if extrapolation else [])})
-    if not shown:
-        return
     low, high = axes.get_xlim()
     top = axes.secondary_xaxis('top')
     kept: list[float] = []
-    for temperature in shown:  # in ascending order; labels that would overlap are left out
+    for temperature in sorted(set(temperatures)):  # labels that would overlap are left out
         if not kept or 1000 / kept[-1] - 1000 / temperature > 0.07 * (high - low):
             kept.append(temperature)
     top.set_xticks([1000 / temperature for temperature in kept], [f'{temperature:.0f}' for temperature in kept])

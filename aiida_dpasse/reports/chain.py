@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from pymatgen.core.composition import Composition
 
 from aiida_dpasse.reports.drawing import Item, draw
 from aiida_dpasse.reports.graph import Call, below, call_tree, inputs, outputs
-from aiida_dpasse.reports.timing import clock, phase_times
+from aiida_dpasse.reports.timing import PhaseTime, clock, phase_times
 
 #: Node types that are drawn between phases; settings and tables would obscure the chain.
 KINDS = {
@@ -21,7 +22,10 @@ KINDS = {
 }
 NAMES = {'structure': 'Structure', 'frames': 'Frames', 'potential': 'Potential'}
 GIVEN = 'given'
+#: Phases of one kind with the same sources are drawn as one from this number on.
+MANY = 3
 TITLES = {
+    'md': 'Molecular dynamics',
     'pretrain': 'Pre-training',
     'finetune_labels': 'Data of the new compound',
     'finetune': 'Fine-tuning',
@@ -46,47 +50,90 @@ def chain_svg(
     phases = [phase for phase in phase_times(tree) if phase.pk != process.pk]
     items: dict[str, Item] = {}
     edges: list[tuple[str, str]] = []
-    flow = _Flow(process, tree, {phase.pk: phase.phase for phase in phases})
-    for phase in phases:
-        jobs = f'{phase.jobs} job' + ('s' if phase.jobs != 1 else '')
-        lines = [f'{clock(phase.wall_s)} · {jobs}', *(captions or {}).get(phase.phase, ())]
-        kind = 'phase' if phase.exit_status in (0, None) else 'failed'
-        if kind == 'failed':
-            lines.append(f'exit code {phase.exit_status}')
-        items[phase.phase] = Item(phase.phase, title_of(phase.phase), lines, kind)
-        for (maker, kind), nodes in flow.sources(phase.pk).items():
+    groups = _group(process, tree, phases)
+    flow = _Flow(process, tree, {phase.pk: members[0].phase for members in groups for phase in members})
+    for members in groups:
+        name = members[0].phase
+        items[name] = _phase(members, (captions or {}).get(name, ()))
+        for (maker, kind), nodes in flow.sources([phase.pk for phase in members]).items():
             # Inputs of the whole workflow are drawn next to each phase that uses them: long edges would obscure the
             # flow.
-            key = f'{maker}/{kind}' if maker != GIVEN else f'{maker}/{kind}/{phase.phase}'
+            key = f'{maker}/{kind}' if maker != GIVEN else f'{maker}/{kind}/{name}'
             items.setdefault(key, describe(key, kind, nodes))
             edges += [(maker, key)] if maker != GIVEN and (maker, key) not in edges else []
-            edges.append((key, phase.phase))
-    for phase in phases:
-        for kind, nodes in flow.final(phase.pk).items():
-            key = f'{phase.phase}/{kind}'
+            edges.append((key, name))
+    for members in groups:
+        name = members[0].phase
+        for kind, nodes in flow.final([phase.pk for phase in members]).items():
+            key = f'{name}/{kind}'
             if key not in items:
                 items[key] = describe(key, kind, nodes)
-                edges.append((phase.phase, key))
-        if results and phase.phase in results:
-            title, found = results[phase.phase]
-            key = f'{phase.phase}/result'
+                edges.append((name, key))
+        if results and name in results:
+            title, found = results[name]
+            key = f'{name}/result'
             items[key] = Item(key, title, list(found), 'result')
-            edges.append((phase.phase, key))
+            edges.append((name, key))
     if not items:
         reason = process.exit_message or process.exception or 'It has not begun.'
         items['nothing'] = Item('nothing', 'No program ran', [reason.splitlines()[-1]], 'failed')
-    counts = [len(tree), sum(call.is_job for call in tree), sum('FunctionNode' in call.node_type for call in tree)]
-    name = f'{process.process_label} {str(process.uuid)[:8]}'
-    footing = '{}: {} processes, among them {} jobs and {} functions'.format(name, *counts)
+    counts = {
+        'process': len(tree),
+        'job': sum(call.is_job for call in tree),
+        'function': sum('FunctionNode' in call.node_type for call in tree),
+    }
+    footing = '{} {}: {}, among them {} and {}'.format(
+        process.process_label, str(process.uuid)[:8], *(_counted(count, noun) for noun, count in counts.items())
+    )
     return draw(list(items.values()), edges, heading or title_of(str(process.process_label)), footing)
 
 
 def title_of(label: str) -> str:
     """Return a call link label as a title, for example ``Initial data``."""
-    if label in TITLES:
-        return TITLES[label]
+    head = _head(label)
     words = label.removesuffix('WorkChain').replace('_', ' ').strip()
-    return words[:1].upper() + words[1:]
+    return TITLES[head] + words[len(head) :] if head in TITLES else words[:1].upper() + words[1:]
+
+
+def _group(process: orm.ProcessNode, tree: list[Call], phases: Sequence[PhaseTime]) -> list[list[PhaseTime]]:
+    """Return the phases, with those of one kind and the same sources together if there are at least `MANY`.
+
+    Such phases do not depend on each other, so that no cycle arises.
+    """
+    flow = _Flow(process, tree, {phase.pk: phase.phase for phase in phases})
+    alike: dict[tuple[Any, ...], list[PhaseTime]] = {}
+    for phase in phases:
+        kind = (phase.name, _head(phase.phase), frozenset(flow.sources([phase.pk])))
+        alike.setdefault(kind, []).append(phase)
+    groups = []
+    for members in alike.values():
+        groups += [members] if len(members) >= MANY else [[phase] for phase in members]
+    order = {phase.pk: index for index, phase in enumerate(phases)}
+    return sorted(groups, key=lambda members: order[members[0].pk])
+
+
+def _head(label: str) -> str:
+    """Return the words of a call link label before its first number."""
+    return re.split(r'_?\d', label)[0]
+
+
+def _phase(members: Sequence[PhaseTime], caption: Sequence[str]) -> Item:
+    """Return the item of a phase, or of several of one kind."""
+    first = members[0]
+    failed = [phase for phase in members if phase.exit_status not in (0, None)]
+    parts = [clock(sum(phase.wall_s for phase in members)), _counted(sum(phase.jobs for phase in members), 'job')]
+    title = title_of(first.phase)
+    if len(members) > 1:
+        title = f'{title_of(_head(first.phase))}, {len(members)} runs'
+        parts += [f'{len(failed)} failed'] if failed else []
+    elif failed:
+        parts.append(f'exit code {first.exit_status}')
+    return Item(first.phase, title, [' · '.join(parts), *caption], 'failed' if failed else 'phase')
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = 'es' if noun.endswith('s') else 's'
+    return f'{count} {noun}{"" if count == 1 else plural}'
 
 
 class _Flow:
@@ -103,12 +150,13 @@ class _Flow:
                 if data.creator is not None and data.creator.pk in inside:
                     self._maker[data.pk] = name
 
-    def sources(self, phase: int) -> dict[tuple[str, str], list[orm.Data]]:
-        """Return the key nodes that ``phase`` uses, by creating phase and kind."""
+    def sources(self, phases: Sequence[int]) -> dict[tuple[str, str], list[orm.Data]]:
+        """Return the key nodes that ``phases`` use, by creating phase and kind."""
         found: dict[tuple[str, str], dict[int, orm.Data]] = {}
-        for _, data in inputs(orm.load_node(phase)):
-            for maker, source in self._resolve(data):
-                found.setdefault((maker, KINDS[source.node_type]), {})[source.pk] = source
+        for phase in phases:
+            for _, data in inputs(orm.load_node(phase)):
+                for maker, source in self._resolve(data):
+                    found.setdefault((maker, KINDS[source.node_type]), {})[source.pk] = source
         return {key: list(nodes.values()) for key, nodes in found.items()}
 
     def _resolve(self, data: orm.Data) -> list[tuple[str, orm.Data]]:
@@ -122,11 +170,11 @@ class _Flow:
             return [pair for _, given in inputs(creator) for pair in self._resolve(given)]
         return [(GIVEN, data)]
 
-    def final(self, phase: int) -> dict[str, list[orm.Data]]:
-        """Return the potentials of ``phase`` that are outputs of the whole process."""
+    def final(self, phases: Sequence[int]) -> dict[str, list[orm.Data]]:
+        """Return the potentials of ``phases`` that are outputs of the whole process."""
         leaving = {data.pk for _, data in outputs(self._process)}
         found: dict[str, dict[int, orm.Data]] = {}
-        for _, data in self._outputs[phase]:
+        for _, data in (pair for phase in phases for pair in self._outputs[phase]):
             if data.pk in leaving and data.pk in self._maker and KINDS.get(data.node_type) == 'potential':
                 found.setdefault('potential', {})[data.pk] = data
         return {kind: list(nodes.values()) for kind, nodes in found.items()}
@@ -147,12 +195,15 @@ def describe(key: str, kind: str, nodes: Sequence[orm.Data]) -> Item:
 
 
 def pretty(formula: str) -> str:
-    """Return a formula in the usual chemical notation.
+    """Return a formula with the elements in the order of their electronegativity, without parentheses.
 
-    >>> pretty('Cl4Li24P4S20')
-    'Li6PS5Cl'
+    >>> pretty('Cl4Li24P4S20'), pretty('Ge2Li20P4S24')
+    ('Li6PS5Cl', 'Li10GeP2S12')
     """
-    return str(Composition(formula).reduced_formula)
+    amounts = Composition(formula).reduced_composition
+    ordered = sorted(amounts.elements, key=lambda element: element.X)
+    counts = ('' if amounts[element] == 1 else f'{amounts[element]:g}' for element in ordered)
+    return ''.join(f'{element.symbol}{count}' for element, count in zip(ordered, counts, strict=True))
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
-from textwrap import wrap
+from textwrap import shorten
 
 FONT = 'Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif'
 TITLE, BODY = 14.0, 11.5
@@ -14,7 +14,8 @@ LINE = 16.0
 PAD_X, PAD_Y = 16.0, 11.0
 GAP_X, GAP_Y = 34.0, 40.0
 MARGIN = 26.0
-LONGEST = 64
+#: Largest number of characters in a line, and of lines below a title.
+LONGEST, MOST = 64, 4
 INK, SOFT, EDGE = '#262626', '#5c5c5c', '#9a9a9a'
 
 
@@ -39,9 +40,12 @@ FILLS = {
 }
 
 
-def wrapped(item: Item) -> Item:
-    """Return the item with its lines wrapped at `LONGEST` characters, which limits the width of its box."""
-    return replace(item, lines=[part for line in item.lines for part in wrap(line, LONGEST)])
+def limited(item: Item) -> Item:
+    """Return the item with lines of at most `LONGEST` characters, and with at most `MOST` of them."""
+    lines = [shorten(line, LONGEST, placeholder=' …') for line in item.lines]
+    if len(lines) > MOST:
+        lines = [*lines[: MOST - 1], f'and {len(lines) - MOST + 1} more']
+    return replace(item, title=shorten(item.title, LONGEST, placeholder=' …'), lines=lines)
 
 
 def _width(item: Item) -> float:
@@ -87,7 +91,7 @@ def draw(items: Sequence[Item], edges: Sequence[tuple[str, str]], heading: str =
     :param footing: text below the graph.
     :raises ValueError: if the edges form a cycle.
     """
-    by_key = {item.key: wrapped(item) for item in items}
+    by_key = {item.key: limited(item) for item in items}
     layer = layers_of(list(by_key), edges)
     chains = _chains(edges, layer)
     rows = _order(by_key, layer, chains)
@@ -102,7 +106,7 @@ def draw(items: Sequence[Item], edges: Sequence[tuple[str, str]], heading: str =
     shift = MARGIN - min(x[name] - widths[name] / 2 for name in x)
     x = {name: value + shift for name, value in x.items()}
     width = max(x[name] + widths[name] / 2 for name in x) + MARGIN
-    width = max(width, 2 * MARGIN + 0.6 * 17 * len(heading), 2 * MARGIN + 0.5 * BODY * len(footing))
+    width = max(width, 2 * MARGIN + 0.6 * 17 * len(heading), 2 * MARGIN + 0.58 * BODY * len(footing))
     height = top - GAP_Y + MARGIN + (20.0 if footing else 0.0)
     parts = [_edge(chain, x, y, rows, by_key) for chain in chains]
     for index, row in enumerate(rows):

@@ -107,7 +107,9 @@ def _lines(call: Call, now: datetime) -> list[str]:
     took = f'{call.label.replace("_", " ")} ({clock(call.seconds(now))})'
     found = outcome(orm.load_node(call.pk))
     if not call.ok:
-        found = [*found, f'ended with exit code {call.exit_status}: {call.exit_message}']
+        message = call.exit_message or ''
+        found = [line for line in found if line not in message]
+        found.append(f'ended with exit code {call.exit_status}: {message}')
     return [f'{took}: {line}' for line in found] or [took]
 
 

@@ -32,6 +32,9 @@ KEYS = (
     'extrapolated',
     'activation_energy_eV',
     'activation_energy_error_eV',
+    'measured_mS_cm',
+    'measured_sources',
+    'measured_overlap',
     'temperatures',
     'frames_labelled',
     'frames_rejected',
@@ -58,17 +61,20 @@ def lines(process: orm.ProcessNode) -> list[str]:
 
 
 def summarize(process: orm.ProcessNode) -> dict[str, Any]:
-    """Return the content of the summary node, the UUID of the process and the wall time of each phase and in total, in
-    s.
+    """Return the content of the summary node, the measured conductivities, the UUID of the process and the wall time of
+    each phase and in total, in s.
 
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
+    electrolyte, _ = conductivities(process)
+    measured = electrolyte and electrolyte.measured
     times = {phase.phase: round(phase.wall_s, 1) for phase in phase_times(tree)}
     return {
         **dict.fromkeys(KEYS),
         **output_dict(process, 'summary'),
         'label_quality': quality_of(process),
+        **(measured.to_dict(electrolyte.at_room_temperature) if electrolyte and measured else {}),
         'exit_status': process.exit_status,
         'process_uuid': process.uuid,
         'wall_time_s': {**times, 'total': round(tree[0].seconds(), 1)},
@@ -78,11 +84,14 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
 def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Conductivity | None]:
     """Return the transport results of the electrolyte and of the reference structure, None if missing.
 
+    Measured conductivities are compared with the electrolyte only.
+
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
     electrolyte, reference = (last_child(tree, phase) for phase in ('conductivity', 'reference'))
-    return electrolyte and read_conductivity(electrolyte), reference and read_conductivity(reference)
+    found = reference and read_conductivity(reference)
+    return electrolyte and read_conductivity(electrolyte), found and replace(found, measured=None)
 
 
 def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
@@ -131,8 +140,12 @@ def tables(process: orm.ProcessNode) -> list[Table]:
     if learned is not None:
         found.insert(0, iterations_table(output_dict(learned, 'iterations')))
     found.append(errors_table(phase_errors(process)))
-    for name, transport in zip(('electrolyte', 'reference'), conductivities(process), strict=True):
+    electrolyte, reference = conductivities(process)
+    for name, transport in (('electrolyte', electrolyte), ('reference', reference)):
         found += [replace(table, title=f'{table.title}, {name}') for table in (transport.tables() if transport else [])]
+    if reference is not None:
+        # Those of the electrolyte are the lines of the report.
+        found.append(Table('Result, reference', ('conductivity',), [(line,) for line in reference.results()]))
     return found
 
 
@@ -171,13 +184,11 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
 
     :param process: a `dpasse.electrolyte`.
     """
-    captions, results = {}, {}
-    for phase in phase_times(call_tree(process.pk)):
-        found = outcome(orm.load_node(phase.pk))
-        if phase.phase in ('conductivity', 'reference'):
-            results[phase.phase] = (found[0], found[1:]) if found else ('undetermined', [])
-        else:
-            captions[phase.phase] = found[:3]
-    electrolyte = _electrolyte(process)
-    heading = f'{electrolyte}: from structures to a conductivity' if electrolyte else ''
+    electrolyte, reference = conductivities(process)
+    found = {'conductivity': electrolyte, 'reference': reference}
+    results = {phase: transport.caption() for phase, transport in found.items() if transport is not None}
+    phases = (phase for phase in phase_times(call_tree(process.pk)) if phase.phase not in found)
+    captions = {phase.phase: outcome(orm.load_node(phase.pk))[:3] for phase in phases}
+    formula = _electrolyte(process)
+    heading = f'{formula}: from structures to a conductivity' if formula else ''
     return chain_svg(process, heading, captions, results)

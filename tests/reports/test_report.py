@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from aiida import orm
+from made_up_nodes import LPSCL, extrapolate, structure
 from matplotlib.image import imread
 
+from aiida_dpasse.dynamics.conductivity_report import read_measured
+from aiida_dpasse.experiment.measured import version
 from aiida_dpasse.reports.accounting import batches, unaccounted
+from aiida_dpasse.reports.drawing import MOST
 from aiida_dpasse.reports.graph import call_tree, output
 from aiida_dpasse.reports.progress import ELECTROLYTE, progress
 from aiida_dpasse.reports.provenance import orphans
@@ -77,11 +82,77 @@ def test_the_picture_shows_every_phase_and_its_numbers(written):
     assert '44 labelled' in texts
     assert any(text.startswith('118 times') for text in texts)
     assert any(text.startswith('σ(300 K) = ') for text in texts)
+    assert 'measured: 0.033 to 2.05 mS/cm' in texts
     boxes = [element for element in root.iter('{http://www.w3.org/2000/svg}rect')][1:]
     spans = [tuple(float(box.get(key)) for key in ('x', 'y', 'width', 'height')) for box in boxes]
     for i, (x, y, w, h) in enumerate(spans):
         for other_x, other_y, other_w, other_h in spans[:i]:
             assert x >= other_x + other_w or other_x >= x + w or y >= other_y + other_h or other_y >= y + h
+
+
+def test_the_conductivity_is_placed_in_the_measured_range(study, written):
+    summary = json.loads(written['summary.json'].read_text())
+    assert summary['measured_mS_cm'] == {'low': 0.033, 'high': 2.05, 'count': 3, 'exact': True}
+    assert (summary['measured_overlap'], summary['measured_table']) == (True, version())
+    assert len(summary['measured_sources']) == 3
+    for text in (report_text(study), report_text(child(study, 'conductivity'))):
+        assert text.count('0.033 to 2.05 mS/cm') == text.count('10.1002/pssa.201001117') == 1
+    # The formula is that of the structure: LiBr conducts, but was not measured.
+    assert read_measured(child(study, 'conductivity')).formula == 'Li6PS5Cl'
+    assert read_measured(child(study, 'initial_data')) is None
+
+
+STOPPED = '2 of 2 runs were stopped, md_0001_crystal_600K_r0 at step 500 (heated up): 850 K, more than 20% above 600 K.'
+
+
+@pytest.fixture(scope='module')
+def undetermined(graph) -> orm.WorkChainNode:
+    """A study without a conductivity: two temperatures with runs that were stopped, one that is not diffusive."""
+    top = graph.work('dpasse.electrolyte', inputs={'electrolyte__x': structure(LPSCL)}, exit_status=602)
+    work = graph.work('dpasse.conductivity', 'conductivity', top, {'structures__x': structure(LPSCL)}, exit_status=602)
+    row = {'diffusivity_cm2_s': None, 'conductivity_mS_cm': None, 'runs': 2, 'diffusive': False}
+    rows = [
+        {**row, 'temperature_K': 900.0, 'verdict': 'heated up', 'reason': STOPPED.replace('600', '900')},
+        {**row, 'temperature_K': 750.0, 'verdict': 'heated up', 'reason': STOPPED},
+        {**row, 'temperature_K': 600.0, 'verdict': 'not diffusive', 'reason': 'The ions rest on their sites for now.'},
+    ]
+    fit = extrapolate(rows, 300.0)
+    outputs = {'transport': orm.Dict({'ion': 'Li', 'temperatures': rows}), 'arrhenius': orm.Dict(fit)}
+    for index in range(5):
+        inputs = {'structure': structure(LPSCL, index)}
+        graph.process(
+            orm.CalcJobNode, 'dpasse.md', f'md_{index:04d}_crystal', work, inputs, exit_status=413 * (index < 2)
+        )
+    graph.give(work, graph.calc('determine_transport', 'determine', work, outputs=outputs, job=False))
+    message = f'The conductivity is undetermined: {fit["reason"]} Use longer or hotter runs.'
+    work.set_exit_message(message)
+    top.set_exit_message(f'All phases ended. {message}')
+    return top
+
+
+def test_each_reason_stands_once(undetermined, tmp_path):
+    for process in (undetermined, child(undetermined, 'conductivity')):
+        text = report_text(process)
+        for part in (STOPPED, STOPPED.replace('600', '900'), 'rest on their sites', 'the fit needs 3', 'Measured:'):
+            assert text.count(part) == 1
+    assert sum(line.count('the fit needs 3') for line in progress(undetermined).lines) == 1
+    summary = summarize(undetermined)
+    assert (summary['measured_mS_cm']['count'], summary['measured_overlap']) == (3, None)
+
+
+def test_no_box_has_more_than_four_lines(undetermined, tmp_path):
+    for process in (undetermined, child(undetermined, 'conductivity')):
+        paths = {path.name: path for path in write_report(process, tmp_path / str(process.pk))}
+        root = ET.fromstring(paths['provenance.svg'].read_text())
+        shapes = [element for element in root.iter() if element.tag.endswith(('rect', 'text'))]
+        counts = [
+            len(list(group)) for box, group in groupby(shapes, lambda shape: shape.tag.endswith('rect')) if not box
+        ]
+        texts = [shape.text for shape in shapes if shape.tag.endswith('text')]
+        assert max(counts) <= 1 + MOST + 1  # a title, and the footing after the last box
+        assert max(map(len, texts)) <= 100
+    assert 'Molecular dynamics, 5 runs' in texts
+    assert any('2 failed' in text for text in texts)
 
 
 def test_the_tables_name_phases_iterations_errors_and_transport(study):

@@ -1,0 +1,1 @@
+"""Measured ionic conductivities of lithium electrolytes."""

@@ -110,7 +110,8 @@ class Conductivity:
         value, interval = self.arrhenius.get('conductivity_mS_cm'), self.arrhenius.get('interval_mS_cm')
         if value is None or interval is None:
             return None
-        return Extrapolation(self.arrhenius['temperature_K'], value, *interval, name=self.interval_name)
+        low, high = interval
+        return Extrapolation(self.arrhenius['temperature_K'], value, low, high, self.interval_name)
 
     @property
     def interval_name(self) -> str:

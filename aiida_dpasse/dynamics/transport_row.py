@@ -29,13 +29,16 @@ def describe(runs: list[tuple[Run, Statistics]], temperature: float, charge: flo
     """
     statistics = [one for _, one in runs]
     groups = describe_groups(runs, temperature, charge)
-    effects = split_groups(groups)
+    effects = split_groups(groups, 'diffusivity', 'cm2_s')
+    whole = all(group['conductivity_mS_cm'] is not None for group in groups)
+    own = split_groups(groups, 'conductivity', 'mS_cm') if whole else None
     # Without an estimate of the variance between groups, their scatter enlarges the error of the mean.
     labels = None if effects is None else [(run.structure, run.potential) for run, _ in runs]
     found = pool(statistics, labels).reported
     known = found.tracer is not None
     volume, ions = float(np.mean([one.volume for one in statistics])), statistics[0].ions
-    tracer, collective = (uncertainty_of(one, effects) for one in (found.tracer, found.collective))
+    tracer = None if found.tracer is None else uncertainty_of(found.tracer, effects, effects)
+    collective = None if found.collective is None else uncertainty_of(found.collective, own, effects)
     row: dict[str, Any] = {
         'temperature_K': temperature,
         'diffusivity_cm2_s': value_of(found.tracer),
@@ -83,43 +86,47 @@ def describe_groups(runs: list[tuple[Run, Statistics]], temperature: float, char
     for potential, structure in labels if len(labels) > 1 else ():
         own = [one for run, one in runs if (run.potential, run.structure) == (potential, structure)]
         found, volume = pool(own), float(np.mean([one.volume for one in own]))
-        group = {'potential': potential, 'structure': structure, 'runs': len(own)}
-        group |= {'diffusivity_cm2_s': value_of(found.tracer), 'error_cm2_s': error_of(found.tracer)}
+        group: dict[str, Any] = {'potential': potential, 'structure': structure, 'runs': len(own)}
+        group |= {'diffusivity_cm2_s': value_of(found.tracer), 'diffusivity_error_cm2_s': error_of(found.tracer)}
         for name, estimate in (('nernst_einstein_conductivity', found.tracer), ('conductivity', found.collective)):
             for key, value in ((name, value_of(estimate)), (f'{name}_error', error_of(estimate))):
-                known = value is not None
-                group[f'{key}_mS_cm'] = conductivity(value, own[0].ions, volume, temperature, charge) if known else None
+                group[f'{key}_mS_cm'] = (
+                    None if value is None else conductivity(value, own[0].ions, volume, temperature, charge)
+                )
         groups.append(group)
     return groups
 
 
-def split_groups(groups: list[dict[str, Any]]) -> Effects | None:
-    """Return the variance components of ln D of one temperature, None if they cannot be estimated.
+def split_groups(groups: list[dict[str, Any]], name: str, unit: str) -> Effects | None:
+    """Return the variance components of the logarithm of a quantity, None if they cannot be estimated.
 
-    :param groups: rows of `describe_groups`; those without a diffusivity are left out.
+    :param groups: rows of `describe_groups`; those without the quantity are left out.
+    :param name: name of the quantity.
+    :param unit: its unit as in the keys.
     """
-    known = [group for group in groups if group['diffusivity_cm2_s'] is not None]
+    known = [group for group in groups if group[f'{name}_{unit}'] is not None]
     if len(known) < 2:
         return None
     effects = split_variance(
-        [[np.log(group['diffusivity_cm2_s'])] for group in known],
-        [[[(group['error_cm2_s'] / group['diffusivity_cm2_s']) ** 2]] for group in known],
+        [[np.log(group[f'{name}_{unit}'])] for group in known],
+        [[[(group[f'{name}_error_{unit}'] / group[f'{name}_{unit}']) ** 2]] for group in known],
         [group['potential'] for group in known],
         [group['structure'] for group in known],
     )
     return None if effects.model is None and effects.configurational is None else effects
 
 
-def uncertainty_of(estimate: Estimate | None, effects: Effects | None) -> Uncertainty | None:
+def uncertainty_of(estimate: Estimate, own: Effects | None, others: Effects | None) -> Uncertainty:
     """Return the variance of the logarithm of a coefficient.
 
-    :param estimate: the coefficient with its thermal error.
-    :param effects: variance between potentials and configurations, if it is known.
+    :param estimate: the coefficient of all runs, whose error contains part of the scatter between groups.
+    :param own: the same coefficient of each group, if each of them determines it.
+    :param others: otherwise another coefficient of each group, which is assumed to vary alike.
     """
-    if estimate is None:
-        return None
+    if own is not None:
+        return own.uncertainty(own.thermal, [1.0])
     thermal = estimate.relative_error**2
-    return Uncertainty(thermal) if effects is None else effects.uncertainty([[thermal]], [1.0])
+    return Uncertainty(thermal) if others is None else others.uncertainty([[thermal]], [1.0])
 
 
 def error_with(estimate: Estimate | None, uncertainty: Uncertainty | None) -> float | None:

@@ -148,7 +148,7 @@ def leave_out(
         kept = t != left
         if len(np.unique(t[kept])) >= FEWEST_TEMPERATURES:
             other = None if tracer is None else tuple(np.asarray(array)[kept] for array in tracer)
-            fits[float(left)] = fit_ensemble(t[kept], y[kept], e[kept], series, other)  # type: ignore[arg-type]
+            fits[float(left)] = fit_ensemble(t[kept], y[kept], e[kept], series, other)
     return fits
 
 
@@ -160,12 +160,11 @@ def effects_of(series: Sequence[Series], temperatures: Any) -> Effects | None:
     """
     lines, covariances, labels = [], [], []
     for one in series:
-        inside = np.isin(one.temperatures, temperatures)
-        if len(np.unique(np.asarray(one.temperatures)[inside])) < 2:
+        t, y, e = (np.asarray(array, dtype=float) for array in (one.temperatures, one.values, one.errors))
+        inside = np.isin(t, temperatures)
+        if len(np.unique(t[inside])) < 2:
             continue
-        t, logarithms, weights = prepare(
-            *(np.asarray(array)[inside] for array in (one.temperatures, one.values, one.errors)), exponent=0, fewest=2
-        )
+        t, logarithms, weights = prepare(t[inside], y[inside], e[inside], exponent=0.0, fewest=2)
         line = solve(np.stack([np.ones_like(t), 1 / t], axis=1), logarithms, weights, grow=False)
         lines.append(line.parameters)
         covariances.append(line.covariance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,11 @@ class Conductivity:
         fit = self.arrhenius
         if fit.get('slope_K') is None:
             return None
-        return Line(fit['intercept'], fit['slope_K'], np.array(fit['covariance']))
+        line = Line(fit['intercept'], fit['slope_K'], np.array(fit['covariance']))
+        # The band ends at the interval, which is wider than a standard error if the potentials are few.
+        low, high = fit['interval_mS_cm']
+        [error] = line.at(np.array([fit['temperature_K']]))[1]
+        return replace(line, covariance=line.covariance * (np.log(high / low) / 2 / error) ** 2)
 
     @property
     def extrapolation(self) -> Extrapolation | None:

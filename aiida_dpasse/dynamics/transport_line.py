@@ -91,7 +91,7 @@ def points_of(rows: list[dict[str, Any]], collective: bool) -> dict[str, Any]:
     :param collective: whether y is the collective conductivity.
     """
     kelvins = np.array([row['temperature_K'] for row in rows], dtype=float)
-    groups = [(row['temperature_K'], group) for row in rows for group in row.get('groups') or ()]
+    groups = [(row['temperature_K'], group) for row in rows for group in row.get('groups', ())]
     tracer = not collective or any(group['conductivity_mS_cm'] is None for _, group in groups)
     name = 'nernst_einstein_conductivity' if tracer else 'conductivity'
     found: dict[tuple[Any, Any], list[tuple[float, float, float]]] = {}

@@ -14,7 +14,7 @@ from aiida_dpasse.transport.diffusion import Statistics, pool
 from aiida_dpasse.transport.size import compare_sizes
 
 #: Suffixes of the numbers of a row that are null if a run was stopped.
-NUMBERS = ('_cm2_s', '_mS_cm', 'haven_ratio', 'haven_ratio_error', 'variance', 'degrees_of_freedom', 'groups')
+NUMBERS = ('_cm2_s', '_mS_cm', 'haven_ratio', 'haven_ratio_error', 'variance', 'degrees_of_freedom', 'potential_only')
 
 
 def record_of(run: Run) -> dict[str, Any]:
@@ -79,7 +79,8 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
     if not stopped:
         return {**judged, 'verdict': row.get('verdict') or ('diffusive' if row['diffusive'] else 'not diffusive')}
     first = stopped[0]
-    blank = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
+    blank: dict[str, Any] = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
+    blank |= {'counts': [], 'groups': []}
     reason = (
         f'{len(stopped)} of {len(runs)} runs were stopped; {first["run"]} {first["verdict"]} at step {first["step"]}: '
         f'{first["reason"]}.'

@@ -23,7 +23,7 @@ from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.dynamics.determine_transport import determine_transport
 from aiida_dpasse.dynamics.lengthen_run import lengthen_run
 from aiida_dpasse.dynamics.md import lammps_run
-from aiida_dpasse.dynamics.plan_conductivity import LARGE, plan_conductivity
+from aiida_dpasse.dynamics.plan_conductivity import FIRST, LARGE, check_committee, plan_conductivity
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.frames.select_candidates import select_candidates
@@ -56,12 +56,10 @@ def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
     for port, potential in given.items():
         if message := check_elements(port, potential, structures):
             return message
-    if committee and settings.trust is None:
-        return 'committee: the parameter `trust` is null: set a limit of the deviation, or omit the committee.'
     if inputs.get('calculator') is None:
-        return None
+        return check_committee(committee, settings.replicas) if committee else None
     if committee:
-        return 'committee: it monitors the runs of a potential, not of a calculator: omit it.'
+        return 'committee: it drives runs together with a potential, not with a calculator: omit it.'
     if settings.precision is not None:
         return 'parameters: `precision` extends runs, and those of a calculator cannot be continued: set it to null.'
     message = check_dynamics({**settings.md, 'temperature': 1.0, 'seed': 1})
@@ -85,8 +83,9 @@ class ConductivityWorkChain(PlannedWorkChain):
 
     Each structure is simulated at each temperature. The trajectories are analysed on the computer where they were
     written, the runs of a temperature are pooled, and an Arrhenius line gives activation energy and extrapolated
-    conductivity. With `precision`, runs are extended until the diffusion coefficient is known to the requested relative
-    error.
+    conductivity. With a `committee` the potentials drive the replicas in turn, and the errors include the spread
+    between potentials. With `precision`, runs are extended until the thermal error of the diffusion coefficient is
+    sufficiently small.
     """
 
     CODES = ('lmp', 'python')
@@ -118,8 +117,8 @@ class ConductivityWorkChain(PlannedWorkChain):
             'committee',
             valid_type=Potential,
             required=False,
-            help='Further potentials, trained on the same frames: their deviation along the runs of `potential` '
-            'estimates its error.',
+            help='Further potentials, trained on the same frames: the replicas are driven by `potential` and these in '
+            'turn, so that the spread between potentials is part of every error.',
         )
         spec.inputs.validator = validate_conductivity
         spec.outline(
@@ -143,14 +142,16 @@ class ConductivityWorkChain(PlannedWorkChain):
             valid_type=orm.Dict,
             required=False,
             help='`temperatures`: for each, tracer and collective diffusion, Haven ratio, conductivities, density, '
-            '`verdict` and its `reason`; `finite_size`: comparison with a larger cell.',
+            '`variance` (thermal, configurational and model part of the error), `verdict` and its `reason`; '
+            '`finite_size`: comparison with a larger cell.',
         )
         spec.output(
             'arrhenius',
             valid_type=orm.Dict,
             required=False,
-            help='Activation energy, and the conductivity at `extrapolate_to` with its 16 % and 84 % quantiles; the '
-            'same with each temperature left out (`leave_one_out`), and whether the line is curved (`bent`).',
+            help='Activation energy, and the conductivity at `extrapolate_to` with its 68 % interval, the parts of '
+            'their `variance` and whether the interval is that `interval_of_potential_only`; the same with each '
+            'temperature left out (`leave_one_out`), and whether the line is curved (`bent`).',
         )
         spec.output(
             'curves', valid_type=orm.ArrayData, required=False, help='MSD, its error and van Hove maps by temperature.'
@@ -178,7 +179,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         exit_code(
             spec,
             'ERROR_IMPRECISE',
-            message='The relative error of the diffusion coefficient exceeds {wanted:.0%} at {temperatures} after '
+            message='The thermal error of the diffusion coefficient exceeds {wanted:.0%} at {temperatures} after '
             '{steps} steps: accept the outputs, increase `precision.maximum_steps`, or use a larger cell.',
         )
         exit_code(
@@ -263,10 +264,12 @@ class ConductivityWorkChain(PlannedWorkChain):
                 calculator=self.inputs.calculator,
                 parameters=parameters,
             )
-        # LAMMPS integrates with the first potential by name: `potential` sorts before `potential_<label>`.
-        potentials = {'potential': self.runnable(self.inputs.potential)}
-        for label, node in self.namespace('committee').items():
-            potentials[f'potential_{label}'] = self.runnable(node)
+        given = {FIRST: self.inputs.potential, **self.namespace('committee')}
+        driver = run.potential or FIRST
+        # LAMMPS integrates with the first potential by name: `potential` sorts before `watch_<label>`.
+        potentials = {'potential': self.runnable(given.pop(driver))}
+        if 'selection' in self.ctx.plan:
+            potentials |= {f'watch_{label}': self.runnable(node) for label, node in given.items()}
         before = self.segments(run)
         restart = {'restart_folder': before[-1].outputs.remote_folder} if before else {}
         return lammps_run(self, run, structure, potentials, parameters, **restart)
@@ -355,7 +358,8 @@ class ConductivityWorkChain(PlannedWorkChain):
     def imprecise(self) -> list[float]:
         """Return the temperatures in K at which the diffusion coefficient misses the requested precision.
 
-        Temperatures with a run that exceeded a limit are excluded, since a longer run would exceed it as well.
+        Only the thermal part of the error counts, since longer runs do not reduce the others. Temperatures with a run
+        that exceeded a limit are excluded, since a longer run would exceed it as well.
         """
         precision = self.settings.precision
         if precision is None:
@@ -363,8 +367,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         return [
             row['temperature_K']
             for row in self.ctx.results['transport']['temperatures']
-            if not row['stopped']
-            and (not row['diffusive'] or row['error_cm2_s'] > precision.relative_error * row['diffusivity_cm2_s'])
+            if not row['stopped'] and (not row['diffusive'] or row['variance']['thermal'] > precision.relative_error)
         ]
 
     def waiting(self) -> list[Run]:

@@ -18,7 +18,8 @@ class PrecisionParameters(Parameters):
     relative_error: float = Field(
         gt=0,
         lt=1,
-        description='Largest relative error of the tracer diffusion coefficient; runs are extended to reach it.',
+        description='Largest thermal part of the relative error of the tracer diffusion coefficient; runs are '
+        'extended to reach it.',
     )
     maximum_steps: int = Field(
         gt=0, description='Largest number of steps of a run; each extension doubles the runs of a temperature.'
@@ -52,7 +53,11 @@ class ConductivityParameters(DiffusionParameters):
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
     temperatures: list[PositiveFloat] = Field(min_length=1, description='Temperatures in K.')
-    replicas: int = Field(gt=0, description='Independent runs of each structure at each temperature.')
+    replicas: int = Field(
+        gt=0,
+        description='Independent runs of each structure at each temperature; with a `committee` at least the number of '
+        'potentials, which drive them in turn.',
+    )
     md: dict[str, Any] = Field(description='Parameters of `dpasse.md`, without `temperature` and `seed`.')
     precision: PrecisionParameters | None = Field(
         default=None, description='Requested precision, for which runs are extended; null does not extend them.'

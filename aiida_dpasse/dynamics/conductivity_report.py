@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiida_dpasse.reports.graph import inputs, output, output_dict
 from aiida_dpasse.reports.msd import Curve, plot_msd
 from aiida_dpasse.reports.tables import Table, text
 from aiida_dpasse.reports.van_hove_plot import VanHove, plot_van_hove
+from aiida_dpasse.transport.ensemble import POTENTIAL_ONLY
 
 #: Columns of the table, by the key in the row of a temperature.
 COLUMNS = {
@@ -25,6 +26,9 @@ COLUMNS = {
     'duration_ps': 'time (ps)',
     'diffusivity_cm2_s': 'D (cm²/s)',
     'error_cm2_s': '± D',
+    'thermal_part': 'thermal',
+    'configurational_part': 'configurations',
+    'model_part': 'potentials',
     'nernst_einstein_conductivity_mS_cm': 'σ N-E (mS/cm)',
     'nernst_einstein_conductivity_error_mS_cm': '± σ N-E',
     'conductivity_mS_cm': 'σ (mS/cm)',
@@ -101,7 +105,11 @@ class Conductivity:
         fit = self.arrhenius
         if fit.get('slope_K') is None:
             return None
-        return Line(fit['intercept'], fit['slope_K'], np.array(fit['covariance']))
+        line = Line(fit['intercept'], fit['slope_K'], np.array(fit['covariance']))
+        # The band ends at the interval, which is wider than a standard error if the potentials are few.
+        low, high = fit['interval_mS_cm']
+        [error] = line.at(np.array([fit['temperature_K']]))[1]
+        return replace(line, covariance=line.covariance * (np.log(high / low) / 2 / error) ** 2)
 
     @property
     def extrapolation(self) -> Extrapolation | None:
@@ -109,7 +117,13 @@ class Conductivity:
         value, interval = self.arrhenius.get('conductivity_mS_cm'), self.arrhenius.get('interval_mS_cm')
         if value is None or interval is None:
             return None
-        return Extrapolation(self.arrhenius['temperature_K'], value, *interval)
+        low, high = interval
+        return Extrapolation(self.arrhenius['temperature_K'], value, low, high, self.interval_name)
+
+    @property
+    def interval_name(self) -> str:
+        """What the intervals leave out, empty if nothing is known to be left out or in earlier releases."""
+        return POTENTIAL_ONLY if self.arrhenius.get('interval_of_potential_only') else ''
 
     @property
     def activation_energy(self) -> tuple[float, float] | None:
@@ -159,11 +173,12 @@ class Conductivity:
     def results(self) -> list[str]:
         """Return the results in short lines, without the reasons of single temperatures."""
         found = []
+        only = f', interval {self.interval_name}' if self.interval_name else ''
         if self.extrapolation is not None:
             e = self.extrapolation
-            found.append(f'σ({e.temperature:.0f} K) = {text(e.value)} ({text(e.low)} to {text(e.high)}) mS/cm')
+            found.append(f'σ({e.temperature:.0f} K) = {text(e.value)} ({text(e.low)} to {text(e.high)}) mS/cm{only}')
         if self.activation_energy is not None:
-            found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy))
+            found.append('Ea = {:.3f} ± {:.3f} eV'.format(*self.activation_energy) + only)
         if self.arrhenius.get('bent'):
             found.append('The Arrhenius plot is curved: one activation energy does not describe all temperatures.')
         if not found:
@@ -221,15 +236,25 @@ class Conductivity:
             'experiment': experiment,
         }
 
+    @staticmethod
+    def with_parts(row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row of a temperature with the parts of its relative error, if several are known."""
+        if len(row.get('counts') or ()) < 2:
+            return row
+        return row | {f'{part}_part': value for part, value in row['variance'].items()}
+
     def _size(self) -> tuple[str, str]:
         verdict = {True: 'large enough', False: 'too small', None: 'unknown'}[self.finite_size['agrees']]
         return f'{verdict}, at {self.finite_size["temperature_K"]:.0f} K', str(self.finite_size['reason'])
 
     def tables(self) -> list[Table]:
         """Return transport by temperature, the reasons of the verdicts, the checks of the fit, and measured values."""
-        given = {key for row in self.temperatures for key, value in row.items() if value is not None}
+        rows = [self.with_parts(row) for row in self.temperatures]
+        given = {key for row in rows for key, value in row.items() if value is not None}
         known = {key: name for key, name in COLUMNS.items() if key in given}
-        found = [Table.of('Transport', known, self.temperatures)]
+        alone = any(row.get('interval_of_potential_only') for row in self.temperatures)
+        title = f'Transport, errors {POTENTIAL_ONLY}' if alone else 'Transport'
+        found = [Table.of(title, known, rows)]
         reasons = [(_listed([f'{kelvin:g}' for kelvin in at]), reason) for reason, at in self.reasons.items()]
         found.append(Table('Verdicts', ('T (K)', 'reason'), reasons))
         if self.finite_size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,30 @@ from aiida_dpasse.seeds import derive_seed
 
 #: Size label of the larger cells of `finite_size`.
 LARGE = 'large'
+#: Label of the input `potential` among those of the committee.
+FIRST = 'potential'
+
+
+def drivers(committee: Iterable[str]) -> list[str]:
+    """Return the labels of the potentials that drive the replicas in turn.
+
+    :param committee: labels of the committee.
+    """
+    return [FIRST, *sorted(committee)]
+
+
+def check_committee(committee: Iterable[str], replicas: int) -> str | None:
+    """Return an error message if the replicas cannot be driven by all potentials in turn.
+
+    :param committee: labels of the committee.
+    :param replicas: number of replicas of each structure and temperature.
+    """
+    labels = drivers(committee)
+    if FIRST in labels[1:]:
+        return f'committee: the label `{FIRST}` is that of the other input: choose another label.'
+    if replicas < len(labels):
+        return f'parameters: `replicas` ({replicas}) should be at least the number of potentials ({len(labels)}).'
+    return None
 
 
 @calcfunction
@@ -23,11 +48,10 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
     """Derive the runs of a conductivity and the parameters of each child.
 
     Every structure is simulated ``replicas`` times at every temperature. With `finite_size`, runs of size 'large'
-    repeat one temperature in a larger cell.
+    repeat one temperature in a larger cell. With a committee, replica r is driven by potential r modulo their number.
 
     :param parameters: `ConductivityParameters`.
-    :param inputs: namespaces ``structures`` and, optionally, ``committee`` (the potentials whose deviation is
-        monitored), by label.
+    :param inputs: namespaces ``structures`` and, optionally, ``committee`` (the further potentials), by label.
     :returns: ``runs``, the record of each run by id; ``md``, the parameters of each run by the same id; ``transport``,
         the parameters of all analyses; ``supercell`` and, with `finite_size`, ``supercell_large``; with a committee,
         ``selection``, the settings of the candidate selection.
@@ -37,11 +61,21 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
     cells: list[Any] = list(product(structures, settings.temperatures, range(settings.replicas), [None]))
     if larger is not None:
         cells += product(structures, [larger.temperature], range(larger.replicas or settings.replicas), [LARGE])
+    labels = drivers(inputs.get('committee', {}))
+    several = len(labels) > 1
     runs = Runs(
-        Run('md', number, structure=label, temperature=temperature, replica=replica, size=size)
+        Run(
+            'md',
+            number,
+            structure=label,
+            potential=labels[replica % len(labels)] if several else None,
+            temperature=temperature,
+            replica=replica,
+            size=size,
+        )
         for number, (label, temperature, replica, size) in enumerate(cells)
     )
-    trust = settings.trust.model_dump() if settings.trust is not None and inputs.get('committee') else None
+    trust = settings.trust.model_dump() if settings.trust is not None and several else None
     md = watched(settings.md, settings.transport.ion, trust)
     dynamics = {
         key: complete(md, temperature=run.temperature, seed=derive_seed(settings.seed, 'md', run.number))

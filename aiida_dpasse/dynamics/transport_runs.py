@@ -14,7 +14,7 @@ from aiida_dpasse.transport.diffusion import Statistics, pool
 from aiida_dpasse.transport.size import compare_sizes
 
 #: Suffixes of the numbers of a row that are null if a run was stopped.
-NUMBERS = ('_cm2_s', '_mS_cm', 'haven_ratio', 'haven_ratio_error')
+NUMBERS = ('_cm2_s', '_mS_cm', 'haven_ratio', 'haven_ratio_error', 'variance', 'degrees_of_freedom', 'potential_only')
 
 
 def record_of(run: Run) -> dict[str, Any]:
@@ -79,7 +79,8 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
     if not stopped:
         return {**judged, 'verdict': row.get('verdict') or ('diffusive' if row['diffusive'] else 'not diffusive')}
     first = stopped[0]
-    blank = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
+    blank: dict[str, Any] = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
+    blank |= {'counts': [], 'groups': []}
     reason = (
         f'{len(stopped)} of {len(runs)} runs {"was" if len(stopped) == 1 else "were"} stopped, {first["run"]} at step '
         f'{first["step"]} ({first["verdict"]}): {first["reason"]}.'
@@ -94,7 +95,7 @@ def check_size(
     results: Mapping[str, orm.Dict],
     dynamics: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Compare the diffusion in two cell sizes, see `compare_sizes`.
+    """Compare the diffusion in two cell sizes, see `compare_sizes`, of the potentials that drive runs in both.
 
     :param small: runs in the smaller cell.
     :param large: runs in the larger cell, at the same temperature.
@@ -108,16 +109,17 @@ def check_size(
     found['runs_failed'] = [record_of(run) for run in large if run.id not in statistics]
     if stopped := stops_of([*small, *large], dynamics):
         return {**found, 'reason': f'{stopped[0]["run"]} {stopped[0]["verdict"]}: {stopped[0]["reason"]}.'}
-    groups = [
-        [read_statistics(statistics[run.id], results[run.id].get_dict()) for run in runs if run.id in statistics]
-        for runs in (small, large)
-    ]
-    if not all(groups):
-        reason = 'All runs of one of the cells failed: see their exit messages.'
+    good = [[run for run in runs if run.id in statistics] for runs in (small, large)]
+    both = set.intersection(*({(run.structure, run.potential) for run in runs} for runs in good))
+    good = [[run for run in runs if (run.structure, run.potential) in both] for runs in good]
+    if not all(good):
+        reason = 'No potential has a successful run in both cells: see the exit messages of the runs.'
         return {**found, 'reason': reason + error_of_program([*small, *large], dynamics)}
-    ions = groups[0][0].ions, groups[1][0].ions
-    small_cell, large_cell = (pool(group) for group in groups)
-    return found | compare_sizes(small_cell, large_cell, ions)
+    cells = [[read_statistics(statistics[run.id], results[run.id].get_dict()) for run in runs] for runs in good]
+    small_cell, large_cell = (
+        pool(cell, [(run.structure, run.potential) for run in runs]) for cell, runs in zip(cells, good, strict=True)
+    )
+    return found | compare_sizes(small_cell, large_cell, (cells[0][0].ions, cells[1][0].ions))
 
 
 def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistics:

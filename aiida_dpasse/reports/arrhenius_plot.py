@@ -77,12 +77,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """Conductivity in mS/cm or diffusivity in cm^2/s at a temperature in K, with its 16 % and 84 % quantiles."""
+    """Conductivity in mS/cm or diffusivity in cm^2/s at a temperature in K, with its 16 % and 84 % quantiles.
+
+    ``name`` states what the interval leaves out.
+    """
 
     temperature: float
     value: float
     low: float
     high: float
+    name: str = ''
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,8 @@ def _draw_extrapolation(axes: Axes, axis: Axis, extrapolation: Extrapolation) ->
         lw=1.6,
         zorder=4,
         label=f'{extrapolation.temperature:.0f} K: {_significant(extrapolation.value)} {axis.unit} '
-        f'({_significant(extrapolation.low)} to {_significant(extrapolation.high)})',
+        f'({_significant(extrapolation.low)} to {_significant(extrapolation.high)})'
+        + (f',\n{extrapolation.name}' if extrapolation.name else ''),
     )
 
 

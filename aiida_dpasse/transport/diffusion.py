@@ -7,7 +7,7 @@ freedom does not depend on its value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -187,13 +187,14 @@ def take_statistics(
     return Statistics.from_arrays(arrays, len(positions), interval, volume, framework, exchanges)
 
 
-def pool(runs: Sequence[Statistics]) -> Diffusion:
+def pool(runs: Sequence[Statistics], groups: Sequence[Hashable] | None = None) -> Diffusion:
     """Return the diffusion of one system at one temperature from the statistics of its independent runs.
 
     The MSD is truncated to the common lags and averaged. If three or more runs scatter more than their errors allow,
     the errors are enlarged to match the scatter.
 
     :param runs: statistics of the runs, with the same ions and sampling interval.
+    :param groups: the group of each run, for example its potential; scatter between groups does not enlarge the errors.
     :raises ValueError: if ``runs`` is empty, or the runs differ in their ions or sampling interval.
     """
     if not runs:
@@ -209,9 +210,10 @@ def pool(runs: Sequence[Statistics]) -> Diffusion:
         return Diffusion(None, None, None, None, verdict, None, ions, lags, msd, np.zeros_like(msd))
 
     limit = zero_frequency(spectra)
+    labels = [None] * len(runs) if groups is None else list(groups)
     tracers = [spectrum.mean for spectrum in spectra]
     estimate = Estimate(limit.value, limit.variance**0.5).widened(
-        inflation(limit, tracers, limit.fitted, limit.scatter)
+        inflation(limit, tracers, limit.fitted, limit.scatter, labels)
     )
     exchanges = [run.exchanges for run in runs if run.exchanges is not None]
     verdict = judge(estimate, limit, spectra, framework, exchanges if len(exchanges) == len(runs) else ())
@@ -233,14 +235,16 @@ def pool(runs: Sequence[Statistics]) -> Diffusion:
     relative = walker + hops + between
     shapes = [fitted * value / limit.value for fitted in limit.fitted]
     collective = Estimate(value, abs(value) * relative**0.5)
-    collective = collective.widened(inflation(limit, wholes, shapes, value**2 * relative)).scaled(CM2_PER_S)
+    collective = collective.widened(inflation(limit, wholes, shapes, value**2 * relative, labels)).scaled(CM2_PER_S)
     if not (collective.determined and verdict.diffusive):
         return replace(nothing, tracer=tracer, collective=collective if collective.determined else None)
     haven = haven_ratio(tracer, collective, ions, walker, hops + between)
     return replace(nothing, tracer=tracer, collective=collective, haven=haven if haven.determined else None)
 
 
-def inflation(limit: Limit, spectra: Sequence[Array], expected: Sequence[Array], variance: float) -> float:
+def inflation(
+    limit: Limit, spectra: Sequence[Array], expected: Sequence[Array], variance: float, groups: Sequence[Hashable]
+) -> float:
     """Return the factor, at least 1, by which the scatter of three or more replicas exceeds the error of their mean.
 
     It exceeds 1 only if the scatter is improbable (`LEAST_CHANCE`).
@@ -249,14 +253,23 @@ def inflation(limit: Limit, spectra: Sequence[Array], expected: Sequence[Array],
     :param spectra: binned spectrum of each run, (b,).
     :param expected: fitted spectrum of each run, (b,).
     :param variance: variance of the mean over all runs.
+    :param groups: the group of each run; the scatter is that about the mean of the group.
     """
-    if len(spectra) < 3:
+    labels = list(dict.fromkeys(groups))
+    others = len(spectra) - len(labels)
+    if others < 2:
         return 1.0
-    squares = 0.0
-    for weights, spectrum, fitted in zip(limit.weights, spectra, expected, strict=True):
-        share = max(float(weights.sum()), 1e-9)
-        squares += float(weights @ (spectrum - fitted)) ** 2 / share / variance
-    others = len(spectra) - 1
+    member = np.array([labels.index(label) for label in groups])
+    share = np.array([max(float(weights.sum()), 1e-9) for weights in limit.weights])
+    excess = np.array(
+        [
+            float(weights @ (spectrum - fitted))
+            for weights, spectrum, fitted in zip(limit.weights, spectra, expected, strict=True)
+        ]
+    )
+    if len(labels) > 1:
+        excess = excess - share * (np.bincount(member, excess) / np.bincount(member, share))[member]
+    squares = float(np.sum(excess**2 / share)) / variance
     return float(np.sqrt(squares / others)) if chi2.sf(squares, others) < LEAST_CHANCE else 1.0
 
 

@@ -10,8 +10,9 @@ from aiida import orm
 
 from aiida_dpasse.cli.arrhenius import describe
 from aiida_dpasse.cli.columns import Measurements
-from aiida_dpasse.dynamics.determine_transport import determine_transport, extrapolate
-from aiida_dpasse.dynamics.plan_conductivity import plan_conductivity
+from aiida_dpasse.dynamics.determine_transport import determine_transport
+from aiida_dpasse.dynamics.plan_conductivity import check_committee, plan_conductivity
+from aiida_dpasse.dynamics.transport_line import extrapolate
 from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
@@ -159,6 +160,7 @@ def test_a_run_that_was_stopped_is_named_and_its_temperature_left_out(aiida_prof
     # The other replica continued, but its diffusivity is not reported: the selection would be biased.
     assert (last['runs'], last['diffusive'], last['diffusivity_cm2_s']) == (1, False, None)
     assert last['nernst_einstein_conductivity_mS_cm'] is None
+    assert (last['variance'], last['counts'], last['groups']) == (None, [], [])
     assert last['density_g_cm3'] == pytest.approx(1.8)
     assert outputs['arrhenius']['temperatures_used_K'] == [600, 750, 900]
     assert outputs['arrhenius']['conductivity_mS_cm'] is not None
@@ -320,8 +322,8 @@ def test_the_checks_of_the_line_are_those_of_the_command(aiida_profile):
     for kelvin, value, error in zip(kelvins, values, errors, strict=True):
         factor = conductivity(1.0, IONS, VOLUME, kelvin)
         row = {'temperature_K': kelvin, 'diffusive': True, 'reason': '', 'conductivity_mS_cm': None}
-        row |= {'nernst_einstein_conductivity_mS_cm': factor * value}
-        rows.append(row | {'nernst_einstein_conductivity_error_mS_cm': factor * error})
+        row |= {'nernst_einstein_conductivity_mS_cm': factor * value, 'variance': {'thermal': error / value}}
+        rows.append(row)
     found = extrapolate(rows, 300.0)
     told = describe(Measurements(kelvins, {'diffusivity': values}, {'diffusivity': errors}), 300.0)
     assert len(found['leave_one_out']) == len(told['leave_one_out']) == 5
@@ -336,26 +338,98 @@ def test_the_checks_of_the_line_are_those_of_the_command(aiida_profile):
     assert found['bent'] is told['bent'] is True
 
 
+def several(rates, temperatures, potentials=(None,), replicas=1) -> list[Run]:
+    """Return the runs of each structure in ``rates``, driven by the potentials in turn."""
+    cells = [
+        (label, kelvin, potential, r)
+        for label in rates
+        for kelvin in temperatures
+        for r in range(replicas)
+        for potential in potentials
+    ]
+    return [
+        Run('md', number, structure=label, potential=potential, temperature=kelvin, replica=r)
+        for number, (label, kelvin, potential, r) in enumerate(cells)
+    ]
+
+
 def test_configurations_that_differ_widen_every_error(aiida_profile):
     """Two configurations of one crystal, one of which lets its ions hop twice as often."""
     rates = {'a': 2.0, 'b': 4.0}
-    runs = [
-        Run('md', 2 * place + r, structure=label, temperature=600.0, replica=r)
-        for place, label in enumerate(rates)
-        for r in range(2)
-    ]
+    runs = several(rates, [600.0], replicas=2)
     values = [rates[one.structure] for one in runs]
     [row] = pooled(runs, values, temperatures=[600.0], extrapolate_to=None)['transport']['temperatures']
-    parts = row['configurations']
-    truths = [rate * LENGTH**2 / (6 * INTERVAL) * 1e-4 for rate in rates.values()]
-    assert parts['mean_cm2_s'] == pytest.approx(np.mean(truths), rel=0.15)
-    # Two values, so their spread is the difference over the square root of two.
-    assert parts['configurational_cm2_s'] == pytest.approx((truths[1] - truths[0]) / np.sqrt(2), rel=0.3)
-    assert parts['thermal_cm2_s'] < 0.5 * parts['configurational_cm2_s']
-    assert row['error_cm2_s'] > 0.9 * parts['configurational_cm2_s'] / np.sqrt(2)
+    parts = row['variance']
+    # Half the difference of the logarithms is the standard error of the mean of two.
+    assert parts['configurational'] == pytest.approx(np.log(2) / 2, rel=0.2)
+    assert parts['thermal'] < 0.5 * parts['configurational']
+    assert (parts['model'], row['counts']) == (None, ['thermal', 'configurational'])
+    assert row['interval_of_potential_only'] is True
+    # Student's quantile for one degree of freedom.
+    assert row['degrees_of_freedom'] == pytest.approx(1, abs=0.1)
+    scatter = np.hypot(parts['thermal'], parts['configurational'])
+    assert row['error_cm2_s'] / row['diffusivity_cm2_s'] == pytest.approx(1.84 * scatter, rel=0.1)
     factor = row['nernst_einstein_conductivity_mS_cm'] / row['diffusivity_cm2_s']
     assert row['nernst_einstein_conductivity_error_mS_cm'] == pytest.approx(factor * row['error_cm2_s'])
     # Replicas of one configuration are no such thing.
     alike = [replace(one, structure='a') for one in runs]
-    outputs = pooled(alike, values, temperatures=[600.0], extrapolate_to=None)
-    assert 'configurations' not in outputs['transport']['temperatures'][0]
+    [row] = pooled(alike, values, temperatures=[600.0], extrapolate_to=None)['transport']['temperatures']
+    assert (row['counts'], row['groups'], row['degrees_of_freedom']) == (['thermal'], [], None)
+
+
+def test_potentials_that_differ_widen_rows_and_line(aiida_profile):
+    """Three potentials with activation energies of 0.2, 0.25 and 0.3 eV and the same rate at 750 K."""
+    energies = {'potential': 0.25, 'one': 0.2, 'two': 0.3}
+    kelvins = SETTINGS['temperatures']
+    runs = several({'cell': 1}, kelvins, energies, replicas=2)
+    inverse = 1 / BOLTZMANN_EV
+    rates = [3 * float(np.exp(-energies[one.potential] * inverse * (1 / one.temperature - 1 / 750.0))) for one in runs]
+    outputs = pooled(runs, rates)
+    rows, fit = outputs['transport']['temperatures'], outputs['arrhenius']
+    middle = rows[1]
+    assert middle['counts'] == fit['counts'] == ['thermal', 'model']
+    assert middle['interval_of_potential_only'] is fit['interval_of_potential_only'] is False
+    assert [group['potential'] for group in middle['groups']] == list(energies)
+    assert {group['runs'] for group in middle['groups']} == {2}
+    # They differ only away from 750 K; there, by their activation energies.
+    assert rows[0]['variance']['model'] > 2 * middle['variance']['model']
+    spread = 0.05 / np.sqrt(3)
+    assert fit['activation_energy_eV'] == pytest.approx(0.25, abs=0.02)
+    assert fit['activation_energy_variance_eV']['model'] == pytest.approx(spread, rel=0.3)
+    assert fit['activation_energy_error_eV'] > 1.1 * fit['activation_energy_variance_eV']['model']
+    assert fit['variance']['model'] == pytest.approx(spread * inverse * (1 / 300 - 1 / 750), rel=0.3)
+    low, high = fit['interval_mS_cm']
+    assert np.log(high / low) / 2 > fit['variance']['model']
+    covariance = np.array(fit['covariance'])
+    assert covariance[1, 1] ** 0.5 * BOLTZMANN_EV == pytest.approx(
+        np.hypot(*(fit['activation_energy_variance_eV'][part] for part in ('thermal', 'model'))), rel=0.2
+    )
+    # The same runs of one potential: their scatter is thermal, and the name of the interval says so.
+    alone = pooled([replace(one, potential=None) for one in runs], rates)['arrhenius']
+    assert (alone['counts'], alone['interval_of_potential_only']) == (['thermal'], True)
+    assert alone['variance']['model'] is None
+
+
+def test_cells_are_compared_for_the_same_potentials(aiida_profile):
+    """A potential that drives no run in the larger cell does not count, however different it is."""
+    small = several({'cell': 1}, [900.0], ('potential', 'other'), replicas=2)
+    large = [replace(one, number=10 + one.number, size='large') for one in small if one.potential == 'potential']
+    runs = [*small, *large]
+    rates = [0.1 if one.potential == 'potential' else 1.0 for one in runs]
+    outputs = pooled(runs, rates, temperatures=[900.0], extrapolate_to=None, finite_size=SIZE)
+    assert outputs['transport']['finite_size']['agrees'] is True
+
+
+def test_the_potentials_drive_the_replicas_in_turn(aiida_profile):
+    cell, node = orm.StructureData(cell=np.eye(3).tolist()), orm.Dict({'any': 1})
+    committee = {'b': node, 'a': orm.Dict({'any': 2})}
+    settings = SETTINGS | {'replicas': 4, 'temperatures': [600.0]}
+    plan = plan_conductivity(orm.Dict(settings), structures={'cell': cell}, committee=committee)
+    runs = Runs.from_dict(plan['runs'].get_dict()).values()
+    assert [one.potential for one in runs] == ['potential', 'a', 'b', 'potential']
+    # Without `trust` they are not monitored.
+    assert 'selection' not in plan
+    assert all(md['watch'] is None for md in plan['md'].values())
+    assert check_committee(committee, 3) is None
+    assert '(2)' in check_committee(committee, 2)
+    assert 'potential' in check_committee({'potential': node}, 3)

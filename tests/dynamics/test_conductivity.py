@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,23 +110,25 @@ def test_runs_go_on_until_the_diffusion_is_known_or_the_budget_is_spent(inputs):
 def test_runs_beyond_the_trust_of_the_committee_give_candidates(inputs, copper_committee):
     """Nothing is within so small a limit: all runs are stopped, and what they sampled is to be labelled."""
     trust = {'limit': 1e-6, 'rows': 2, 'high': 100.0, 'interval': 20, 'max_candidates': 5}
-    given = inputs(trust=trust) | {'committee': {'other': copper_committee.outputs.potentials['member_01']}}
+    given = inputs(trust=trust, replicas=2) | {'committee': {'other': copper_committee.outputs.potentials['member_01']}}
     _, node = run_get_node(ConductivityWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_ALL_STOPPED.status
-    assert 'md_0000_copper_300K_r0' in node.exit_message
+    assert 'md_0000_copper_potential_300K_r0' in node.exit_message
     rows = node.outputs.transport['temperatures']
     assert [row['verdict'] for row in rows] == [STOPS[DEVIATION].verdict] * 2
     assert [(row['runs'], row['diffusivity_cm2_s']) for row in rows] == [(0, None)] * 2
     assert all(row['density_g_cm3'] > 7 for row in rows)
     statistics = node.outputs.trust.get_dict()
     # Every sample is accounted for: three of each run, fewer if its monitor came before it had ended by itself.
-    assert 4 <= statistics['sampled'] == statistics['candidate'] <= 6
-    assert statistics['chosen'] == min(5, statistics['sampled'])
+    assert 8 <= statistics['sampled'] == statistics['candidate'] <= 12
+    assert statistics['chosen'] == 5
     [chosen] = node.outputs.candidates.sets()
-    assert set(chosen.sources) == {'samples__md_0000', 'samples__md_0001'}
+    assert set(chosen.sources) <= {f'samples__md_{number:04d}' for number in range(4)}
     assert (chosen.deviations > 1e-6).all()
     called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
-    assert sorted(called['md_0000_copper_300K_r0'].inputs.md.potentials) == ['potential', 'potential_other']
+    potentials = called['md_0001_copper_other_300K_r1'].inputs.md.potentials
+    assert sorted(potentials) == ['potential', 'watch_potential']
+    assert potentials['potential'].uuid == given['committee']['other'].uuid
     assert orphans(node) == []
 
 
@@ -222,6 +225,51 @@ def test_the_diffusion_of_a_liquid_is_that_of_lammps(inputs, codes, tmp_path):
     )
 
 
+@pytest.mark.parametrize('trust', [None, {'limit': 1e3, 'rows': 3, 'high': 1e4, 'interval': 500, 'max_candidates': 1}])
+def test_the_potentials_of_a_committee_drive_the_replicas(inputs, copper_committee, trust):
+    """Liquid copper: each replica is integrated with its own potential, and the row knows how they differ."""
+    potentials = {
+        name: copper_committee.outputs.potentials[f'member_0{n}'] for n, name in enumerate(('potential', 'b'))
+    }
+    md = {**MD, 'timestep': 2.0, 'steps': 2000, 'trajectory_interval': 5, 'thermo_interval': 200}
+    md |= {'equilibration': {'ensemble': 'nvt', 'steps': 500}}
+    precision = {'relative_error': 0.005, 'maximum_steps': 4000}
+    given = inputs(
+        md=md, temperatures=[3500], replicas=2, extrapolate_to=None, trust=trust, precision=trust and precision
+    )
+    given |= {'potential': potentials['potential'], 'committee': {'b': potentials['b']}}
+    given['structures'] = {'liquid': orm.StructureData(ase=bulk('Cu', a=3.85, cubic=True) * (2, 2, 2))}
+    _, node = run_get_node(ConductivityWorkChain, **given)
+    # Longer runs do not reach half a per cent: both potentials drive a second segment.
+    assert node.exit_status == (EXIT.ERROR_IMPRECISE.status if trust else 0), node.exit_message
+    segments = ('', '_s01') if trust else ('',)
+    called = {link.link_label: link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()}
+    runs = {label: child for label, child in called.items() if label.startswith('md_')}
+    names = ('md_0000{}_liquid_potential_3500K_r0', 'md_0001{}_liquid_b_3500K_r1')
+    assert set(runs) == {name.format(segment) for name in names for segment in segments}
+    for label, run in runs.items():
+        driver, other = ('b', 'potential') if '_b_' in label else ('potential', 'b')
+        [calculation] = [child for child in run.called if child.process_label == 'MDCalculation']
+        script = calculation.base.repository.get_object_content(calculation.get_option('input_filename'))
+        [line] = [line for line in script.splitlines() if line.startswith('pair_style')]
+        first, *further = [word for word in line.split() if word.endswith('.pb')]
+        folder = Path(calculation.outputs.remote_folder.get_remote_path())
+        assert (folder / first).read_bytes() == potentials[driver].get_content('rb')
+        assert [(folder / name).read_bytes() for name in further] == (
+            [potentials[other].get_content('rb')] if trust else []
+        )
+    [row] = node.outputs.transport['temperatures']
+    assert row['diffusive'], row['reason']
+    assert (row['runs'], row['counts'], row['interval_of_potential_only']) == (2, ['thermal', 'model'], False)
+    assert row['variance']['model'] >= 0
+    values = {group['potential']: group['diffusivity_cm2_s'] for group in row['groups']}
+    assert set(values) == set(potentials)
+    assert row['error_cm2_s'] >= row['variance']['thermal'] * row['diffusivity_cm2_s'] * 0.999
+    assert row['degrees_of_freedom'] == pytest.approx(1)
+    assert ('trust' in node.outputs) is bool(trust)
+    assert orphans(node) == []
+
+
 def test_a_calculator_runs_through_the_same_chain(inputs):
     md = {**MD, 'equilibration': {'ensemble': 'nvt', 'steps': 10}}
     given = inputs(md=md, temperatures=[300], extrapolate_to=None)
@@ -258,9 +306,9 @@ def test_a_larger_cell_that_is_not_larger(inputs):
     assert '`finite_size.supercell`' in node.exit_message
 
 
-def test_a_committee_without_a_limit_is_refused(inputs, copper_committee):
+def test_fewer_replicas_than_potentials_are_refused(inputs, copper_committee):
     given = inputs() | {'committee': {'other': copper_committee.outputs.potentials['member_01']}}
-    with pytest.raises(ValueError, match=r'committee: .*`trust`'):
+    with pytest.raises(ValueError, match=r'`replicas` \(1\).*\(2\)'):
         run_get_node(ConductivityWorkChain, **given)
 
 
@@ -354,7 +402,8 @@ def test_a_calculator_is_accepted_in_every_protocol(inputs, codes, copper, name)
 def test_protocols_are_complete(name):
     parameters = ConductivityParameters.model_validate(ConductivityWorkChain.protocol_parameters(name))
     assert len(parameters.temperatures) >= 3
+    # One for each potential of a committee of three.
+    assert parameters.replicas == 3
     assert parameters.md['steps'] // parameters.md['trajectory_interval'] >= 300
     if name == 'demo':
-        assert parameters.replicas == 2
         assert parameters.md['steps'] * parameters.md['timestep'] == 15000

@@ -16,7 +16,7 @@ from plumpy.process_states import ProcessState
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.dynamics.determine_transport import extrapolate
+from aiida_dpasse.dynamics.transport_line import extrapolate
 from aiida_dpasse.transport.conductivity import BOLTZMANN_EV, conductivity
 
 #: Temperature in K of the runs, hottest first, and the activation energy in eV that the numbers are made with.
@@ -175,6 +175,7 @@ def transport_nodes(count: int, scale: float) -> dict[str, orm.Data]:
                 'duration_ps': 30.0,
                 'diffusivity_cm2_s': diffusivity,
                 'error_cm2_s': 0.12 * diffusivity,
+                'variance': {'thermal': 0.12, 'configurational': None, 'model': None},
                 'nernst_einstein_conductivity_mS_cm': sigma if diffusive else None,
                 'nernst_einstein_conductivity_error_mS_cm': 0.12 * sigma if diffusive else None,
                 'conductivity_mS_cm': None,

@@ -1,4 +1,4 @@
-"""Tensors, vacancies, several carriers and ensembles against exact truths."""
+"""Tensors, vacancies and several carriers against exact truths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from walks import lattice_walk, vacancy_walk
 
 from aiida_dpasse.transport.diffusion import pool, take_statistics
 from aiida_dpasse.transport.displacement import charge_scaled
-from aiida_dpasse.transport.ensemble import pool_configurations
 from aiida_dpasse.transport.tensor import diffusion_tensor
 
 
@@ -88,27 +87,6 @@ def test_estimates_of_runs_that_scatter_are_widened():
     alike = [take_statistics(lattice_walk(rng, 600, 16, 0.1, 2.0), 1.0, 1000.0) for _ in range(4)]
     apart = [take_statistics(lattice_walk(rng, 600, 16, rate, 2.0), 1.0, 1000.0) for rate in (0.08, 0.1, 0.12, 0.14)]
     assert pool(apart).tracer.relative_error > 2 * pool(alike).tracer.relative_error
-
-
-def test_configurations_split_the_variance():
-    """Both components and the error of the mean, by 400 trials of 8 configurations with 4 replicas."""
-    rng = np.random.default_rng(8)
-    found = [
-        pool_configurations((10 + rng.normal(scale=2.0, size=(8, 1)) + rng.normal(scale=1.0, size=(8, 4))).tolist())
-        for _ in range(400)
-    ]
-    assert np.mean([one.thermal**2 for one in found]) == pytest.approx(1, abs=0.05)
-    assert np.mean([one.configurational**2 for one in found]) == pytest.approx(4, rel=0.12)
-    variance_of_components = np.var([one.configurational**2 for one in found])
-    assert np.sqrt(variance_of_components) == pytest.approx(
-        np.sqrt(np.mean([one.configurational_variance_error**2 for one in found])), rel=0.2
-    )
-    for level in (0.68, 0.95):
-        inside = [low < 10 < high for low, high in (one.interval(level) for one in found)]
-        assert np.mean(inside) == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / 400))
-    same = pool_configurations([[1.0, 3], [3, 1], [1, 3]])
-    assert same.configurational == 0
-    assert pool_configurations([[1.0, 1.2, 0.8], [2.0]]).configurational > 0
-    for values, message in (([[1.0, 2]], 'at least two'), ([[1.0], [2.0]], 'No configuration has two replicas')):
-        with pytest.raises(ValueError, match=message):
-            pool_configurations(values)
+    # The scatter between groups is not that of replicas.
+    assert pool(apart, range(4)).tracer.relative_error < 0.5 * pool(apart).tracer.relative_error
+    assert pool(apart, [0] * 4).tracer == pool(apart).tracer

@@ -241,22 +241,27 @@ def _read_record(lines: _Lines) -> _Record | None:
     style = next((suffix for suffix in STYLES if f'x{suffix}' in columns), 'u')
     wanted = [columns.index(f'{axis}{style}') for axis in 'xyz']
     images = [columns.index(f'i{axis}') for axis in 'xyz'] if 'ix' in columns and 'u' not in style else []
-    words = b' '.join(rows).split()
-    if len(words) != count * len(columns):
+    kind = 'element' if 'element' in columns else 'type'
+    # Columns that are not used, velocities or names, are counted and never converted.
+    formats = ['S1'] * len(columns)
+    formats[columns.index(kind)] = 'S16' if kind == 'element' else 'i8'
+    formats[columns.index('id')] = 'i8'
+    for column in (*wanted, *images):
+        formats[column] = 'f8'
+    layout = np.dtype({'names': [str(column) for column in range(len(columns))], 'formats': formats})
+    table = np.loadtxt(rows, dtype=layout, comments=None, ndmin=1) if rows else np.empty(0, dtype=layout)
+    if len(table) != count:
         raise ValueError(f'The frame of step {step} is not complete.')
-    # Columns that are not used, velocities or names, are never converted.
-    table = {column: words[column :: len(columns)] for column in {*wanted, *images}}
-    positions = np.array([table[column] for column in wanted], dtype=float).T
-    ids = np.array(words[columns.index('id') :: len(columns)], dtype=int)
-    if 'element' in columns:
-        kinds = np.array(words[columns.index('element') :: len(columns)]).astype(str)
-    else:
-        kinds = np.array(words[columns.index('type') :: len(columns)], dtype=int)
+    ids = table[str(columns.index('id'))]
+    if not np.all(ids[1:] > ids[:-1]):
+        table = table[np.argsort(ids, kind='stable')]
+    positions = np.stack([table[str(column)] for column in wanted], axis=1)
     positions = positions @ cell if style.startswith('s') else positions - origin
     if images:
-        positions = positions + np.array([table[column] for column in images], dtype=float).T @ cell
-    order = np.argsort(ids, kind='stable')
-    return _Record(step, cell, positions[order], kinds[order], not images and 'u' not in style)
+        positions = positions + np.stack([table[str(column)] for column in images], axis=1) @ cell
+    kinds = table[str(columns.index(kind))]
+    kinds = kinds.astype(str) if kind == 'element' else np.array(kinds)
+    return _Record(step, cell, positions, kinds, not images and 'u' not in style)
 
 
 def _cell(style: list[str], lines: list[list[str]]) -> tuple[Array, Array]:

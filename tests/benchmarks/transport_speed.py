@@ -1,4 +1,4 @@
-"""How fast MSD and van Hove functions are, as ratios to other programs in one run.
+"""Processor times of MSD, spectra and van Hove functions, and ratios to other programs in one run.
 
 In an environment with the optional dependencies `comparators` beside this package:
     OMP_NUM_THREADS=1 python tests/benchmarks/transport_speed.py
@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from aiida_dpasse.transport.cages import find_cages
 from aiida_dpasse.transport.displacement import mean_square_displacement
+from aiida_dpasse.transport.moments import moments
+from aiida_dpasse.transport.spectrum import power
 from aiida_dpasse.transport.vanhove import distinct_part, self_part
 
 FRAMES, IONS, BOX = 20_000, 1_000, 30.0
@@ -93,6 +96,14 @@ def main() -> None:
     ):
         taken = seconds(function)
         print(f'| {name} | {taken:.2f} | {taken / ours:.1f} |', flush=True)
+
+    print('\n| aiida-dpasse, same trajectory | time (s) |\n| --- | ---: |')
+    for name, function in (
+        ('MSD, collective displacement and power spectra', lambda: moments(positions, 1.0)),
+        ('power spectra alone', lambda: power(positions, 1.0)),
+        ('sites and exchanges of 4000 frames', lambda: find_cages(positions[:4000], np.eye(3) * BOX, 1.0)),
+    ):
+        print(f'| {name} | {seconds(function):.2f} |', flush=True)
 
     from pymatgen.analysis.diffusion.aimd.van_hove import VanHoveAnalysis
 

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common import LinkType
 from click.testing import CliRunner
-from test_transport import check, run, walk, write_dump
+from walks import lattice_walk
 
 from aiida_dpasse.cli.transport import transport
+
+BOX, FRAMES, RATE, LENGTH = 20.0, 800, 0.2, 2.5
+SYMBOLS = ['Li'] * 20 + ['S'] * 8
+#: cm^2/s at 100 fs between frames.
+TRUTH = RATE * LENGTH**2 / (6 * 0.1) * 1e-4
+
+
+def write_dump(path, positions, gap, elements):
+    """Write frames that are ``gap`` steps apart."""
+    lines = []
+    for index, points in enumerate(positions):
+        lines += [f'ITEM: TIMESTEP\n{index * gap}\nITEM: NUMBER OF ATOMS\n{len(points)}\nITEM: BOX BOUNDS pp pp pp']
+        lines += [f'0 {BOX}'] * 3 + [f'ITEM: ATOMS id {"element" if elements else "type"} xu yu zu']
+        for number, (symbol, (x, y, z)) in enumerate(zip(SYMBOLS, points, strict=True), 1):
+            lines.append(f'{number} {symbol if elements else 1 + (symbol == "S")} {x:.5f} {y:.5f} {z:.5f}')
+    path.write_text('\n'.join(lines) + '\n')
 
 
 @pytest.fixture(scope='module')
 def dynamics(localhost, tmp_path_factory):
     """Return a calculation as `dpasse.md` leaves it: the folder holds samples and the last frame beside the dump."""
-    positions, symbols = walk()
+    rng = np.random.default_rng(1)
+    places = rng.random((len(SYMBOLS), 3)) * BOX + rng.normal(scale=0.05, size=(FRAMES, len(SYMBOLS), 3))
+    places[:, :20] += lattice_walk(rng, FRAMES, 20, RATE, LENGTH)
     folder = tmp_path_factory.mktemp('segment')
-    write_dump(folder / 'trajectory.lammpstrj', positions, symbols, elements=False)
-    write_dump(folder / 'samples.lammpstrj', positions[::7], symbols, gap=350)
-    write_dump(folder / 'last.lammpstrj', positions[-1:], symbols)
-    structure = orm.StructureData(cell=[[20.0, 0, 0], [0, 20.0, 0], [0, 0, 20.0]])
-    for symbol, point in zip(symbols, positions[0], strict=True):
+    write_dump(folder / 'trajectory.lammpstrj', places, 50, elements=False)
+    write_dump(folder / 'samples.lammpstrj', places[::7], 350, elements=True)
+    write_dump(folder / 'last.lammpstrj', places[-1:], 50, elements=True)
+    structure = orm.StructureData(cell=np.eye(3) * BOX)
+    for symbol, point in zip(SYMBOLS, places[0], strict=True):
         structure.append_atom(symbols=symbol, position=point)
     node = orm.CalcJobNode(computer=localhost, process_type='aiida.calculations:dpasse.md')
     for name, given in (('structure', structure), ('parameters', orm.Dict({'timestep': 2.0}))):
@@ -34,27 +53,30 @@ def dynamics(localhost, tmp_path_factory):
     return node
 
 
-def test_the_dump_of_a_calculation_with_its_elements_and_time_step(tmp_path, dynamics):
+def check(tmp_path, *arguments):
+    """The command gives the diffusivity of the walk."""
     target = tmp_path / 'a.json'
-    for pk in (dynamics.pk, dynamics.outputs.remote_folder.pk):
-        arguments = [str(pk), '--ion', 'Li', '--temperature', '600', '--json', str(target)]
-        result = CliRunner().invoke(transport, arguments)
-        assert result.exit_code == 0, result.output
-        numbers = json.loads(target.read_text())
-        assert numbers['interval_ps'] == pytest.approx(0.1)
-        check(numbers)
+    command = [*map(str, arguments), '--ion', 'Li', '--temperature', '600', '--json', str(target)]
+    result = CliRunner().invoke(transport, command)
+    assert result.exit_code == 0, result.output
+    numbers = json.loads(target.read_text())
+    assert numbers['interval_ps'] == pytest.approx(0.1)
+    assert numbers['frames'] == FRAMES
+    assert abs(numbers['tracer_diffusivity_cm2_s'] - TRUTH) < 3.5 * numbers['tracer_diffusivity_cm2_s_error']
 
 
-def test_the_files_of_a_folder_of_the_profile(tmp_path, dynamics):
-    stored = orm.FolderData(tree=dynamics.outputs.remote_folder.get_remote_path()).store()
-    numbers, _ = run(tmp_path, stored.pk, '--elements', 'Li S', timestep=2.0)
-    check(numbers)
+def test_the_dump_of_a_calculation_with_its_elements_and_time_step(tmp_path, dynamics):
+    check(tmp_path, dynamics.pk)
+    check(tmp_path, dynamics.outputs.remote_folder.pk)
 
 
-def test_a_folder_of_the_disk_is_read_alike(tmp_path, dynamics):
+def test_a_folder_without_dynamics_needs_the_elements_and_the_time_step(tmp_path, dynamics):
     folder = dynamics.outputs.remote_folder.get_remote_path()
-    numbers, _ = run(tmp_path, folder, '--elements', 'Li S', timestep=2.0)
-    check(numbers)
+    stored = orm.FolderData(tree=folder).store()
+    for given in (stored.pk, folder):
+        check(tmp_path, given, '--elements', 'Li S', '--timestep', '2')
+    result = CliRunner().invoke(transport, [str(stored.pk), '--ion', 'Li', '--temperature', '600'])
+    assert result.exit_code == 2
 
 
 def test_nodes_without_a_trajectory_here_are_refused(aiida_profile, tmp_path, dynamics):

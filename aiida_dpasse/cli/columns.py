@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ ASSUMED = {'temperature': 'K', 'inverse temperature': '1/K', 'diffusivity': 'cm2
 CELSIUS = 273.15
 #: Entries of undetermined values.
 NULL = frozenset(('', 'null', 'nan', 'none', 'na', 'n/a', '-', '--', '—', 'undetermined'))
-LETTERS = str.maketrans('²³⁻¹⁵⁶⁷⁸⁹µμåÅ−·×ΔΣ', '23-156789uuaa- xds')
+LETTERS = str.maketrans('²³⁻¹⁵⁶⁷⁸⁹₁₀µμåÅ−·×ΔΣ', '23-15678910uuaa- xds')
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Column:
     :param name: the name without unit and error, to find the error that belongs to a value.
     :param factor: factor to the unit used here; None if the header gives no unit.
     :param celsius: whether it is a temperature in degrees Celsius.
+    :param base: base of the logarithm that the column holds, 1 if it holds none.
     """
 
     kind: str
@@ -65,6 +67,7 @@ class Column:
     name: str
     factor: float | None
     celsius: bool = False
+    base: float = 1.0
 
 
 @dataclass
@@ -195,12 +198,18 @@ def _is_number(entry: str) -> bool:
 def recognise(header: str) -> Column | None:
     """Return what a header names, or None.
 
-    The unit is in parentheses, in brackets, after a slash, or at the end as in `diffusivity_cm2_s`.
+    The unit is in parentheses, in brackets, after a slash, or at the end as in `diffusivity_cm2_s`. Logarithms are
+    `log10`, `lg` and `ln`; the base of `log` is not known.
 
     :param header: the header of a column.
     """
     text = header.strip().replace('σ', 'sigma').replace('±', ' pm ').translate(LETTERS).lower()
     text = text.replace('°', '')
+    if found := re.match(r'(log_?\{?10\}?|lg|ln)[\s_]*(.+)$', text):
+        column = recognise(_without_parentheses(found.group(2)))
+        if column is None or column.kind not in ('diffusivity', 'conductivity'):
+            return None
+        return replace(column, base=math.e if found.group(1) == 'ln' else 10.0)
     unit: str | None = None
     if found := re.search(r'[(\[]([^)\]]*)[)\]]', text):
         unit, text = found.group(1), text[: found.start()] + ' ' + text[found.end() :]
@@ -223,6 +232,18 @@ def recognise(header: str) -> Column | None:
     if unit is not None and factor is None:
         return None
     return Column(kind, error, name, factor, kind == 'temperature' and unit is not None and _plain(unit) != 'k')
+
+
+def _without_parentheses(text: str) -> str:
+    """Return the argument of a logarithm without the parentheses around it, and what follows them."""
+    if text[0] not in '([':
+        return text
+    depth = 0
+    for index, letter in enumerate(text):
+        depth += (letter in '([') - (letter in ')]')
+        if depth == 0:
+            return f'{text[1:index]} {text[index + 1 :]}'
+    return text
 
 
 def _plain(unit: str) -> str:
@@ -278,9 +299,14 @@ def read_measurements(path: Path, names: str | None = None) -> Measurements:
 
     def column(kind: str) -> Array:
         place = places[kind]
-        own = _column(known, place).factor
-        factor = own if own is not None else _column(known, places[kind.removesuffix(' error')]).factor or 1.0
-        return factor * np.array([_number(cells, number, row[place], place) for number, row in cells.rows])
+        own, value = _column(known, place), _column(known, places[kind.removesuffix(' error')])
+        numbers = np.array([_number(cells, number, row[place], place) for number, row in cells.rows])
+        base = own.base if own.base > 1 or own.factor is not None else value.base
+        if own.error and base > 1:
+            # The error of a logarithm is relative.
+            return column(value.kind) * numbers * math.log(base)
+        factor = own.factor if own.factor is not None else value.factor or 1.0
+        return factor * (own.base**numbers if own.base > 1 else numbers)
 
     if 'temperature' in places:
         temperatures = column('temperature') + CELSIUS * _column(known, places['temperature']).celsius

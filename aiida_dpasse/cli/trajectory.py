@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from aiida_dpasse.cli.segments import Segments
     from aiida_dpasse.transport.timeline import Timeline
     from aiida_dpasse.transport.tracks import Tracks
 
@@ -29,9 +31,8 @@ if TYPE_CHECKING:
 MOST_FRAMES = 4000
 #: Shortest and longest plausible time between frames, and longest plausible MD time step, in fs.
 SHORTEST_INTERVAL, LONGEST_INTERVAL, LONGEST_STEP = 0.1, 1e9, 100.0
-#: Headers with the number of a frame, by the reader of the file.
+#: Headers with the number of a frame, by the reader of the file; for a dump see `lammps.dump`.
 HEADERS = {
-    'dump': rb'ITEM: TIMESTEP\s+(\d+)\s',
     'xdatcar': rb'Direct configuration=\s*(\d+)\s',
     'cp2k': rb'\n\s*i =\s*(\d+),',
 }
@@ -100,13 +101,28 @@ class _Cell(click.ParamType):
         return cell
 
 
+class _FileOrPk(click.Path):
+    """An existing file or folder, or else the PK of a node with a trajectory."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or the segments of the node."""
+        if ctx is not None and str(value).isdigit() and not Path(value).exists():
+            from aiida_dpasse.cli.segments import find_segments
+
+            return find_segments(int(value), ctx)
+        return super().convert(value, param, ctx)
+
+
 def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument and the options that name a trajectory; the command receives them as one `Source`, ``source``.
 
     :param command: the command's function.
     """
 
-    @click.argument('files', metavar='FILE...', nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+    @click.argument('files', metavar='FILE...', nargs=-1, required=True, type=_FileOrPk())
     @click.option(
         '--timestep',
         type=POSITIVE,
@@ -140,7 +156,7 @@ def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option('--stride', type=click.IntRange(1), default=1, metavar='N', help='Use every N-th frame.')
     @functools.wraps(command)
     def wrapper(
-        files: tuple[Path, ...],
+        files: tuple[Path | Segments, ...],
         timestep: float | None,
         interval: float | None,
         replicas: bool,
@@ -154,10 +170,20 @@ def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
         stride: int,
         **options: Any,
     ) -> Any:
+        names = tuple(elements.replace(',', ' ').split()) if elements else ()
+        nodes = [file for file in files if not isinstance(file, Path)]
+        if nodes and len(nodes) == len(files):
+            # Of several nodes all have the same, or it has to be given.
+            if timestep is None and interval is None and len({node.timestep for node in nodes}) == 1:
+                timestep = nodes[0].timestep
+            if not names and len({node.elements for node in nodes}) == 1:
+                names = nodes[0].elements
         if (timestep is None) == (interval is None):
             raise click.UsageError('Give either --timestep or --interval.')
-        names = tuple(elements.replace(',', ' ').split()) if elements else ()
-        paths = tuple(path for file in files for path in _segments(file))
+        if replicas and any(len(node.folders) > 1 for node in nodes):
+            raise Refusal('The segments of one run are no --replicas: name runs of one segment, or their files.')
+        folders = [path for file in files for path in ([file] if isinstance(file, Path) else file.folders)]
+        paths = tuple(path for folder in folders for path in _segments(folder))
         source = Source(
             paths, timestep, interval, names, wrapped, format, cell, topology, skip, start, stride, replicas
         )
@@ -167,7 +193,12 @@ def trajectory_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _segments(path: Path) -> list[Path]:
-    """Return the dump files in a folder in the order of their numbers, or the file itself."""
+    """Return the dump files in a folder in the order of their numbers, or the file itself.
+
+    Of the files of `dpasse.md` those of the trajectory, which are beside its samples and its last frame.
+    """
+    from aiida_dpasse.lammps.script import TRAJECTORY_FILE
+
     if not path.is_dir():
         return [path]
     found = sorted(
@@ -176,7 +207,7 @@ def _segments(path: Path) -> list[Path]:
     )
     if not found:
         raise Refusal(f'{path} holds no *.lammpstrj file: name the files of the trajectory.')
-    return found
+    return [file for file in found if file.name.startswith(TRAJECTORY_FILE)] or found
 
 
 def read_replicas(source: Source, ions: Sequence[str]) -> list[tuple[Tracks, list[str], float]]:
@@ -324,6 +355,10 @@ class _Run:
             at = -1
             for frame in self._frames(path, kind):
                 advance()
+                if frame is None:
+                    # The frames after it keep their times.
+                    index += timeline is None
+                    continue
                 at += 1
                 if timeline is not None:
                     while numbers[file][at] != frame.number:
@@ -386,15 +421,15 @@ class _Run:
             spacing=spacing,
         )
 
-    def _frames(self, path: Path, kind: str) -> Iterator[_Frame]:
-        """Yield the frames of one file."""
+    def _frames(self, path: Path, kind: str) -> Iterator[_Frame | None]:
+        """Yield the frames of one file, None for a damaged frame of a file whose frames are not numbered."""
         if kind == 'dump':
             return self._dump(path)
         if kind == 'xdatcar':
             return self._xdatcar(path)
         if kind == 'mdanalysis':
             return self._mdanalysis(path)
-        return self._ase(path, kind)
+        return self._xyz(path) if kind in ('xyz', 'cp2k') else self._ase(path, kind)
 
     def _dump(self, path: Path) -> Iterator[_Frame]:
         from aiida_dpasse.lammps.dump import DumpReader
@@ -457,36 +492,35 @@ class _Run:
             cell = self._cell(path, index, given)
             yield _Frame(None, cell, np.array(found.positions, dtype=float), symbols)
 
-    def _ase(self, path: Path, kind: str) -> Iterator[_Frame]:
-        """Yield the frames of a file that ASE reads, in bounded memory for extxyz."""
-        import io
-
+    def _xyz(self, path: Path) -> Iterator[_Frame | None]:
+        """Yield the frames of an xyz file in bounded memory, None for each that is damaged."""
         import numpy as np
-        from ase.io import iread
-        from ase.io.formats import UnknownFileTypeError
 
+        from aiida_dpasse.cli.xyz import read_xyz_frames
         from aiida_dpasse.lammps.dump import open_plain
 
-        numbers = _numbers(path, kind)
-        is_xyz = kind in ('xyz', 'cp2k')
-        given: Any = io.TextIOWrapper(open_plain(path)) if is_xyz else path
-        name = 'extxyz' if is_xyz else None if kind == 'ase' else kind
-        try:
-            for index, atoms in enumerate(iread(given, index=':', format=name)):
+        with open_plain(path) as handle, _reading(path):
+            for index, found in enumerate(read_xyz_frames(handle)):
+                comment, atoms = found or (b'', None)
+                if atoms is None or not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell).all():
+                    self.damaged += 1
+                    yield None
+                    continue
+                number = re.match(HEADERS['cp2k'], b'\n' + comment)
+                cell = self._cell(path, index, np.array(atoms.cell))
+                yield _Frame(number and int(number.group(1)), cell, atoms.positions, atoms.get_chemical_symbols())
+
+    def _ase(self, path: Path, kind: str) -> Iterator[_Frame]:
+        """Yield the frames of a file that ASE reads."""
+        import numpy as np
+        from ase.io import iread
+
+        with _reading(path):
+            for index, atoms in enumerate(iread(path, index=':', format=None if kind == 'ase' else kind)):
                 cell = self._cell(path, index, np.array(atoms.cell))
                 if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
                     raise ValueError(f'Frame {index + 1} of {path.name} holds numbers that are not finite.')
-                number = numbers[index] if index < len(numbers) else None
-                yield _Frame(number, cell, atoms.positions, atoms.get_chemical_symbols())
-        except (UnknownFileTypeError, IndexError, KeyError, AssertionError, EOFError, StopIteration, OSError) as error:
-            raise ValueError(f'{path.name} is not a trajectory that ASE can read ({type(error).__name__}).') from error
-        except Exception as error:
-            if isinstance(error, ValueError) and path.name in str(error):
-                raise
-            # The readers of ASE raise arbitrary exceptions.
-            raise ValueError(
-                f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
-            ) from error
+                yield _Frame(None, cell, atoms.positions, atoms.get_chemical_symbols())
 
     def _cell(self, path: Path, index: int, cell: Array | None) -> Array:
         """Return the cell of a frame: that of ``--cell``, which is for files without one, or the file's."""
@@ -499,12 +533,31 @@ class _Run:
         return np.asarray(cell, dtype=float)
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file in the errors of ASE's readers, which are arbitrary exceptions."""
+    from ase.io.formats import UnknownFileTypeError
+
+    try:
+        yield
+    except (UnknownFileTypeError, IndexError, KeyError, AssertionError, EOFError, StopIteration, OSError) as error:
+        raise ValueError(f'{path.name} is not a trajectory that ASE can read ({type(error).__name__}).') from error
+    except Exception as error:
+        if isinstance(error, ValueError) and path.name in str(error):
+            raise
+        raise ValueError(
+            f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
+        ) from error
+
+
 def _kind(path: Path, name: str | None) -> str:
     """Return the reader of a file: that of ``--format``, or the one for its content."""
     from aiida_dpasse.lammps.dump import is_dump, open_plain
 
     if name is not None:
-        return {'lammps-dump-text': 'dump', 'lammps': 'dump', 'vasp-xdatcar': 'xdatcar'}.get(name, name)
+        return {'lammps-dump-text': 'dump', 'lammps': 'dump', 'vasp-xdatcar': 'xdatcar', 'extxyz': 'xyz'}.get(
+            name, name
+        )
     if is_dump(path):
         return 'dump'
     try:
@@ -533,9 +586,10 @@ def _suffix(path: Path) -> str:
 
 def _numbers(path: Path, kind: str) -> list[int]:
     """Return the numbers in the headers of all frames; empty for a file without."""
-    from aiida_dpasse.lammps.dump import frame_numbers
+    from aiida_dpasse.lammps.dump import HEADER, frame_numbers
 
-    return frame_numbers(path, HEADERS[kind]) if kind in HEADERS else []
+    header = HEADER if kind == 'dump' else HEADERS.get(kind)
+    return [] if header is None else frame_numbers(path, header)
 
 
 def _symbols(path: Path, source: Source) -> list[str]:

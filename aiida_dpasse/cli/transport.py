@@ -72,13 +72,14 @@ def transport(
     plot_path: Path | None,
 ) -> None:
     """Diffusion, Haven ratio and conductivity of the trajectory in FILE: LAMMPS dumps, XDATCARs, and any other format
-    that ASE or MDAnalysis reads; several files are parts of one run.
+    that ASE or MDAnalysis reads; several files are parts of one run. FILE may be the PK of a dpasse.md calculation or
+    of its folder, whose time step and elements are then known.
 
     Positions may be wrapped or unwrapped. Displacements are relative to the centre of mass of the immobile atoms.
     Errors are one standard deviation; undetermined quantities are reported as such, and are null in the JSON file.
 
     Without --temperature FILE is a table with the columns file and temperature_K (and, if needed, timestep_fs): every
-    run is analysed, and the Arrhenius line is fitted and drawn. No AiiDA profile is needed.
+    run is analysed, and the Arrhenius line is fitted and drawn. No AiiDA profile is needed for files.
     """
     given = dict(zip(ions, charges or (1.0,) * len(ions), strict=False))
     if (charges and len(charges) != len(ions)) or len(given) != len(ions):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from aiida import orm
@@ -131,8 +130,7 @@ def read_statistics(node: orm.ArrayData, result: Mapping[str, Any]) -> Statistic
     """
     arrays = {name: node.get_array(name) for name in node.get_arraynames()}
     counted = result.get('exchanges')
-    names = [field.name for field in fields(Exchanges)]
-    exchanges = None if counted is None else Exchanges(**{name: counted[name] for name in names})
+    exchanges = None if counted is None else Exchanges.from_dict(counted)
     return Statistics.from_arrays(
         arrays,
         frames=result['frames'],

@@ -6,6 +6,7 @@ Depends on numpy only, since it is shipped with the drivers to the machine that 
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -29,13 +30,16 @@ STYLES = ('u', 'su', '', 's')
 GZIP, BZIP2, XZ, ZSTANDARD = b'\x1f\x8b', b'BZh', b'\xfd7zXZ\x00', b'\x28\xb5\x2f\xfd'
 #: First lines of a frame; the first two are written by `dump_modify units yes` and `time yes`.
 HEADS = (b'ITEM: UNITS', b'ITEM: TIME', b'ITEM: TIMESTEP')
+#: Header of a frame, with its step.
+HEADER = rb'ITEM: TIMESTEP\s+(\d+)\s'
 #: Number of bytes that are searched at once for the headers of frames.
 BLOCK = 1 << 22
 #: Errors of a compressed file that is truncated or damaged.
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error)
-# A Python may be built without bz2 and lzma, which few dumps need.
-with suppress(ImportError):
-    DAMAGE += (import_module('lzma').LZMAError,)
+# A Python may be built without bz2 and lzma, and zstandard is a package of its own; few dumps need them.
+for _module, _error in (('lzma', 'LZMAError'), ('zstandard', 'ZstdError')):
+    with suppress(ImportError):
+        DAMAGE += (getattr(import_module(_module), _error),)
 
 
 class _Record(NamedTuple):
@@ -59,10 +63,15 @@ def open_plain(path: str | PathLike[str]) -> IO[bytes]:
     for first, module in ((BZIP2, 'bz2'), (XZ, 'lzma'), (ZSTANDARD, 'zstandard')):
         if magic.startswith(first):
             try:
-                return import_module(module).open(path, 'rb')
+                found = import_module(module)
             except ImportError as error:
                 name = Path(path).name
                 raise ValueError(f'{name} is compressed, and Python has no module {module}: decompress it.') from error
+            if first != ZSTANDARD:
+                return found.open(path, 'rb')
+            # Files may be joined, and the reader of the package yields no lines.
+            plain = open(path, 'rb')  # noqa: SIM115
+            return io.BufferedReader(found.ZstdDecompressor().stream_reader(plain, read_across_frames=True))
     return open(path, 'rb')
 
 
@@ -78,7 +87,7 @@ def is_dump(path: str | PathLike[str]) -> bool:
         return False
 
 
-def frame_numbers(path: str | PathLike[str], pattern: bytes = rb'ITEM: TIMESTEP\s+(\d+)\s') -> list[int]:
+def frame_numbers(path: str | PathLike[str], pattern: bytes) -> list[int]:
     """Return the numbers in the headers of all frames without reading the frames, damaged ones included.
 
     :param path: path of the file, compressed or not.
@@ -241,22 +250,27 @@ def _read_record(lines: _Lines) -> _Record | None:
     style = next((suffix for suffix in STYLES if f'x{suffix}' in columns), 'u')
     wanted = [columns.index(f'{axis}{style}') for axis in 'xyz']
     images = [columns.index(f'i{axis}') for axis in 'xyz'] if 'ix' in columns and 'u' not in style else []
-    words = b' '.join(rows).split()
-    if len(words) != count * len(columns):
+    kind = 'element' if 'element' in columns else 'type'
+    # Columns that are not used, velocities or names, are counted and never converted.
+    formats = ['S1'] * len(columns)
+    formats[columns.index(kind)] = 'S16' if kind == 'element' else 'i8'
+    formats[columns.index('id')] = 'i8'
+    for column in (*wanted, *images):
+        formats[column] = 'f8'
+    layout = np.dtype({'names': [str(column) for column in range(len(columns))], 'formats': formats})
+    table = np.loadtxt(rows, dtype=layout, comments=None, ndmin=1) if rows else np.empty(0, dtype=layout)
+    if len(table) != count:
         raise ValueError(f'The frame of step {step} is not complete.')
-    # Columns that are not used, velocities or names, are never converted.
-    table = {column: words[column :: len(columns)] for column in {*wanted, *images}}
-    positions = np.array([table[column] for column in wanted], dtype=float).T
-    ids = np.array(words[columns.index('id') :: len(columns)], dtype=int)
-    if 'element' in columns:
-        kinds = np.array(words[columns.index('element') :: len(columns)]).astype(str)
-    else:
-        kinds = np.array(words[columns.index('type') :: len(columns)], dtype=int)
+    ids = table[str(columns.index('id'))]
+    if not np.all(ids[1:] > ids[:-1]):
+        table = table[np.argsort(ids, kind='stable')]
+    positions = np.stack([table[str(column)] for column in wanted], axis=1)
     positions = positions @ cell if style.startswith('s') else positions - origin
     if images:
-        positions = positions + np.array([table[column] for column in images], dtype=float).T @ cell
-    order = np.argsort(ids, kind='stable')
-    return _Record(step, cell, positions[order], kinds[order], not images and 'u' not in style)
+        positions = positions + np.stack([table[str(column)] for column in images], axis=1) @ cell
+    kinds = table[str(columns.index(kind))]
+    kinds = kinds.astype(str) if kind == 'element' else np.array(kinds)
+    return _Record(step, cell, positions, kinds, not images and 'u' not in style)
 
 
 def _cell(style: list[str], lines: list[list[str]]) -> tuple[Array, Array]:

@@ -12,8 +12,8 @@ Depends on numpy only, since it is shipped with a driver to the machine that hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,14 @@ class Exchanges:
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers by name."""
         return {**asdict(self), 'meaningful': self.meaningful, 'confined': self.confined}
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Exchanges:
+        """Return the exchanges of which `to_dict` returned these numbers.
+
+        :param numbers: numbers by name.
+        """
+        return cls(**{field.name: numbers[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)

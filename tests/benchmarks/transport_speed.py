@@ -1,4 +1,4 @@
-"""How fast MSD and van Hove functions are, as ratios to other programs in one run.
+"""Processor times of MSD, spectra and van Hove functions, and ratios to other programs in one run.
 
 In an environment with the optional dependencies `comparators` beside this package:
     OMP_NUM_THREADS=1 python tests/benchmarks/transport_speed.py
@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from aiida_dpasse.transport.cages import find_cages
 from aiida_dpasse.transport.displacement import mean_square_displacement
+from aiida_dpasse.transport.moments import moments
+from aiida_dpasse.transport.spectrum import power
 from aiida_dpasse.transport.vanhove import distinct_part, self_part
 
 FRAMES, IONS, BOX = 20_000, 1_000, 30.0
@@ -25,10 +28,10 @@ VAN_HOVE_FRAMES, VAN_HOVE_IONS, ORIGINS, SKIP = 400, 48, 50, 50
 
 
 def seconds(function: Callable[[], Any]) -> float:
-    """Wall time of a call."""
-    start = time.perf_counter()
+    """Processor time of a call in one thread, which other work on the machine does not change."""
+    start = time.process_time()
     function()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def walk(frames: int, ions: int, scale: float) -> Any:
@@ -84,7 +87,7 @@ def main() -> None:
     positions = walk(FRAMES, IONS, 0.2)
     half = FRAMES // 2 + 1
     ours = min(seconds(lambda: mean_square_displacement(positions, half)) for _ in range(2))
-    print(f'| MSD of {IONS} ions x {FRAMES} frames | wall (s) | of ours |\n| --- | ---: | ---: |')
+    print(f'| MSD of {IONS} ions x {FRAMES} frames | time (s) | ratio to aiida-dpasse |\n| --- | ---: | ---: |')
     print(f'| aiida-dpasse, {half} lags | {ours:.2f} | 1 |')
     for name, function in (
         ('pymatgen-analysis-diffusion', lambda: analyzer(positions, 1)),
@@ -93,6 +96,14 @@ def main() -> None:
     ):
         taken = seconds(function)
         print(f'| {name} | {taken:.2f} | {taken / ours:.1f} |', flush=True)
+
+    print('\n| aiida-dpasse, same trajectory | time (s) |\n| --- | ---: |')
+    for name, function in (
+        ('MSD, collective displacement and power spectra', lambda: moments(positions, 1.0)),
+        ('power spectra alone', lambda: power(positions, 1.0)),
+        ('sites and exchanges of 4000 frames', lambda: find_cages(positions[:4000], np.eye(3) * BOX, 1.0)),
+    ):
+        print(f'| {name} | {seconds(function):.2f} |', flush=True)
 
     from pymatgen.analysis.diffusion.aimd.van_hove import VanHoveAnalysis
 
@@ -106,7 +117,8 @@ def main() -> None:
 
     ours = min(seconds(both) for _ in range(3))
     theirs = seconds(lambda: VanHoveAnalysis(prepared, avg_nsteps=ORIGINS, rmax=10, step_skip=SKIP, species=['Li']))
-    print(f'\n| G_s and G_d, {VAN_HOVE_IONS} ions, {len(lags)} lags, {ORIGINS} origins | wall (s) | of ours |')
+    what = f'G_s and G_d, {VAN_HOVE_IONS} ions, {len(lags)} lags, {ORIGINS} origins'
+    print(f'\n| {what} | time (s) | ratio to aiida-dpasse |')
     print(f'| --- | ---: | ---: |\n| aiida-dpasse | {ours:.3f} | 1 |')
     print(f'| pymatgen-analysis-diffusion | {theirs:.1f} | {theirs / ours:.0f} |')
 

@@ -76,6 +76,28 @@ def test_conductivities_give_the_energy_of_sigma_t(tmp_path, header, factor):
 
 
 @pytest.mark.parametrize(
+    ('header', 'base', 'unit'),
+    [
+        ('log10 sigma (mS/cm)', 10, 1),
+        ('log10(σ / S cm⁻¹)', 10, 1e-3),
+        ('lg_conductivity_S_m', 10, 0.1),
+        ('ln(σ) [S/cm]', np.e, 1e-3),
+        ('log₁₀(sigma (S/cm))', 10, 1e-3),
+    ],
+)
+@pytest.mark.parametrize('error', ['error', 'std'])
+def test_logarithms_with_their_errors(tmp_path, header, base, unit, error):
+    """The error of a logarithm is that of the value divided by the value and by ln(base)."""
+    sigma = np.exp(-0.25 / (BOLTZMANN_EV * T)) / T * 1e6
+    logs = np.log(unit * sigma) / np.log(base)
+    found, _ = run(tmp_path, f'T_K;{header};{error}\n' + rows(T, logs, 0.1 / np.log(base) + 0 * T, separator=';'))
+    expected, _ = run(tmp_path, 'T_K;sigma (mS/cm);error\n' + rows(T, sigma, 0.1 * sigma, separator=';'))
+    for key in ('activation_energy_eV', 'activation_energy_error_eV', 'conductivity_mS_cm'):
+        assert found[key] == pytest.approx(expected[key], rel=1e-4)
+    assert found['activation_energy_eV'] == pytest.approx(0.25, rel=1e-4)
+
+
+@pytest.mark.parametrize(
     ('header', 'expected'),
     [
         ('T', ('temperature', False, None)),
@@ -102,7 +124,17 @@ def test_headers_are_recognised(header, expected):
 
 
 @pytest.mark.parametrize(
-    'header', ['log10 sigma', 'Ea (eV)', 'D (eV)', 'sigma T (S K/cm)', 'resistivity', 'IC (Total)']
+    'header',
+    [
+        'log sigma (S/cm)',
+        'log10 T (K)',
+        'log10 (eV)',
+        'Ea (eV)',
+        'D (eV)',
+        'sigma T (S K/cm)',
+        'resistivity',
+        'IC (Total)',
+    ],
 )
 def test_other_headers_are_not(header):
     assert recognise(header) is None

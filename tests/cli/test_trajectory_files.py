@@ -231,6 +231,42 @@ def test_extxyz_with_repeated_frames(tmp_path, walk):
     check(follow((extxyz(tmp_path / 'b.xyz', walk[:50]), extxyz(tmp_path / 'c.xyz', walk[49:])), 100.0), walk)
 
 
+@pytest.mark.parametrize('damage', ['cut', 'glued', 'letters', 'nan', 'empty line'])
+def test_a_damaged_frame_of_an_xyz_file(tmp_path, walk, capsys, damage):
+    """As in a dump: it is left out, and the frames after it keep their times."""
+    lines = extxyz(tmp_path / 'whole.extxyz', walk).read_text().splitlines(keepends=True)
+    size = len(SYMBOLS) + 2
+    frames = [lines[start : start + size] for start in range(0, len(lines), size)]
+    if damage == 'cut':
+        frames[60] = frames[60][:8]
+    elif damage == 'glued':
+        frames[60] = [*frames[60][:8], frames[60][8][:12]]
+    elif damage == 'empty line':
+        frames[60] = ['\n', *frames[60]]
+    else:
+        frames[60][5] = {'letters': 'Li x y z\n', 'nan': 'Li nan 1.0 1.0\n'}[damage]
+    path = write_text(tmp_path / 'a.extxyz', ''.join(line for frame in frames for line in frame))
+    found = follow(path, 100.0)
+    if damage == 'empty line':
+        check(found, walk)
+    elif damage == 'glued':
+        # The header of the next frame is lost as well.
+        assert '2 frames are damaged' in capsys.readouterr().err
+        check(found, walk[62:] if len(walk[62:]) > 60 else walk[:60])
+    else:
+        assert '1 frames are damaged' in capsys.readouterr().err
+        check(found, walk[1::2], interval=0.2)
+
+
+def test_an_xyz_file_with_a_cut_end(tmp_path, walk, capsys):
+    text = extxyz(tmp_path / 'whole.extxyz', walk).read_text()
+    check(follow(write_text(tmp_path / 'a.xyz', text[:-300]), 100.0), walk[:-1])
+    (tmp_path / 'b.xyz').write_bytes(gzip.compress(text.encode())[:-100])
+    tracks, _ = follow(tmp_path / 'b.xyz', 100.0)
+    assert FRAMES - 4 <= tracks.seen < FRAMES
+    assert capsys.readouterr().err.count('1 frames are damaged') == 2
+
+
 def test_cp2k_needs_a_cell(tmp_path, walk):
     lines = []
     for index, points in enumerate(walk):
@@ -240,12 +276,39 @@ def test_cp2k_needs_a_cell(tmp_path, walk):
     check(follow(path, 100.0, cell=CELL), walk)
     with pytest.raises(Refusal, match='--cell'):
         follow(path, 100.0)
+    # The number of the frame after the damaged one is in its own header.
+    del lines[60 * (len(SYMBOLS) + 1) + 5 : 61 * (len(SYMBOLS) + 1)]
+    check(follow(write_text(tmp_path / 'b.xyz', '\n'.join(lines) + '\n'), 100.0, cell=CELL), walk[1::2], interval=0.2)
 
 
-@pytest.mark.parametrize('suffix', ['dcd', 'xtc', 'ncdf'])
+def test_a_dump_compressed_by_zstandard(tmp_path, walk):
+    zstandard = pytest.importorskip('zstandard')
+    (tmp_path / 'a').write_bytes(zstandard.compress(dump(walk).encode()))
+    check(follow(tmp_path / 'a'), walk)
+    second = zstandard.compress(dump(walk[50:], range(50 * GAP, FRAMES * GAP, GAP)).encode())
+    (tmp_path / 'joined').write_bytes(zstandard.compress(dump(walk[:50]).encode()) + second)
+    check(follow(tmp_path / 'joined'), walk)
+
+
+def test_without_zstandard_the_module_is_named(tmp_path, monkeypatch):
+    (tmp_path / 'a').write_bytes(b'\x28\xb5\x2f\xfd' + bytes(100))
+    monkeypatch.setitem(sys.modules, 'zstandard', None)
+    with pytest.raises(Refusal, match='zstandard'):
+        follow(tmp_path / 'a')
+
+
+@pytest.mark.parametrize('suffix', ['dcd', 'xtc', 'trr', 'ncdf', 'h5md'])
 def test_binary_formats(tmp_path, walk, suffix):
     mda = pytest.importorskip('MDAnalysis')
+    if suffix == 'h5md':
+        pytest.importorskip('h5py')
     universe = mda.Universe.empty(len(SYMBOLS), trajectory=True)
+    universe.trajectory.units = {
+        'time': 'ps',
+        'length': 'Angstrom',
+        'velocity': 'Angstrom/ps',
+        'force': 'kJ/(mol*Angstrom)',
+    }
     # These formats keep lengths and angles: the first vector is along x, as that of CELL.
     lengths = [*Atoms(cell=CELL).cell.cellpar()]
     path = tmp_path / f'a.{suffix}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_dpasse.transport.cages import bound_of_confined, find_cages
+from aiida_dpasse.transport.cages import Exchanges, bound_of_confined, find_cages
 from aiida_dpasse.transport.diffusion import pool, take_statistics
 
 CELL = np.array([[20.0, 0, 0], [5.0, 20, 0], [0, 0, 20]])
@@ -103,3 +103,4 @@ def test_few_hops_are_no_cages():
     exchanges, _ = find_cages(positions, np.eye(3) * 24, 0.1)
     assert exchanges.hops == pytest.approx(64, abs=3)
     assert not exchanges.meaningful
+    assert Exchanges.from_dict(exchanges.to_dict()) == exchanges

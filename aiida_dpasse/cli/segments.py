@@ -1,0 +1,74 @@
+"""Trajectories of the profile: the folders of molecular dynamics, by the PK of a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.lammps.script import DEFAULTS
+
+#: Process types whose dumps have the atom types and the time step of their inputs.
+DYNAMICS = ('aiida.calculations:dpasse.md', 'aiida.calculations:dpasse.md.ase')
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Where the trajectory of a node is.
+
+    :param folders: the folders with the dumps, in order.
+    :param timestep: MD time step in fs, if the dynamics are those of `dpasse.md`.
+    :param elements: elements of the atom types, likewise.
+    """
+
+    folders: tuple[Path, ...]
+    timestep: float | None = None
+    elements: tuple[str, ...] = ()
+
+
+@with_profile
+def find_segments(pk: int, context: click.Context) -> Segments:
+    """Return the folders of one run.
+
+    :param pk: PK of a `dpasse.md` calculation, of its work chain, or of a `RemoteData` or `FolderData`.
+    :param context: context of the command, at whose end temporary copies are deleted.
+    :raises Refusal: if there is no such node, it has no trajectory, or the trajectory is not on this machine.
+    """
+    from aiida import orm
+    from aiida.common import NotExistent
+
+    try:
+        node: Any = orm.load_node(pk)
+    except NotExistent as error:
+        raise Refusal(f'{pk} is neither a file nor the PK of a node of the profile.') from error
+    if isinstance(node, orm.FolderData):
+        return Segments((context.with_resource(node.base.repository.as_path()),))
+    found: list[Any] = []
+    if isinstance(node, orm.RemoteData):
+        found = [node]
+    elif isinstance(node, orm.CalcJobNode):
+        found = [node.outputs.remote_folder] if 'remote_folder' in node.outputs else []
+    elif isinstance(node, orm.WorkChainNode) and 'trajectories' in node.outputs:
+        found = [remote for _, remote in sorted(node.outputs.trajectories.items())]
+    if not found:
+        raise Refusal(f'{pk} has no trajectory: give the PK of dpasse.md, its base chain, a RemoteData or FolderData.')
+    for remote in found:
+        if remote.computer.transport_type != 'core.local':
+            raise Refusal(
+                f'The trajectory of {pk} is on {remote.computer.label}, in {remote.get_remote_path()}: copy it here, '
+                'or run dpasse.transport there.'
+            )
+        if not Path(remote.get_remote_path()).is_dir():
+            raise Refusal(f'The working directory of {pk} was deleted: {remote.get_remote_path()}.')
+    folders = tuple(Path(remote.get_remote_path()) for remote in found)
+    creator = found[0].creator
+    if creator is None or creator.process_type not in DYNAMICS:
+        return Segments(folders)
+    structure, parameters = creator.inputs.structure, creator.inputs.parameters.get_dict()
+    used = {site.kind_name for site in structure.sites}
+    kinds = sorted((kind.symbol, kind.name) for kind in structure.kinds if kind.name in used)
+    return Segments(folders, parameters.get('timestep', DEFAULTS['timestep']), tuple(symbol for symbol, _ in kinds))

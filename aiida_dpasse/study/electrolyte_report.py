@@ -15,13 +15,15 @@ from aiida_dpasse.label.passport import quality_of
 from aiida_dpasse.reports.accounting import LABEL, batches
 from aiida_dpasse.reports.arrhenius_plot import plot_arrhenius
 from aiida_dpasse.reports.chain import chain_svg, pretty
-from aiida_dpasse.reports.graph import call_tree, inputs, last_child, output_dict
+from aiida_dpasse.reports.graph import Call, call_tree, inputs, last_child, output_dict
 from aiida_dpasse.reports.learning import plot_learning
 from aiida_dpasse.reports.msd import plot_msd
 from aiida_dpasse.reports.read import bars, error_results, trainings
 from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.tables import Table, accounts_table, errors_table, iterations_table
 from aiida_dpasse.reports.timing import phase_times
+from aiida_dpasse.runs import Run
+from aiida_dpasse.study.tabulate_repairs import repair_label
 
 #: Keys that `summary.json` always contains; None if the phase did not run.
 KEYS = (
@@ -47,8 +49,21 @@ KEYS = (
     'student_mae_force_meV_A',
     'speedup_student_over_teacher',
     'finetune',
+    'repair_rounds',
+    'repaired',
+    'repair_reason',
     'seed',
 )
+#: Columns of the table of repairs.
+REPAIRS = {
+    'round': 'round',
+    'cause': 'cause',
+    'visited': 'visited',
+    'chosen': 'chosen',
+    'labelled': 'labelled',
+    'before': 'teacher F MAE before (meV/Å)',
+    'after': 'after',
+}
 
 
 def lines(process: orm.ProcessNode) -> list[str]:
@@ -89,9 +104,38 @@ def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Condu
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
-    electrolyte, reference = (last_child(tree, phase) for phase in ('conductivity', 'reference'))
+    electrolyte, reference = latest(process, tree, 'conductivity'), last_child(tree, 'reference')
     found = reference and read_conductivity(reference)
     return electrolyte and read_conductivity(electrolyte), found and replace(found, measured=None)
+
+
+def latest(process: orm.ProcessNode, tree: list[Call], phase: str) -> orm.ProcessNode | None:
+    """Return the child of a phase, of the last repair in which it ran, or None.
+
+    :param process: a `dpasse.electrolyte`.
+    :param tree: its processes, of `call_tree`.
+    :param phase: name of the phase.
+    """
+    repair = output_dict(process, 'repair')
+    turns = range(len(repair.get('rounds', [])), 0, -1)
+    labels = [*(repair_label(Run(phase, iteration=turn)) for turn in turns), phase]
+    found = (last_child(tree, label) for label in labels)
+    return next((child for child in found if child is not None), None)
+
+
+def repairs_table(process: orm.ProcessNode) -> list[Table]:
+    """Return the table of the rounds of repair, none if there were none.
+
+    :param process: a `dpasse.electrolyte`.
+    """
+    table = output_dict(process, 'repair')
+    rows = []
+    for row in table.get('rounds', []):
+        stops = [f'{stop["runs"]} runs at {stop["temperature_K"]:g} K ({stop["verdict"]})' for stop in row['stopped']]
+        errors = {name: (row[name] or {}).get('force_mae_meV_A') for name in ('before', 'after')}
+        rows.append({**row, 'cause': ', '.join(stops) or 'the student was refused', **errors})
+    title = 'Repair: all runs kept their limits' if table.get('repaired') else f'Repair: {table.get("reason")}'
+    return [Table.of(title, REPAIRS, rows)] if rows else []
 
 
 def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
@@ -104,7 +148,7 @@ def phase_errors(process: orm.ProcessNode) -> list[tuple[str, dict[str, Any]]]:
     """
     tree = call_tree(process.pk)
     found: dict[str, dict[str, Any]] = {}
-    against = output_dict(last_child(tree, 'distill'), 'errors')
+    against = output_dict(latest(process, tree, 'distill'), 'errors')
     reference = against.get('against_reference') or {}
     pretrained = last_child(tree, 'pretrain')
     if 'teacher' in reference:
@@ -129,7 +173,7 @@ def _compounds(finetuned: orm.ProcessNode) -> str:
 
 
 def tables(process: orm.ProcessNode) -> list[Table]:
-    """Return the tables of iterations, accounts, errors and transport.
+    """Return the tables of iterations, accounts, errors, repairs and transport.
 
     :param process: a `dpasse.electrolyte`.
     """
@@ -139,7 +183,7 @@ def tables(process: orm.ProcessNode) -> list[Table]:
     learned = last_child(tree, 'active_learning')
     if learned is not None:
         found.insert(0, iterations_table(output_dict(learned, 'iterations')))
-    found.append(errors_table(phase_errors(process)))
+    found += [errors_table(phase_errors(process)), *repairs_table(process)]
     electrolyte, reference = conductivities(process)
     for name, transport in (('electrolyte', electrolyte), ('reference', reference)):
         found += [replace(table, title=f'{table.title}, {name}') for table in (transport.tables() if transport else [])]
@@ -184,10 +228,13 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
 
     :param process: a `dpasse.electrolyte`.
     """
+    tree = call_tree(process.pk)
     electrolyte, reference = conductivities(process)
-    found = {'conductivity': electrolyte, 'reference': reference}
+    last = latest(process, tree, 'conductivity')
+    produced = {call.pk: call.label for call in tree}.get(last.pk, '') if last is not None else 'conductivity'
+    found = {produced: electrolyte, 'reference': reference}
     results = {phase: transport.caption() for phase, transport in found.items() if transport is not None}
-    phases = (phase for phase in phase_times(call_tree(process.pk)) if phase.phase not in found)
+    phases = (phase for phase in phase_times(tree) if phase.phase not in found)
     captions = {phase.phase: outcome(orm.load_node(phase.pk))[:3] for phase in phases}
     formula = _electrolyte(process)
     heading = f'{formula}: from structures to a conductivity' if formula else ''

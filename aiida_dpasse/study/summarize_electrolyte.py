@@ -39,8 +39,8 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
     test, and the errors of the student those against the teacher, as given by ``student_errors_against``.
 
     :param parameters: parameters of the study.
-    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; the ``passport`` of the labels, if given; and
-        the table ``repair``, if the study was repaired.
+    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; the ``passport`` of the labels and the table
+        ``repair``, if there are any.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}

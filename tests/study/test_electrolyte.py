@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from aiida import orm
@@ -12,8 +13,10 @@ from aiida.engine import run_get_node
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.electrolyte_report import electrolyte_svg, latest, repairs_table
 from aiida_dpasse.study.plan_electrolyte import PHASES
 
 UNDETERMINED = ElectrolyteWorkChain.exit_codes.ERROR_UNDETERMINED.status
@@ -398,6 +401,17 @@ def test_the_table_of_the_repairs(repaired):
     assert summary['repair_rounds'] == 1
     assert summary['repaired'] is False
     assert summary['frames_labelled_in_repairs'] == row['labelled']
+
+
+def test_the_report_shows_the_rounds(repaired):
+    """With the results of the last production, and a diagram in which every phase is drawn."""
+    [table] = repairs_table(repaired)
+    assert [row[0] for row in table.rows] == [1]
+    tree = call_tree(repaired.pk)
+    for phase in ('distill', 'conductivity'):
+        assert latest(repaired, tree, phase).uuid == phases(repaired)[f'repair_1_{phase}'].uuid
+    assert latest(repaired, tree, 'active_learning') is None
+    ElementTree.fromstring(electrolyte_svg(repaired))
 
 
 def test_a_repair_keeps_the_provenance(repaired):

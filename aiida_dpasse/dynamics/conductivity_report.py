@@ -204,7 +204,9 @@ class Conductivity:
         """Return the result in a few words for a diagram: a title, and lines below it."""
         found = self.results() if self.extrapolation is not None else self._diffusivities()
         title = found[0] if self.extrapolation is not None or len(found) == 1 else 'Conductivity undetermined'
-        below = found[1:2]
+        # What follows a comma, for example what the interval leaves out, is no part of a title.
+        title, _, more = title.partition(', ')
+        below = [*([more] if more else []), *(line.partition(', ')[0] for line in found[1:2])]
         if self.extrapolation is None:
             verdicts: dict[str, list[str]] = {}
             for row in self.temperatures:

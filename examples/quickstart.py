@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from aiida import orm
@@ -11,6 +13,7 @@ from aiida.engine import ProcessBuilder
 from pymatgen.core import Structure
 
 from aiida_dpasse.cli.daemon import DaemonKeeper
+from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
 from aiida_dpasse.cli.watch import watch
 from aiida_dpasse.reports.archive import export_archive
@@ -23,24 +26,26 @@ from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 
 PROCESS_TYPE = 'aiida.workflows:dpasse.electrolyte'
 PROGRAMS = ('dp', 'lmp', 'python')
-SEED = 1
 #: Exit statuses from here on mean that the chain ran to its end and could not decide: an honest answer, no failure.
 UNDETERMINED = 600
 
 
-def build() -> ProcessBuilder:
-    """Return the study of Li6PS5Cl, ordered and half exchanged; LiBr makes Li6PS5Br new but of known elements."""
+def build(seed: int) -> ProcessBuilder:
+    """Return the study of Li6PS5Cl, ordered and half exchanged; LiBr makes Li6PS5Br new but of known elements.
+
+    :param seed: determines which sites are exchanged, and every random choice of the study.
+    """
     crystal = argyrodite('Cl')
-    ordered, exchanged = node(crystal), node(exchange_sites(crystal, 0.5, SEED))
+    ordered, exchanged = node(crystal), node(exchange_sites(crystal, 0.5, seed))
     return ElectrolyteWorkChain.get_builder_from_protocol(
         codes(),
         protocol='demo',
-        overrides={'seed': SEED},
+        overrides={'seed': seed},
         structures={'ordered': ordered, 'exchanged': exchanged, 'libr': node(rock_salt('Br'))},
         finetune_structures={'li6ps5br': node(argyrodite('Br'))},
         electrolyte={'exchanged': exchanged},
         reference=ordered,
-        calculator=orm.Dict({'name': 'chgnet'}),
+        calculator=orm.Dict({'name': 'sevennet-l3i5'}),
         max_concurrent=2,
     )
 
@@ -59,26 +64,35 @@ def codes() -> dict[str, orm.InstalledCode]:
     return {name: orm.load_code(f'{name}@localhost') for name in PROGRAMS}
 
 
-def bring_to_end(directory: Path, keeper: DaemonKeeper) -> orm.ProcessNode:
+def bring_to_end(directory: Path, seed: int | None, keeper: DaemonKeeper) -> orm.ProcessNode:
     """Submit the study or find it again, and watch it until it has ended."""
     study = find_study(directory, PROCESS_TYPE)
     if study is None:
+        seed = 1 if seed is None else seed
         keeper.start()  # its worker boots while the programs are looked for
-        study = start_study(directory, build)
+        study = start_study(directory, partial(build, seed))
         print(f'Submitted {study.process_label} {study.uuid}')
     else:
+        if seed not in (None, (own := study.inputs.parameters['seed'])):
+            raise Refusal(
+                f'{directory} contains the study with the seed {own}: give another directory for the seed {seed}.'
+            )
         print(f'Found {study.process_label} {study.uuid}: {study.process_state.value}')
     watch(study, keeper)
     return study
 
 
-def main(directory: Path) -> int:
-    """Bring the study in a directory to its end and write its results; return the exit status."""
+def main(directory: Path, seed: int | None) -> int:
+    """Bring the study in a directory to its end and write its results; return the exit status.
+
+    :param directory: directory of the study.
+    :param seed: of a new study, by default 1.
+    """
     keeper = DaemonKeeper()
     again = f'bash {Path(__file__).with_name("quickstart.sh")} {directory}'
     with sole_watcher(directory):
         try:
-            study = bring_to_end(directory, keeper)
+            study = bring_to_end(directory, seed, keeper)
         except KeyboardInterrupt:
             print(f'\nThe work goes on without this display. To come back to it: {again}')
             return 130
@@ -100,4 +114,7 @@ def main(directory: Path) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser()
+    parser.add_argument('directory', type=Path)
+    parser.add_argument('--seed', type=int)
+    sys.exit(main(**vars(parser.parse_args())))

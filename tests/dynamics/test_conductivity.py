@@ -356,5 +356,5 @@ def test_protocols_are_complete(name):
     assert len(parameters.temperatures) >= 3
     assert parameters.md['steps'] // parameters.md['trajectory_interval'] >= 300
     if name == 'demo':
-        assert parameters.replicas == 2
+        assert parameters.replicas == 3
         assert parameters.md['steps'] * parameters.md['timestep'] == 15000

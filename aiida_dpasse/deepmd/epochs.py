@@ -13,7 +13,7 @@ AUTO_ATOMS = 32
 def in_epochs(train: dict[str, Any], epochs: float, frames: int, natoms: float) -> dict[str, Any]:
     """Return training parameters whose number of steps corresponds to ``epochs``.
 
-    Decay steps are scaled with the number of steps, and checkpoints and output are written often enough.
+    Steps of decay and warm-up are scaled with the number of steps, and checkpoints and output are written often enough.
 
     :param train: parameters of a training, with its ``input``.
     :param epochs: number of times that each frame is seen.
@@ -29,8 +29,9 @@ def in_epochs(train: dict[str, Any], epochs: float, frames: int, natoms: float) 
     training['numb_steps'] = steps
     training['save_freq'] = max(1, min(training.get('save_freq', 1000), steps))
     training['disp_freq'] = max(1, min(training.get('disp_freq', 1000), ceil(steps / 20)))
-    if 'decay_steps' in rate:
-        rate['decay_steps'] = max(1, round(rate['decay_steps'] * share))
+    for name in ('decay_steps', 'warmup_steps'):
+        if rate.get(name):
+            rate[name] = max(1, round(rate[name] * share))
     return content
 
 

@@ -335,9 +335,8 @@ def test_the_diffusion_is_watched_whatever_labels(
 def test_protocols_are_complete(name):
     parameters = ActiveLearningWorkChain.protocol_parameters(name)
     if name == 'demo':
-        assert parameters['max_active_iterations'] == 2
+        assert parameters['max_active_iterations'] == 1
         assert parameters['committee']['members'] == 3
         assert parameters['committee']['train']['input']['training']['numb_steps'] == 600
-        assert parameters['explore']['runs'] == 6
-        assert parameters['explore']['max_candidates'] == 100
+        assert parameters['explore']['max_candidates'] == 36
         assert parameters['explore']['trust']['mode'] == 'adaptive'

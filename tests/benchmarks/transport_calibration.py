@@ -164,7 +164,7 @@ def pymatgen(walks: list[Any]) -> Answer:
 def kinisi(walks: list[Any]) -> Answer:
     """Return D* by kinisi, the posterior from the lag on at which an ion has hopped once.
 
-    D_sigma would take as long again, and its intervals are too narrow or too wide by factors.
+    D_sigma, which would take as long again, is left out.
     """
     import scipp as sc
     from kinisi.diffusion import Diffusion

@@ -106,6 +106,7 @@ class DistillWorkChain(PlannedWorkChain):
             cls.label,
             cls.hold_out,
             cls.train,
+            run_queue(cls),
             cls.take_student,
             while_(cls.explores)(
                 cls.explore,
@@ -115,6 +116,7 @@ class DistillWorkChain(PlannedWorkChain):
                 cls.settle,
                 if_(cls.learns_more)(
                     cls.train,
+                    run_queue(cls),
                     cls.take_student,
                 ),
             ),
@@ -300,24 +302,38 @@ class DistillWorkChain(PlannedWorkChain):
         return f'{step}_{self.ctx.round:02d}' if self.ctx.round else step
 
     def train(self) -> None:
-        """Train a student on all frames collected so far."""
+        """Queue the training of a student on all frames collected so far.
+
+        If no round follows, the committee is trained at the same time.
+        """
         self.ctx.collected = self.ctx.parts['training']
         if self.ctx.taught:
             self.ctx.collected = union_frames(
                 frames={'initial': self.ctx.collected, **self.ctx.taught},
                 metadata={'call_link_label': self.key('union')},
             )
-        inputs = {**self.training_inputs(), 'parameters': self.ctx.plan['train']}
-        self.run_child('training', *training(self, self.key('train'), **inputs))
+        self.enqueue('make_training', [Run('train', iteration=self.ctx.round)])
+        if not self.planned('round'):
+            self.train_committee()
 
-    def training_inputs(self) -> dict[str, FramesData]:
-        """Return the frames of the training, and those for validation if there are any."""
-        held_out = {'validation_data': self.ctx.parts['validation']} if 'validation' in self.ctx.parts else {}
-        return {'training_data': self.ctx.collected, **held_out}
+    def train_committee(self) -> None:
+        """Queue the training of the further students on the frames of the last training, unless it is done."""
+        self.enqueue('make_training', [run for run in self.planned('member') if run.id not in self.ctx.records])
+
+    def make_training(self, run: Run) -> Child:
+        """Return the training of a student, or of a member of the committee."""
+        member = run.what == 'member'
+        inputs = {
+            'training_data': self.ctx.collected,
+            'parameters': self.ctx.plan['members'][run.id] if member else self.ctx.plan['train'],
+        }
+        if 'validation' in self.ctx.parts:
+            inputs['validation_data'] = self.ctx.parts['validation']
+        return training(self, run.label if member else self.key('train'), **inputs)
 
     def take_student(self) -> ExitCode | None:
         """Store the trained student, or stop with an error."""
-        training = self.ctx.training
+        training = self.ctx.done[Run('train', iteration=self.ctx.round).id]
         if not training.is_finished_ok:
             return self.give_up(training, 'ERROR_TRAINING_FAILED')
         self.ctx.student = best_form(training.outputs)
@@ -410,16 +426,6 @@ class DistillWorkChain(PlannedWorkChain):
     def learns_more(self) -> bool:
         """Whether the student has to be retrained on the frames of this round."""
         return not self.ctx.settled
-
-    # -- the committee ----------------------------------------------------------------------------------------------
-
-    def train_committee(self) -> None:
-        """Queue the training of the further students on the frames of the last training."""
-        self.enqueue('make_member', self.planned('member'))
-
-    def make_member(self, run: Run) -> Child:
-        """Return the training of one further student."""
-        return training(self, run.label, **self.training_inputs(), parameters=self.ctx.plan['members'][run.id])
 
     # -- comparison with the teacher --------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from aiida_dpasse.seeds import derive_seed
 def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
     """Plan the steps and runs of a distillation.
 
-    The steps are ``perturb``, ``starts`` (drawn from the perturbed frames, in the order of the runs),
+    The steps are ``perturb``, ``starts`` (drawn from the perturbed frames of the structures in turn),
     ``perturb_samples``, ``label``, ``split``, ``train``, ``evaluate``, ``compounds`` and, if requested, ``rounds`` and
     ``acceptance``. The runs differ only in their initial structures and seeds.
 
@@ -31,15 +31,17 @@ def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -
     """
     settings = DistillParameters.model_validate(parameters.get_dict())
     seed, dynamics, structures = settings.seed, settings.dynamics, inputs['structures']
-    perturbed = len(structures) * len(settings.scales) * settings.perturbations.number
     generator = np.random.default_rng(derive_seed(seed, 'starts'))
-    starts = generator.choice(perturbed, size=dynamics.starts, replace=False)
+    perturbed = len(settings.scales) * settings.perturbations.number
+    orders = [(label, generator.permutation(perturbed)) for label in sorted(structures)]
+    # In turn: each structure has one run before any has two.
+    starts = [{'source': label, 'number': int(order[turn])} for turn in range(perturbed) for label, order in orders]
     steps: dict[str, dict[str, Any]] = {
         'perturb': {
             **settings.model_dump(include={'supercell', 'scales', 'perturbations'}),
             'seed': derive_seed(seed, 'perturb'),
         },
-        'starts': {'indices': [int(index) for index in starts]},
+        'starts': {'drawn': starts[: dynamics.starts]},
         'perturb_samples': {
             **settings.sample_perturbations.model_dump(),
             'seed': derive_seed(seed, 'perturb_samples'),

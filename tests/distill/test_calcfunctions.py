@@ -41,7 +41,7 @@ def salts(aiida_profile) -> dict[str, orm.StructureData]:
 
 
 def test_the_plan_is_the_recipe(salts):
-    """Five runs of 2000 steps give a hundred frames each; all seeds differ; starts are drawn without repetition."""
+    """Five runs of 2000 steps give a hundred frames each; all seeds differ; the structures start in turn."""
     plan = plan_distill(orm.Dict(RECIPE), structures=salts)
     planned = Runs.from_dict(plan['runs'])
     assert [run.number for run in planned.select(what='md')] == [0, 1, 2, 3, 4]
@@ -52,9 +52,10 @@ def test_the_plan_is_the_recipe(salts):
     assert all(run['temperature'] == 900 and run['ensemble'] == 'npt' for run in runs)
     seeds = [plan[key]['seed'] for key in ('perturb', 'perturb_samples', 'split', 'train')]
     assert len({*seeds, *(run['seed'] for run in runs)}) == 9
-    starts = plan['starts']['indices']
-    assert len(set(starts)) == 5
-    assert all(0 <= index < 8 for index in starts)
+    starts = plan['starts']['drawn']
+    assert [start['source'] for start in starts] == ['bromide', 'chloride', 'bromide', 'chloride', 'bromide']
+    assert len({(start['source'], start['number']) for start in starts}) == 5
+    assert all(0 <= start['number'] < 4 for start in starts)
     assert plan['compounds']['compounds'] == ['Br1Li1', 'Cl1Li1']
     assert plan['label']['max_force'] == 10.0
     assert plan['split']['validation'] == 0

@@ -124,3 +124,14 @@ def test_a_supercell_keeps_kinds_and_their_masses():
     names = [site.kind_name for site in cell.sites]
     assert sorted(names) == ['Cl', 'Cl', 'Li6', 'Li6', 'Li60', 'Li60']
     np.testing.assert_allclose(np.diag(cell.cell), [8, 4, 4])
+
+
+def test_structures_from_the_frames_of_a_source():
+    """Frames of two structures with one formula lie in one set, and are drawn by their sources."""
+    frames = perturb_structures(orm.Dict(PERTURB), structures={name: node(rock_salt('Br')) for name in ('a', 'b')})
+    [item] = frames.sets()
+    drawn = [{'source': 'b', 'number': 1}, {'source': 'a', 'number': 4}]
+    found = structures_from_frames(frames, orm.Dict({'drawn': drawn}))
+    for name, draw in zip(('frame_0000', 'frame_0001'), drawn, strict=True):
+        expected = item.positions[list(item.sources).index(draw['source']) + draw['number']]
+        assert np.allclose([site.position for site in found[name].sites], expected)

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 
 from aiida_dpasse.calculations.label import validate_calculator
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.label.passport import brief, quality, validate_passport
+from aiida_dpasse.label.passport import brief, quality, quality_of, validate_passport
 from aiida_dpasse.label.sources import source_of
 from aiida_dpasse.merging import merge
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
@@ -99,6 +100,14 @@ def test_what_labels_are_worth(aiida_profile):
         'verdict': 'stiff enough',
     }
     assert brief(None) is None
+
+
+def test_what_labels_without_a_passport_are_worth(aiida_profile):
+    """Of a calculator that was measured, its slope is known; of another one nothing."""
+    for name, known in (('sevennet-l3i5', True), ('emt', False)):
+        process = orm.WorkChainNode()
+        process.base.links.add_incoming(orm.Dict({'name': name}).store(), LinkType.INPUT_WORK, 'calculator')
+        assert ('0.93' in quality_of(process.store())) is known
 
 
 @pytest.mark.parametrize(

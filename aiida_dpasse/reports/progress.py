@@ -15,14 +15,14 @@ from aiida_dpasse.reports.timing import clock
 #: Phases of a complete study in order, and the approximate time in s of each in a quickstart on two cores, halved for
 #: phases that run concurrently. Only the ratios matter.
 ELECTROLYTE = {
-    'initial_data': 60.0,
-    'active_learning': 295.0,
-    'pretrain': 75.0,
+    'initial_data': 75.0,
+    'active_learning': 115.0,
+    'pretrain': 90.0,
     'finetune_labels': 35.0,
-    'finetune': 40.0,
-    'distill': 155.0,
-    'conductivity': 105.0,
-    'reference': 35.0,
+    'finetune': 20.0,
+    'distill': 160.0,
+    'conductivity': 125.0,
+    'reference': 55.0,
 }
 WEIGHTS: dict[str, Mapping[str, float]] = {'dpasse.electrolyte': ELECTROLYTE}
 #: Largest completed fraction of a running phase, however long it takes.

@@ -14,6 +14,11 @@ from aiida_dpasse.runs import Run, Runs
 from aiida_dpasse.seeds import derive_seed
 
 
+def members_of(settings: DistillParameters) -> list[Run]:
+    """Return the records of the further students, whose ids label the committee."""
+    return [Run('member', number) for number in range(1, settings.students)]
+
+
 @calcfunction
 def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, Any]:
     """Plan the steps and runs of a distillation.
@@ -61,7 +66,7 @@ def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -
     rounds = range(1, 1 + (settings.rounds.maximum if settings.rounds is not None else 0))
     explored = [item.follow('explore', iteration=turn) for turn in rounds for item in md]
     turns = [Run('round', iteration=turn) for turn in rounds]
-    members = [Run('member', number) for number in range(1, settings.students)]
+    members = members_of(settings)
     return {
         'runs': orm.Dict(Runs([*md, *explored, *turns, *members]).to_dict()),
         'md': {item.id: orm.Dict({**run, 'seed': derive_seed(seed, 'md', item.number)}) for item in md},

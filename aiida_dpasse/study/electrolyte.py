@@ -24,7 +24,9 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
 from aiida_dpasse.distill.distill import DistillWorkChain
+from aiida_dpasse.distill.plan_distill import members_of
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
+from aiida_dpasse.dynamics.plan_conductivity import check_committee
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.frames.select_visited import select_visited
@@ -282,8 +284,11 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
     """Return an error message if the parameters of a phase are not compatible with its known inputs."""
     settings = ElectrolyteParameters.model_validate(inputs['parameters'].get_dict())
     codes = inputs.get('codes') or {}
+    members = [run.label for run in members_of(settings.distill)] if 'distill' in phases else []
     for phase in phases:
         section = getattr(settings, phase)
+        if phase in ('conductivity', 'reference') and (message := check_committee(members, section.replicas)):
+            return f'{phase}: {message} The students are those of `distill.students`.'
         if message := check_processes(section.model_dump(), codes, f'parameters.{phase}'):
             return message
         known = known_inputs(phase, inputs)

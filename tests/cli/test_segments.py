@@ -80,7 +80,9 @@ def test_a_folder_without_dynamics_needs_the_elements_and_the_time_step(tmp_path
 
 
 def test_nodes_without_a_trajectory_here_are_refused(aiida_profile, tmp_path, dynamics):
-    cluster = orm.Computer('cluster', 'cluster.example', transport_type='core.ssh', scheduler_type='core.slurm').store()
+    cluster = orm.Computer(
+        'far-away', 'cluster.example', transport_type='core.ssh', scheduler_type='core.slurm'
+    ).store()
     away = orm.RemoteData(computer=cluster, remote_path='/scratch/run').store()
     gone = orm.RemoteData(computer=dynamics.computer, remote_path=str(tmp_path / 'gone')).store()
     for pk in (away.pk, gone.pk, dynamics.inputs.structure.pk, 10**9):

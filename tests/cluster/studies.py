@@ -149,7 +149,7 @@ def electrolyte(codes: Mapping[str, orm.Code]) -> ProcessBuilder:
     metals = crystals()
     conductivity = {
         'supercell': [1, 1, 1],
-        'replicas': 1,
+        'replicas': 2,
         'temperatures': [300.0],
         'transport': {'ion': 'Cu'},
         'md': {
@@ -173,6 +173,7 @@ def electrolyte(codes: Mapping[str, orm.Code]) -> ProcessBuilder:
         'label': {'max_force': 100.0},
         'split': {'test': 4},
         'train': STUDENT,
+        'students': 2,
         'seed': 1,
     }
     overrides = {

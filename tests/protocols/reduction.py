@@ -90,7 +90,6 @@ SIZES: dict[str, Callable[[Any], Any]] = {
     'save_freq': most(50),
     'disp_freq': most(20),
     'decay_steps': most(5),
-    'warmup_steps': most(5),
     'epochs': most(2),
     'repeats': most(1),
     'members': most(2),

@@ -20,8 +20,8 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.collect_samples import collect_samples
-from aiida_dpasse.label.label import LabelWorkChain
-from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.label.label import LabelWorkChain, labelling
+from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, validate_labeller
 from aiida_dpasse.runs import Run
 
 
@@ -119,8 +119,7 @@ class LocalityWorkChain(PlannedWorkChain):
             return self.none_finished(failed)
         gather = {'call_link_label': 'gather'}
         self.ctx.samples = collect_samples(self.ctx.plan['spheres'], samples=samples, metadata=gather)
-        inputs = {'frames': self.ctx.samples, **labeller_of(self.inputs), 'parameters': self.ctx.plan['label']}
-        self.run_child('labelling', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
+        self.run_child('labelling', *labelling(self, 'label', self.ctx.samples, self.ctx.plan['label']))
         return None
 
     def tabulate(self) -> ExitCode | None:

@@ -14,7 +14,7 @@ from aiida_dpasse.base.validators import define_labelled
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.draw_frames import draw_frames
-from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.label import LabelWorkChain, labelling
 from aiida_dpasse.label.sources import (
     BY_CODE,
     LABEL_CODES,
@@ -64,8 +64,7 @@ class PassportWorkChain(DpasseWorkChain):
         if 'draw' in self.ctx.plan:
             frames = draw_frames(frames, self.ctx.plan['draw'], metadata={'call_link_label': 'draw'})
         self.ctx.frames = frames
-        inputs = {'frames': frames, **labeller_of(self.inputs), 'parameters': self.ctx.plan['label']}
-        self.run_child('labelling', LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, 'label')})
+        self.run_child('labelling', *labelling(self, 'label', frames, self.ctx.plan['label']))
 
     def compare(self) -> ExitCode | None:
         """Attach the passport."""

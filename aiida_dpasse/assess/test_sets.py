@@ -20,7 +20,7 @@ from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.label import LabelWorkChain, labelling
 from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
 from aiida_dpasse.runs import Run
 
@@ -148,12 +148,8 @@ class TestSetsWorkChain(PlannedWorkChain):
 
     def make_labels(self, run: Run) -> Child:
         """Return the labelling of one part."""
-        return LabelWorkChain, {
-            **labeller_of(self.inputs, TEACHER),
-            'frames': self.ctx.samples[run.data],
-            'parameters': self.ctx.plan['label'],
-            **self.shared(LabelWorkChain, run.label),
-        }
+        labeller = labeller_of(self.inputs, TEACHER)
+        return labelling(self, run.label, self.ctx.samples[run.data], self.ctx.plan['label'], **labeller)
 
     def results(self) -> ExitCode | None:
         """Attach the sets, their temperatures and the account of all frames; report failures."""

@@ -20,6 +20,8 @@ from aiida_dpasse.deepmd.frameset import FrameSet
 
 STIFF, SOFT, UNDETERMINED = 'stiff enough', 'soft', 'undetermined'
 SAME, OPPOSITE = 'same', 'opposite'
+#: Errors that do not depend on the constants of the energies.
+KEPT = ('force_mae_meV_A', 'force_rmse_meV_A', 'virial_mae_meV_atom', 'virial_rmse_meV_atom')
 #: Quantiles of the interval, one standard deviation of a normal distribution to either side.
 QUANTILES = (0.16, 0.84)
 Array = NDArray[np.float64]
@@ -61,7 +63,7 @@ class Slope:
         return SAME if self.interval[0] > 0 else OPPOSITE if self.interval[1] < 0 else UNDETERMINED
 
     def frames_to_decide(self, limit: float, minimum: int) -> int | None:
-        """Return the number of frames at which the interval no longer contains ``limit``, None if it cannot be told.
+        """Return the number of frames at which the interval no longer contains ``limit``, None if it is unknown.
 
         The width of the interval is proportional to the inverse square root of the number of frames.
 
@@ -270,7 +272,7 @@ def passport_errors(pairs: Pairs) -> dict[str, Any]:
     table = error_table([item for item, _ in pairs], [prediction for _, prediction in pairs])
     raw = np.concatenate([energy_errors(item, prediction) for item, prediction in pairs]) * MILLI
     left = aligned(pairs) * MILLI
-    kept = {name: value for name, value in table.items() if name.startswith(('force_', 'virial_'))}
+    kept = {name: table[name] for name in KEPT if name in table}
     return {
         'energy_mae_meV_atom': float(np.abs(left).mean()),
         'energy_rmse_meV_atom': float(np.sqrt(np.square(left).mean())),

@@ -12,8 +12,10 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.base.validators import validate_structure, validate_structures
 from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.runs import Runs
+from aiida_dpasse.frames.collect_samples import after_start, collect_samples
+from aiida_dpasse.runs import Run, Runs
 
 
 def define_structures(spec: WorkChainSpec, use: str) -> None:
@@ -56,6 +58,14 @@ def check_elements(port: str, potential: Potential | None, structures: Mapping[s
     return None
 
 
+def sampled_frames(runs: Mapping[Run, orm.ProcessNode]) -> dict[str, FramesData]:
+    """Return the sampled frames of runs by id, without runs that have no such output.
+
+    :param runs: processes by run.
+    """
+    return {run.id: node.outputs.frames for run, node in runs.items() if 'frames' in node.outputs}
+
+
 class PlannedWorkChain(DpasseWorkChain):
     """Base class of the chains whose children are listed in the node `runs` of their plan."""
 
@@ -63,6 +73,14 @@ class PlannedWorkChain(DpasseWorkChain):
     def runs(self) -> Runs:
         """All planned children."""
         return Runs.from_dict(self.ctx.plan['runs'].get_dict())
+
+    def attach_visited(self, samples: Mapping[str, FramesData]) -> None:
+        """Attach the frames after the first step of runs as the output `visited`, if there are any.
+
+        :param samples: sampled frames by the id of the run.
+        """
+        if sampled := after_start(samples):
+            self.out('visited', collect_samples(samples=sampled, metadata={'call_link_label': 'visited'}))
 
     def none_finished(self, failed: Mapping[Any, orm.ProcessNode]) -> ExitCode:
         """Return ERROR_NO_RUN_FINISHED with the exit message of the first failed run.

@@ -61,17 +61,13 @@ def show(found: Measured, others: Sequence[tuple[Measured, float]]) -> str:
     :param found: the samples.
     :param others: what was measured on the nearest compositions, and their distances, if there are no samples.
     """
-    from aiida_dpasse.experiment.measured import SOURCE, TOLERANCE
+    from aiida_dpasse.experiment.measured import COLUMNS, SOURCE, TOLERANCE
 
     if found.samples:
         head = found.sentence
         if not found.exact:
             head += f'\nThe compositions differ by at most {TOLERANCE:.0%} of the atoms.'
-        rows = [
-            (sample.text, sample.formula, sample.space_group or '-', sample.doi.replace('|', ', '))
-            for sample in found.samples
-        ]
-        columns = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
+        rows, columns = [tuple(cell or '-' for cell in row) for row in found.rows], COLUMNS
     else:
         head = f'No measurement of {found.formula} in the table. The nearest compositions:'
         rows = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
 
 
@@ -81,20 +81,18 @@ def load_frames(names: tuple[str, ...]) -> Any:
     :param names: folders of DeePMD-kit's format, and pk, UUID or label of nodes.
     :raises Refusal: if a name is neither, or if a node or folder holds no frames.
     """
-    from aiida import orm
-    from aiida.common import MultipleObjectsError, NotExistent
-
     from aiida_dpasse.data.frames import FramesData
     from aiida_dpasse.frames.union_frames import union_frames
 
     found = {}
     for number, name in enumerate(names):
-        try:
-            node = FramesData.from_directory(name).store() if Path(name).is_dir() else orm.load_node(name)
-        except ValueError as error:
-            raise Refusal(str(error)) from error
-        except (NotExistent, MultipleObjectsError) as error:
-            raise Refusal(f'There is neither a folder nor one node `{name}`: give a folder, a PK or a UUID.') from error
+        if Path(name).is_dir():
+            try:
+                node = FramesData.from_directory(name).store()
+            except ValueError as error:
+                raise Refusal(str(error)) from error
+        else:
+            node = find_node(name, f'There is neither a folder nor one node `{name}`: give a folder, a PK or a UUID.')
         if not isinstance(node, FramesData):
             raise Refusal(f'The node {name} is a {type(node).__name__}, not frames: give a FramesData.')
         found[f'frames_{number}'] = node
@@ -110,17 +108,13 @@ def load_labeller(calculator: str | None, arguments: str | None, potential: str 
     :raises Refusal: if none or both are given, or if one of them is invalid.
     """
     from aiida import orm
-    from aiida.common import MultipleObjectsError, NotExistent
 
     from aiida_dpasse.data.engine import Potential
 
     if (calculator is None) == (potential is None):
         raise Refusal('Give either --calculator or --potential.')
     if potential is not None:
-        try:
-            node = orm.load_node(potential)
-        except (NotExistent, MultipleObjectsError) as error:
-            raise Refusal(f'There is no potential {potential} in the profile: import it first.') from error
+        node = find_node(potential, f'There is no potential {potential} in the profile: import it first.')
         if not isinstance(node, Potential):
             raise Refusal(f'The node {potential} is a {type(node).__name__}, not a potential.')
         return {'potential': node}

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, Refusal, write_json
 
 
@@ -166,15 +166,9 @@ def describe_node(pk: str) -> dict[str, Any]:
     :param pk: pk of the potential.
     :raises Refusal: if there is no potential with this pk.
     """
-    from aiida import orm
-    from aiida.common import NotExistent
-
     from aiida_dpasse.data.engine import Potential
 
-    try:
-        node = orm.load_node(int(pk))
-    except NotExistent as error:
-        raise Refusal(f'There is neither a file nor a node {pk}.') from error
+    node = find_node(int(pk), f'There is neither a file nor a node {pk}.')
     if not isinstance(node, Potential):
         raise Refusal(f'The node {pk} is a {type(node).__name__}, not a potential.')
     names = ('form', 'descriptor', 'type_map', 'cutoff', 'parameters', 'heads', 'training_input', 'step')

@@ -1,10 +1,12 @@
-"""Load the profile before a command runs, and only then, since `--help` does not need one."""
+"""Load the profile before a command runs, and only then, since `--help` does not need one; find its nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from aiida_dpasse.cli.refusal import Refusal
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -27,3 +29,19 @@ def with_profile(command: Callable[P, R]) -> Callable[P, R]:
         return command(*args, **kwargs)
 
     return wrapped
+
+
+def find_node(identifier: str | int, otherwise: str) -> Any:
+    """Return a node of the loaded profile.
+
+    :param identifier: PK, UUID or label.
+    :param otherwise: sentence for the user if there is no such node, or several.
+    :raises Refusal: with that sentence.
+    """
+    from aiida import orm
+    from aiida.common import MultipleObjectsError, NotExistent
+
+    try:
+        return orm.load_node(identifier)
+    except (NotExistent, MultipleObjectsError) as error:
+        raise Refusal(otherwise) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.lammps.script import DEFAULTS
 
@@ -39,12 +39,8 @@ def find_segments(pk: int, context: click.Context) -> Segments:
     :raises Refusal: if there is no such node, it has no trajectory, or the trajectory is not on this machine.
     """
     from aiida import orm
-    from aiida.common import NotExistent
 
-    try:
-        node: Any = orm.load_node(pk)
-    except NotExistent as error:
-        raise Refusal(f'{pk} is neither a file nor the PK of a node of the profile.') from error
+    node = find_node(pk, f'{pk} is neither a file nor the PK of a node of the profile.')
     if isinstance(node, orm.FolderData):
         return Segments((context.with_resource(node.base.repository.as_path()),))
     found: list[Any] = []

@@ -11,7 +11,13 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import reason_of
-from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_structures
+from aiida_dpasse.base.structures import (
+    PlannedWorkChain,
+    check_elements,
+    define_cells,
+    define_structures,
+    sampled_frames,
+)
 from aiida_dpasse.base.validators import check_ion, check_same_computer, define_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -21,7 +27,6 @@ from aiida_dpasse.distill.plan_acceptance import POTENTIALS, plan_acceptance
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.runs import Run
 
 
@@ -174,17 +179,10 @@ class AcceptanceWorkChain(PlannedWorkChain):
         )
         self.out('verdict', found)
         if not found['accepted']:
-            self.attach_visited()
+            self.attach_visited(sampled_frames(self.ended('hot', potential='student')))
             causes = [found['reason'], *(reason_of(node) for node in silent.values())]
             return self.exit_codes.ERROR_REFUSED.format(reason=' '.join(causes))
         return None
-
-    def attach_visited(self) -> None:
-        """Attach the frames that the student sampled in its hot runs after their first step."""
-        ended = self.ended('hot', potential='student')
-        frames = {run.id: node.outputs.frames for run, node in ended.items() if 'frames' in node.outputs}
-        if sampled := {key: node for key, node in frames.items() if node.frames > 1}:
-            self.out('visited', collect_samples(samples=sampled, metadata={'call_link_label': 'visited'}))
 
 
 def outputs_of(run: Run, ended_well: bool) -> dict[str, str]:

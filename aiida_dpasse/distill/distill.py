@@ -11,7 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import first_reason, reason_of
-from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_structures
+from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_structures, sampled_frames
 from aiida_dpasse.base.validators import best_form, define_labelled
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
@@ -26,13 +26,13 @@ from aiida_dpasse.distill.select_compounds import frames_of, select_compounds
 from aiida_dpasse.distill.tabulate_rounds import tabulate_rounds
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.frames.collect_samples import collect_samples
+from aiida_dpasse.frames.collect_samples import after_start, collect_samples
 from aiida_dpasse.frames.perturb_frames import perturb_frames
 from aiida_dpasse.frames.perturb_structures import perturb_structures
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.frames.structures_from_frames import structures_from_frames
 from aiida_dpasse.frames.union_frames import union_frames
-from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.label import LabelWorkChain, labelling
 from aiida_dpasse.runs import Run
 from aiida_dpasse.train.train import training
 
@@ -238,7 +238,7 @@ class DistillWorkChain(PlannedWorkChain):
         failed, runs = self.report_failures('md'), self.succeeded('md')
         dynamics = self.settings.dynamics
         if not runs or len(runs) < dynamics.minimum_success * dynamics.starts:
-            self.attach_visited('md')
+            self.attach_visited(sampled_frames(failed))
             return self.exit_codes.ERROR_DYNAMICS_FAILED.format(
                 count=len(runs), starts=dynamics.starts, reason=first_reason(failed)
             )
@@ -257,8 +257,7 @@ class DistillWorkChain(PlannedWorkChain):
 
     def label_by_teacher(self, key: str, frames: FramesData, label: str) -> None:
         """Label ``frames`` with the teacher; the labelling is stored as `ctx.<key>`."""
-        inputs = {'frames': frames, 'potential': self.ctx.teacher, 'parameters': self.ctx.plan['label']}
-        self.run_child(key, LabelWorkChain, {**inputs, **self.shared(LabelWorkChain, label)})
+        self.run_child(key, *labelling(self, label, frames, self.ctx.plan['label'], potential=self.ctx.teacher))
 
     def of_compounds(self, port: str) -> FramesData | None:
         """Return the frames at ``port`` with the composition of one of the structures, or None if there are no such
@@ -363,12 +362,7 @@ class DistillWorkChain(PlannedWorkChain):
         most.
         """
         failed = self.report_failures('explore', iteration=self.ctx.round)
-        sampled = {
-            run.id: node.outputs.frames
-            for run, node in self.ended('explore', iteration=self.ctx.round).items()
-            # A run that exploded immediately contains only its initial frame.
-            if 'frames' in node.outputs and node.outputs.frames.frames > 1
-        }
+        sampled = after_start(sampled_frames(self.ended('explore', iteration=self.ctx.round)))
         if not sampled:
             self.attach()
             return self.exit_codes.ERROR_STUDENT_UNSTABLE.format(reason=first_reason(failed))
@@ -466,7 +460,7 @@ class DistillWorkChain(PlannedWorkChain):
         self.out('errors', compare_errors(**tables, metadata={'call_link_label': 'compare_errors'}))
         [student] = self.ended('student').values()
         if not student.is_finished_ok:
-            self.attach_visited('student')
+            self.attach_visited(sampled_frames(self.failed('student')))
             return self.give_up(student, 'ERROR_STUDENT_UNSTABLE')
         speed = compare_speed(
             student.outputs.results,
@@ -513,12 +507,6 @@ class DistillWorkChain(PlannedWorkChain):
         self.out_many(self.ctx.results)
         if members := self.ctx.get('members'):
             self.out('committee', dict(members))
-
-    def attach_visited(self, what: str) -> None:
-        """Attach the frames of the failed runs of the kind ``what``, if they sampled any after their first step."""
-        frames = {run.id: node.outputs.frames for run, node in self.failed(what).items() if 'frames' in node.outputs}
-        if sampled := {key: node for key, node in frames.items() if node.frames > 1}:
-            self.out('visited', collect_samples(samples=sampled, metadata={'call_link_label': 'visited'}))
 
     def give_up(self, node: orm.ProcessNode, name: str) -> ExitCode:
         """Attach the available outputs, and return the exit code ``name`` with the reason of ``node``."""

@@ -25,7 +25,6 @@ from aiida_dpasse.dynamics.lengthen_run import lengthen_run
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.dynamics.plan_conductivity import FIRST, LARGE, check_committee, plan_conductivity
 from aiida_dpasse.exit_codes import exit_code
-from aiida_dpasse.frames.collect_samples import collect_samples
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.merging import merge
@@ -399,7 +398,10 @@ class ConductivityWorkChain(PlannedWorkChain):
         self.enqueue('make_run', [run.follow('md', segment=self.ctx.round) for run in waiting])
 
     def choose_candidates(self) -> dict[str, orm.Data]:
-        """Return the frames of all runs with a committee deviation above the limit, and statistics of the deviation."""
+        """Return the frames of all runs with a committee deviation above the limit, and statistics of the deviation.
+
+        The frames of runs that exceeded a limit are attached as well.
+        """
         if 'selection' not in self.ctx.plan:
             return {}
         samples: dict[str, FramesData] = {}
@@ -417,12 +419,9 @@ class ConductivityWorkChain(PlannedWorkChain):
             samples=samples,
             metadata={'call_link_label': 'select'},
         )
-        outputs = {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
         stopped = [run.follow('md', segment=None).id for run in self.stopped()]
-        failed = {key: samples[key] for key in stopped if key in samples and samples[key].frames > 1}
-        if failed:
-            outputs['visited'] = collect_samples(samples=failed, metadata={'call_link_label': 'visited'})
-        return outputs
+        self.attach_visited({key: samples[key] for key in stopped if key in samples})
+        return {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
 
     def finish(self) -> ExitCode | None:
         """Attach the results and return the exit code of what is undetermined or imprecise."""

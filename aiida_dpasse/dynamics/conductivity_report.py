@@ -11,6 +11,7 @@ from aiida import orm
 
 from aiida_dpasse.dynamics.van_hove import read_maps
 from aiida_dpasse.experiment.measured import AT_ROOM_TEMPERATURE, ROOM_TEMPERATURE, SOURCE, Measured, find
+from aiida_dpasse.experiment.measured import COLUMNS as SAMPLES
 from aiida_dpasse.reports.arrhenius_plot import Experiment, Extrapolation, Line, Point, plot_arrhenius
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import inputs, output, output_dict
@@ -18,6 +19,9 @@ from aiida_dpasse.reports.msd import Curve, plot_msd
 from aiida_dpasse.reports.tables import Table, text
 from aiida_dpasse.reports.van_hove_plot import VanHove, plot_van_hove
 from aiida_dpasse.transport.ensemble import POTENTIAL_ONLY
+
+#: Ratio of D along an axis to D across it differs from 1 by more than this number of errors in an anisotropic crystal.
+ANISOTROPIC = 2.5
 
 #: Columns of the table, by the key in the row of a temperature.
 COLUMNS = {
@@ -249,6 +253,20 @@ class Conductivity:
         verdict = {True: 'large enough', False: 'too small', None: 'unknown'}[self.finite_size['agrees']]
         return f'{verdict}, at {self.finite_size["temperature_K"]:.0f} K', str(self.finite_size['reason'])
 
+    def _axes(self) -> list[Table]:
+        """Return D along x, y and z, if it depends on the direction at any temperature."""
+        rows = [row for row in self.temperatures if row.get('anisotropy') is not None]  # missing in earlier releases
+        pairs = [list(zip(row['anisotropy'], row['anisotropy_error'], strict=True)) for row in rows]
+        if not any(one is not None and abs(one - 1) > ANISOTROPIC * error for row in pairs for one, error in row):
+            return []
+        columns = ['T (K)', *(f'D {axis} (cm²/s)' for axis in 'xyz')]
+        columns += [name for axis in 'xyz' for name in (f'{axis} over across', '±')]
+        values = [
+            (row['temperature_K'], *np.diag(row['tensor_cm2_s']).tolist(), *(one for pair in ratios for one in pair))
+            for row, ratios in zip(rows, pairs, strict=True)
+        ]
+        return [Table('Diffusion along each axis (x is that of a)', tuple(columns), values)]
+
     def tables(self) -> list[Table]:
         """Return transport by temperature, the reasons of the verdicts, the checks of the fit, and measured values."""
         rows = [self.with_parts(row) for row in self.temperatures]
@@ -257,6 +275,7 @@ class Conductivity:
         alone = any(row.get('interval_of_potential_only') for row in self.temperatures)
         title = f'Transport, errors {POTENTIAL_ONLY}' if alone else 'Transport'
         found = [Table.of(title, known, rows)]
+        found += self._axes()
         reasons = [(_listed([f'{kelvin:g}' for kelvin in at]), reason) for reason, at in self.reasons.items()]
         found.append(Table('Verdicts', ('T (K)', 'reason'), reasons))
         if self.finite_size:
@@ -276,12 +295,7 @@ class Conductivity:
             ]
             found.append(Table('Without one temperature', columns, values))
         if self.measured is not None:
-            names = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
-            samples = [
-                (each.text, each.formula, each.space_group, each.doi.replace('|', ', '))
-                for each in self.measured.samples
-            ]
-            found.append(Table(f'Measured at room temperature ({SOURCE})', names, samples))
+            found.append(Table(f'Measured at room temperature ({SOURCE})', SAMPLES, list(self.measured.rows)))
         return found
 
 

@@ -12,8 +12,26 @@ from aiida_dpasse.transport.cages import Exchanges
 from aiida_dpasse.transport.diffusion import Statistics, pool
 from aiida_dpasse.transport.size import compare_sizes
 
-#: Suffixes of the numbers of a row that are null if a run was stopped.
-NUMBERS = ('_cm2_s', '_mS_cm', 'haven_ratio', 'haven_ratio_error', 'variance', 'degrees_of_freedom', 'potential_only')
+#: Keys of a row that are null if a run was stopped.
+RESULTS = (
+    'diffusivity_cm2_s',
+    'error_cm2_s',
+    'upper_bound_cm2_s',
+    'estimate_cm2_s',
+    'estimate_error_cm2_s',
+    'collective_diffusivity_cm2_s',
+    'collective_error_cm2_s',
+    'haven_ratio',
+    'haven_ratio_error',
+    'nernst_einstein_conductivity_mS_cm',
+    'nernst_einstein_conductivity_error_mS_cm',
+    'conductivity_mS_cm',
+    'conductivity_error_mS_cm',
+    'variance',
+    'collective_variance',
+    'degrees_of_freedom',
+    'interval_of_potential_only',
+)
 
 
 def record_of(run: Run) -> dict[str, Any]:
@@ -78,8 +96,7 @@ def judge_runs(row: dict[str, Any], runs: Sequence[Run], dynamics: Mapping[str, 
     if not stopped:
         return {**judged, 'verdict': row.get('verdict') or ('diffusive' if row['diffusive'] else 'not diffusive')}
     first = stopped[0]
-    blank: dict[str, Any] = {name: None for name in judged if name.endswith(NUMBERS) and not name.startswith('density')}
-    blank |= {'counts': [], 'groups': []}
+    blank: dict[str, Any] = {**{name: None for name in RESULTS if name in judged}, 'counts': [], 'groups': []}
     reason = (
         f'{len(stopped)} of {len(runs)} runs {"was" if len(stopped) == 1 else "were"} stopped, {first["run"]} at step '
         f'{first["step"]} ({first["verdict"]}): {first["reason"]}.'

@@ -24,6 +24,8 @@ AT_ROOM_TEMPERATURE = (290.0, 305.0)
 #: larger than that of Li6PS5Cl and Li5.9PS4.9Cl1.1 (0.009), and smaller than that of Li10GeP2S12 and
 #: Li10.2Ge1.2P1.8S12 (0.012).
 EQUAL, TOLERANCE = 0.001, 0.01
+#: Columns of a table of samples.
+COLUMNS = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,13 @@ class Measured:
             return None
         values = [sample.conductivity for sample in self.samples]
         return (None if any(sample.censored for sample in self.samples) else min(values)), max(values)
+
+    @property
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """The samples as rows of a table with the columns `COLUMNS`."""
+        return [
+            (sample.text, sample.formula, sample.space_group, sample.doi.replace('|', ', ')) for sample in self.samples
+        ]
 
     @property
     def sources(self) -> list[str]:

@@ -32,9 +32,9 @@ from aiida_dpasse.explore.stage_exploration import stage_exploration
 from aiida_dpasse.explore.tabulate_iterations import KINDS, tabulate_iterations
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.frames.union_frames import union_frames
-from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.label import LabelWorkChain, labelling
 from aiida_dpasse.label.passport import define_passport, validate_passport
-from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.label.sources import BY_CODE, define_labeller, validate_labeller
 from aiida_dpasse.parameters.sizes import part_size
 from aiida_dpasse.runs import Run
 
@@ -301,13 +301,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
         run = self.run_of('label')
         candidates = self.child('explore').outputs.candidates
         self.ctx.candidates[self.run_of('candidates').id] = candidates
-        inputs = {
-            'frames': candidates,
-            **labeller_of(self.inputs),
-            'parameters': self.ctx.plan['label'],
-            **self.shared(LabelWorkChain, run.label),
-        }
-        self.run_child(run.id, LabelWorkChain, inputs)
+        self.run_child(run.id, *labelling(self, run.label, candidates, self.ctx.plan['label']))
 
     def inspect_labels(self) -> ExitCode | None:
         """Add the labelled frames to the training frames, including those that a failed labelling accepted."""

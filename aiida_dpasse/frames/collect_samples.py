@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import concatenate
 from aiida_dpasse.frames.select_candidates import source_of
+
+
+def after_start(samples: Mapping[str, FramesData]) -> dict[str, FramesData]:
+    """Return the samples of the runs that have more than their initial frame, which a run that explodes at once lacks.
+
+    :param samples: sampled frames by the id of the run.
+    """
+    return {key: frames for key, frames in samples.items() if frames.frames > 1}
 
 
 @calcfunction

@@ -13,10 +13,10 @@ from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.frames.frames_from_structures import frames_from_structures
 from aiida_dpasse.frames.perturb_structures import perturb_structures
 from aiida_dpasse.label.initial_data_parameters import InitialDataParameters, PerturbationParameters
-from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.label import LabelWorkChain, labelling
 from aiida_dpasse.label.plan_initial_data import plan_initial_data
 from aiida_dpasse.label.relaxed_structures import relaxed_structures
-from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, labeller_of, validate_labeller
+from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, validate_labeller
 
 __all__ = ('InitialDataParameters', 'InitialDataWorkChain', 'PerturbationParameters')
 
@@ -113,13 +113,7 @@ class InitialDataWorkChain(DpasseWorkChain):
         :param step: name of the step, whose parameters are used and which is the link label.
         :param frames: frames to relax or label.
         """
-        inputs = {
-            'frames': frames,
-            **labeller_of(self.inputs),
-            'parameters': self.ctx.plan[step],
-            **self.shared(LabelWorkChain, step),
-        }
-        self.run_child(step, LabelWorkChain, inputs)
+        self.run_child(step, *labelling(self, step, frames, self.ctx.plan[step]))
 
     def label(self) -> None:
         """Label the perturbed copies, or samples of dynamics that start from them."""

@@ -173,3 +173,18 @@ class LabelWorkChain(DpasseWorkChain):
         if counts['failed'] > (1 - self.settings.minimum_success) * counts['requested'] + 1e-9:
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(reason=reasons[0], **counts)
         return None
+
+
+def labelling(
+    chain: DpasseWorkChain, label: str, frames: FramesData, parameters: orm.Dict, **labeller: orm.Data
+) -> Child:
+    """Return the labelling of frames as a child of ``chain``, with the codes of the chain.
+
+    :param chain: calling chain.
+    :param label: call link label.
+    :param frames: frames to label.
+    :param parameters: parameters of `dpasse.label`.
+    :param labeller: input of the labeller, by default that of the chain.
+    """
+    given = {'frames': frames, 'parameters': parameters, **(labeller or labeller_of(chain.inputs))}
+    return LabelWorkChain, {**given, **chain.shared(LabelWorkChain, label)}

@@ -11,6 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.chain import DpasseWorkChain
 from aiida_dpasse.base.outline import run_queue
+from aiida_dpasse.base.reasons import reason_of
 from aiida_dpasse.base.validators import (
     check_ion,
     check_processes,
@@ -32,7 +33,7 @@ from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.frames.select_visited import select_visited
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.initial_data import InitialDataWorkChain
-from aiida_dpasse.label.label import LabelWorkChain
+from aiida_dpasse.label.label import labelling
 from aiida_dpasse.label.passport import define_passport, passport_of, validate_passport
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, sources_of, validate_labeller
 from aiida_dpasse.runs import Run
@@ -460,8 +461,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.ctx.running = []
         self.ctx.refused = None
         self.ctx.remarks = {}
-        # Number of the repair, why no further one follows, and the nodes of all repairs by kind and id.
-        self.ctx.round, self.ctx.given_up = 0, None
+        # Number of the repair, whether no further one follows, and the nodes of all repairs by kind and id.
+        self.ctx.round, self.ctx.given_up = 0, False
         self.ctx.repairs = {kind: {} for kind in REPAIRED}
         self.freeze_checkpoints()
         self.report(f'phases: {", ".join(self.ctx.waiting)}')
@@ -499,7 +500,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         code = self.collect()
         if code or self.has_to_repair():
             return code
-        if 'distill' in self.ctx and 'student' not in self.ctx.distill.outputs:
+        if 'distill' in self.ctx and not self.has_output('distill', 'student'):
             self.attach_repeated()
             return self.exit_codes.ERROR_PHASE_FAILED.format(phase='distill', reason=self.ctx.remarks['distill'])
         return self.start_phases('conductivity')
@@ -513,7 +514,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     def can_repair(self) -> bool:
         """Whether another round is allowed and possible."""
         repair = self.settings.repair
-        allowed = repair is not None and self.ctx.round < repair.max_rounds and self.ctx.given_up is None
+        allowed = repair is not None and self.ctx.round < repair.max_rounds and not self.ctx.given_up
         return allowed and bool(sources_of(self.inputs)) and self.teacher() is not None
 
     def teacher(self) -> Mapping[str, Any] | None:
@@ -542,20 +543,15 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             self.repair_parameters('select'),
             visited=visited,
             known={name: teacher[name] for name in ('training_data', 'test_data')},
-            metadata={'call_link_label': repair_label(self.repair_run('select'))},
+            metadata={'call_link_label': self.repair_link('select')},
         )
         self.ctx.repairs['statistics'][self.repair_run('select').id] = chosen['statistics']
         if 'frames' not in chosen:
-            self.ctx.given_up = 'the visited frames contain none that is new and physical'
+            self.give_up('the visited frames contain none that is new and physical')
             return
         self.report(f'repair {self.ctx.round}: {chosen["frames"].frames} visited frames are labelled')
-        run = self.repair_run('label')
-        inputs = {
-            'frames': chosen['frames'],
-            **labeller_of(self.inputs),
-            **self.shared(LabelWorkChain, repair_label(run)),
-        }
-        self.run_child('label', LabelWorkChain, {**inputs, 'parameters': self.repair_parameters('label')})
+        parameters = self.repair_parameters('label')
+        self.run_child('label', *labelling(self, self.repair_link('label'), chosen['frames'], parameters))
 
     def teach(self) -> None:
         """Train the teacher further, on its own frames and the new ones."""
@@ -566,19 +562,18 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if 'account' in labels.outputs:
             self.ctx.repairs['accounts'][self.repair_run('label').id] = labels.outputs.account
         if 'frames' not in labels.outputs:
-            self.give_up(labels)
+            self.give_up(reason_of(labels))
             return
-        run = self.repair_run('teach')
         frames = union_frames(
             frames={'known': teacher['training_data'], 'visited': labels.outputs.frames},
-            metadata={'call_link_label': repair_label(self.repair_run('union'))},
+            metadata={'call_link_label': self.repair_link('union')},
         )
         inputs = {
             'frames': frames,
             'test_data': teacher['test_data'],
             'pretrained': teacher['checkpoint'],
             'parameters': self.repair_parameters('teach'),
-            **self.shared(FinetuneWorkChain, repair_label(run)),
+            **self.shared(FinetuneWorkChain, self.repair_link('teach')),
         }
         self.run_child('taught', FinetuneWorkChain, inputs)
 
@@ -587,7 +582,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if self.ctx.given_up:
             return None
         if not self.ctx.taught.is_finished_ok:
-            self.give_up(self.ctx.taught)
+            self.give_up(reason_of(self.ctx.taught))
             return None
         self.ctx[REPAIRED_TEACHER] = self.ctx.taught
         self.ctx.repairs['errors'][self.repair_run('teach').id] = self.ctx.taught.outputs.errors
@@ -595,10 +590,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.ctx.waiting = [*REPEATED, *others]
         return self.start_phases('distill')
 
-    def give_up(self, node: orm.ProcessNode) -> None:
+    def give_up(self, reason: str) -> None:
         """End the repairs because a step failed; the study continues with what it has."""
-        self.ctx.given_up = f'{node.process_label} failed: {node.exit_message}'
-        self.report(f'repair {self.ctx.round} ended: {self.ctx.given_up}')
+        self.ctx.given_up = True
+        self.report(f'repair {self.ctx.round} ended: {reason}')
 
     def note_production(self) -> None:
         """Keep the results of the present students for the table of the repairs."""
@@ -611,6 +606,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     def repair_run(self, what: str) -> Run:
         """Return the record of a step in the present repair."""
         return Run(what, iteration=self.ctx.round)
+
+    def repair_link(self, what: str) -> str:
+        """Return the link label of a step in the present repair."""
+        return repair_label(self.repair_run(what))
 
     def repair_parameters(self, what: str) -> orm.Dict:
         """Return the parameters of a step in the present repair."""
@@ -660,7 +659,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         for phase in together:
             process = self.PHASES[phase]
             again = self.ctx.round and phase in REPEATED
-            label = repair_label(self.repair_run(phase)) if again else phase
+            label = self.repair_link(phase) if again else phase
             inputs = {**self.phase_inputs(phase), **self.shared(process, label)}
             inputs['parameters'] = self.repair_parameters(phase) if again else self.ctx.plan[phase]
             inputs['max_concurrent'] = max(1, self.inputs.max_concurrent // len(together))

@@ -135,7 +135,7 @@ class Diffusion:
     def upper_bound(self) -> float | None:
         """Upper 95 % confidence bound of D* in cm^2/s where D* is undetermined, else None.
 
-        There is none if the framework moves, or if the displacements grow faster than by diffusion.
+        It is None as well if the framework moves, or if the displacements grow faster than by diffusion.
         """
         if self.estimate is None or self.reported.tracer is not None or not self.verdict.bounded:
             return None

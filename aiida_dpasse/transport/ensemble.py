@@ -158,7 +158,7 @@ def split_variance(
     drivers, cells = indicators(potentials), indicators(configurations)
     model, configurational = component(y, noise, drivers, cells), component(y, noise, cells, drivers)
     if model is None and configurational is None:
-        # One factor, or each configuration has a potential of its own: the two cannot be told apart.
+        # One factor, or each configuration has a potential of its own: the two cannot be separated.
         model = component(y, noise, drivers, np.ones((len(y), 1)))
     return Effects(y.mean(axis=0), noise.sum(axis=0) / len(y) ** 2, model, configurational)
 
@@ -225,8 +225,7 @@ def pool_repeats(values: Sequence[float], errors: Sequence[float]) -> Repeats:
     n = len(x)
     if n == 0 or len(e) != n:
         raise ValueError(f'{n} values and {len(e)} errors are given: give at least one, and an error for each.')
-    within = float(np.mean(e**2))
-    if n == 1:
-        return Repeats(float(x[0]), float(e[0]), None)
-    total = float(np.var(x, ddof=1))
-    return Repeats(float(x.mean()), float(np.sqrt(max(total, within) / n)), float(np.sqrt(max(total - within, 0.0))))
+    effects = split_variance(x[:, None], (e**2)[:, None, None], range(n), [None] * n)
+    found = effects.uncertainty(effects.thermal, [1.0])
+    error = float(np.sqrt(max(found.thermal, found.scatter or 0.0)))
+    return Repeats(float(x.mean()), error, None if found.model is None else float(np.sqrt(n * found.model)))

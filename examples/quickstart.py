@@ -97,7 +97,7 @@ def main(directory: Path, seed: int | None) -> int:
             print(f'\nThe work goes on without this display. To come back to it: {again}')
             return 130
         try:
-            archive = export_archive(study, directory / 'quickstart.aiida')
+            archive = export_archive([study], directory / 'quickstart.aiida')
             for path in [*write_report(study, directory), archive]:
                 print(f'wrote {path}')
         finally:

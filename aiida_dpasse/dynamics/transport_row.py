@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from aiida_dpasse.transport.diffusion import Diffusion, Statistics, pool
 from aiida_dpasse.transport.ensemble import Effects, Uncertainty, split_variance
 from aiida_dpasse.transport.estimate import Estimate, error_of, value_of
 from aiida_dpasse.transport.regime import LARGEST_FRAMEWORK_DISPLACEMENT
+from aiida_dpasse.transport.tensor import diffusion_tensor
 
 
 def describe(runs: list[tuple[Run, Statistics]], temperature: float, charge: float) -> tuple[Diffusion, dict[str, Any]]:
@@ -25,13 +27,13 @@ def describe(runs: list[tuple[Run, Statistics]], temperature: float, charge: flo
     :param charge: charge of the mobile ion in elementary charges.
     :returns: diffusivities in cm^2/s, conductivities in mS/cm, volume in A^3, times in ps, and the verdict;
         ``variance`` contains the relative standard deviations of the mean, ``groups`` the rows of each potential and
-        structure.
+        structure, ``anisotropy`` D along x, y and z over the mean across it.
     """
     statistics = [one for _, one in runs]
     groups = describe_groups(runs, temperature, charge)
-    effects = split_groups(groups, 'diffusivity', 'cm2_s')
+    effects = split_groups(groups, 'diffusivity_cm2_s', 'diffusivity_error_cm2_s')
     whole = all(group['conductivity_mS_cm'] is not None for group in groups)
-    own = split_groups(groups, 'conductivity', 'mS_cm') if whole else None
+    own = split_groups(groups, 'conductivity_mS_cm', 'conductivity_error_mS_cm') if whole else None
     # Without an estimate of the variance between groups, their scatter enlarges the error of the mean.
     labels = None if effects is None else [(run.structure, run.potential) for run, _ in runs]
     found = pool(statistics, labels).reported
@@ -57,6 +59,7 @@ def describe(runs: list[tuple[Run, Statistics]], temperature: float, charge: flo
         'haven_ratio': value_of(found.haven),
         'haven_ratio_error': error_of(found.haven),
         **variance_of(tracer),
+        **describe_axes(statistics, found, groups),
         'collective_variance': None if collective is None else collective.parts,
         'groups': groups,
         'runs': len(runs),
@@ -93,25 +96,59 @@ def describe_groups(runs: list[tuple[Run, Statistics]], temperature: float, char
                 group[f'{key}_mS_cm'] = (
                     None if value is None else conductivity(value, own[0].ions, volume, temperature, charge)
                 )
-        groups.append(group)
+        groups.append(group | describe_axes(own, found))
     return groups
 
 
-def split_groups(groups: list[dict[str, Any]], name: str, unit: str) -> Effects | None:
+def describe_axes(runs: list[Statistics], found: Diffusion, groups: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return the tensor of tracer diffusion, and for x, y and z the ratio of D along the axis to the mean D across it.
+
+    x is the direction of the first lattice vector, and the second lies in the plane of x and y.
+
+    :param runs: statistics of the runs.
+    :param found: their diffusion.
+    :param groups: rows of `describe_groups`, whose scatter widens the errors of the ratios.
+    :returns: ``tensor_cm2_s`` (3, 3) and ``anisotropy`` (3,) with their errors (68 %); null where undetermined.
+    """
+    tensor = None if found.tracer is None or not found.verdict.diffusive else diffusion_tensor(runs, found)
+    if tensor is None:
+        return dict.fromkeys(('tensor_cm2_s', 'tensor_error_cm2_s', 'anisotropy', 'anisotropy_error'))
+    found_ratios = [tensor.anisotropy(axis) for axis in np.eye(3)]
+    ratios = [ratio if ratio is not None and ratio.determined else None for ratio in found_ratios]
+    errors = []
+    for axis, ratio in enumerate(ratios):
+        effects = split_groups(groups, 'anisotropy', 'anisotropy_error', axis)
+        errors.append(error_with(ratio, None if ratio is None else uncertainty_of(ratio, None, effects)))
+    return {
+        'tensor_cm2_s': tensor.values.tolist(),
+        'tensor_error_cm2_s': tensor.errors.tolist(),
+        'anisotropy': [value_of(ratio) for ratio in ratios],
+        'anisotropy_error': errors,
+    }
+
+
+def split_groups(
+    groups: Sequence[Mapping[str, Any]], value: str, error: str, axis: int | None = None
+) -> Effects | None:
     """Return the variance components of the logarithm of a quantity, None if they cannot be estimated.
 
     :param groups: rows of `describe_groups`; those without the quantity are left out.
-    :param name: name of the quantity.
-    :param unit: its unit as in the keys.
+    :param value: key of the quantity.
+    :param error: key of its error.
+    :param axis: index, if there is a value for each axis.
     """
-    known = [group for group in groups if group[f'{name}_{unit}'] is not None]
+    known = []
+    for group in groups:
+        pair = [group[key] if axis is None or group[key] is None else group[key][axis] for key in (value, error)]
+        if None not in pair:
+            known.append((group, *pair))
     if len(known) < 2:
         return None
     effects = split_variance(
-        [[np.log(group[f'{name}_{unit}'])] for group in known],
-        [[[(group[f'{name}_error_{unit}'] / group[f'{name}_{unit}']) ** 2]] for group in known],
-        [group['potential'] for group in known],
-        [group['structure'] for group in known],
+        [[np.log(number)] for _, number, _ in known],
+        [[[(spread / number) ** 2]] for _, number, spread in known],
+        [group['potential'] for group, *_ in known],
+        [group['structure'] for group, *_ in known],
     )
     return None if effects.model is None and effects.configurational is None else effects
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from aiida import orm
@@ -19,26 +20,28 @@ TRAVERSAL = {
 }
 
 
-def export_archive(process: orm.ProcessNode, path: str | Path) -> Path:
-    """Write a process with its complete graph and the logs of its steps to an archive; an existing file is overwritten.
+def export_archive(processes: Iterable[orm.ProcessNode], path: str | Path) -> Path:
+    """Write processes with their complete graph and the logs of their steps to an archive, which may exist already.
 
     Results given as inputs are exported with the processes that created them, so that the provenance rule also holds in
     the archive. Neither credentials nor licensed files are written: aiida-vasp stores the content of a POTCAR outside
     the graph.
 
-    :param process: terminated process.
+    :param processes: terminated processes.
     :param path: path of the archive.
     :return: ``path``.
-    :raises ValueError: if ``process`` is still running, since its archive would be incomplete.
+    :raises ValueError: if a process is still running, since its archive would be incomplete.
     """
-    if not process.is_terminated:
-        raise ValueError(f'{process.process_label}<{process.pk}> still runs: export it when it has ended.')
+    processes = list(processes)
+    for process in processes:
+        if not process.is_terminated:
+            raise ValueError(f'{process.process_label}<{process.pk}> still runs: export it when it has ended.')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # AiiDA logs forty lines of settings and counts; its warnings are still shown.
     with override_log_level(LOG_LEVEL_REPORT):
         create_archive(
-            [process],
+            processes,
             filename=path,
             overwrite=True,
             include_comments=False,

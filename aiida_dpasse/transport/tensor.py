@@ -56,9 +56,24 @@ class Tensor:
         """
         return self._contracted((np.eye(3) - _projector(direction)) / 2)
 
+    def anisotropy(self, direction: Any) -> Estimate | None:
+        """Return the ratio of D along a direction to D across it, with their covariance.
+
+        :param direction: Cartesian vector (3,), of any length.
+        :returns: None unless both coefficients are positive.
+        :raises ValueError: if the direction is zero.
+        """
+        projector = _projector(direction)
+        along, across = _factors(projector), _factors((np.eye(3) - projector) / 2)
+        top, bottom = float(along @ self.elements), float(across @ self.elements)
+        if top <= 0 or bottom <= 0:
+            return None
+        relative = along / top - across / bottom
+        return Estimate(top / bottom, top / bottom * float(relative @ self.covariance @ relative) ** 0.5)
+
     def _contracted(self, matrix: Array) -> Estimate:
         """Return sum_ij matrix_ij D_ij."""
-        factors = np.array([matrix[i, j] * (1 if i == j else 2) for i, j in VOIGT])
+        factors = _factors(matrix)
         return Estimate(float(factors @ self.elements), float(factors @ self.covariance @ factors) ** 0.5)
 
 
@@ -98,6 +113,11 @@ def _projector(direction: Any) -> Array:
         raise ValueError('A direction of zero length points nowhere: give another.')
     unit = vector / np.linalg.norm(vector)
     return np.outer(unit, unit)
+
+
+def _factors(matrix: Array) -> Array:
+    """Return the coefficients of the six elements of a symmetric tensor D in sum_ij matrix_ij D_ij."""
+    return np.array([matrix[i, j] * (1 if i == j else 2) for i, j in VOIGT])
 
 
 def _square(elements: Array) -> Array:

@@ -31,11 +31,11 @@ SETTINGS = {
 }
 
 
-def run(rate: float, seed: int, framework: float = 0.4) -> tuple[orm.ArrayData, orm.Dict]:
-    """Return the outputs of a transport job of ions that hop ``rate`` times a frame."""
+def run(rate: float | tuple[float, float, float], seed: int, framework: float = 0.4) -> tuple[orm.ArrayData, orm.Dict]:
+    """Return the outputs of a transport job of ions that hop ``rate`` times a frame, in all or along each axis."""
     rng = np.random.default_rng(seed)
     frames = 301
-    forward, backward = rng.poisson(rate / 6, size=(2, frames, IONS, 3))
+    forward, backward = rng.poisson(np.asarray(rate) / 6, size=(2, frames, IONS, 3))
     positions = np.cumsum(LENGTH * (forward - backward), axis=0)
     positions = positions + rng.normal(scale=0.2, size=positions.shape)
     arrays = moments(positions, INTERVAL)
@@ -408,6 +408,28 @@ def test_potentials_that_differ_widen_rows_and_line(aiida_profile):
     alone = pooled([replace(one, potential=None) for one in runs], rates)['arrhenius']
     assert (alone['counts'], alone['interval_of_potential_only']) == (['thermal'], True)
     assert alone['variance']['model'] is None
+
+
+def test_an_anisotropic_crystal(aiida_profile):
+    """Ions that hop four times as often along z: the ratio, its thermal error, and one widened by the potentials."""
+    runs = several({'cell': 1}, [600.0], ('one', 'two', 'three'), replicas=2)
+    slow, fast = 1.0, 4.0
+    outputs = pooled(runs, [(slow, slow, fast)] * len(runs), temperatures=[600.0], extrapolate_to=None)
+    [row] = outputs['transport']['temperatures']
+    ratio, error = row['anisotropy'][2], row['anisotropy_error'][2]
+    assert ratio == pytest.approx(4, abs=3 * error)
+    assert 0.1 < error < 0.8
+    assert row['anisotropy'][0] == pytest.approx(2 * slow / (slow + fast), rel=0.3)
+    tensor, spread = np.array(row['tensor_cm2_s']), np.array(row['tensor_error_cm2_s'])
+    assert np.trace(tensor) / 3 == pytest.approx(row['diffusivity_cm2_s'])
+    assert np.all(np.abs(tensor[np.triu_indices(3, 1)]) < 4 * spread[np.triu_indices(3, 1)])
+    # Potentials that differ in the fast axis.
+    ratios = {'one': 2.0, 'two': 4.0, 'three': 8.0}
+    outputs = pooled(runs, [(1, 1, ratios[one.potential]) for one in runs], temperatures=[600.0], extrapolate_to=None)
+    [row] = outputs['transport']['temperatures']
+    assert row['anisotropy_error'][2] > 0.9 * row['anisotropy'][2] * np.log(2) / np.sqrt(3)
+    for group in row['groups']:
+        assert group['anisotropy'][2] == pytest.approx(ratios[group['potential']], rel=0.3)
 
 
 def test_cells_are_compared_for_the_same_potentials(aiida_profile):

@@ -44,7 +44,7 @@ print(len(rows))
 
 
 def test_an_archive_gives_the_same_tables_and_plots(study, tmp_path):
-    archive = export_archive(study, tmp_path / 'study.aiida')
+    archive = export_archive([study], tmp_path / 'study.aiida')
     here, there = tmp_path / 'here', tmp_path / 'there'
     write_report(study, here)
     script = tmp_path / 'elsewhere.py'
@@ -67,7 +67,7 @@ def test_an_archive_gives_the_same_tables_and_plots(study, tmp_path):
 def test_a_running_process_is_not_exported(graph, tmp_path: Path):
     running = graph.process(orm.WorkChainNode, 'dpasse.pretrain', state=ProcessState.WAITING)
     with pytest.raises(ValueError, match=f'<{running.pk}>'):
-        export_archive(running, tmp_path / 'running.aiida')
+        export_archive([running], tmp_path / 'running.aiida')
 
 
 def test_an_archive_of_an_earlier_release_gives_what_it_gave_then(aiida_profile, tmp_path):

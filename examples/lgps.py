@@ -66,10 +66,8 @@ def read_iterations(dataset: Path) -> tuple[FramesData, dict[str, FramesData]]:
 
 
 def store(sets: Iterable[FrameSet]) -> FramesData:
-    """Return frames as a node, the same one for the same frames."""
-    node = FramesData.from_sets(concatenate(sets))
-    with enable_caching():
-        return node.store()
+    """Return frames as a node."""
+    return FramesData.from_sets(concatenate(sets)).store()
 
 
 def crystal(frames: FramesData) -> orm.StructureData:
@@ -99,7 +97,10 @@ def main(dataset: Path, directory: Path, steps: int, picoseconds: float, cells: 
     print(', '.join(f'{frames.frames} ({name})' for name, frames in held_out.items()), flush=True)
     recipe = {
         'preset': 'student-demo',
-        'input': {'model': MODEL, 'training': {'numb_steps': steps, 'save_freq': steps // 4}},
+        'input': {
+            'model': MODEL,
+            'training': {'numb_steps': steps, 'save_freq': steps // 4, 'disp_freq': max(steps // 100, 1)},
+        },
     }
     committee = run(group, directory, 'committee', training_data=training, overrides={'train': recipe})
     potentials = dict(committee.outputs.potentials)

@@ -144,8 +144,18 @@ def _check_backend(content: Mapping[str, Any], backend: str) -> str | None:
     if backend == 'pytorch':
         return None
     kinds = {str(item.get('type')) for _, item in _sections(content['model']) if 'type' in item}
-    refused = sorted(kinds & PYTORCH_ONLY)
-    return f'The descriptor `{refused[0]}` trains in PyTorch only: choose the backend `pytorch`.' if refused else None
+    if refused := sorted(kinds & PYTORCH_ONLY):
+        return f'The descriptor `{refused[0]}` trains in PyTorch only: choose the backend `pytorch`.'
+    training = content['training']
+    steps = training['numb_steps']
+    save, display = (training.get(name, 1000) for name in ('save_freq', 'disp_freq'))
+    # dp saves at displayed steps only, and after the last step only if `save_freq` does not divide it.
+    if steps % save == 0 and steps % display != 0:
+        return (
+            f'`training.disp_freq` ({display}) should divide `numb_steps` ({steps}), as `save_freq` ({save}) does: '
+            'otherwise TensorFlow writes no checkpoint of the last step.'
+        )
+    return None
 
 
 def check_compressible(model: Mapping[str, Any]) -> str | None:

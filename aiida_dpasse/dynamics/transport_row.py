@@ -36,7 +36,7 @@ def describe(runs: list[tuple[Run, Statistics]], temperature: float, charge: flo
     own = split_groups(groups, 'conductivity_mS_cm', 'conductivity_error_mS_cm') if whole else None
     # Without an estimate of the variance between groups, their scatter enlarges the error of the mean.
     labels = None if effects is None else [(run.structure, run.potential) for run, _ in runs]
-    found = pool(statistics, labels).reported
+    found = pool(statistics, labels, path=True).reported
     known = found.tracer is not None
     volume, ions = float(np.mean([one.volume for one in statistics])), statistics[0].ions
     tracer = None if found.tracer is None else uncertainty_of(found.tracer, effects, effects)

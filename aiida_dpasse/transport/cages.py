@@ -73,10 +73,14 @@ class Exchanges:
     duration: float
 
     @property
+    def on_sites(self) -> bool:
+        """Whether the ions have sites: they do not move like a liquid."""
+        return self.located >= LEAST_LOCATED and self.contrast >= LEAST_CONTRAST
+
+    @property
     def meaningful(self) -> bool:
         """Whether the ions have sites, and either rest in them or hop often enough to recognise cages."""
-        sites = self.located >= LEAST_LOCATED and self.contrast >= LEAST_CONTRAST
-        return sites and (self.percolates or self.hops == 0 or self.bonds >= BONDS)
+        return self.on_sites and (self.percolates or self.hops == 0 or self.bonds >= BONDS)
 
     @property
     def confined(self) -> bool:

@@ -187,7 +187,7 @@ def take_statistics(
     return Statistics.from_arrays(arrays, len(positions), interval, volume, framework, exchanges)
 
 
-def pool(runs: Sequence[Statistics], groups: Sequence[Hashable] | None = None) -> Diffusion:
+def pool(runs: Sequence[Statistics], groups: Sequence[Hashable] | None = None, path: bool = False) -> Diffusion:
     """Return the diffusion of one system at one temperature from the statistics of its independent runs.
 
     The MSD is truncated to the common lags and averaged. If three or more runs scatter more than their errors allow,
@@ -195,6 +195,7 @@ def pool(runs: Sequence[Statistics], groups: Sequence[Hashable] | None = None) -
 
     :param runs: statistics of the runs, with the same ions and sampling interval.
     :param groups: the group of each run, for example its potential; scatter between groups does not enlarge the errors.
+    :param path: whether the hops of the ions have to form a path through the crystal, see `judge`.
     :raises ValueError: if ``runs`` is empty, or the runs differ in their ions or sampling interval.
     """
     if not runs:
@@ -216,7 +217,7 @@ def pool(runs: Sequence[Statistics], groups: Sequence[Hashable] | None = None) -
         inflation(limit, tracers, limit.fitted, limit.scatter, labels)
     )
     exchanges = [run.exchanges for run in runs if run.exchanges is not None]
-    verdict = judge(estimate, limit, spectra, framework, exchanges if len(exchanges) == len(runs) else ())
+    verdict = judge(estimate, limit, spectra, framework, exchanges if len(exchanges) == len(runs) else (), path)
 
     axes = effective_axes(spectra, limit)
     gaussian = limit.gaussian * 3 / axes

@@ -40,14 +40,18 @@ def judge(
     spectra: Sequence[Spectrum],
     framework: float = 0.0,
     exchanges: Sequence[Exchanges] = (),
+    path: bool = False,
 ) -> Verdict:
     """Return the verdict on a zero-frequency limit.
 
-    The motion is diffusive if four criteria are met:
+    The motion is diffusive if these criteria are met:
 
     - the framework is displaced by at most `LARGEST_FRAMEWORK_DISPLACEMENT`;
     - the power does not increase towards the lowest frequencies, as it does where something drifts or melts;
     - ions leave their cages, see `Exchanges.confined`;
+    - with ``path``, the hops of ions that have sites form a path through the crystal in at least half of the runs. Ions
+      that hop about once each and have not yet left their cage, such as that of an argyrodite, look like ions that
+      diffuse;
     - the diffusion coefficient is determined, see `Estimate.determined`.
 
     :param estimate: D in A^2/ps, None if no ion moves.
@@ -55,6 +59,7 @@ def judge(
     :param spectra: spectra of the runs.
     :param framework: root mean square displacement of the other atoms from their crystal sites in A.
     :param exchanges: exchanges between cages in each run, if they were counted.
+    :param path: whether a path through the crystal is required.
     """
     if framework > LARGEST_FRAMEWORK_DISPLACEMENT:
         return Verdict(
@@ -79,6 +84,16 @@ def judge(
         bound = bound_of_confined(exchanges)
         reason = f'{what}: no ion makes its way through the crystal, so that D < {bound * 1e-4:.2g} cm²/s at 95 %.'
         return Verdict(False, reason, upper_bound=bound)
+    sited = len(exchanges) > 0 and all(run.on_sites for run in exchanges)
+    apart = sited and 2 * sum(run.percolates for run in exchanges) < len(exchanges)
+    if apart and path:
+        time = sum(run.duration for run in exchanges)
+        return Verdict(
+            False,
+            f'{hops} hops of {exchanges[0].ions} ions in {time:.3g} ps form no path through the crystal, so that D < '
+            f'{estimate.upper_bound() * 1e-4:.2g} cm²/s at 95 %: a longer run is needed to distinguish diffusion from '
+            'motion in cages.',
+        )
     if not estimate.determined:
         value, error, bound = (part * 1e-4 for part in (estimate.value, estimate.spread, estimate.upper_bound()))
         return Verdict(
@@ -90,6 +105,8 @@ def judge(
     if exchanges and all(run.meaningful for run in exchanges):
         part = f'{max(run.ions_exchanged for run in exchanges)} of {exchanges[0].ions} ions'
         reason += f'; {hops} hops, {crossed} of them between cages by {part}'
+    if apart:
+        reason += f'; {hops} hops form no path through the crystal: if the ions share cages, a longer run is needed'
     return Verdict(True, f'{reason}.')
 
 

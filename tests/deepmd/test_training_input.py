@@ -88,6 +88,15 @@ def test_backends():
     assert 'backend: ' in check_input(INPUT, 'jax')
 
 
+def test_the_last_checkpoint_of_tensorflow():
+    """Saved where both intervals divide the step, and after the last step if `save_freq` does not divide it."""
+    cases = {(20, 5, 100): False, (100, 50, 30): False, (20, 5, 10): True, (20, 7, 100): True, (100, 50, 50): True}
+    for (steps, save, display), accepted in cases.items():
+        content = changed('training', {'numb_steps': steps, 'save_freq': save, 'disp_freq': display})
+        assert (check_input(content, 'tensorflow') is None) is accepted
+        assert check_input(content, 'pytorch') is None
+
+
 def test_seeds():
     """Every seed that is open is filled, differently, from one; those given stay."""
     filled = fill_seeds(changed('model.fitting_net.seed', 7), 5)

@@ -53,6 +53,20 @@ def test_ions_that_never_leave_their_cages_are_confined():
     assert result.upper_bound == pytest.approx(bound * 1e-4, rel=0.01)
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_ions_that_hopped_once_may_be_caged(seed):
+    """One hop of each ion within its cage: a spectrum without memory, and a coefficient unless a path is required."""
+    positions, (hops, _) = walk(np.random.default_rng(seed), 300, 12, 0.004, 0.0)
+    run = take_statistics(positions, 0.1, 8000.0, cell=CELL)
+    assert run.exchanges.hops == pytest.approx(hops, abs=2)
+    assert run.exchanges.on_sites
+    assert not run.exchanges.meaningful
+    assert pool([run]).verdict.diffusive
+    result = pool([run], path=True)
+    assert (result.verdict.diffusive, result.reported.tracer) == (False, None)
+    assert result.upper_bound > result.estimate.value
+
+
 def test_exchanges_between_cages_are_counted():
     positions, (hops, left) = walk(np.random.default_rng(2), 4000, 12, 0.05, 0.002)
     exchanges, _ = find_cages(positions, CELL, 0.1)
@@ -62,7 +76,9 @@ def test_exchanges_between_cages_are_counted():
     assert 2 <= exchanges.cages <= 4
     assert 0.3 * left < exchanges.exchanges <= left + 3
     assert exchanges.ions_exchanged == 12
-    assert pool([take_statistics(positions, 0.1, 8000.0, cell=CELL)]).verdict.diffusive
+    run = take_statistics(positions, 0.1, 8000.0, cell=CELL)
+    assert pool([run]).verdict.diffusive
+    assert pool([run], path=True).verdict.diffusive
 
 
 @pytest.mark.parametrize('shift', [0.0, 3.0, 10.0])

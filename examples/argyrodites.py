@@ -1,0 +1,131 @@
+"""Diffusion in Li6PS5Cl and Li6PS5I at 500 K, ordered and half exchanged, from labels of SevenNet-l3i5.
+
+In a profile with the codes of `aiida-dpasse setup`, an hour on two cores:
+
+    verdi run examples/argyrodites.py out/argyrodites
+
+An independent source is the DFT dynamics of B. J. Morgan, Chem. Mater. 33, 2004 (2021), with 416 atoms at 500 K. Cell,
+temperature and degree of disorder are the same here. `--ps` sets the length of each run. When the script is started
+again, finished steps are taken from the cache. Everything is in the group `argyrodites`, and its archive beside the
+reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from aiida import engine, orm
+from aiida.manage.caching import enable_caching
+from aiida.plugins import WorkflowFactory
+
+from aiida_dpasse.frames.exchange_sites import exchange_sites
+from aiida_dpasse.frames.make_supercell import make_supercell
+from aiida_dpasse.reports.archive import export_archive
+from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.structures.prototypes import argyrodite
+
+CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python')}
+#: Lattice constants of the DFT dynamics in A, and D* at 500 K in cm^2/s that its trajectories give.
+LATTICE = {'Cl': 10.156, 'I': 10.2165}
+DFT = {'Cl exchanged': 1.1e-5, 'I exchanged': 5.7e-6, 'Cl ordered': None, 'I ordered': None}
+SEED = 1
+
+
+def run(group: orm.Group, directory: Path, name: str, chain: str, **inputs: Any) -> orm.WorkChainNode:
+    """Run a chain by its protocol for a laptop, write its report, and return it."""
+    process = WorkflowFactory(f'dpasse.{chain}')
+    codes = {key: CODES[key] for key in process.known_codes(CODES)}
+    builder = process.get_builder_from_protocol(codes, protocol='demo', **inputs)
+    with enable_caching():
+        node = engine.run_get_node(builder).node
+    group.add_nodes(node)
+    print(f'{name}: {report_text(node)}', flush=True)
+    write_report(node, directory / name)
+    return node
+
+
+def steps(number: int) -> dict[str, Any]:
+    """Return the change of a training's length."""
+    return {'input': {'training': {'numb_steps': number, 'save_freq': number // 2}}}
+
+
+def students(group: orm.Group, directory: Path, cells: dict[str, orm.StructureData]) -> list[orm.WorkChainNode]:
+    """Return the chains that lead to three students for all cells, the distillation last."""
+    calculator = {'calculator': {'name': 'sevennet-l3i5'}}
+    data = run(group, directory, 'initial_data', 'initial_data', structures=cells, **calculator)
+    loop = run(
+        group,
+        directory,
+        'active_learning',
+        'active_learning',
+        structures=cells,
+        frames=data.outputs.frames,
+        overrides={'explore': {'max_candidates': 72}},
+        **calculator,
+    )
+    teacher = run(
+        group,
+        directory,
+        'pretrain',
+        'pretrain',
+        frames=loop.outputs.frames,
+        overrides={'train': {'preset': 'dpa2-demo', **steps(6000)}},
+    )
+    distill = run(
+        group,
+        directory,
+        'distill',
+        'distill',
+        structures=cells,
+        teacher=teacher.outputs.frozen,
+        overrides={'train': {'preset': 'student-demo', **steps(12000)}},
+    )
+    return [data, loop, teacher, distill]
+
+
+def main(directory: Path, picoseconds: float) -> None:
+    """Make the students, simulate each crystal, and compare with the DFT dynamics."""
+    group, _ = orm.Group.collection.get_or_create('argyrodites')
+    cells, large = {}, {}
+    with enable_caching():
+        for halogen, edge in LATTICE.items():
+            exchange = orm.Dict({'fraction': 0.5, 'second': halogen, 'seed': SEED})
+            ordered = orm.StructureData(pymatgen=argyrodite(halogen, a=edge)).store()
+            grown = make_supercell(ordered, orm.Dict({'supercell': [2, 2, 2]}))
+            cells |= {f'{halogen}_ordered': ordered, f'{halogen}_exchanged': exchange_sites(ordered, exchange)}
+            large |= {f'{halogen} exchanged': exchange_sites(grown, exchange), f'{halogen} ordered': grown}
+    nodes = students(group, directory, cells)
+    rows = {}
+    for name, crystal in large.items():
+        label = name.replace(' ', '_')
+        node = run(
+            group,
+            directory,
+            label,
+            'conductivity',
+            structures={label: crystal},
+            potential=nodes[3].outputs.student,
+            committee=dict(nodes[3].outputs.committee),
+            overrides={
+                'temperatures': [500],
+                'extrapolate_to': None,
+                'md': {'equilibration': {'steps': 1000}, 'steps': round(picoseconds * 1e3 / 2)},
+            },
+        )
+        nodes.append(node)
+        [rows[name]] = node.outputs.transport['temperatures']
+    print(f'wrote {export_archive(nodes, directory / "argyrodites.aiida")}')
+    for name, row in rows.items():
+        found = f'D = {row["diffusivity_cm2_s"]:.3g} ± {row["error_cm2_s"]:.2g} cm²/s' if row['diffusive'] else ''
+        told = found or row['reason']
+        print(f'Li6PS5{name}, 500 K: {told}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser()
+    parser.add_argument('directory', type=Path, nargs='?', default=Path('out/argyrodites'))
+    parser.add_argument('--ps', type=float, default=25.0)
+    given = parser.parse_args()
+    main(given.directory, given.ps)

@@ -20,9 +20,11 @@ from aiida import engine, orm
 from aiida.manage.caching import enable_caching
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.dynamics.conductivity_report import read_conductivity
 from aiida_dpasse.frames.exchange_sites import exchange_sites
 from aiida_dpasse.frames.make_supercell import make_supercell
 from aiida_dpasse.reports.archive import export_archive
+from aiida_dpasse.reports.msd import plot_msd
 from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.structures.prototypes import argyrodite
 
@@ -97,7 +99,7 @@ def main(directory: Path, picoseconds: float) -> None:
             cells |= {f'{halogen}_ordered': ordered, f'{halogen}_exchanged': exchange_sites(ordered, exchange)}
             large |= {f'{halogen} exchanged': exchange_sites(grown, exchange), f'{halogen} ordered': grown}
     nodes = students(group, directory, cells)
-    rows = {}
+    found = {}
     for name, crystal in large.items():
         label = name.replace(' ', '_')
         node = run(
@@ -111,16 +113,29 @@ def main(directory: Path, picoseconds: float) -> None:
             overrides={
                 'temperatures': [500],
                 'extrapolate_to': None,
-                'md': {'equilibration': {'steps': 1000}, 'steps': round(picoseconds * 1e3 / 2)},
+                'md': {
+                    'equilibration': {'steps': 1000},
+                    'steps': round(picoseconds * 1e3 / 2),
+                    'trajectory_interval': 25,
+                    'thermo_interval': 250,
+                },
+                'trust': {'interval': 50},
             },
         )
         nodes.append(node)
-        [rows[name]] = node.outputs.transport['temperatures']
+        found[name] = read_conductivity(node)
     print(f'wrote {export_archive(nodes, directory / "argyrodites.aiida")}')
-    for name, row in rows.items():
-        found = f'D = {row["diffusivity_cm2_s"]:.3g} ± {row["error_cm2_s"]:.2g} cm²/s' if row['diffusive'] else ''
-        told = found or row['reason']
-        print(f'Li6PS5{name}, 500 K: {told}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
+    for halogen in LATTICE:
+        exchanged, ordered = (found[f'{halogen} {kind}'] for kind in ('exchanged', 'ordered'))
+        plot_msd(directory / f'msd_{halogen}.png', exchanged.curves, ordered.curves)
+    for name, conductivity in found.items():
+        [row] = conductivity.temperatures
+        value = (
+            f'D = {row["diffusivity_cm2_s"]:.3g} ± {row["error_cm2_s"]:.2g} cm²/s'
+            if row['diffusive']
+            else row['reason']
+        )
+        print(f'Li6PS5{name}, 500 K: {value}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
 
 
 if __name__ == '__main__':

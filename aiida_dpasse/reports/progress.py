@@ -21,7 +21,7 @@ ELECTROLYTE = {
     'finetune_labels': 35.0,
     'finetune': 20.0,
     'distill': 160.0,
-    'conductivity': 125.0,
+    'conductivity': 350.0,
     'reference': 55.0,
 }
 WEIGHTS: dict[str, Mapping[str, float]] = {'dpasse.electrolyte': ELECTROLYTE}

@@ -406,4 +406,4 @@ def test_protocols_are_complete(name):
     assert parameters.replicas == 3
     assert parameters.md['steps'] // parameters.md['trajectory_interval'] >= 300
     if name == 'demo':
-        assert parameters.md['steps'] * parameters.md['timestep'] == 15000
+        assert parameters.md['steps'] * parameters.md['timestep'] == 60000

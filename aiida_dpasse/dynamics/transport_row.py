@@ -15,6 +15,9 @@ from aiida_dpasse.transport.estimate import Estimate, error_of, value_of
 from aiida_dpasse.transport.regime import LARGEST_FRAMEWORK_DISPLACEMENT
 from aiida_dpasse.transport.tensor import diffusion_tensor
 
+#: Keys of the tensor and of the ratios of its axes.
+AXES = ('tensor_cm2_s', 'tensor_error_cm2_s', 'anisotropy', 'anisotropy_error')
+
 
 def describe(runs: list[tuple[Run, Statistics]], temperature: float, charge: float) -> tuple[Diffusion, dict[str, Any]]:
     """Return diffusion and row of one temperature; undetermined numbers are null.
@@ -110,11 +113,11 @@ def describe_axes(runs: list[Statistics], found: Diffusion, groups: Sequence[Map
     :param groups: rows of `describe_groups`, whose scatter widens the errors of the ratios.
     :returns: ``tensor_cm2_s`` (3, 3) and ``anisotropy`` (3,) with their errors (68 %); null where undetermined.
     """
-    tensor = None if found.tracer is None or not found.verdict.diffusive else diffusion_tensor(runs, found)
+    tensor = diffusion_tensor(runs, found.reported)
     if tensor is None:
-        return dict.fromkeys(('tensor_cm2_s', 'tensor_error_cm2_s', 'anisotropy', 'anisotropy_error'))
-    found_ratios = [tensor.anisotropy(axis) for axis in np.eye(3)]
-    ratios = [ratio if ratio is not None and ratio.determined else None for ratio in found_ratios]
+        return dict.fromkeys(AXES)
+    ratios = [tensor.anisotropy(axis) for axis in np.eye(3)]
+    ratios = [ratio if ratio is not None and ratio.determined else None for ratio in ratios]
     errors = []
     for axis, ratio in enumerate(ratios):
         effects = split_groups(groups, 'anisotropy', 'anisotropy_error', axis)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_dpasse.dynamics.transport_row import AXES
 from aiida_dpasse.runs import Run
 from aiida_dpasse.transport.cages import Exchanges
 from aiida_dpasse.transport.diffusion import Statistics, pool
@@ -31,6 +32,7 @@ RESULTS = (
     'collective_variance',
     'degrees_of_freedom',
     'interval_of_potential_only',
+    *AXES,
 )
 
 

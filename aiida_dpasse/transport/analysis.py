@@ -76,7 +76,7 @@ def describe(runs: Sequence[Statistics], charges: Array, temperature: float) -> 
         numbers[f'{name}{unit}_error'] = error_of(estimate)
         numbers[f'{name}{unit}_interval_95'] = None if estimate is None else list(estimate.interval(0.95))
     for kind in ('tracer', 'collective'):
-        tensor = diffusion_tensor(runs, found, kind) if diffusive else None
+        tensor = diffusion_tensor(runs, found.reported, kind)
         numbers[f'{kind}_tensor_cm2_s'] = None if tensor is None else tensor.values.tolist()
         numbers[f'{kind}_tensor_cm2_s_error'] = None if tensor is None else tensor.errors.tolist()
     numbers |= {

@@ -161,6 +161,8 @@ def test_a_run_that_was_stopped_is_named_and_its_temperature_left_out(aiida_prof
     assert (last['runs'], last['diffusive'], last['diffusivity_cm2_s']) == (1, False, None)
     assert last['nernst_einstein_conductivity_mS_cm'] is None
     assert (last['variance'], last['counts'], last['groups']) == (None, [], [])
+    assert (last['tensor_cm2_s'], last['anisotropy'], last['anisotropy_error']) == (None, None, None)
+    assert rows[2]['anisotropy'] is not None
     assert last['density_g_cm3'] == pytest.approx(1.8)
     assert outputs['arrhenius']['temperatures_used_K'] == [600, 750, 900]
     assert outputs['arrhenius']['conductivity_mS_cm'] is not None

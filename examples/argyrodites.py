@@ -13,20 +13,21 @@ reports.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aiida import engine, orm
+from aiida import orm
 from aiida.manage.caching import enable_caching
-from aiida.plugins import WorkflowFactory
 
 from aiida_dpasse.dynamics.conductivity_report import read_conductivity
 from aiida_dpasse.frames.exchange_sites import exchange_sites
 from aiida_dpasse.frames.make_supercell import make_supercell
 from aiida_dpasse.reports.archive import export_archive
 from aiida_dpasse.reports.msd import plot_msd
-from aiida_dpasse.reports.report import report_text, write_report
 from aiida_dpasse.structures.prototypes import argyrodite
+from aiida_dpasse.study.run_chain import run_chain
 
 CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python')}
 #: Lattice constants of the DFT dynamics in A, and D* at 500 K in cm^2/s that its trajectories give.
@@ -35,51 +36,34 @@ DFT = {'Cl exchanged': 1.1e-5, 'I exchanged': 5.7e-6, 'Cl ordered': None, 'I ord
 SEED = 1
 
 
-def run(group: orm.Group, directory: Path, name: str, chain: str, **inputs: Any) -> orm.WorkChainNode:
-    """Run a chain by its protocol for a laptop, write its report, and return it."""
-    process = WorkflowFactory(f'dpasse.{chain}')
-    codes = {key: CODES[key] for key in process.known_codes(CODES)}
-    builder = process.get_builder_from_protocol(codes, protocol='demo', **inputs)
-    with enable_caching():
-        node = engine.run_get_node(builder).node
-    group.add_nodes(node)
-    print(f'{name}: {report_text(node)}', flush=True)
-    write_report(node, directory / name)
-    return node
-
-
 def steps(number: int) -> dict[str, Any]:
     """Return the change of a training's length."""
     return {'input': {'training': {'numb_steps': number, 'save_freq': number // 2}}}
 
 
-def students(group: orm.Group, directory: Path, cells: dict[str, orm.StructureData]) -> list[orm.WorkChainNode]:
+def students(
+    run: Callable[..., orm.WorkChainNode], directory: Path, cells: dict[str, orm.StructureData]
+) -> list[orm.WorkChainNode]:
     """Return the chains that lead to three students for all cells, the distillation last."""
     calculator = {'calculator': {'name': 'sevennet-l3i5'}}
-    data = run(group, directory, 'initial_data', 'initial_data', structures=cells, **calculator)
+    data = run('initial_data', directory=directory / 'initial_data', structures=cells, **calculator)
     loop = run(
-        group,
-        directory,
         'active_learning',
-        'active_learning',
+        directory=directory / 'active_learning',
         structures=cells,
         frames=data.outputs.frames,
         overrides={'explore': {'max_candidates': 72}},
         **calculator,
     )
     teacher = run(
-        group,
-        directory,
         'pretrain',
-        'pretrain',
+        directory=directory / 'pretrain',
         frames=loop.outputs.frames,
         overrides={'train': {'preset': 'dpa2-demo', **steps(6000)}},
     )
     distill = run(
-        group,
-        directory,
         'distill',
-        'distill',
+        directory=directory / 'distill',
         structures=cells,
         teacher=teacher.outputs.frozen,
         overrides={'train': {'preset': 'student-demo', **steps(12000)}},
@@ -98,15 +82,14 @@ def main(directory: Path, picoseconds: float) -> None:
             grown = make_supercell(ordered, orm.Dict({'supercell': [2, 2, 2]}))
             cells |= {f'{halogen}_ordered': ordered, f'{halogen}_exchanged': exchange_sites(ordered, exchange)}
             large |= {f'{halogen} exchanged': exchange_sites(grown, exchange), f'{halogen} ordered': grown}
-    nodes = students(group, directory, cells)
+    run = partial(run_chain, codes=CODES, group=group, protocol='demo')
+    nodes = students(run, directory, cells)
     found = {}
     for name, crystal in large.items():
         label = name.replace(' ', '_')
         node = run(
-            group,
-            directory,
-            label,
             'conductivity',
+            directory=directory / label,
             structures={label: crystal},
             potential=nodes[3].outputs.student,
             committee=dict(nodes[3].outputs.committee),

@@ -14,26 +14,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from aiida import engine, orm
-from aiida.manage.caching import enable_caching
-from aiida.plugins import WorkflowFactory
+from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.dynamics.conductivity_report import read_conductivity
 from aiida_dpasse.reports.archive import export_archive
-from aiida_dpasse.reports.report import report_text, write_report
+from aiida_dpasse.study.run_chain import run_chain
 
 CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python')}
 TEMPERATURES = [500, 650, 800, 1000]
 #: Iterations of DP-GEN with cells of 50 atoms, and the last ones with 50 and with 400.
 SMALL, LAST_SMALL, LAST_LARGE = (0, 1, 2, 3, 8, 9, 10), 11, 15
-#: With 6 A, both Li-Li shells along the channel are seen.
+#: Between the models of `demo` and `fast`: 16 ms a step of 50 atoms on one core.
 MODEL = {
     'descriptor': {'rcut': 6.0, 'neuron': [16, 32, 64]},
     'fitting_net': {'neuron': [100, 100, 100]},
@@ -76,19 +74,6 @@ def crystal(frames: FramesData) -> orm.StructureData:
     return frames.get_structure(int(np.argmin(energies))).store()
 
 
-def run(group: orm.Group, directory: Path, chain: str, **inputs: Any) -> orm.WorkChainNode:
-    """Run a chain by its protocol for a laptop, write its report, and return it."""
-    process = WorkflowFactory(f'dpasse.{chain}')
-    codes = {name: CODES[name] for name in process.known_codes(CODES)}
-    builder = process.get_builder_from_protocol(codes, protocol='demo', **inputs)
-    with enable_caching():
-        node = engine.run_get_node(builder).node
-    group.add_nodes(node)
-    print(report_text(node), flush=True)
-    write_report(node, directory / chain)
-    return node
-
-
 def main(dataset: Path, directory: Path, steps: int, picoseconds: float, cells: list[int]) -> None:
     """Train, test, simulate, and write what was found."""
     group, _ = orm.Group.collection.get_or_create('lgps')
@@ -102,15 +87,15 @@ def main(dataset: Path, directory: Path, steps: int, picoseconds: float, cells: 
             'training': {'numb_steps': steps, 'save_freq': steps // 4, 'disp_freq': max(steps // 100, 1)},
         },
     }
-    committee = run(group, directory, 'committee', training_data=training, overrides={'train': recipe})
+    run = partial(run_chain, codes=CODES, group=group, protocol='demo')
+    committee = run('committee', directory=directory / 'committee', training_data=training, overrides={'train': recipe})
     potentials = dict(committee.outputs.potentials)
-    validate = run(group, directory, 'validate', potentials=potentials, test_sets=held_out)
+    validate = run('validate', directory=directory / 'validate', potentials=potentials, test_sets=held_out)
     first, *others = sorted(potentials)
     production = round(picoseconds * 1e3 / 2)
     conductivity = run(
-        group,
-        directory,
         'conductivity',
+        directory=directory / 'conductivity',
         structures={'lgps': crystal(held_out['perturbed'])},
         potential=potentials[first],
         committee={name: potentials[name] for name in others},

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -104,6 +105,14 @@ class DaemonKeeper:
 
         :return: the process ids.
         """
+        ended: set[int] = set()
+        # A supervisor may start a worker while the processes are listed.
+        while found := [process for process in self._leftovers() if process.pid not in ended]:
+            ended |= _end(found)
+        return sorted(ended)
+
+    def _leftovers(self) -> list[psutil.Process]:
+        """Return the processes that serve this profile without being the running daemon or its children."""
         daemon = self.client.get_daemon_pid() if self.running else None
         leftovers = []
         for process in psutil.process_iter():
@@ -112,7 +121,7 @@ class DaemonKeeper:
                     leftovers.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
-        return _end(leftovers)
+        return leftovers
 
     def _serves(self, process: psutil.Process) -> bool:
         """Whether a process is the supervisor, a worker, the broker or the statistics of this profile."""
@@ -369,11 +378,13 @@ def _listed(pks: list[int]) -> str:
     return f'process{"es" if len(pks) > 1 else ""} {", ".join(map(str, pks))}'
 
 
-def _end(processes: list[psutil.Process]) -> list[int]:
+def _end(processes: list[psutil.Process]) -> set[int]:
     for process in processes:
-        process.terminate()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
     _, alive = psutil.wait_procs(processes, timeout=10)
     for process in alive:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(alive, timeout=10)
-    return [process.pid for process in processes]
+    return {process.pid for process in processes}

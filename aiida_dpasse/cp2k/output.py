@@ -116,7 +116,9 @@ def evaluations(output: str) -> list[Evaluation]:
         elif match := _STRESS.search(line):
             unit, rows = match[1], []
             if unit not in STRESS_UNITS:
-                raise ValueError(f'CP2K prints stress in {unit}, not in {" or ".join(STRESS_UNITS)}: remove STRESS_UNIT.')
+                raise ValueError(
+                    f'CP2K prints stress in {unit}, not in {" or ".join(STRESS_UNITS)}: remove STRESS_UNIT.'
+                )
         elif unit and energy is not None and (match := _STRESS_ROW.search(line)):
             rows.append([float(number) for number in match.groups()])
             if len(rows) == 3:

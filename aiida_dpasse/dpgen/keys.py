@@ -1,4 +1,4 @@
-"""Reading of DP-GEN's files, JSON or YAML, such that no key is lost: each is mapped to a parameter or recorded with a reason."""
+"""Reading of DP-GEN's files such that no key is lost: each is mapped to a parameter or recorded with a reason."""
 
 from __future__ import annotations
 
@@ -99,11 +99,14 @@ class Keys:
             self.ledger.mapped.pop(self.where + name, None)
             self.ledger.leave(self.where + name, self.content[name], why)
 
+    def remaining(self) -> list[str]:
+        """Return the keys that were neither taken nor left."""
+        return [name for name in self.content if name in self._open]
+
     def leave_rest(self, why: str = UNKNOWN) -> None:
         """Record all remaining keys as unmatched."""
-        for name in self.content:
-            if name in self._open:
-                self.leave(name, why)
+        for name in self.remaining():
+            self.leave(name, why)
 
 
 def read_content(path: str | Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ _TITEL = re.compile(r'TITEL\s*=\s*\S+\s+(\S+)')
 _NEEDED = 'the POTCARs were not read: name that of each element in `label.vasp.potential_mapping`'
 _UPLOAD = 'upload the POTCARs (`aiida-vasp potcar uploadfamily`) and name the family in `label.vasp.potential_family`'
 _LABELLER = (
-    "add `'calculator': {'name': ...}`, an ASE calculator, to INPUTS, or the code `shell`, a program of your own, to CODES."
+    "give an ASE calculator (`'calculator': {'name': ...}` in INPUTS), or your own program (`'shell'` in CODES)."
 )
 _NO_CP2K = "The CP2K input is a file that is not read: give its settings as `OVERRIDES['label']['cp2k']`."
 #: Keys of labelling programs that are supported by DP-GEN but not here.
@@ -56,16 +56,19 @@ OF_PROGRAMS = (
 
 
 def read_labels(
-    keys: Keys, folder: Path, type_map: Sequence[str], compositions: Sequence[Mapping[str, int]] = ()
-) -> tuple[str | None, dict[str, Any], list[str]]:
+    keys: Keys,
+    folder: Path,
+    type_map: Sequence[str],
+    compositions: Callable[[], Sequence[Mapping[str, int]]] = tuple,
+) -> tuple[str | None, dict[str, Any], dict[str, str]]:
     """Return the labelling program, the parameters of `label`, and what is left to be given.
 
     :param keys: keys of param.json.
     :param folder: folder that relative paths refer to.
     :param type_map: elements in DP-GEN's order.
-    :param compositions: number of atoms of each element in the structures, if they are known.
-    :return: `vasp`, `cp2k` or None for any other program; the parameters; and one sentence for each setting without
-        which the labels would not be those of DP-GEN.
+    :param compositions: function that returns the numbers of atoms by element of the structures that are here.
+    :return: `vasp`, `cp2k` or None for any other program; the parameters; and one sentence by the place of each setting
+        without which the labels would not be those of DP-GEN.
     :raises ValueError: if a value is not accepted by DP-GEN.
     """
     parameters: dict[str, Any] = {}
@@ -80,29 +83,30 @@ def read_labels(
         return 'vasp', parameters, _missing(parameters['vasp'])
     if style == 'cp2k':
         parameters |= cp2k_parameters(keys)
-        return 'cp2k', parameters, [] if 'cp2k' in parameters else [_NO_CP2K]
+        return 'cp2k', parameters, {} if 'cp2k' in parameters else {'label.cp2k': _NO_CP2K}
     why = 'hand in an ASE calculator (`calculator`) or a program of your own (code `shell`) that labels'
     for name in ('fp_style', *OF_PROGRAMS):
         keys.leave(name, why)
-    return None, parameters, [f'`fp_style` is {shortened(style)}, which has no counterpart: {_LABELLER}']
+    return None, parameters, {'calculator': f'`fp_style` is {shortened(style)}, which has no counterpart: {_LABELLER}'}
 
 
-def _missing(vasp: Mapping[str, Any]) -> list[str]:
+def _missing(vasp: Mapping[str, Any]) -> dict[str, str]:
     """Return what is left to be given for VASP."""
-    found = ["Give the POTCAR family as `OVERRIDES['label']['vasp']['potential_family']`, by its name in AiiDA."]
-    if 'incar' not in vasp:
-        found.append("The INCAR was not here: give its tags as `OVERRIDES['label']['vasp']['incar']`.")
-    if 'kpoints' not in vasp:
-        found.append("Give the k-points as `OVERRIDES['label']['vasp']['kpoints']`, such as {'spacing': 0.3}.")
-    if 'potential_mapping' not in vasp:
-        found.append(
-            "The POTCARs were not here: name that of each element in `OVERRIDES['label']['vasp']['potential_mapping']`."
-        )
-    return found
+    needed = {
+        'incar': 'The INCAR was not here: give its tags as {}.',
+        'kpoints': "Give the k-points as {}, such as {{'spacing': 0.3}}.",
+        'potential_mapping': 'The POTCARs were not here: name that of each element in {}.',
+        'potential_family': 'Give the POTCAR family as {}, by its name in AiiDA.',
+    }
+    return {
+        f'label.vasp.{name}': text.format(f"`OVERRIDES['label']['vasp']['{name}']`")
+        for name, text in needed.items()
+        if name not in vasp
+    }
 
 
 def _vasp(
-    keys: Keys, folder: Path, type_map: Sequence[str], compositions: Sequence[Mapping[str, int]]
+    keys: Keys, folder: Path, type_map: Sequence[str], compositions: Callable[[], Sequence[Mapping[str, int]]]
 ) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     if (tags := _tags(keys, folder)) is not None:
@@ -113,7 +117,8 @@ def _vasp(
         if given.pop('KGAMMA', True) is False:
             keys.ledger.leave(f'{name}.KGAMMA', False, 'meshes are centred at Gamma')
         kept = electrons(given, name, keys.ledger)
-        parameters['incar'] = {**OF_VASP, **by_element(kept, name, type_map, compositions, keys.ledger)}
+        cells = compositions() if MAGMOM in kept else ()
+        parameters['incar'] = {**OF_VASP, **by_element(kept, name, type_map, cells, keys.ledger)}
     keys.leave('fp_aniso_kspacing', 'k-points are equally dense in all directions: set `label.vasp.kpoints.mesh`')
     keys.leave('cvasp', "the handlers of aiida-vasp do what Custodian's do", (False,))
     keys.leave('fp_nbands_esti_data', 'VASP chooses the number of bands: set NBANDS in `label.vasp.incar`')
@@ -264,8 +269,8 @@ def _moments(
         symbols = [element for element in type_map for _ in range(composition.get(element, 0))]
         if len(symbols) != len(flat):
             return None
-        for element, number in zip(symbols, flat, strict=True):
-            if found.setdefault(element, number) != number:
+        for element, moment in zip(symbols, flat, strict=True):
+            if found.setdefault(element, moment) != moment:
                 return None
     return found
 

@@ -142,9 +142,7 @@ def read_command(text: str, code: str | None) -> Command:
     return Command(before, launcher is not None, processes, program if program and _NAME.fullmatch(program) else None)
 
 
-def _program(
-    keys: Keys, name: str, code: str | None, labels: bool
-) -> tuple[dict[str, Any], int | None, str | None]:
+def _program(keys: Keys, name: str, code: str | None, labels: bool) -> tuple[dict[str, Any], int | None, str | None]:
     """Return the options of one program; if it labels, the number of frames per job or None without a limit; and the
     name of its executable, or None.
     """

@@ -23,8 +23,8 @@ from aiida_dpasse.structures.calculated import CalculatedFrame
 
 #: CP2K's names of its unit of energy, in lower case.
 ENERGY_UNITS = ('a.u.', 'hartree')
-#: CP2K's units of stress in eV/A^3.
-STRESS_UNITS = {'GPa': 6.241509074e-3, 'bar': 6.241509074e-7}
+#: CP2K's units of stress in eV/A^3, by their names in lower case.
+STRESS_UNITS = {'gpa': 6.241509074e-3, 'bar': 6.241509074e-7}
 #: Largest difference in Ha between the energies of a frame in log and trajectory, which is written with ten decimals.
 SAME_ENERGY = 1e-8
 
@@ -114,11 +114,9 @@ def evaluations(output: str) -> list[Evaluation]:
             if match[1].lower() not in ENERGY_UNITS:
                 raise ValueError(f'CP2K prints energies in {match[1]}: remove ENERGY_UNIT from its input.')
         elif match := _STRESS.search(line):
-            unit, rows = match[1], []
+            unit, rows = match[1].lower(), []
             if unit not in STRESS_UNITS:
-                raise ValueError(
-                    f'CP2K prints stress in {unit}, not in {" or ".join(STRESS_UNITS)}: remove STRESS_UNIT.'
-                )
+                raise ValueError(f'CP2K prints stress in {match[1]}, not in GPa or bar: remove STRESS_UNIT.')
         elif unit and energy is not None and (match := _STRESS_ROW.search(line)):
             rows.append([float(number) for number in match.groups()])
             if len(rows) == 3:

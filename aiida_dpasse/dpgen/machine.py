@@ -87,7 +87,8 @@ def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> Machines
     for name in ('api_version', 'deepmd_version'):
         keys.leave(name, 'codes say themselves which release they are')
     options: dict[str, Any] = {}
-    batch, executables = None, {}
+    batch: int | None = None
+    executables: dict[str, str] = {}
     for step, program in PROGRAMS.items():
         if step not in keys:
             continue
@@ -97,10 +98,10 @@ def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> Machines
             if len(given) > 1:
                 ledger.leave(f'{step}[1:]', len(given) - 1, 'the first machine is taken, as by DP-GEN')
             given = given[0] if given else {}
-        code = {'train': 'dp', 'model_devi': 'lmp'}.get(step, labeller)
-        options[name], group, program = _program(Keys(given, ledger, f'{step}.'), name, code, labels=step == 'fp')
+        code = labeller if step == 'fp' else {'train': 'dp', 'model_devi': 'lmp'}[step]
+        options[name], group, executable = _program(Keys(given, ledger, f'{step}.'), name, code, labels=step == 'fp')
         batch = group if step == 'fp' else batch
-        executables |= {code: program} if code and program else {}
+        executables |= {code: executable} if code and executable else {}
     if 'train' in options:
         # DP-GEN has no job that evaluates potentials; it needs the same resources as a training.
         options['evaluate'] = options['train']
@@ -220,7 +221,8 @@ def _flags(keys: Keys, scheduler: str, options: dict[str, Any], to: str) -> tupl
 
     A scheduler ignores a directive after the first command.
     """
-    directives, commands = [], []
+    directives: list[str] = []
+    commands: list[str] = []
     given = listed(keys.take('custom_flags', f'{to}.custom_scheduler_commands', []), 'custom_flags')
     for line in [line.strip() for flag in given for line in str(flag).splitlines() if line.strip()]:
         match = _WALLTIME[scheduler].match(line) if scheduler in _WALLTIME else None

@@ -18,6 +18,7 @@ from aiida_dpasse.dpgen.keys import UNKNOWN
 from aiida_dpasse.dpgen.labels import OF_PROGRAMS
 from aiida_dpasse.dpgen.param import describe, read_dpgen, replace_sections
 from aiida_dpasse.dpgen.script import literal, script
+from aiida_dpasse.dpgen.simplify import SIMPLIFY_KEYS
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.explore.active_learning_parameters import staged_parameters
 from aiida_dpasse.explore.simplify import SimplifyWorkChain
@@ -446,5 +447,5 @@ def test_literals_are_python():
 def test_documentation_names_every_key():
     """What has no counterpart is in the page for those who move over."""
     page = (Path(__file__).parents[2] / 'docs' / 'dpgen.md').read_text()
-    assert [name for name in (*COUNTERPARTS, *JOB_KEYS, *OF_PROGRAMS) if f'`{name}`' not in page] == []
+    assert [name for name in (*COUNTERPARTS, *JOB_KEYS, *OF_PROGRAMS, *SIMPLIFY_KEYS) if f'`{name}`' not in page] == []
     assert [key for key in json.loads(PARAM.read_text()) if f'`{key}`' not in page] == ['_comment', 'my_own_key']

@@ -17,6 +17,7 @@ from aiida_dpasse.cp2k.releases import release_of
 
 FIXTURES = Path(__file__).parent / 'fixtures'
 NAMES = ('aiida-pos-1.xyz', 'aiida-frc-1.xyz', 'aiida-1.cell', 'aiida.out')
+SHARED = Path(__file__).parents[3] / 'shared' / 'cases' / 'files' / 'cp2k_2025'
 TEXTS = [(FIXTURES / name).read_text() for name in NAMES]
 
 
@@ -145,3 +146,9 @@ def test_stress_in_another_unit():
     assert found.stress == pytest.approx(known.stress * 1e-4)
     with pytest.raises(ValueError, match='kbar'):
         evaluations(TEXTS[3].replace('[GPa]', '[kbar]'))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason='the shared cases are not beside this repository')
+def test_the_case_of_2025():
+    found = read_frames(*[(SHARED / name).read_text() for name in NAMES])
+    assert [frame.converged for frame in found] == [True, False, True]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from aiida_dpasse.vasp.output import converged_steps, read_frames, real, unconverged_reasons
 
+SHARED = Path(__file__).parents[3] / 'shared' / 'cases' / 'files' / 'outcar_exponent' / 'OUTCAR'
 REACHED = '------------------------ aborting loop because EDIFF is reached ----------------------------------------'
 MISSED = '------------------------ aborting loop EDIFF was not reached (unconverged)  ---------------------------'
 STOPPED = '------------------------ aborting loop because hard stop was set ---------------------------------------'
@@ -139,3 +142,8 @@ def test_an_unreadable_file_is_refused(tmp_path):
     path.write_text('<?xml version="1.0"?>\n<modeling>\n <generator>\n')
     with pytest.raises(ValueError, match=r'vasprun\.xml is cut off or broken'):
         read_frames(path, '')
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason='the shared cases are not beside this repository')
+def test_the_case_of_a_long_exponent():
+    assert converged_steps(SHARED.read_text()) == [True]

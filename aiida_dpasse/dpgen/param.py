@@ -27,7 +27,10 @@ ACTIVE_LEARNING, SIMPLIFY = 'dpasse.active_learning', 'dpasse.simplify'
 OTHERS = {
     'init_surf': (('vacuum_max', 'layer_numb'), 'make slabs with pymatgen or ASE, and label them with `dpasse.label`'),
     'init_reaction': (('reaxff',), 'label frames of your reactive dynamics with `dpasse.label`'),
-    'init_bulk': (('super_cell', 'pert_numb'), 'run `dpasse.initial_data`, whose settings docs/dpgen.md lists by key'),
+    'init_bulk': (
+        ('super_cell', 'pert_numb'),
+        'run `dpasse.initial_data`; the page "Migrating from DP-GEN" lists its settings by key',
+    ),
     'autotest': (('interaction', 'properties'), 'there is no counterpart'),
 }
 NO_FILE = 'no such file is here: hand in its structures yourself'

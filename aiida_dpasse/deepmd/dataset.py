@@ -85,12 +85,14 @@ def system_directories(directory: str | Path) -> list[Path]:
     return sorted(path.parent for path in Path(directory).rglob('type.raw'))
 
 
-def read_dataset(directory: str | Path) -> list[FrameSet]:
+def read_dataset(directory: str | Path, type_map: Sequence[str] | None = None) -> list[FrameSet]:
     """Read every system at or below ``directory``, in DeePMD-kit's plain or mixed layout, one member per set.
 
     Sets of the mixed layout are split by the order of their atom types. Directories and sets are read in the order of
     their names.
 
+    :param directory: a system, or the parent of systems.
+    :param type_map: elements in the order of the types, for systems without `type_map.raw`.
     :raises ValueError: in one sentence, if there is no system or a set does not follow DeePMD-kit's layout.
     """
     systems = system_directories(directory)
@@ -98,9 +100,10 @@ def read_dataset(directory: str | Path) -> list[FrameSet]:
         raise ValueError(f'There is no DeePMD-kit system (a directory with `type.raw`) in `{Path(directory).name}`.')
     found = []
     for system in systems:
-        if not (system / 'type_map.raw').is_file():
-            raise ValueError(f'`{system.name}` has no `type_map.raw`: add it, one element a line.')
-        type_map = (system / 'type_map.raw').read_text().split()
+        own = system / 'type_map.raw'
+        if not own.is_file() and not type_map:
+            raise ValueError(f'`{system.name}` has no `type_map.raw`: add it, one element a line, or give a type map.')
+        elements = own.read_text().split() if own.is_file() else list(type_map or ())
         types = np.loadtxt(system / 'type.raw', dtype=int, ndmin=1)
         for folder in sorted(system.glob('set.*')):
 
@@ -108,7 +111,7 @@ def read_dataset(directory: str | Path) -> list[FrameSet]:
                 path = folder / f'{name}.npy'
                 return np.load(path, allow_pickle=False) if path.is_file() else None
 
-            found += read_set(f'{system.name}/{folder.name}', load, types, np.array(type_map))
+            found += read_set(f'{system.name}/{folder.name}', load, types, np.array(elements))
     return found
 
 

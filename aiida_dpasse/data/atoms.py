@@ -24,7 +24,7 @@ KEYS = {
 #: Names of the origin of a frame in the files that `writing` makes.
 ORIGIN = {'source': 'sources', 'step': 'steps', 'deviation': 'deviations', 'reason': 'reasons'}
 #: Names without content of their own.
-EMPTY = {'numbers', 'positions', 'pbc', 'unique_id'}
+EMPTY = {'numbers', 'positions', 'pbc', 'unique_id', 'occupancy'}
 #: Relative difference between virial and stress up to which they are the same.
 SAME = 1e-3
 
@@ -52,11 +52,12 @@ def sets_from_atoms(
         here are not read.
     :param where: name of the file.
     :returns: one set for each formula and kind of labels.
-    :raises ValueError: if ``keys`` names no label, or a label has the wrong shape.
+    :raises ValueError: if ``keys`` names no label, or one that no frame has, or if a label has the wrong shape.
     """
     check_keys(keys or {})
     names = KEYS if keys is None else {label: (keys[label],) if label in keys else () for label in KEYS}
     groups: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
+    seen: set[str] = set()
     for image in images:
         if not all(image.pbc) and intake.is_open(where, 1):
             continue
@@ -66,6 +67,7 @@ def sets_from_atoms(
             continue
         results = {} if image.calc is None else image.calc.results
         values = {**image.arrays, **image.info, **results}
+        seen |= set(values) - EMPTY
         found = {label: next((name for name in names[label] if name in values), None) for label in KEYS}
         labels = _labels(image, {label: values[name] for label, name in found.items() if name is not None}, where)
         if _contradict(labels):
@@ -98,6 +100,8 @@ def sets_from_atoms(
         for name, value in arrays.items():
             if value is not None:
                 group.setdefault(name, []).append(value)
+    if seen and (absent := [name for name in (keys or {}).values() if name not in seen]):
+        raise ValueError(f'No frame of `{where}` has `{absent[0]}`: there are {", ".join(sorted(seen))}.')
     return concatenate(
         item for (symbols, *_), arrays in groups.items() for item in intake.take(where, symbols, **arrays)
     )

@@ -29,6 +29,8 @@ OWN = ('deepmd', 'extxyz', 'ase', 'vasp', 'cp2k')
 OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
 #: Number of bytes at the beginning of a file by which its program is recognised.
 HEAD = 1 << 16
+#: Suffixes of files with frames that are not read as a part of a folder of systems.
+BESIDE = ('.hdf5', '.h5', '.extxyz', '.db')
 UNCONVERGED = 'electrons that did not converge'
 #: Formats of ASE that hold structures only, possibly with partial occupancies, which a frame cannot have.
 STRUCTURES = ('cif', 'vasp', 'res', 'castep-cell', 'xsf')
@@ -64,7 +66,10 @@ def read_files(
         where = path.resolve().name
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
-            found += _reader(name, type_map, keys, arguments)(path, where, intake)
+            sets = _reader(name, type_map, keys, arguments)(path, where, intake)
+        if not sets and not intake.missing(where):
+            raise ValueError(f'`{where}` has no frames that can be read as {name}.')
+        found += sets
         for text in dict.fromkeys(str(item.message) for item in caught if item.category is UserWarning):
             intake.remark(' '.join(text.split()), where)
     return found
@@ -101,12 +106,14 @@ def format_of(path: Path) -> str:
         return 'vasp/xml'
     if b'CP2K|' in head:
         return 'cp2k/output'
-    from ase.io.formats import UnknownFileTypeError, filetype
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     try:
-        found = str(filetype(path))
+        found = str(filetype(str(path)))
     except UnknownFileTypeError:
-        raise ValueError(f'The format of `{path.name}` is not recognised: give `format`.') from None
+        found = ''
+    if found not in ioformats:
+        raise ValueError(f'The format of `{path.name}` is not recognised: give the format.')
     if found.startswith('lammps-d') and b' element' not in head:
         # ASE takes the numbers of the types for those of elements.
         return 'lammps/lmp' if found == 'lammps-data' else 'lammps/dump'
@@ -130,9 +137,7 @@ def _reader(
 
     formats = Format.get_formats()
     if fmt.startswith('deepmd') and fmt != 'deepmd/lmdb':
-        return lambda path, _, intake: (
-            read_dataset(path, type_map, intake) if path.is_dir() else read_hdf5(path, type_map, intake)
-        )
+        return lambda path, where, intake: _read_deepmd(path, where, intake, type_map)
     if fmt in ('vasp', 'outcar', 'vasp/outcar', 'xml', 'vasp/xml') and not arguments:
         return _read_vasp
     if fmt == 'cp2k':
@@ -144,9 +149,18 @@ def _reader(
     if fmt == 'ase' or fmt in ioformats:
         name = None if fmt == 'ase' else fmt
         return lambda path, where, intake: sets_from_atoms(_ase(path, name), intake, keys, where)
-    raise ValueError(
-        f'`{fmt}` is no format: take one of {", ".join(OWN)}, of dpdata ({", ".join(sorted(formats))}), or of ASE.'
-    )
+    raise ValueError(f'`{fmt}` is no format: take one of {", ".join(OWN)}, or the name of one of dpdata or ASE.')
+
+
+def _read_deepmd(path: Path, where: str, intake: Intake, type_map: Sequence[str] | None) -> list[FrameSet]:
+    """Read the systems of a folder or an HDF5 file; other files with frames in the folder are named."""
+    if path.is_file():
+        return read_hdf5(path, type_map, intake)
+    others = sorted(file.name for suffix in BESIDE for file in path.rglob(f'*{suffix}'))
+    if others:
+        more = f' and {len(others) - 3} more' if len(others) > 3 else ''
+        intake.remark(f'not read are {", ".join(others[:3])}{more}: give these files themselves.', where)
+    return read_dataset(path, type_map, intake)
 
 
 # -- ASE -------------------------------------------------------------------------------------------------------------
@@ -166,6 +180,9 @@ def _extxyz(path: Path) -> Iterator[ase.Atoms]:
             try:
                 rows = [file.readline() for _ in range(int(header) + 1)]
                 yield next(read_xyz(io.StringIO(header + ''.join(rows)), 0))
+            except KeyError as error:
+                name = str(error.args[0])
+                raise ValueError(f'`{path.name}` names atoms `{name}`, which is no element: rename them.') from error
             except Exception as error:  # ASE's reader raises exceptions of any type for a broken file
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 raise ValueError(f'Frame {number} of `{path.name}` cannot be read as extxyz: {reason}.') from error
@@ -177,18 +194,18 @@ def _ase(path: Path, fmt: str | None) -> Iterator[ase.Atoms]:
     from ase.io.formats import UnknownFileTypeError, filetype
 
     try:
-        if (fmt or filetype(path)) in ('db', 'json'):
+        if (fmt or filetype(str(path))) in ('db', 'json'):
             from ase.db import connect
 
-            for row in connect(path).select():
+            for row in connect(str(path)).select():
                 atoms = row.toatoms(add_additional_information=True)
                 data = dict(atoms.info.get('data', {}))
                 atoms.info = {**atoms.info.get('key_value_pairs', {}), **data.pop('origin', {}), **data}
                 yield atoms
         else:
-            yield from iread(path, ':', format=fmt)
+            yield from iread(str(path), ':', format=fmt)
     except UnknownFileTypeError:
-        raise ValueError(f'ASE does not recognise the format of `{path.name}`: give `format`.') from None
+        raise ValueError(f'ASE does not recognise the format of `{path.name}`: give it.') from None
     except Exception as error:  # ASE's readers raise exceptions of any type for a broken file
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(f'`{path.name}` cannot be read by ASE: {reason}.') from error
@@ -298,7 +315,7 @@ def _read_cp2k(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     files = {part: folder / f'{project}-{part}' for part in ('frc-1.xyz', '1.cell')}
     if missing := [file.name for file in files.values() if not file.is_file()]:
         raise ValueError(f'`{where}` lacks `{missing[0]}`: without it there are no labelled frames.')
-    logs = [file for file in sorted(folder.iterdir()) if file.is_file() and _begins_with(file, b'CP2K|')]
+    logs = [file for file in sorted(folder.iterdir()) if file.is_file() and _begins_with(file, b'CP2K|', b'ENERGY|')]
     if len(logs) != 1:
         raise ValueError(f'`{where}` holds {len(logs)} logs of CP2K: one is needed beside `{places[0].name}`.')
     log = logs[0].read_text(errors='replace')
@@ -314,10 +331,11 @@ def _read_cp2k(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     return _take_calculated(frames, where, intake)
 
 
-def _begins_with(file: Path, mark: bytes) -> bool:
-    """Return whether ``mark`` is in the beginning of a file."""
+def _begins_with(file: Path, *marks: bytes) -> bool:
+    """Return whether one of ``marks`` is in the beginning of a file."""
     with file.open('rb') as handle:
-        return mark in handle.read(HEAD)
+        head = handle.read(HEAD)
+    return any(mark in head for mark in marks)
 
 
 # -- dpdata ----------------------------------------------------------------------------------------------------------
@@ -344,7 +362,7 @@ def _read_dpdata(
     reader = Format.get_formats()[fmt]()
     given = {**arguments, **({} if type_map is None else {'type_map': list(type_map)})}
     several = type(reader).from_multi_systems is not Format.from_multi_systems
-    reason: Exception | None = None
+    reason = ''
     # A format may have labels or not, which only its reader knows.
     for method, system in (('from_labeled_system', Labelled), ('from_system', Bare)):
         if getattr(type(reader), method) is getattr(Format, method):
@@ -353,9 +371,9 @@ def _read_dpdata(
             places = list(reader.from_multi_systems(str(path), **given)) if several else []
             members = [system().from_fmt_obj(reader, place, **given) for place in places or [str(path)]]
         except Exception as exception:  # dpdata's readers raise exceptions of any type for a broken file
-            reason = exception
+            reason = ' '.join(str(exception).split()) or type(exception).__name__
             continue
-        if reason is not None:
+        if reason:
             intake.remark(f'read without labels, since there were none that dpdata could read ({reason})', where)
         return concatenate(item for member in members for item in sets_from_dpdata(member, intake, where, type_map))
-    raise ValueError(f'`{where}` could not be read as `{fmt}`: {reason}.') from reason
+    raise ValueError(f'`{where}` could not be read as `{fmt}`: {reason}.')

@@ -109,7 +109,7 @@ def _write_database(sets: Sequence[FrameSet], path: Path) -> None:
     from ase.db import connect
 
     images = iter(sets_to_ase(sets))
-    with connect(path, type='db') as database:
+    with connect(str(path), type='db') as database:
         for item in sets:
             for frame, origin in enumerate(_origins(item)):
                 data = {'origin': origin, **({} if item.virials is None else {'virial': item.virials[frame]})}

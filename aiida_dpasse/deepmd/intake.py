@@ -76,7 +76,7 @@ class Intake:
     def change(self, how: str, where: str, frames: int) -> None:
         """Record frames that are kept otherwise than written.
 
-        :param how: what is changed, a clause; others as in `drop`.
+        :param how: what is changed; others as in `drop`.
         """
         self._changed.setdefault(how, Counter())[where] += frames
 
@@ -98,6 +98,11 @@ class Intake:
     def dropped(self) -> list[str]:
         """The data that are not kept."""
         return list(self._dropped)
+
+    def missing(self, where: str) -> bool:
+        """Return whether frames of a file, or of a system in it, were left out or refused."""
+        places = [place for found in (*self._left_out.values(), *self._refused.values()) for place in found]
+        return any(place == where or place.startswith(f'{where}/') for place in places)
 
     def objections(self) -> list[str]:
         """Return one sentence for each reason for which frames are refused."""
@@ -136,7 +141,7 @@ class Intake:
     def is_open(self, where: str, frames: int) -> bool:
         """Record frames without periodic boundaries, and return whether they are refused."""
         if self.periodic:
-            self.change('which have open boundaries: taken as periodic with the cell of the file', where, frames)
+            self.change('open boundaries taken as periodic with the cell of the file', where, frames)
         else:
             self.refuse(*OPEN, where, frames)
         return not self.periodic
@@ -152,6 +157,8 @@ class Intake:
         given = {name: np.asarray(value) for name, value in arrays.items() if value is not None}
         given |= {name: given[name].astype(float) for name in ('cells', 'positions', *FIELDS.values()) if name in given}
         count = len(given['cells'])
+        if count == 0:
+            return []
         if names := pseudo_elements(symbols):
             listed = ', '.join(f'`{name}`' for name in names)
             why = f'atoms of {listed}, which {"is no element" if len(names) == 1 else "are no elements"}'
@@ -172,7 +179,7 @@ class Intake:
         """Return the cells with a and b exchanged where they are left-handed, which describes the same crystal."""
         left = np.linalg.det(cells) < -EMPTY
         if left.any():
-            how = 'whose cells are left-handed: a and b are exchanged, which describes the same crystal'
+            how = 'left-handed cell: a and b exchanged, which describes the same crystal'
             self.change(how, where, int(left.sum()))
             cells = np.where(left[:, None, None], cells[:, [1, 0, 2]], cells)
         return cells
@@ -207,7 +214,7 @@ class Intake:
 def _named(sources: NDArray[Any] | None, where: str, count: int) -> NDArray[np.str_]:
     """Return the sources (count,), with ``where`` for those that are empty."""
     texts = np.full(count, '') if sources is None else np.broadcast_to(sources.astype(str), (count,))
-    return np.where(texts == '', where, texts)
+    return np.where(texts == '', where, texts) if (texts == '').any() else texts
 
 
 def _frames(places: Counter[str]) -> str:

@@ -25,6 +25,13 @@ KEYS = {
 ORIGIN = {'source': 'sources', 'step': 'steps', 'deviation': 'deviations', 'reason': 'reasons'}
 #: Names without content of their own.
 EMPTY = {'numbers', 'positions', 'pbc', 'unique_id', 'occupancy'}
+#: Units of GAP's files that are those of a frame, without capitals; the others are not.
+UNITS = {
+    'energy-unit': ('ev',),
+    'force-unit': ('ev/angstrom', 'ev/angstroms', 'ev/ang', 'ev/a', 'ev/å'),
+    'virial-unit': ('ev',),
+    'stress-unit': ('ev/angstrom^3', 'ev/angstrom3', 'ev/ang^3', 'ev/a^3', 'ev/å^3'),
+}
 #: Relative difference between virial and stress up to which they are the same.
 SAME = 1e-3
 
@@ -65,6 +72,11 @@ def sets_from_atoms(
             advice = '`aiida-dpasse import structure` makes ordered cells'
             intake.refuse('partial occupancies', advice, where, 1)
             continue
+        if unit := _other_unit(image.info):
+            intake.refuse(
+                f'labels in other units ({unit})', 'the format quip/gap/xyz of dpdata converts them', where, 1
+            )
+            continue
         results = {} if image.calc is None else image.calc.results
         values = {**image.arrays, **image.info, **results}
         seen |= set(values) - EMPTY
@@ -78,7 +90,7 @@ def sets_from_atoms(
             advice = '`keys` names the energy, as energy=REF_energy'
             intake.refuse('forces, virial or stress without energy', advice, where, 1)
             continue
-        rest = set(values) - set(found.values()) - set(ORIGIN) - EMPTY
+        rest = set(values) - set(found.values()) - set(ORIGIN) - set(UNITS) - EMPTY
         if 'energy' in labels and np.allclose(
             values.get('free_energy', np.nan), labels['energy'], rtol=1e-12, atol=1e-9
         ):
@@ -141,6 +153,12 @@ def _contradict(labels: Mapping[str, Any]) -> bool:
         return False
     virial = (labels['virial'] + labels['virial'].T) / 2
     return bool(np.abs(virial - labels['stress']).max() > SAME * max(np.abs(virial).max(), SAME))
+
+
+def _other_unit(info: Mapping[str, Any]) -> str | None:
+    """Return the first unit of a file that is not that of a frame, or None."""
+    given = ((name, str(info[name])) for name in UNITS if name in info)
+    return next((f'{name} {unit}' for name, unit in given if unit.lower() not in UNITS[name]), None)
 
 
 def _partial(occupancy: Any) -> bool:

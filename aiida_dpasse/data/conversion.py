@@ -119,6 +119,8 @@ def sets_from_dpdata(
     found = []
     for member in members:
         data, names = member.data, list(member.data['atom_names'])
+        if len(data['coords']) == 0:
+            continue
         if type_map is not None and pseudo_elements(names) and len(type_map) == len(names):
             names = list(type_map)
         if data.get('nopbc') and account.is_open(where, len(data['coords'])):

@@ -34,6 +34,7 @@ BESIDE = ('.hdf5', '.h5', '.extxyz', '.db')
 UNCONVERGED = 'electrons that did not converge'
 #: Formats of ASE that hold structures only, possibly with partial occupancies, which a frame cannot have.
 STRUCTURES = ('cif', 'vasp', 'res', 'castep-cell', 'xsf')
+_TRAJECTORY = re.compile(r'-(pos|frc|vel)-\d+\.xyz$')
 _RUN_TYPE = re.compile(r'GLOBAL\| Run type\s+(\S+)')
 
 
@@ -68,11 +69,20 @@ def read_files(
             warnings.simplefilter('always')
             sets = _reader(name, type_map, keys, arguments)(path, where, intake)
         if not sets and not intake.missing(where):
-            raise ValueError(f'`{where}` has no frames that can be read as {name}.')
+            said = ''.join(f' ({line})' for line in _said(caught))
+            raise ValueError(
+                f'`{where}` has no frames that can be read as {name}{said}: give the format, if it is another.'
+            )
         found += sets
-        for text in dict.fromkeys(str(item.message) for item in caught if item.category is UserWarning):
-            intake.remark(' '.join(text.split()), where)
+        for line in _said(caught):
+            intake.remark(line, where)
     return found
+
+
+def _said(caught: Iterable[warnings.WarningMessage]) -> list[str]:
+    """Return what libraries said about a file, each once."""
+    texts = [' '.join(str(item.message).split()) for item in caught if item.category is UserWarning]
+    return list(dict.fromkeys(texts))
 
 
 def format_of(path: Path) -> str:
@@ -91,6 +101,8 @@ def format_of(path: Path) -> str:
             f'`{path.name}` holds neither a DeePMD-kit system (`type.raw`) nor output of VASP (OUTCAR, vasprun.xml) '
             'or CP2K (-pos-1.xyz): give the files themselves.'
         )
+    if _TRAJECTORY.search(path.name):
+        return 'cp2k'
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in ('.gz', '.bz2', '.xz'):
         suffixes.pop()
@@ -144,6 +156,8 @@ def _reader(
         return _read_cp2k
     if fmt in ('extxyz', 'xyz') and not arguments:
         return lambda path, where, intake: sets_from_atoms(_extxyz(path), intake, keys, where)
+    if fmt == 'cp2k/output':
+        return _read_cp2k_log
     if fmt in formats:
         return lambda path, where, intake: _read_dpdata(path, where, intake, fmt, type_map, arguments)
     if fmt == 'ase' or fmt in ioformats:
@@ -271,11 +285,15 @@ def _read_outcar(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     from dpdata.formats.vasp.outcar import get_frames
 
     try:
-        names, _, types, cells, positions, energies, forces, pressures = get_frames(str(path), convergence_check=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'The following structures were unconverged')
+            result = get_frames(str(path), convergence_check=False)
+        names, _, types, cells, positions, energies, forces, pressures = result
         states = converged_steps(path.read_text(errors='replace'))
         if not len(energies) <= len(states) <= len(energies) + 1:
-            # Steps of a force field learnt on the fly, or damaged ones: dpdata's criterion, fewer steps than NELM.
+            # Which step a frame belongs to is unknown: dpdata's criterion of convergence, fewer steps than NELM.
             total = len(energies)
+            intake.leave_out('no forces in OUTCAR (NWRITE = 0, a force field, or damage)', where, len(states) - total)
             *_, cells, positions, energies, forces, pressures = get_frames(str(path), convergence_check=True)
             states, lost = [True] * len(energies), total - len(energies)
         else:
@@ -314,7 +332,10 @@ def _read_cp2k(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     project = places[0].name.removesuffix('-pos-1.xyz')
     files = {part: folder / f'{project}-{part}' for part in ('frc-1.xyz', '1.cell')}
     if missing := [file.name for file in files.values() if not file.is_file()]:
-        raise ValueError(f'`{where}` lacks `{missing[0]}`: without it there are no labelled frames.')
+        raise ValueError(
+            f'`{where}` lacks `{missing[0]}`: print it, or give the folder and the format cp2k/aimd_output of dpdata, '
+            'which takes cell and forces from the log and does not check the convergence.'
+        )
     logs = [file for file in sorted(folder.iterdir()) if file.is_file() and _begins_with(file, b'CP2K|', b'ENERGY|')]
     if len(logs) != 1:
         raise ValueError(f'`{where}` holds {len(logs)} logs of CP2K: one is needed beside `{places[0].name}`.')
@@ -329,6 +350,14 @@ def _read_cp2k(path: Path, where: str, intake: Intake) -> list[FrameSet]:
             'ANALYTICAL and its section PRINT.'
         )
     return _take_calculated(frames, where, intake)
+
+
+def _read_cp2k_log(path: Path, where: str, intake: Intake) -> list[FrameSet]:
+    """Read the log of a single point, with forces printed; dpdata reads nothing if the electrons did not converge."""
+    sets = _read_dpdata(path, where, intake, 'cp2k/output', None, {})
+    if not sets and 'SCF run NOT converged' in path.read_text(errors='replace'):
+        intake.leave_out(UNCONVERGED, where, 1)
+    return sets
 
 
 def _begins_with(file: Path, *marks: bytes) -> bool:
@@ -362,7 +391,7 @@ def _read_dpdata(
     reader = Format.get_formats()[fmt]()
     given = {**arguments, **({} if type_map is None else {'type_map': list(type_map)})}
     several = type(reader).from_multi_systems is not Format.from_multi_systems
-    reason = ''
+    reason, none = '', 'it holds no frames'
     # A format may have labels or not, which only its reader knows.
     for method, system in (('from_labeled_system', Labelled), ('from_system', Bare)):
         if getattr(type(reader), method) is getattr(Format, method):
@@ -376,4 +405,4 @@ def _read_dpdata(
         if reason:
             intake.remark(f'read without labels, since there were none that dpdata could read ({reason})', where)
         return concatenate(item for member in members for item in sets_from_dpdata(member, intake, where, type_map))
-    raise ValueError(f'`{where}` could not be read as `{fmt}`: {reason}.')
+    raise ValueError(f'`{where}` could not be read as `{fmt}`: {reason or none}.')

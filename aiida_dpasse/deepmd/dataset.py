@@ -241,7 +241,7 @@ def _read_system(system: _System, type_map: Sequence[str] | None, intake: Intake
     found = []
     for item in system.sets:
         coord = item.load('coord')
-        frames = 0 if coord is None else len(coord)
+        frames = 0 if coord is None else len(coord) if coord.ndim > 1 else 1
         if system.open and intake.is_open(system.where, frames):
             continue
         for name in sorted({*item.names} - KNOWN):
@@ -269,7 +269,9 @@ def read_set(
     coord, box = load('coord'), load('box')
     if coord is None or box is None:
         raise ValueError(f'`{where}` lacks the array `coord` or `box`: both are needed.')
-    n, atoms = len(coord), coord.size // max(3 * len(coord), 1)
+    # DeePMD-kit takes a set of one frame also without the dimension of the frames.
+    n = len(coord) if coord.ndim > 1 else coord.size // max(3 * len(types), 1)
+    atoms = coord.size // max(3 * n, 1)
     per_frame: dict[str, Any] = {}
     try:
         per_frame['cells'] = box.reshape(n, 3, 3)

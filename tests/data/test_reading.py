@@ -153,6 +153,15 @@ def test_arrays_that_are_not_kept_are_named(layout, tmp_path):
         read_dataset(tmp_path)
 
 
+def test_a_set_of_one_frame_needs_no_dimension_of_frames(tmp_path):
+    """DeePMD-kit reads it."""
+    folder = write_system(tmp_path / 'sys') / 'set.000'
+    for name in ('coord', 'box', 'energy', 'force'):
+        np.save(folder / f'{name}.npy', np.load(folder / f'{name}.npy').reshape(-1))
+    [item] = read_dataset(tmp_path)
+    assert item.positions[0].tolist() == [[0, 0, 0], [1, 0, 0]]
+
+
 def test_overlapping_atoms_are_refused(tmp_path):
     write_system(tmp_path / 'sys', coord=np.ones((1, 2, 3)))
     found, intake = read(tmp_path)
@@ -261,6 +270,20 @@ def test_the_stress_becomes_the_virial(tmp_path):
     with pytest.raises(ValueError, match='contradict'):
         intake.close()
     assert virial_of(f'{stress} {opposite}', keys={'energy': 'energy', 'virial': 'virial'})[0] == [(-expected).tolist()]
+
+
+def test_labels_in_other_units_are_refused(tmp_path):
+    """GAP's files may name units, which ASE does not convert; dpdata does."""
+    line = 'Lattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3:force:R:3 energy=-1 energy-unit={} pbc="T T T"'
+    path = tmp_path / 'one.xyz'
+    path.write_text(f'1\n{line.format("hartree")}\nLi 0 0 0 0 0 0\n')
+    with pytest.raises(ValueError, match='energy-unit hartree'):
+        read(path)[1].close()
+    [item], _ = read(path, fmt='quip/gap/xyz')
+    assert item.energies == pytest.approx([-27.211386], abs=1e-6)
+    path.write_text(f'1\n{line.format("eV")}\nLi 0 0 0 0 0 0\n')
+    [item], intake = read(path)
+    assert (item.energies.tolist(), intake.notes()) == ([-1], [])
 
 
 def test_frames_of_xyz_that_are_no_crystals_are_refused(images, tmp_path):
@@ -396,6 +419,10 @@ def test_unconverged_steps_of_outcar_are_left_out(tmp_path):
     assert line.startswith('Left out: 1 frame with electrons that did not converge')
     (tmp_path / 'OUTCAR').write_text(outcar(False))
     assert read(tmp_path)[0] == []
+    # With NWRITE = 0 forces are written in few steps only.
+    (tmp_path / 'OUTCAR').write_text(outcar(True, True) + '--- Iteration 9(   1) ---\n')
+    [item], intake = read(tmp_path)
+    assert (len(item), intake.close()[0][:22]) == (2, 'Left out: 7 frames wit')
     (tmp_path / 'OUTCAR').write_text(outcar())
     with pytest.raises(ValueError, match='OUTCAR'):
         read(tmp_path)
@@ -446,6 +473,7 @@ def test_a_run_of_cp2k_is_a_folder(tmp_path):
     assert (len(item), item.labels) == (2, ('energy', 'force', 'virial'))
     assert item.energies[0] == pytest.approx(-31.2952, abs=1e-3)
     assert [line[:20] for line in intake.close()] == ['Left out: 1 frame wi']
+    assert_equal(read(folder / 'aiida-pos-1.xyz')[0], [item])
     (folder / 'aiida-frc-1.xyz').unlink()
     with pytest.raises(ValueError, match='aiida-frc-1'):
         read(folder)

@@ -22,7 +22,7 @@ PACKAGE = Path(aiida_dpasse.__file__).parent
 IMPORTS = {
     # the science, which knows nothing of AiiDA
     'structures': '',
-    'deepmd': '',
+    'deepmd': 'structures',
     'assessment': 'deepmd',
     'learning': '',
     'labels': 'deepmd structures',
@@ -36,7 +36,7 @@ IMPORTS = {
     'drivers': 'assessment deepmd labels lammps transport',
     # AiiDA
     'parameters': 'deepmd labels lammps structures',
-    'data': 'deepmd',
+    'data': 'cp2k deepmd structures vasp',
     'reports': 'data',
     'calculations': 'data deepmd drivers labels lammps parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',

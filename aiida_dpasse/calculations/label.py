@@ -143,6 +143,7 @@ class LabelCalculation(DriverCalculation):
     MODULES = (
         'deepmd.dataset',
         'deepmd.frameset',
+        'deepmd.intake',
         'labels.admission',
         'drivers.dynamics',
         'drivers.labellers',

@@ -86,6 +86,11 @@ def read_cif(text: str, name: str = 'The CIF', index: int | None = None) -> Crys
             found = parser.parse_structures(primitive=False, on_error='ignore')
         except Exception as error:
             reason = next((text for text in parser.warnings if 'No structure parsed' in text), error)
+            if total := re.search(r'Occupancy ([\d.]+) exceeded', str(reason)):
+                raise ValueError(
+                    f'{name} has a site whose occupancies sum to {float(total[1]):.4g}: correct them, or separate the '
+                    'positions if they are different sites.'
+                ) from error
             raise ValueError(f'{name} cannot be read: {_reason(reason)}.') from error
     structure, block = found[0], blocks[key]
     if any('implicit hydrogens' in warning for warning in parser.warnings):
@@ -117,14 +122,12 @@ def _compare_formula(block: dict[str, Any], structure: Structure, name: str) -> 
     """
     stated = block.get('_chemical_formula_sum')
     try:
-        formula = Composition(str(stated).replace("'", '')).remove_charges()
-        amounts = formula.get_el_amt_dict()
-        if not amounts or stated in (None, '?', '.'):
-            return []
+        amounts = Composition(str(stated).replace("'", '')).get_el_amt_dict()
     except Exception:  # a formula in no known notation
         return []
-    amounts = _with_hydrogen(amounts)
-    atoms = _with_hydrogen(structure.composition.remove_charges().get_el_amt_dict())
+    if stated in (None, '?', '.') or not amounts:
+        return []
+    atoms = structure.composition.get_el_amt_dict()
     if missing := sorted(set(amounts) - set(atoms)):
         raise ValueError(
             f'{name} states the formula {str(stated).strip()}, but contains no position of {", ".join(missing)}: '
@@ -134,17 +137,9 @@ def _compare_formula(block: dict[str, Any], structure: Structure, name: str) -> 
     ratios = {element: atoms[element] / amounts[element] for element in amounts}
     unit = float(np.median(list(ratios.values())))
     if any(abs(ratio / unit - 1) > FORMULA_TOLERANCE for ratio in ratios.values()) or set(atoms) != set(amounts):
-        found = Composition({element: atoms[element] / unit for element in atoms}).formula
+        found = Composition({element: round(atoms[element] / unit, 3) for element in atoms}).formula
         return [f'the stated formula is {str(stated).strip()}, that of the atoms {found}']
     return []
-
-
-def _with_hydrogen(amounts: dict[str, float]) -> dict[str, float]:
-    """Return amounts by element with deuterium and tritium counted as hydrogen."""
-    summed: Counter[str] = Counter()
-    for element, amount in amounts.items():
-        summed['H' if element in ('D', 'T') else element] += amount  # type: ignore[assignment]
-    return dict(summed)
 
 
 def _read_with_ase(path: Path, index: int | None) -> CrystalFile:
@@ -193,24 +188,23 @@ def _finish(structure: Structure, name: str, notes: list[str]) -> CrystalFile:
     :raises ValueError: for species that are no elements.
     """
     charges: dict[str, set[float]] = {}
-    unknown, heavy = set(), False
+    unknown = set()
     for species in structure.composition:
+        # pymatgen gives deuterium the symbol H.
         symbol = getattr(species, 'symbol', str(species))
-        if symbol in ('D', 'T'):
-            symbol, heavy = 'H', True
         if symbol not in atomic_numbers or not Element.is_valid_symbol(symbol):
             unknown.add(symbol)
         charges.setdefault(symbol, set()).add(getattr(species, 'oxi_state', None) or 0.0)
     if unknown:
         raise ValueError(f'{name} has sites of {", ".join(sorted(unknown))}, which is no element: correct the symbols.')
-    if heavy:
+    names = [text for species in structure.composition for text in (str(species), str(getattr(species, 'name', '')))]
+    if any(re.match(r'[DT](?![a-z])', text) for text in names):
         notes.append('deuterium becomes hydrogen')
     plain = []
     for site in structure:
         parts: Counter[str] = Counter()
         for species, occupancy in site.species.items():
-            symbol = species.symbol
-            parts['H' if symbol in ('D', 'T') else symbol] += occupancy
+            parts[species.symbol] += occupancy
         plain.append(dict(parts))
     known = all(len(states) == 1 for states in charges.values()) and any(states != {0.0} for states in charges.values())
     if not known and any(states != {0.0} for states in charges.values()):
@@ -228,8 +222,8 @@ def _chosen(items: list[Any], index: int | None, name: str, kind: str) -> Any:
     """
     if index is None and len(items) > 1:
         raise ValueError(
-            f'{name} contains {len(items)} {kind}: choose one by its index, from 0 to {len(items) - 1}, or import a '
-            'trajectory as frames.'
+            f'{name} contains {len(items)} {kind}: choose one by its index, from 0 to {len(items) - 1}, or import them '
+            'as frames.'
         )
     number = index or 0
     if not -len(items) <= number < len(items):

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     show_default=True,
     help='Cells of low energy of the formal charges, or a random sample.',
 )
+@click.option(
+    '--mobile',
+    multiple=True,
+    metavar='ELEMENT',
+    help='With `random`: place this element by electrostatics; repeatable.',
+)
 @click.option('--supercell', nargs=3, type=click.IntRange(min=1), help='Repetitions.  [default: the fewest possible]')
 @click.option('--max-atoms', type=click.IntRange(min=1), default=400, show_default=True, help='Largest ordered cell.')
 @click.option(
@@ -228,10 +234,10 @@ def describe_ordering(crystal: CrystalFile, ordering: Ordering) -> list[tuple[st
         rows.append(('charge', f'0 with {stated(ordering.charges)}'))
     else:
         rows.append(('charge', 'not considered'))
-    lowest = ordering.cells[0].energy
+    lowest = min((each.energy for each in ordering.cells if each.energy is not None), default=None)
     for number, arrangement in enumerate(ordering.cells):
         text = f'{arrangement.degeneracy} equivalent arrangements, weight {arrangement.weight:.3g}'
-        if arrangement.energy is not None and lowest is not None:
+        if arrangement.energy is not None and lowest is not None and len(ordering.cells) > 1:
             text += f', electrostatic energy {1e3 * (arrangement.energy - lowest) / len(cell):+.1f} meV/atom'
         rows.append((f'  cell {number}', text))
         if (closest := closest_pair(arrangement.structure)) is not None:

@@ -147,6 +147,7 @@ def order_crystal(
     site_tolerance: float = 0.15,
     charges: Mapping[str, float] | None = None,
     symprec: float = 0.01,
+    mobile: Sequence[str] = (),
 ) -> Ordering:
     """Return ordered cells of a disordered crystal, which differ by symmetry.
 
@@ -164,6 +165,8 @@ def order_crystal(
     :param site_tolerance: largest deviation of the occupancy of a site.
     :param charges: charge of each element; by default the usual oxidation states that make the crystal neutral.
     :param symprec: tolerance in A of the symmetry.
+    :param mobile: elements that are not drawn at random by 'random': each arrangement of the others is completed by
+        their arrangement of low electrostatic energy.
     :raises ValueError: in one sentence, for parameters out of range, fully occupied sites that overlap, charges that do
         not balance, or if no size is within the tolerances or no arrangement keeps the atoms apart.
     """
@@ -183,12 +186,14 @@ def order_crystal(
     if structure.is_ordered:
         return _already_ordered(structure, charges_of(structure, charges, required=False), repeats)
     known = charges_of(structure, charges)
-    if not any(known.values()) and method == 'electrostatics':
-        raise ValueError("order: without charges there is no electrostatic energy: use the method 'random'.")
+    if not any(known.values()) and (method == 'electrostatics' or mobile):
+        raise ValueError("order: without charges there is no electrostatic energy: use 'random' without `mobile`.")
+    if lacking := sorted(set(mobile) - set(known)):
+        raise ValueError(f'order: the crystal holds no {", ".join(lacking)}: correct `mobile`.')
     notes: list[str] = []
     sites = _find_symmetry(structure, symprec, notes)
     for size, counts in _sizes(sites, known, repeats, max_atoms, tolerance, site_tolerance):
-        arrangement = _Arrangements(sites, size, counts, known, method)
+        arrangement = _Arrangements(sites, size, counts, known, method, tuple(mobile))
         found = arrangement.draw(cells, seed)
         if found:
             break
@@ -434,6 +439,36 @@ def _occupancies(sites: _Sites, size: tuple[int, int, int], counts: Counts) -> I
 # Arrangements of these atoms.
 
 
+@dataclass(frozen=True)
+class _Energy:
+    """A quadratic form of variables that are 1 or 0; the last variable, an empty site, has no energy.
+
+    :param pair: of two variables, (n, n) eV.
+    :param single: of one variable, (n,) eV.
+    :param constant: eV.
+    """
+
+    pair: Array
+    single: Array
+    constant: float
+
+    @classmethod
+    def of(cls, pair: Array, single: Array, constant: float = 0.0) -> _Energy:
+        """Return the energy with a last variable for an empty site."""
+        return cls(np.pad(pair, (0, 1)), np.pad(single, (0, 1)), constant)
+
+    def __add__(self, other: _Energy) -> _Energy:
+        return _Energy(self.pair + other.pair, self.single + other.single, self.constant + other.constant)
+
+    def energy(self, held: Indices) -> float:
+        """Return the energy in eV if these variables are 1."""
+        return float(0.5 * self.pair[np.ix_(held, held)].sum() + self.single[held].sum() + self.constant)
+
+    def field(self, held: Indices) -> Array:
+        """Return the derivative of the energy by each variable, (n,) eV."""
+        return np.asarray(self.single + self.pair[:, held].sum(axis=1))
+
+
 class _Arrangements:
     """All arrangements of given numbers of atoms on the sites of a supercell.
 
@@ -442,9 +477,15 @@ class _Arrangements:
     """
 
     def __init__(
-        self, sites: _Sites, size: tuple[int, int, int], counts: Counts, charges: dict[str, float], method: str
+        self,
+        sites: _Sites,
+        size: tuple[int, int, int],
+        counts: Counts,
+        charges: dict[str, float],
+        method: str,
+        mobile: tuple[str, ...],
     ):
-        self.size, self.method, self.charges = size, method, charges
+        self.size, self.method, self.charges, self.mobile = size, method, charges, mobile
         structure = sites.structure
         self.elements = sorted(structure.composition.get_el_amt_dict())
         shifts = np.array(list(product(*map(range, size))))
@@ -473,8 +514,8 @@ class _Arrangements:
         times: dict[bytes, int] = {}
         most = DRAWS * cells + 4 if self.method == 'electrostatics' else 20 * cells
         for attempt in range(most):
-            labels, energy = self._anneal(np.random.default_rng([seed, attempt]))
-            if energy >= EXCLUSION / 2:
+            labels = self._arrange(np.random.default_rng([seed, attempt]))
+            if self.repulsion.energy(self._held(labels)) >= EXCLUSION / 2:
                 # Overlapping atoms that five draws cannot avoid are due to the occupancies.
                 if attempt >= 4 and not found:
                     return []
@@ -482,18 +523,23 @@ class _Arrangements:
             key, degeneracy = self._canonical(labels)
             times[key] = times.get(key, 0) + 1
             if key not in found:
-                found[key] = (energy, labels, degeneracy)
+                found[key] = (self.ranking.energy(self._held(labels)), labels, degeneracy)
             if self.method == 'random' and len(found) == cells:
                 break
         if self.method == 'electrostatics':
             found = self._lowest(found, cells)
         chosen = list(found)
         # A draw is one of all arrangements; if there are no more cells, their degeneracies are exact weights.
-        by_draws = self.method == 'random' and len(found) == cells
+        by_draws = self.method == 'random' and (len(found) == cells or bool(self.mobile))
         share = {key: times[key] if by_draws else found[key][2] for key in chosen}
         total = sum(share.values())
         return [
-            OrderedCell(self._structure(found[key][1]), self._coulomb(found[key][1]), found[key][2], share[key] / total)
+            OrderedCell(
+                self._structure(found[key][1]),
+                None if self.coulomb is None else self.coulomb.energy(self._held(found[key][1])),
+                found[key][2],
+                share[key] / total,
+            )
             for key in chosen
         ]
 
@@ -525,8 +571,7 @@ class _Arrangements:
             differ = labels[members[first]] != labels[members[second]]
             pairs.append(np.stack([members[first[differ]], members[second[differ]]]))
         i, j = np.concatenate(pairs, axis=1)
-        held = self.variable[np.arange(len(labels)), labels]
-        field, pair = self.single + self.pair[:, held].sum(axis=1), self.pair
+        field, pair = self.ranking.field(self._held(labels)), self.ranking.pair
         left, right = self.variable[i, labels[i]], self.variable[j, labels[j]]
         new, old = self.variable[i, labels[j]], self.variable[j, labels[i]]
         change = field[new] + field[old] - field[left] - field[right]
@@ -548,7 +593,7 @@ class _Arrangements:
         self.place, self.element = np.array(place, dtype=np.int64), np.array(element, dtype=np.int64)
 
     def _define_energy(self) -> None:
-        """Set the quadratic form: `pair` of two variables and `single` of one, with and without electrostatics."""
+        """Set the energies: of overlapping atoms, of charges, and that by which arrangements are ranked."""
         free, fixed = self.fractional[self.open], self.fractional[self.full]
         count = len(self.place)
         apart = self.lattice.get_all_distances(free, free)
@@ -559,12 +604,10 @@ class _Arrangements:
         if len(fixed):
             away = self.lattice.get_all_distances(free, fixed)[self.place]
             single = self._repulsion(away, self.element, self.on_full).sum(axis=1)
-        self.pair, self.single = _padded(pair, single)
-        self.coulomb: tuple[Array, Array, float] | None = None
-        if any(self.charges.values()):
-            self.coulomb = self._electrostatics()
-            if self.method == 'electrostatics':
-                self.pair, self.single = self.pair + self.coulomb[0], self.single + self.coulomb[1]
+        self.repulsion = _Energy.of(pair, single)
+        self.coulomb = self._electrostatics() if any(self.charges.values()) else None
+        self.charged = self.repulsion if self.coulomb is None else self.repulsion + self.coulomb
+        self.ranking = self.charged if self.method == 'electrostatics' else self.repulsion
 
     def _repulsion(self, distances: Array, first: Indices, second: Indices) -> Array:
         """Return the energy that keeps pairs of atoms apart, (first, second) eV."""
@@ -579,8 +622,8 @@ class _Arrangements:
         energy = REPULSION * np.maximum(0.0, 1 - distances / wanted[chosen]) ** 2
         return np.asarray(energy + EXCLUSION * (distances < least[chosen]))
 
-    def _electrostatics(self) -> tuple[Array, Array, float]:
-        """Return the electrostatic energy as quadratic form: pairs, single variables, and constant, in eV."""
+    def _electrostatics(self) -> _Energy:
+        """Return the electrostatic energy."""
         every = np.concatenate([self.open, self.full])
         unit = Structure(self.lattice, ['H+'] * len(every), self.fractional[every])
         matrix = EwaldSummation(unit, acc_factor=DIGITS).total_energy_matrix
@@ -591,50 +634,67 @@ class _Arrangements:
         pair = 2 * mine[:, None] * mine[None] * inner
         pair[self.place[:, None] == self.place[None]] = 0.0
         single = mine**2 * np.diag(inner) + 2 * mine * (matrix[:free, free:] @ fixed)[self.place]
-        return *_padded(pair, single), float(fixed @ matrix[free:, free:] @ fixed)
+        return _Energy.of(pair, single, float(fixed @ matrix[free:, free:] @ fixed))
 
-    def _coulomb(self, labels: Indices) -> float | None:
-        if self.coulomb is None:
-            return None
-        pair, single, constant = self.coulomb
-        held = self.variable[np.arange(len(labels)), labels]
-        return float(0.5 * pair[np.ix_(held, held)].sum() + single[held].sum() + constant)
+    def _held(self, labels: Indices) -> Indices:
+        """Return the variables that are 1 in an arrangement."""
+        return np.asarray(self.variable[np.arange(len(labels)), labels])
 
-    def _anneal(self, generator: np.random.Generator) -> tuple[Indices, float]:
-        """Return an arrangement and its energy in eV without the constant part."""
+    def _arrange(self, generator: np.random.Generator) -> Indices:
+        """Return an arrangement: of low electrostatic energy, or at random but for the mobile elements."""
         labels = np.empty(len(self.open), dtype=np.int64)
         for members, content in self.groups:
             labels[members] = generator.permutation(content)
-        movable = [members for members, content in self.groups if len(np.unique(content)) > 1]
-        held = self.variable[np.arange(len(labels)), labels]
-        pair, single, variable = self.pair, self.single, self.variable
-        field = single + pair[:, held].sum(axis=1)
-        if movable:
-            sizes = np.array([len(members) for members in movable])
-            trials = TRIALS * int(sizes.sum())
-            group = generator.choice(len(movable), size=trials, p=sizes / sizes.sum())
-            which = generator.random((trials, 2))
-            level = np.log(generator.random(trials))
-            hot, cold = TEMPERATURES[self.method]
-            for trial in range(trials):
-                members = movable[group[trial]]
-                i, j = members[int(which[trial, 0] * len(members))], members[int(which[trial, 1] * len(members))]
-                one, other = labels[i], labels[j]
-                if one == other:
-                    continue
-                left, right, new, old = variable[i, one], variable[j, other], variable[i, other], variable[j, one]
-                change = (
-                    field[new] + field[old] - field[left] - field[right]
-                    + pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left]
-                )  # fmt: skip
-                # The last tenth keeps to the energy reached: drawn from all arrangements of that energy.
-                progress = trial / (0.9 * trials)
-                limit = -level[trial] * hot * (cold / hot) ** progress if progress < 1 else 1e-9
-                if change <= limit:
-                    labels[i], labels[j] = other, one
-                    field += pair[new] + pair[old] - pair[left] - pair[right]
-        held = variable[np.arange(len(labels)), labels]
-        return labels, float(0.5 * pair[np.ix_(held, held)].sum() + single[held].sum())
+        every = [members for members, content in self.groups if len(np.unique(content)) > 1]
+        self._anneal(labels, every, self.ranking, TEMPERATURES[self.method], generator)
+        if self.method == 'random' and self.mobile:
+            kinds = {-1, *(self.elements.index(name) for name in self.mobile)}
+            ours = [members for members in every if set(labels[members].tolist()) <= kinds]
+            self._anneal(labels, ours, self.charged, TEMPERATURES['electrostatics'], generator)
+        return labels
+
+    def _anneal(
+        self,
+        labels: Indices,
+        groups: list[Indices],
+        energy: _Energy,
+        temperatures: tuple[float, float],
+        generator: np.random.Generator,
+    ) -> None:
+        """Lower the energy of an arrangement by exchanges within groups of equivalent sites.
+
+        :param labels: the arrangement, which is changed.
+        :param groups: sites of each group.
+        :param energy: the energy.
+        :param temperatures: the first and the last, eV.
+        :param generator: source of the random numbers.
+        """
+        if not groups:
+            return
+        pair, variable, field = energy.pair, self.variable, energy.field(self._held(labels))
+        sizes = np.array([len(members) for members in groups])
+        trials = TRIALS * int(sizes.sum())
+        group = generator.choice(len(groups), size=trials, p=sizes / sizes.sum())
+        which = generator.random((trials, 2))
+        level = np.log(generator.random(trials))
+        hot, cold = temperatures
+        for trial in range(trials):
+            members = groups[group[trial]]
+            i, j = members[int(which[trial, 0] * len(members))], members[int(which[trial, 1] * len(members))]
+            one, other = labels[i], labels[j]
+            if one == other:
+                continue
+            left, right, new, old = variable[i, one], variable[j, other], variable[i, other], variable[j, one]
+            change = (
+                field[new] + field[old] - field[left] - field[right]
+                + pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left]
+            )  # fmt: skip
+            # The last tenth keeps to the energy reached: drawn from all arrangements of that energy.
+            progress = trial / (0.9 * trials)
+            limit = -level[trial] * hot * (cold / hot) ** progress if progress < 1 else 1e-9
+            if change <= limit:
+                labels[i], labels[j] = other, one
+                field += pair[new] + pair[old] - pair[left] - pair[right]
 
     def _images(self, sites: _Sites, shifts: Indices) -> NDArray[np.int32]:
         """Return the image of each partially occupied site under each symmetry operation, (operations, sites)."""
@@ -679,11 +739,6 @@ class _Arrangements:
         places = self.fractional[np.concatenate([self.full, self.open[taken]])]
         cell = Structure(self.lattice, symbols, places % 1.0).get_sorted_structure()
         return Structure(cell.lattice, symbols_of(cell), cell.frac_coords)
-
-
-def _padded(pair: Array, single: Array) -> tuple[Array, Array]:
-    """Return the quadratic form with a last variable, for an empty site, that has no energy."""
-    return np.pad(pair, (0, 1)), np.pad(single, (0, 1))
 
 
 def _ionic_radius(symbol: str, charge: float) -> float:

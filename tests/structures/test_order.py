@@ -114,6 +114,17 @@ def test_occupancies_of_mixed_sites():
     assert mixed == {('S', 3), ('Br', 1), ('S', 1), ('Br', 3)}
 
 
+def test_mobile_ions_are_placed_by_electrostatics_in_random_frameworks():
+    """S and Br are drawn at random, and Li is lower in energy than if it were drawn as well."""
+    crystal = argyrodite(bromide=True)
+    drawn = order_crystal(crystal, 3, method='random').cells
+    placed = order_crystal(crystal, 3, method='random', mobile=('Li',)).cells
+    lowest = order_crystal(crystal).cells[0].energy
+    assert max(cell.energy for cell in placed) < min(cell.energy for cell in drawn)
+    assert min(cell.energy for cell in placed) >= lowest - 0.5
+    assert [cell.weight for cell in placed] == [pytest.approx(1 / 3)] * 3
+
+
 def test_the_seed_decides():
     crystal = argyrodite()
     one, again, other = (order_crystal(crystal, 1, seed, method='random').cells[0] for seed in (1, 1, 2))
@@ -166,7 +177,8 @@ def test_usual_charges(formula, charges, total):
         (PAIR, {'repeats': (5, 5, 5), 'max_atoms': 100}, '250 atoms'),
         (PAIR, {'charges': {'Na': 1, 'O': -2}}, 'charge of Al'),
         (PAIR, {'charges': {'Na': 1, 'Al': 2, 'O': -2}}, r'sum to -0\.5'),
-        (PAIR, {'charges': {'Na': 0, 'Al': 0, 'O': 0}}, "method 'random'"),
+        (PAIR, {'method': 'random', 'mobile': ('Li',)}, 'holds no Li'),
+        (PAIR, {'charges': {'Na': 0, 'Al': 0, 'O': 0}}, "'random'"),
         (
             Structure(Lattice.cubic(4), [{'Li': 0.5}, 'Cl', 'Cl'], [[0.5] * 3, [0, 0, 0], [0.02, 0, 0]]),
             {},

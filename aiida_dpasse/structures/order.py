@@ -30,14 +30,16 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 METHODS = ('electrostatics', 'random')
-#: Atoms are kept apart by this fraction of the sum of their covalent radii, or of their ionic radii if their charges
-#: have the same sign, as far as the occupancies allow: 1.9 A for Li and Li, 2.1 A for O and O.
+#: Atoms are kept apart by this fraction of the sum of their radii, as far as the occupancies allow: 1.9 A for Li and
+#: Li, 2.1 A for O and O.
 APART = 0.75
 #: Energies in eV of two atoms at one position, and of two that overlap.
 REPULSION, EXCLUSION = 1e3, 1e6
 #: Highest and lowest temperature of the annealing as energies in eV, by method, and trial exchanges per site.
 TEMPERATURES = {'electrostatics': (3.0, 0.03), 'random': (30.0, 0.01)}
 TRIALS = 400
+#: Sum of the occupancies of mutually overlapping sites up to which it is an error of one atom.
+CROWDED = 1.1
 #: Largest ratio of the distances between opposite faces of a cell, if that of the crystal is not larger.
 ELONGATED = 3.0
 #: Draws for each cell that is wanted, beside a few more.
@@ -191,7 +193,7 @@ def order_crystal(
     if lacking := sorted(set(mobile) - set(known)):
         raise ValueError(f'order: the crystal holds no {", ".join(lacking)}: correct `mobile`.')
     notes: list[str] = []
-    sites = _find_symmetry(structure, symprec, notes)
+    sites = _find_symmetry(structure, symprec, known, notes)
     for size, counts in _sizes(sites, known, repeats, max_atoms, tolerance, site_tolerance):
         arrangement = _Arrangements(sites, size, counts, known, method, tuple(mobile))
         found = arrangement.draw(cells, seed)
@@ -199,8 +201,8 @@ def order_crystal(
             break
     else:
         raise ValueError(
-            f'order: no arrangement of up to {max_atoms} atoms keeps all atoms at {OVERLAP} of the sum of their '
-            'covalent radii: correct positions or occupancies.'
+            f'order: in every arrangement of up to {max_atoms} atoms some are closer than {OVERLAP} of the sum of '
+            'their radii: correct positions or occupancies.'
         )
     if len(found) < cells:
         notes.append(f'{len(found)} cells of {cells} differ by symmetry: ask for a larger size to have more')
@@ -223,7 +225,7 @@ def _already_ordered(structure: Structure, charges: dict[str, float], repeats: S
     return Ordering((OrderedCell(plain, None, 1, 1.0),), size, (), charges, ())
 
 
-def _find_symmetry(structure: Structure, symprec: float, notes: list[str]) -> _Sites:
+def _find_symmetry(structure: Structure, symprec: float, charges: Mapping[str, float], notes: list[str]) -> _Sites:
     """Return the sites with their symmetry; without it, if it cannot be determined, by their labels."""
     try:
         data = SpacegroupAnalyzer(structure, symprec).get_symmetry_dataset()
@@ -236,19 +238,26 @@ def _find_symmetry(structure: Structure, symprec: float, notes: list[str]) -> _S
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     orbit = np.array([numbers[key] for key in keys])
     operations = np.asarray(rotations, dtype=np.int64), np.asarray(translations, dtype=float)
-    return _Sites(structure, orbit, *operations, _alternatives(structure, orbit))
+    return _Sites(structure, orbit, *operations, _alternatives(structure, orbit, charges))
 
 
-def _alternatives(structure: Structure, orbit: Indices) -> tuple[tuple[frozenset[int], int], ...]:
+def _alternatives(
+    structure: Structure, orbit: Indices, charges: Mapping[str, float]
+) -> tuple[tuple[frozenset[int], int], ...]:
     """Return orbits that form groups of mutually overlapping sites, with the number of groups."""
     partial = np.flatnonzero([not site.is_ordered for site in structure])
-    radii = np.array([min(covalent_radius(e.symbol) for e in structure[int(i)].species) for i in partial])
+    elements = sorted(charges)
+    reach = _radii(elements, charges)
+    held = [[elements.index(element.symbol) for element in structure[int(i)].species] for i in partial]
     apart = structure.lattice.get_all_distances(structure.frac_coords[partial], structure.frac_coords[partial])
-    touching = apart < OVERLAP * (radii[:, None] + radii[None])
+    nearest = np.array([[reach[np.ix_(one, other)].min() for other in held] for one in held])
+    touching = apart < OVERLAP * nearest
     groups: dict[frozenset[int], set[tuple[int, ...]]] = {}
     for row in touching:
         members = np.flatnonzero(row)
         complete = bool(touching[np.ix_(members, members)].all()) and not touching[members].sum() > len(members) ** 2
+        # More than one atom at mutually overlapping sites is what the file demands.
+        complete &= sum(structure[int(partial[member])].species.num_atoms for member in members) < CROWDED
         kind = frozenset(int(orbit[partial[member]]) for member in members)
         groups.setdefault(kind, set()).add(tuple(members) if complete else ())
     found = []
@@ -554,7 +563,7 @@ class _Arrangements:
             searched.add(key)
             energy, labels, _ = found[key]
             limit = max(each[0] for each in found.values()) if len(found) == cells else EXCLUSION / 2
-            changes, first, second = self._exchanges(labels)
+            changes, first, second = self._exchanges(labels, self.ranking, self._movable())
             for at in np.argsort(changes)[: EXCHANGES * cells]:
                 if energy + changes[at] >= limit:
                     break
@@ -563,15 +572,15 @@ class _Arrangements:
                 name, degeneracy = self._canonical(other)
                 found.setdefault(name, (energy + float(changes[at]), other, degeneracy))
 
-    def _exchanges(self, labels: Indices) -> tuple[Array, Indices, Indices]:
+    def _exchanges(self, labels: Indices, energy: _Energy, groups: list[Indices]) -> tuple[Array, Indices, Indices]:
         """Return the change of the energy in eV by the exchange of each two different occupants, and their sites."""
         pairs = []
-        for members, _ in self.groups:
+        for members in groups:
             first, second = np.triu_indices(len(members), 1)
             differ = labels[members[first]] != labels[members[second]]
             pairs.append(np.stack([members[first[differ]], members[second[differ]]]))
         i, j = np.concatenate(pairs, axis=1)
-        field, pair = self.ranking.field(self._held(labels)), self.ranking.pair
+        field, pair = energy.field(self._held(labels)), energy.pair
         left, right = self.variable[i, labels[i]], self.variable[j, labels[j]]
         new, old = self.variable[i, labels[j]], self.variable[j, labels[i]]
         change = field[new] + field[old] - field[left] - field[right]
@@ -611,13 +620,8 @@ class _Arrangements:
 
     def _repulsion(self, distances: Array, first: Indices, second: Indices) -> Array:
         """Return the energy that keeps pairs of atoms apart, (first, second) eV."""
-        radii = np.array([covalent_radius(name) for name in self.elements])
-        wanted = APART * (radii[:, None] + radii[None])
-        ionic = np.array([_ionic_radius(name, self.charges.get(name, 0.0)) for name in self.elements])
-        signs = np.sign([self.charges.get(name, 0.0) for name in self.elements])
-        alike = signs[:, None] * signs[None] > 0
-        wanted = np.where(alike, np.maximum(wanted, APART * (ionic[:, None] + ionic[None])), wanted)
-        least = OVERLAP * (radii[:, None] + radii[None])
+        reach = _radii(self.elements, self.charges)
+        wanted, least = APART * reach, OVERLAP * reach
         chosen = np.ix_(first, second)
         energy = REPULSION * np.maximum(0.0, 1 - distances / wanted[chosen]) ** 2
         return np.asarray(energy + EXCLUSION * (distances < least[chosen]))
@@ -640,12 +644,16 @@ class _Arrangements:
         """Return the variables that are 1 in an arrangement."""
         return np.asarray(self.variable[np.arange(len(labels)), labels])
 
+    def _movable(self) -> list[Indices]:
+        """Return the groups of sites with different occupants."""
+        return [members for members, content in self.groups if len(np.unique(content)) > 1]
+
     def _arrange(self, generator: np.random.Generator) -> Indices:
         """Return an arrangement: of low electrostatic energy, or at random but for the mobile elements."""
         labels = np.empty(len(self.open), dtype=np.int64)
         for members, content in self.groups:
             labels[members] = generator.permutation(content)
-        every = [members for members, content in self.groups if len(np.unique(content)) > 1]
+        every = self._movable()
         self._anneal(labels, every, self.ranking, TEMPERATURES[self.method], generator)
         if self.method == 'random' and self.mobile:
             kinds = {-1, *(self.elements.index(name) for name in self.mobile)}
@@ -671,14 +679,37 @@ class _Arrangements:
         """
         if not groups:
             return
+        trials = TRIALS * sum(map(len, groups))
+        hot, cold = temperatures
+        heat = hot * (cold / hot) ** np.linspace(0, 1, trials)
+        self._exchange(labels, groups, energy, -heat * np.log(generator.random(trials)), generator)
+        # What is left of crowded sites is too rare to be met at random.
+        for _ in range(len(labels)):
+            changes, first, second = self._exchanges(labels, energy, groups)
+            if len(changes) == 0 or changes.min() > -1e-9:
+                break
+            best = int(changes.argmin())
+            labels[[first[best], second[best]]] = labels[[second[best], first[best]]]
+        if energy is self.repulsion:
+            # One of all arrangements of this energy.
+            self._exchange(labels, groups, energy, np.full(trials // 10, 1e-9), generator)
+
+    def _exchange(
+        self, labels: Indices, groups: list[Indices], energy: _Energy, limits: Array, generator: np.random.Generator
+    ) -> None:
+        """Exchange random pairs of occupants of equivalent sites.
+
+        :param labels: the arrangement, which is changed.
+        :param groups: sites of each group.
+        :param energy: the energy.
+        :param limits: largest change of the energy by each trial, eV.
+        :param generator: source of the random numbers.
+        """
         pair, variable, field = energy.pair, self.variable, energy.field(self._held(labels))
         sizes = np.array([len(members) for members in groups])
-        trials = TRIALS * int(sizes.sum())
-        group = generator.choice(len(groups), size=trials, p=sizes / sizes.sum())
-        which = generator.random((trials, 2))
-        level = np.log(generator.random(trials))
-        hot, cold = temperatures
-        for trial in range(trials):
+        group = generator.choice(len(groups), size=len(limits), p=sizes / sizes.sum())
+        which = generator.random((len(limits), 2))
+        for trial, limit in enumerate(limits):
             members = groups[group[trial]]
             i, j = members[int(which[trial, 0] * len(members))], members[int(which[trial, 1] * len(members))]
             one, other = labels[i], labels[j]
@@ -689,9 +720,6 @@ class _Arrangements:
                 field[new] + field[old] - field[left] - field[right]
                 + pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left]
             )  # fmt: skip
-            # The last tenth keeps to the energy reached: drawn from all arrangements of that energy.
-            progress = trial / (0.9 * trials)
-            limit = -level[trial] * hot * (cold / hot) ** progress if progress < 1 else 1e-9
             if change <= limit:
                 labels[i], labels[j] = other, one
                 field += pair[new] + pair[old] - pair[left] - pair[right]
@@ -739,6 +767,19 @@ class _Arrangements:
         places = self.fractional[np.concatenate([self.full, self.open[taken]])]
         cell = Structure(self.lattice, symbols, places % 1.0).get_sorted_structure()
         return Structure(cell.lattice, symbols_of(cell), cell.frac_coords)
+
+
+def _radii(elements: Sequence[str], charges: Mapping[str, float]) -> Array:
+    """Return the sum of the radii of each two elements in A, (elements, elements).
+
+    They are the covalent radii, or the ionic ones if these are larger and the charges have the same sign: two O2- of a
+    split site are 1.4 A apart at least, which their covalent radii alone would not ensure.
+    """
+    covalent = np.array([covalent_radius(name) for name in elements])
+    ionic = np.array([_ionic_radius(name, charges.get(name, 0.0)) for name in elements])
+    signs = np.sign([charges.get(name, 0.0) for name in elements])
+    sums, ionic_sums = covalent[:, None] + covalent[None], ionic[:, None] + ionic[None]
+    return np.where(signs[:, None] * signs[None] > 0, np.maximum(sums, ionic_sums), sums)
 
 
 def _ionic_radius(symbol: str, charge: float) -> float:

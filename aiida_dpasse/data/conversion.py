@@ -27,8 +27,8 @@ def check_ordered(structure: orm.StructureData) -> str | None:
     """
     if structure.is_alloy or structure.has_vacancies:
         return (
-            f'The structure {structure.get_formula()} has partial occupancies: make an ordered supercell of it first, '
-            'for example with `aiida_dpasse.structures.disorder`.'
+            f'The structure {structure.get_formula()} has partial occupancies: make ordered cells of it from its CIF, '
+            'with `aiida-dpasse import structure`.'
         )
     return None
 
@@ -81,7 +81,10 @@ def sets_from_pymatgen(structures: Iterable[Structure]) -> list[FrameSet]:
     found = []
     for structure in structures:
         if not structure.is_ordered:
-            raise ValueError(f'The structure {structure.formula} has partial occupancies: order it first.')
+            raise ValueError(
+                f'The structure {structure.formula} has partial occupancies: make ordered cells of it first, with '
+                '`aiida-dpasse import structure`.'
+            )
         symbols = [site.specie.symbol for site in structure]
         found.append(FrameSet.sort_atoms(symbols, [structure.lattice.matrix], [structure.cart_coords]))
     return concatenate(found)

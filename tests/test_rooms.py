@@ -50,8 +50,8 @@ IMPORTS = {
     'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
-    'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports train',
-    'cli': 'assess base data deepmd dpgen experiment explore frames lammps reports structures transport vasp',
+    'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
+    'cli': 'assess base data deepmd dpgen experiment explore frames lammps reports structures study transport vasp',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 

@@ -79,8 +79,8 @@ def read_labels(
         parameters['minimum_success'] = 1 - ratio
     style = keys.need('fp_style', 'codes')
     if style == 'vasp':
-        parameters['vasp'] = _vasp(keys, folder, type_map, compositions)
-        return 'vasp', parameters, _missing(parameters['vasp'])
+        parameters['vasp'], doubtful = _vasp(keys, folder, type_map, compositions)
+        return 'vasp', parameters, {**_missing(parameters['vasp']), **doubtful}
     if style == 'cp2k':
         parameters |= cp2k_parameters(keys)
         return 'cp2k', parameters, {} if 'cp2k' in parameters else {'label.cp2k': _NO_CP2K}
@@ -107,10 +107,12 @@ def _missing(vasp: Mapping[str, Any]) -> dict[str, str]:
 
 def _vasp(
     keys: Keys, folder: Path, type_map: Sequence[str], compositions: Callable[[], Sequence[Mapping[str, int]]]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return VASP's parameters, and a sentence by place for each tag of single elements that is lost or guessed."""
     parameters: dict[str, Any] = {}
-    if (tags := _tags(keys, folder)) is not None:
-        name, given = tags
+    doubtful: dict[str, str] = {}
+    if (found := _tags(keys, folder)) is not None:
+        name, given = found
         if (spacing := given.pop('KSPACING', None)) is not None:
             value = number(spacing, f'{name}.KSPACING', above=0)
             parameters['kpoints'] = {'spacing': value, 'mesh': None}
@@ -118,13 +120,19 @@ def _vasp(
             keys.ledger.leave(f'{name}.KGAMMA', False, 'meshes are centred at Gamma')
         kept = electrons(given, name, keys.ledger)
         cells = compositions() if MAGMOM in kept else ()
-        parameters['incar'] = {**OF_VASP, **by_element(kept, name, type_map, cells, keys.ledger)}
+        tags = by_element(kept, name, type_map, cells, keys.ledger)
+        parameters['incar'] = {**OF_VASP, **tags}
+        told = {entry.key for entry in keys.ledger.unmatched}
+        # Without its numbers VASP would take others: U = 1 eV on every element, a moment of 1 on every atom.
+        for tag in [tag for tag in BY_ELEMENT if f'{name}.{tag}' in told]:
+            verb = f'Check {tag}' if tag in tags else f'Give {tag} by element'
+            doubtful[f'{INCAR}.{tag}'] = f"{verb} in `OVERRIDES['label']['vasp']['incar']`, as {{'Fe': 4.0}}."
     keys.leave('fp_aniso_kspacing', 'k-points are equally dense in all directions: set `label.vasp.kpoints.mesh`')
     keys.leave('cvasp', "the handlers of aiida-vasp do what Custodian's do", (False,))
     keys.leave('fp_nbands_esti_data', 'VASP chooses the number of bands: set NBANDS in `label.vasp.incar`')
     if mapping := potcar_names(keys, folder):
         parameters['potential_mapping'] = mapping
-    return parameters
+    return parameters, doubtful
 
 
 def _tags(keys: Keys, folder: Path) -> tuple[str, dict[str, Any]] | None:

@@ -145,6 +145,7 @@ def test_tags_of_single_elements_follow_the_type_map(changed):
     assert incar['MAGMOM'] == {'Li': 0, 'Fe': 5, 'P': 0, 'O': 0}
     # Without a structure the groups of atoms are a guess, which is told.
     assert [entry.key for entry in found.unmatched if 'fp_params' in entry.key] == ['user_fp_params.MAGMOM']
+    assert found.to_do['label.vasp.incar.MAGMOM'].startswith('Check')
     symbols = ['Fe'] * 4 + ['Li'] * 4 + ['O'] * 16 + ['P'] * 4
     tags = label_incar(incar, symbols)
     assert (tags['LDAUU'], tags['LDAUL'], tags['MAGMOM']) == ([4.3, 0, 0, 0], [2, -1, -1, -1], '4*5 4*0 16*0 4*0')
@@ -176,6 +177,11 @@ def test_what_is_left_to_be_given(changed):
     found = changed(fp_incar='none', fp_pp_path='nowhere')
     names = ('incar', 'kpoints', 'potential_family', 'potential_mapping')
     assert sorted(found.to_do) == [f'label.vasp.{name}' for name in names]
+    # Without its numbers VASP would take U = 1 eV for every element.
+    found = changed(**IRON, user_fp_params={**PLUS_U, 'LDAUU': 4.3, 'nelect': 70})
+    assert [place for place in found.to_do if 'incar' in place] == [
+        f'label.vasp.incar.{tag}' for tag in ('LDAUU', 'NELECT')
+    ]
     assert sorted(changed(fp_style='pwscf').to_do) == ['calculator']
     assert sorted(changed(fp_style='cp2k', external_input_path='cp2k.inp').to_do) == ['label.cp2k']
 

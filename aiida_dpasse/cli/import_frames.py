@@ -101,7 +101,7 @@ def frames(
             files[0].resolve().name if len(files) == 1 else f'{files[0].resolve().name} and {len(files) - 1} more'
         )
         node = store_frames(sets, notes, name, group)
-        click.echo(f'stored {node.frames} frames as {node.pk}')
+        click.echo(f'stored {number_of(node.frames)} as {node.pk}')
 
 
 @with_profile
@@ -152,14 +152,19 @@ def table(sets: Iterable[FrameSet]) -> Table:
             row |= {'smallest': float(sizes.min()), 'largest': float(sizes.max())}
         rows.append(row)
     total = sum(row['frames'] for row in rows)
-    return Table.of(f'{total} frame{"" if total == 1 else "s"}', names, rows)
+    return Table.of(number_of(total), names, rows)
+
+
+def number_of(frames: int) -> str:
+    """Return a number of frames with its noun."""
+    return f'{frames} frame{"" if frames == 1 else "s"}'
 
 
 def repeated(sets: Iterable[FrameSet]) -> list[str]:
     """Return a sentence if frames occur more than once."""
     counts = Counter(str(identity) for item in sets for identity in item.ids)
     extra = counts.total() - len(counts)
-    return [f'Kept: {extra} frames have the same atoms, cell and positions as an earlier one.'] if extra else []
+    return [f'Kept: {number_of(extra)} with the atoms, cell and positions of an earlier one.'] if extra else []
 
 
 def unread(sets: Sequence[FrameSet], intake: Intake) -> list[str]:

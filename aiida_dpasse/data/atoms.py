@@ -25,6 +25,8 @@ KEYS = {
 ORIGIN = {'source': 'sources', 'step': 'steps', 'deviation': 'deviations', 'reason': 'reasons'}
 #: Names without content of their own.
 EMPTY = {'numbers', 'positions', 'pbc', 'unique_id', 'occupancy'}
+#: What calculators of ASE compute on the way to the labels; in a file somebody has kept it.
+BY_PRODUCTS = {'energies', 'stresses'}
 #: Units of GAP's files that are those of a frame, without capitals; the others are not.
 UNITS = {
     'energy-unit': ('ev',),
@@ -61,6 +63,8 @@ def sets_from_atoms(
     :returns: one set for each formula and kind of labels.
     :raises ValueError: if ``keys`` names no label, or one that no frame has, or if a label has the wrong shape.
     """
+    from ase.calculators.singlepoint import SinglePointCalculator
+
     check_keys(keys or {})
     names = KEYS if keys is None else {label: (keys[label],) if label in keys else () for label in KEYS}
     groups: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
@@ -95,7 +99,9 @@ def sets_from_atoms(
             values.get('free_energy', np.nan), labels['energy'], rtol=1e-12, atol=1e-9
         ):
             rest.discard('free_energy')
-        for name in sorted(rest):
+        if image.calc is not None and not isinstance(image.calc, SinglePointCalculator):
+            rest -= BY_PRODUCTS
+        for name in sorted(name for name in rest if not _zero(values[name])):
             intake.drop(f'`{name}`', where, 1)
         if image.constraints:
             intake.drop('constraints', where, 1)
@@ -153,6 +159,11 @@ def _contradict(labels: Mapping[str, Any]) -> bool:
         return False
     virial = (labels['virial'] + labels['virial'].T) / 2
     return bool(np.abs(virial - labels['stress']).max() > SAME * max(np.abs(virial).max(), SAME))
+
+
+def _zero(value: Any) -> bool:
+    """Return whether all numbers of an entry are zero, as the magnetic moments of a calculation without spin."""
+    return np.asarray(value).dtype.kind in 'iuf' and not np.any(value)
 
 
 def _other_unit(info: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
@@ -328,6 +330,18 @@ def test_ase_files_say_what_they_held(tmp_path):
         assert intake.dropped == ['`free_energy`', '`magmoms`']
         [item], _ = read(tmp_path / name, keys={'energy': 'free_energy', 'forces': 'forces'})
         assert item.energies.tolist() == [-1.25, -1.25]
+
+
+def test_results_of_a_calculator_are_labels_without_notes(aiida_profile):
+    """Its own by-products are not somebody's data, and no moment at all is no loss."""
+    atoms = bulk('Cu', cubic=True)
+    atoms.calc = EMT()
+    atoms.get_stress()
+    node = FramesData.from_ase([atoms])
+    assert (node.labels, node.notes) == (['energy', 'force', 'virial'], [])
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0, magmoms=np.zeros(4), energies=np.ones(4))
+    with pytest.warns(UserWarning, match='`energies`'):
+        assert len(FramesData.from_ase([atoms]).notes) == 1
 
 
 def test_partial_occupancies_and_structures_are_refused(tmp_path):

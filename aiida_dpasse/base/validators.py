@@ -217,7 +217,7 @@ def check_freezable(potential: Potential | None, code: orm.AbstractCode | None) 
     """
     if potential is None or not potential.is_checkpoint:
         return None
-    if message := check_descriptor_freezable(potential.descriptor):
+    if message := potential.check_kind() or check_descriptor_freezable(potential.descriptor):
         return message
     if code is not None:
         return check_release_and_heads(potential, version_of(code))

@@ -258,8 +258,9 @@ class TrainCalculation(OneWorker, CalcJob):
         if self.inputs.get('restart_folder') is not None:
             keep = not has_automatic_sel(parameters.input['model'])
             restart = restart_argument(backend)
-            arguments = {'restart': restart, 'keep_neighbours': keep}
-            return engine.train_arguments(backend, self.INPUT, descriptor=descriptor, **arguments)
+            return engine.train_arguments(
+                backend, self.INPUT, descriptor=descriptor, restart=restart, keep_neighbours=keep
+            )
         if finetune is None:
             return engine.train_arguments(backend, self.INPUT, descriptor=descriptor)
         return engine.train_arguments(

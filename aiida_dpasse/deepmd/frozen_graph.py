@@ -92,7 +92,8 @@ def _add_constant(graph: FrozenGraph, name: str, tensor: bytes) -> None:
 
 def _number(values: dict[int, bytes | int]) -> float | None:
     """Return the value of a constant that is a single number, from the fields of its tensor."""
-    layout, place = _NUMBERS.get(values.get(_DTYPE, 0), ('', 0))  # type: ignore[call-overload]
+    dtype = values.get(_DTYPE)
+    layout, place = _NUMBERS.get(dtype, ('', 0)) if isinstance(dtype, int) else ('', 0)
     if not layout:
         return None
     content = values.get(_CONTENT) or values.get(place, 0)

@@ -51,7 +51,7 @@ def show(ctx: click.Context, what: str | None, json_path: str | None) -> None:
     if what.isdigit() and not Path(what).exists():
         answer = describe_node(what)
     else:
-        answer = describe_file(Path(MODEL.convert(what, None, ctx)))
+        answer = describe_file(Path(str(MODEL.convert(what, None, ctx))))
     if json_path == STDOUT:
         click.echo(json.dumps(answer, indent=2, allow_nan=False))
         return

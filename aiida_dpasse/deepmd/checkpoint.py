@@ -337,6 +337,8 @@ def _read_tensorflow(content: bytes) -> ModelFile:
     graph = read_frozen_graph(content)
     script = graph.strings.get('train_attr/training_script')
     training_input = {'model': _model_of(graph)} if script is None else json.loads(script)
+    if modifier := graph.strings.get('modifier_attr/type'):
+        training_input['model'].setdefault('modifier', {'type': modifier.decode()})
     # In a compressed model, tables replace the networks they were computed from.
     compressed = graph.strings.get('model_type') == b'compressed_model'
     return ModelFile(
@@ -350,11 +352,12 @@ def _read_tensorflow(content: bytes) -> ModelFile:
 
 def _model_of(graph: FrozenGraph) -> dict[str, Any]:
     """Return what a graph without its training input tells of its model: one converted from an earlier release."""
-    if 'model_attr/tmap' not in graph.strings:
+    old = 'model_attr/tmap' in graph.strings or any(name.startswith('Descrpt') for name in graph.operations)
+    if not old:
         raise UnreadableError('it is a TensorFlow graph without a list of elements')
     if 'model_attr/model_version' not in graph.strings:
         raise _NoPotentialError(
-            f'was written by DeePMD-kit 1.x: convert it with `dp convert-from -i {_NAME} -o converted.pb`, where '
+            f'was written by DeePMD-kit 1.x or earlier: convert it with `dp convert-from -i {_NAME} -o converted.pb`, where '
             'TensorFlow is installed, and give the result.'
         )
     kinds = {'ProdEnvMatA': 'se_e2_a', 'ProdEnvMatR': 'se_e2_r'}

@@ -17,6 +17,7 @@ from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
+from aiida_dpasse.deepmd.engine import check_freezable as check_descriptor_freezable
 from aiida_dpasse.label_sources import load_sources, source_names
 from aiida_dpasse.structures.overlap import find_overlap
 
@@ -214,6 +215,8 @@ def check_freezable(potential: Potential | None, code: orm.AbstractCode | None) 
     """
     if potential is None or not potential.is_checkpoint:
         return None
+    if message := potential.check_kind() or check_descriptor_freezable(potential.descriptor):
+        return message
     if code is not None:
         return check_release_and_heads(potential, version_of(code))
     command = f'`aiida-dpasse potential freeze {potential.pk or "PK"}`'

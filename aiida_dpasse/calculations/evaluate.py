@@ -52,7 +52,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
                 if potential.heads
                 else f'parameters: the potential `{label}` has no heads: remove it from `heads`.'
             )
-        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_with(
+        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_in_python(
             version
         )
         if message:

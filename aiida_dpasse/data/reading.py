@@ -269,10 +269,13 @@ def _read_vasp(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     outcar = path.with_name(OUTCAR)
     if outcar.is_file():
         try:
-            return _take_calculated(read_vasp(path, outcar.read_text(errors='replace')), where, intake)
+            frames = read_vasp(path, outcar.read_text(errors='replace'))
         except ValueError as error:
             intake.remark(f'OUTCAR is read instead: {error}', where)
             return _read_outcar(outcar, where, intake)
+        if cut := path.read_text(errors='replace').count('<calculation>') - len(frames):
+            intake.leave_out('an end that was cut off', where, cut)
+        return _take_calculated(frames, where, intake)
     sets = _read_dpdata(path, where, intake, 'vasp/xml', None, {})
     lost = path.read_text(errors='replace').count('<calculation>') - sum(len(item) for item in sets)
     if lost > 0:

@@ -465,6 +465,12 @@ def test_a_run_of_vasp_is_a_folder_or_a_file(tmp_path):
     whole, intake = read(tmp_path)
     assert (len(whole[0]), whole[0].labels) == (3, ('energy', 'force', 'virial'))
     assert_equal(read(tmp_path / 'vasprun.xml')[0], whole)
+    text = (tmp_path / 'vasprun.xml').read_text()
+    (tmp_path / 'vasprun.xml').write_text(text[: text.rindex('<scstep>')])
+    [item], intake = read(tmp_path)
+    assert item.energies.tolist() == whole[0].energies.tolist()[:2]
+    assert [line[:32] for line in intake.close()] == ['Left out: 1 frame with an end th']
+    (tmp_path / 'vasprun.xml').write_text(text)
     (tmp_path / 'OUTCAR').rename(tmp_path / 'moved')
     [item], intake = read(tmp_path / 'vasprun.xml')
     assert item.energies.tolist() == whole[0].energies.tolist()

@@ -267,17 +267,17 @@ def _read_vasp(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     if not _begins_with(path, b'<?xml'):
         return _read_outcar(path, where, intake)
     outcar = path.with_name(OUTCAR)
-    if outcar.is_file():
-        try:
-            return _take_calculated(read_vasp(path, outcar.read_text(errors='replace')), where, intake)
-        except ValueError as error:
-            intake.remark(f'OUTCAR is read instead: {error}', where)
-            return _read_outcar(outcar, where, intake)
-    sets = _read_dpdata(path, where, intake, 'vasp/xml', None, {})
-    lost = path.read_text(errors='replace').count('<calculation>') - sum(len(item) for item in sets)
-    if lost > 0:
-        intake.leave_out(f'{UNCONVERGED} within NELM steps', where, lost)
-    return sets
+    text = outcar.read_text(errors='replace') if outcar.is_file() else None
+    try:
+        frames = read_vasp(path, text)
+    except ValueError as error:
+        if text is None:
+            raise ValueError(f'`{where}`: {error}') from error
+        intake.remark(f'OUTCAR is read instead: {error}', where)
+        return _read_outcar(outcar, where, intake)
+    if cut := path.read_text(errors='replace').count('<calculation>') - len(frames):
+        intake.leave_out('an end that was cut off', where, cut)
+    return _take_calculated(frames, where, intake)
 
 
 def _read_outcar(path: Path, where: str, intake: Intake) -> list[FrameSet]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -460,19 +461,25 @@ def run_stand_in(folder: Path) -> None:
 
 
 def test_a_run_of_vasp_is_a_folder_or_a_file(tmp_path):
-    """The digits are those of vasprun.xml, and convergence is stated in OUTCAR; without it the steps are counted."""
+    """The digits are those of vasprun.xml, and convergence is stated in OUTCAR, or seen in energies."""
     run_stand_in(tmp_path)
     whole, intake = read(tmp_path)
     assert (len(whole[0]), whole[0].labels) == (3, ('energy', 'force', 'virial'))
     assert_equal(read(tmp_path / 'vasprun.xml')[0], whole)
+    text = (tmp_path / 'vasprun.xml').read_text()
+    (tmp_path / 'vasprun.xml').write_text(text[: text.rindex('<scstep>')])
+    [item], intake = read(tmp_path)
+    assert item.energies.tolist() == whole[0].energies.tolist()[:2]
+    assert [line[:32] for line in intake.close()] == ['Left out: 1 frame with an end th']
+    (tmp_path / 'vasprun.xml').write_text(text)
     (tmp_path / 'OUTCAR').rename(tmp_path / 'moved')
     [item], intake = read(tmp_path / 'vasprun.xml')
     assert item.energies.tolist() == whole[0].energies.tolist()
     assert item.virials == pytest.approx(whole[0].virials, rel=1e-6)
     text = (tmp_path / 'vasprun.xml').read_text()
-    last = text.rindex('<calculation>')
+    before, _, cycle = text.rpartition('<scstep>')
     (tmp_path / 'vasprun.xml').write_text(
-        text[:last] + text[last:].replace('<scstep>', '<scstep></scstep>' * 60 + '<scstep>')
+        before + '<scstep>' + re.sub(r'(?<=e_fr_energy">)\s*\S+', ' 99.0', cycle, count=1)
     )
     [item], intake = read(tmp_path / 'vasprun.xml')
     assert len(item) == 2

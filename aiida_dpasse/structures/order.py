@@ -40,6 +40,8 @@ TEMPERATURES = {'electrostatics': (3.0, 0.03), 'random': (30.0, 0.01)}
 TRIALS = 400
 #: Sum of the occupancies of mutually overlapping sites up to which it is an error of one atom.
 CROWDED = 1.1
+#: Largest charge of a neutral cell: mean charges of mixed valence have few digits.
+NEUTRAL = 0.05
 #: Largest ratio of the distances between opposite faces of a cell, if that of the crystal is not larger.
 ELONGATED = 3.0
 #: Draws for each cell that is wanted, beside a few more.
@@ -248,10 +250,12 @@ def _alternatives(
     partial = np.flatnonzero([not site.is_ordered for site in structure])
     elements = sorted(charges)
     reach = _radii(elements, charges)
-    held = [[elements.index(element.symbol) for element in structure[int(i)].species] for i in partial]
+    held = [tuple(elements.index(element.symbol) for element in structure[int(i)].species) for i in partial]
+    kinds = list(dict.fromkeys(held))
+    kind_of = np.array([kinds.index(each) for each in held])
     apart = structure.lattice.get_all_distances(structure.frac_coords[partial], structure.frac_coords[partial])
-    nearest = np.array([[reach[np.ix_(one, other)].min() for other in held] for one in held])
-    touching = apart < OVERLAP * nearest
+    nearest = np.array([[reach[np.ix_(one, other)].min() for other in kinds] for one in kinds])
+    touching = apart < OVERLAP * nearest[np.ix_(kind_of, kind_of)]
     groups: dict[frozenset[int], set[tuple[int, ...]]] = {}
     for row in touching:
         members = np.flatnonzero(row)
@@ -410,7 +414,7 @@ def _whole_numbers(
         add({i: 1 for i in range(n) if keys[i][0] in orbits}, 0, number * copies)
     if any(charges.values()):
         net = sum(charges[name] * amount for name, amount in fixed.items())
-        add({i: charges[name] for i, (_, name) in enumerate(keys)}, -net - 1e-3, -net + 1e-3)
+        add({i: charges[name] for i, (_, name) in enumerate(keys)}, -net - NEUTRAL, -net + NEUTRAL)
     if np.any(lower > upper):
         return None
     solution = milp(

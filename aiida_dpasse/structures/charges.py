@@ -13,6 +13,8 @@ BALANCE = 0.05
 #: Beside the common oxidation states of an element, those of metals are usual that this part of its compounds in the
 #: ICSD has; anions such as S- (polysulfides) would otherwise balance crystals whose lithium is missing.
 USUAL = 0.03
+#: Common states that are rarer than this part, such as Cl+7, have to be given.
+RARE = 0.02
 
 
 def guess_charges(composition: Composition) -> tuple[dict[str, float], float]:
@@ -35,9 +37,12 @@ def guess_charges(composition: Composition) -> tuple[dict[str, float], float]:
         found = {state: counts.get(Species(name, state), 0) for state in states}
         total = max(1, sum(found.values()))
         parts = {state: max(number / total, 1e-3) for state, number in found.items()}
-        frequencies.append(
-            {state: part for state, part in parts.items() if state in common or (element.is_metal and part >= USUAL)}
-        )
+        usual = {
+            state: part
+            for state, part in parts.items()
+            if part >= RARE and (state in common or (element.is_metal and part >= USUAL))
+        }
+        frequencies.append(usual or parts)
     best: tuple[bool, float, dict[str, float], float] | None = None
     for combination in product(*frequencies):
         chosen = {name: float(state) for name, state in zip(amounts, combination, strict=True)}

@@ -23,7 +23,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedE
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from aiida_dpasse.structures.charges import charges_of, stated
-from aiida_dpasse.structures.overlap import OVERLAP, covalent_radius, find_overlap
+from aiida_dpasse.structures.overlap import OVERLAP, covalent_radius, find_overlap, least_distances
 from aiida_dpasse.structures.supercell import compact_repetitions
 
 Array = NDArray[np.float64]
@@ -40,6 +40,8 @@ TEMPERATURES = {'electrostatics': (3.0, 0.03), 'random': (30.0, 0.01)}
 TRIALS = 400
 #: Sum of the occupancies of mutually overlapping sites up to which it is an error of one atom.
 CROWDED = 1.1
+#: Largest charge of a neutral cell: mean charges of mixed valence have few digits.
+NEUTRAL = 0.05
 #: Largest ratio of the distances between opposite faces of a cell, if that of the crystal is not larger.
 ELONGATED = 3.0
 #: Draws for each cell that is wanted, beside a few more.
@@ -201,8 +203,8 @@ def order_crystal(
             break
     else:
         raise ValueError(
-            f'order: in every arrangement of up to {max_atoms} atoms some are closer than {OVERLAP} of the sum of '
-            'their radii: correct positions or occupancies.'
+            f'order: the occupancies put atoms too close to each other in every arrangement of up to {max_atoms} '
+            'atoms: correct them, or raise the number of atoms or the tolerance of the sites.'
         )
     if len(found) < cells:
         notes.append(f'{len(found)} cells of {cells} differ by symmetry: ask for a larger size to have more')
@@ -247,11 +249,13 @@ def _alternatives(
     """Return orbits that form groups of mutually overlapping sites, with the number of groups."""
     partial = np.flatnonzero([not site.is_ordered for site in structure])
     elements = sorted(charges)
-    reach = _radii(elements, charges)
-    held = [[elements.index(element.symbol) for element in structure[int(i)].species] for i in partial]
+    reach = _least(elements, _radii(elements, charges))
+    held = [tuple(elements.index(element.symbol) for element in structure[int(i)].species) for i in partial]
+    kinds = list(dict.fromkeys(held))
+    kind_of = np.array([kinds.index(each) for each in held])
     apart = structure.lattice.get_all_distances(structure.frac_coords[partial], structure.frac_coords[partial])
-    nearest = np.array([[reach[np.ix_(one, other)].min() for other in held] for one in held])
-    touching = apart < OVERLAP * nearest
+    nearest = np.array([[reach[np.ix_(one, other)].min() for other in kinds] for one in kinds])
+    touching = apart < nearest[np.ix_(kind_of, kind_of)]
     groups: dict[frozenset[int], set[tuple[int, ...]]] = {}
     for row in touching:
         members = np.flatnonzero(row)
@@ -310,7 +314,7 @@ def _sizes(
         cell = f'the {"x".join(map(str, given))} cell' if given else 'the unit cell'
         raise ValueError(
             f'order: {cell} contains {atoms * (prod(given) if given else 1):.0f} atoms, more than the {max_atoms} '
-            'allowed: raise `max_atoms`.'
+            'allowed: raise the number of atoms.'
         )
     found, nearest = False, None
     for size in sizes:
@@ -410,7 +414,7 @@ def _whole_numbers(
         add({i: 1 for i in range(n) if keys[i][0] in orbits}, 0, number * copies)
     if any(charges.values()):
         net = sum(charges[name] * amount for name, amount in fixed.items())
-        add({i: charges[name] for i, (_, name) in enumerate(keys)}, -net - 1e-3, -net + 1e-3)
+        add({i: charges[name] for i, (_, name) in enumerate(keys)}, -net - NEUTRAL, -net + NEUTRAL)
     if np.any(lower > upper):
         return None
     solution = milp(
@@ -621,7 +625,7 @@ class _Arrangements:
     def _repulsion(self, distances: Array, first: Indices, second: Indices) -> Array:
         """Return the energy that keeps pairs of atoms apart, (first, second) eV."""
         reach = _radii(self.elements, self.charges)
-        wanted, least = APART * reach, OVERLAP * reach
+        wanted, least = APART * reach, _least(self.elements, reach)
         chosen = np.ix_(first, second)
         energy = REPULSION * np.maximum(0.0, 1 - distances / wanted[chosen]) ** 2
         return np.asarray(energy + EXCLUSION * (distances < least[chosen]))
@@ -780,6 +784,15 @@ def _radii(elements: Sequence[str], charges: Mapping[str, float]) -> Array:
     signs = np.sign([charges.get(name, 0.0) for name in elements])
     sums, ionic_sums = covalent[:, None] + covalent[None], ionic[:, None] + ionic[None]
     return np.where(signs[:, None] * signs[None] > 0, np.maximum(sums, ionic_sums), sums)
+
+
+def _least(elements: Sequence[str], radii: Array) -> Array:
+    """Return the distance in A below which atoms of each two elements overlap, (elements, elements).
+
+    :param elements: chemical symbols.
+    :param radii: as :func:`_radii` returns them.
+    """
+    return np.maximum(least_distances(elements), OVERLAP * radii)
 
 
 def _ionic_radius(symbol: str, charge: float) -> float:

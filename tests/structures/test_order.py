@@ -158,11 +158,10 @@ def test_an_ordered_crystal_gives_itself():
         ('Li2 V1 Cl4', {'Li': 1, 'V': 2, 'Cl': -1}, 0.0),
         ('Li1 Ce1 B4 H16', {'Li': 1, 'Ce': 3, 'B': 3, 'H': -1}, 0.0),
         ('Ge2 P4 S24', {'Ge': 4, 'P': 5, 'S': -2}, -20.0),
+        ('Li46 P4 S20 Br3 Cl1', {'Li': 1, 'P': 5, 'S': -2, 'Br': -1, 'Cl': -1}, 22.0),
     ],
 )
 def test_usual_charges(formula, charges, total):
-    if formula.startswith('Li1 Ce1'):
-        total = 1 + 3 + 12 - 16
     found, sum_of_charges = guess_charges(Composition(formula))
     assert found == charges
     assert sum_of_charges == pytest.approx(total)

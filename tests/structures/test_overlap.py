@@ -14,7 +14,7 @@ CELL = 8.0 * np.eye(3)
 @pytest.mark.parametrize(
     ('symbols', 'distance', 'overlap'),
     [
-        ('LiLi', 1.2, True),
+        ('LiLi', 1.6, True),
         ('LiLi', 1.9, False),
         ('HH', 0.74, False),
         ('HH', 0.2, True),
@@ -23,11 +23,20 @@ CELL = 8.0 * np.eye(3)
         ('UN', 1.75, False),
         ('PS', 1.60, False),
         ('CuCu', 1.2, True),
+        ('CuCu', 1.6, False),
+        ('NaNa', 2.0, True),
+        ('LiS', 1.3, False),
     ],
 )
 def test_what_overlaps(symbols, distance, overlap):
     """Bonds of molecules and of hot crystals are no overlaps, also across the border of the cell."""
-    names = [symbols[:2], symbols[2:]] if len(symbols) == 4 else list(symbols)
+    names = (
+        [symbols[:2], symbols[2:]]
+        if len(symbols) == 4
+        else [symbols[:2], symbols[2:]]
+        if symbols == 'LiS'
+        else list(symbols)
+    )
     across = [[7.9, 0, 0], [7.9 + distance - 8.0, 0, 0]]
     assert (find_overlap(names, CELL, across) is not None) == overlap
 

@@ -139,10 +139,11 @@ PYTHON = [
 
 @pytest.mark.parametrize('protocol', PROTOCOLS)
 @pytest.mark.parametrize('page', PYTHON)
-def test_python_runs_up_to_submission(page, protocol, scope, tmp_path, monkeypatch):
+def test_python_runs_up_to_submission(page, protocol, scope, tiny_torch_model, tmp_path, monkeypatch):
     """A builder that a block makes is submitted, whether the block does it or not, by whichever protocol."""
     monkeypatch.chdir(tmp_path)
-    # Files that a page reads: DP-GEN's, from the tests of their conversion, and a disordered crystal.
+    # Files that a page reads: a checkpoint, DP-GEN's, and a disordered crystal.
+    shutil.copy(tiny_torch_model.parent / 'model.ckpt.pt', tmp_path / 'old.pt')
     for room in ('dpgen', 'structures'):
         shutil.copytree(ROOT / 'tests' / room / 'fixtures', tmp_path, dirs_exist_ok=True)
     for text in blocks(page, 'python'):

@@ -214,7 +214,7 @@ def nodes_for(process: Any, options: Mapping[str, tuple[str, ...]], others: tupl
             raise Refusal(f'The chain has no input for `--{option}`: {inputs_of(process)}')
         for text in texts:
             label, equals, identifier = text.rpartition('=')
-            node = node_of(identifier)
+            node = node_of(identifier, ports[port].valid_type)
             if isinstance(ports[port], PortNamespace) and ports[port].dynamic:
                 key = label if equals else label_of(node)
                 if key in inputs.setdefault(port, {}):
@@ -230,19 +230,23 @@ def nodes_for(process: Any, options: Mapping[str, tuple[str, ...]], others: tupl
         branch = inputs
         for key in [first, *path][:-1]:
             branch = branch.setdefault(key, {})
-        branch[[first, *path][-1]] = node_of(identifier)
+        branch[[first, *path][-1]] = node_of(identifier, valid_types(ports, [first, *path]))
     return inputs
 
 
-def node_of(identifier: str) -> Any:
+def node_of(identifier: str, valid: Any = None) -> Any:
     """Return the node with a PK, UUID or label.
 
     :param identifier: the identifier.
+    :param valid: type or types of the nodes that are searched by label, None for all.
     :raises Refusal: if there is no such node, or several.
     """
     from aiida import orm
 
-    query = orm.QueryBuilder().append(orm.Data, filters={'label': identifier}, project='id')
+    # A file and what was made from it have the same label: the port tells them apart.
+    given = valid if isinstance(valid, tuple) else (valid,)
+    types = tuple(kind for kind in given if isinstance(kind, type) and issubclass(kind, orm.Data)) or (orm.Data,)
+    query = orm.QueryBuilder().append(types, filters={'label': identifier}, project='id')
     found = [] if identifier.isdigit() else query.all(flat=True)
     if len(found) > 1:
         listed = ', '.join(map(str, found[:5]))
@@ -253,6 +257,19 @@ def node_of(identifier: str) -> Any:
         int(identifier) if identifier.isdigit() else identifier,
         f'There is no node `{identifier}`: give a PK, UUID or label, or import the file with `aiida-dpasse import`.',
     )
+
+
+def valid_types(ports: Any, path: list[str]) -> Any:
+    """Return the type or types of the nodes of a port, None if it has none.
+
+    :param ports: a namespace of ports.
+    :param path: names of the port, from the outermost namespace.
+    """
+    first, *rest = path
+    port = ports.get(first)
+    if port is None or not rest:
+        return getattr(port or ports, 'valid_type', None)
+    return valid_types(port, rest)
 
 
 def label_of(node: Any) -> str:
@@ -367,14 +384,36 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
     """
     from aiida import orm
     from aiida.engine import submit as submit_process
-    from aiida.engine.daemon.client import get_daemon_client
 
+    start_daemon()
     if label is not None:
         builder.metadata.label = label
     node = submit_process(builder)
     if group is not None:
         orm.Group.collection.get_or_create(group)[0].add_nodes(node)
     click.echo(f'submitted as {node.pk}')
-    if not get_daemon_client().is_daemon_running:
-        click.echo('next: verdi daemon start', err=True)
     click.echo(f'next: aiida-dpasse status {node.pk}', err=True)
+
+
+def start_daemon() -> None:
+    """Start the daemon of the profile if it is not running: nothing can be submitted to a ZeroMQ broker without it.
+
+    :raises Refusal: if the profile has no broker.
+    """
+    from aiida.brokers.zeromq import ZeromqBroker
+    from aiida.engine.daemon.client import get_daemon_client
+    from aiida.manage import get_manager
+
+    from aiida_dpasse.cli.daemon import DaemonKeeper
+
+    broker = get_manager().get_broker()
+    if broker is None:
+        raise Refusal('The profile has no broker, which a submission needs: make one with `verdi presto --use-zeromq`.')
+    client = get_daemon_client()
+    if client.is_daemon_running:
+        return
+    click.echo('The daemon was not running and is started.')
+    if isinstance(broker, ZeromqBroker):
+        DaemonKeeper(client).start()
+    else:
+        client.start_daemon()

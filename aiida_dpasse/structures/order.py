@@ -583,6 +583,8 @@ class _Arrangements:
             first, second = np.triu_indices(len(members), 1)
             differ = labels[members[first]] != labels[members[second]]
             pairs.append(np.stack([members[first[differ]], members[second[differ]]]))
+        if not pairs:
+            return np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         i, j = np.concatenate(pairs, axis=1)
         field, pair = energy.field(self._held(labels)), energy.pair
         left, right = self.variable[i, labels[i]], self.variable[j, labels[j]]

@@ -142,6 +142,13 @@ def test_crowded_pairs_hold_one_atom_each():
     assert find_overlap([site.specie.symbol for site in cell], cell.lattice.matrix, cell.cart_coords) is None
 
 
+def test_occupancies_that_round_to_one_leave_nothing_to_arrange():
+    crystal = Structure(Lattice.cubic(5.0), [{'Na': 0.98}, 'Cl'], [[0, 0, 0], [0.5] * 3])
+    [cell] = order_crystal(crystal, 3).cells
+    assert cell.structure.composition == Composition('Na Cl')
+    assert cell.degeneracy == 1
+
+
 def test_an_ordered_crystal_gives_itself():
     crystal = Structure(Lattice.cubic(5.0), ['Na', 'Cl'], [[0, 0, 0], [0.5] * 3])
     [cell] = order_crystal(crystal, 5).cells

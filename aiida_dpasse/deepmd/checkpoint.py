@@ -357,8 +357,8 @@ def _model_of(graph: FrozenGraph) -> dict[str, Any]:
         raise UnreadableError('it is a TensorFlow graph without a list of elements')
     if 'model_attr/model_version' not in graph.strings:
         raise _NoPotentialError(
-            f'was written by DeePMD-kit 1.x or earlier: convert it with `dp convert-from -i {_NAME} -o converted.pb`, where '
-            'TensorFlow is installed, and give the result.'
+            f'was written by DeePMD-kit 1.x or earlier: convert it with `dp convert-from -i {_NAME} -o converted.pb`, '
+            'where TensorFlow is installed, and give the result.'
         )
     kinds = {'ProdEnvMatA': 'se_e2_a', 'ProdEnvMatR': 'se_e2_r'}
     descriptors = sorted({kind for name, kind in kinds.items() if name in graph.operations})

@@ -381,11 +381,19 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
     :param builder: the process builder.
     :param label: label of the process, or None.
     :param group: name of a group for the process, or None.
+    :raises Refusal: if the profile has no broker.
     """
     from aiida import orm
     from aiida.engine import submit as submit_process
+    from aiida.manage import get_manager
 
-    start_daemon()
+    from aiida_dpasse.cli.daemon import start_daemon
+
+    if get_manager().get_broker() is None:
+        raise Refusal('The profile has no broker, which a submission needs: make one with `verdi presto --use-zeromq`.')
+    # Nothing can be submitted to a ZeroMQ broker before: it is part of the daemon.
+    if start_daemon():
+        click.echo('The daemon was not running and has been started.')
     if label is not None:
         builder.metadata.label = label
     node = submit_process(builder)
@@ -393,27 +401,3 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
         orm.Group.collection.get_or_create(group)[0].add_nodes(node)
     click.echo(f'submitted as {node.pk}')
     click.echo(f'next: aiida-dpasse status {node.pk}', err=True)
-
-
-def start_daemon() -> None:
-    """Start the daemon of the profile if it is not running: nothing can be submitted to a ZeroMQ broker without it.
-
-    :raises Refusal: if the profile has no broker.
-    """
-    from aiida.brokers.zeromq import ZeromqBroker
-    from aiida.engine.daemon.client import get_daemon_client
-    from aiida.manage import get_manager
-
-    from aiida_dpasse.cli.daemon import DaemonKeeper
-
-    broker = get_manager().get_broker()
-    if broker is None:
-        raise Refusal('The profile has no broker, which a submission needs: make one with `verdi presto --use-zeromq`.')
-    client = get_daemon_client()
-    if client.is_daemon_running:
-        return
-    click.echo('The daemon was not running and is started.')
-    if isinstance(broker, ZeromqBroker):
-        DaemonKeeper(client).start()
-    else:
-        client.start_daemon()

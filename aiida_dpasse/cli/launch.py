@@ -168,10 +168,10 @@ def codes_for(process: Any, computer: str, chosen: Mapping[str, str]) -> dict[st
     :param process: the work chain.
     :param computer: label of the computer.
     :param chosen: labels of codes, by name.
-    :raises Refusal: if a code does not exist.
+    :raises Refusal: if a code does not exist, or several have its label.
     """
     from aiida import orm
-    from aiida.common import NotExistent
+    from aiida.common import MultipleObjectsError, NotExistent
 
     from aiida_dpasse.label_sources import source_names
 
@@ -186,6 +186,10 @@ def codes_for(process: Any, computer: str, chosen: Mapping[str, str]) -> dict[st
         identifier = chosen.get(name, f'{name}@{computer}')
         try:
             found[name] = orm.load_code(identifier)
+        except MultipleObjectsError as error:
+            raise Refusal(
+                f'Several codes are called `{identifier}`: give the PK of one, `--code {name}=PK`.'
+            ) from error
         except (NotExistent, ValueError) as error:
             if name in chosen or not optional:
                 raise Refusal(

@@ -22,9 +22,9 @@ def launch(*words: str) -> Result:
 
 
 @pytest.fixture
-def computer(codes) -> str:
-    """Label of the computer of the test's codes."""
-    return str(codes['lmp'].computer.label)
+def programs_of_the_test(codes) -> tuple[str, ...]:
+    """Options that name the codes by PK: other tests store codes with the same labels."""
+    return tuple(word for name in ('lmp', 'python') for word in ('--code', f'{name}={codes[name].pk}'))
 
 
 def test_settings_are_nested():
@@ -47,13 +47,13 @@ def test_labels_of_nodes(copper):
     assert label_of(structure) == 'Li6PS5Cl__50'
 
 
-def test_the_plan_counts_the_runs(computer, crystal, tiny_potential):
+def test_the_plan_counts_the_runs(programs_of_the_test, crystal, tiny_potential):
     """Two temperatures, three replicas, 2 x 1 x 1 cells: as the inputs of the chain say."""
     settings = {'temperatures': '[500, 600]', 'supercell': '[2, 1, 1]', 'md.steps': '1000', 'precision': 'null'}
     words = [word for key, value in settings.items() for word in ('--set', f'{key}={value}')]
     result = launch(
         'conductivity',
-        *('--protocol', 'demo', '--computer', computer),
+        *('--protocol', 'demo', '--computer', 'nowhere', *programs_of_the_test),
         *('--structure', f'cell={crystal.pk}', '--potential', str(tiny_potential.pk), *words),
     )
     assert result.exit_code == 0, result.output
@@ -98,11 +98,12 @@ def test_inputs_come_as_given(codes, crystal, tiny_potential):
         ('conductivity', '--structure', '{potential}', '--potential', '{crystal}'),
     ],
 )
-def test_what_is_refused(words, computer, crystal, tiny_potential):
+def test_what_is_refused(words, programs_of_the_test, crystal, tiny_potential):
     """One line, and nothing is stored."""
     before = orm.QueryBuilder().append(orm.ProcessNode).count()
     nodes = {'crystal': crystal.pk, 'potential': tiny_potential.pk}
-    result = launch(*(word.format(**nodes) for word in words), '--computer', computer)
+    given = programs_of_the_test if words[0] == 'conductivity' else ()
+    result = launch(*(word.format(**nodes) for word in words), '--computer', 'nowhere', *given)
     assert result.exit_code == 2, result.output
     assert result.output.startswith('Error: ')
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == before

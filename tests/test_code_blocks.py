@@ -22,6 +22,7 @@ from aiida.common import AttributeDict
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.plugins import WorkflowFactory
+from click.testing import CliRunner
 from fixtures_models import lennard_jones_frames
 from vasp_family import upload_family
 
@@ -138,11 +139,13 @@ PYTHON = [
 
 @pytest.mark.parametrize('protocol', PROTOCOLS)
 @pytest.mark.parametrize('page', PYTHON)
-def test_python_runs_up_to_submission(page, protocol, scope, tmp_path, monkeypatch):
+def test_python_runs_up_to_submission(page, protocol, scope, tiny_torch_model, tmp_path, monkeypatch):
     """A builder that a block makes is submitted, whether the block does it or not, by whichever protocol."""
     monkeypatch.chdir(tmp_path)
-    # Files that a page reads: DP-GEN's, from the tests of their conversion.
-    shutil.copytree(ROOT / 'tests' / 'dpgen' / 'fixtures', tmp_path, dirs_exist_ok=True)
+    # Files that a page reads: a checkpoint, DP-GEN's, and a disordered crystal.
+    shutil.copy(tiny_torch_model.parent / 'model.ckpt.pt', tmp_path / 'old.pt')
+    for room in ('dpgen', 'structures'):
+        shutil.copytree(ROOT / 'tests' / room / 'fixtures', tmp_path, dirs_exist_ok=True)
     for text in blocks(page, 'python'):
         if text.startswith(STANDS_ALONE):
             continue
@@ -231,3 +234,17 @@ def test_commands_exist_with_their_options(page, line):
         assert command is not None, f'{page}: {line}'
     # Files and nodes of a page are not there: their types have nothing to say, the parser has.
     command.make_parser(click.Context(command)).parse_args(list(words))
+
+
+@pytest.mark.parametrize('line', [line for page, line in commands() if page == 'disordered.md'])
+def test_crystals_are_imported_as_the_page_says(line, aiida_profile, tmp_path, monkeypatch):
+    """The page's file is there, and what it shows of the output is what is printed."""
+    shutil.copytree(ROOT / 'tests' / 'structures' / 'fixtures', tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, shlex.split(line)[1:])
+    assert result.exit_code == 0, result.output
+    if '--dry-run' in line:
+        [shown] = [text for text in blocks('disordered.md', 'console') if line in text]
+        # The arrangement that annealing finds depends on the last digits of the machine's arithmetic.
+        certain = shown.split('\n', 1)[1].split('    cell 0')[0]
+        assert certain in result.output

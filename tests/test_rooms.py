@@ -22,7 +22,7 @@ PACKAGE = Path(aiida_dpasse.__file__).parent
 IMPORTS = {
     # the science, which knows nothing of AiiDA
     'structures': '',
-    'deepmd': '',
+    'deepmd': 'structures',
     'assessment': 'deepmd',
     'learning': '',
     'labels': 'deepmd structures',
@@ -36,7 +36,7 @@ IMPORTS = {
     'drivers': 'assessment deepmd labels lammps transport',
     # AiiDA
     'parameters': 'deepmd labels lammps structures',
-    'data': 'deepmd',
+    'data': 'cp2k deepmd structures vasp',
     'reports': 'data',
     'calculations': 'data deepmd drivers labels lammps parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',
@@ -50,8 +50,8 @@ IMPORTS = {
     'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
-    'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports train',
-    'cli': 'assess base data deepmd dpgen experiment explore frames lammps reports structures transport vasp',
+    'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
+    'cli': 'assess base data deepmd dpgen experiment explore frames lammps reports structures study transport vasp',
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.common.links import validate_link_label
 from aiida.engine import CalcJob
@@ -18,8 +17,9 @@ from aiida_dpasse.calculations.md import validate_inputs as validate_dynamics
 from aiida_dpasse.data.engine import Potential, engine_code, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
+from aiida_dpasse.deepmd.engine import check_freezable as check_descriptor_freezable
 from aiida_dpasse.label_sources import load_sources, source_names
-from aiida_dpasse.structures.distances import minimum_distance
+from aiida_dpasse.structures.overlap import find_overlap
 
 #: Programs, besides the label sources, whose scheduler options can be set; `default` holds for all.
 PROGRAMS = (
@@ -31,8 +31,6 @@ PROGRAMS = (
     'evaluate',
     'transport',
 )
-#: Atoms closer than this, in A, are duplicates or the alternatives of a disordered site.
-CLOSEST_ATOMS = 0.6
 #: Programs, besides the label sources, by the prefix of the executable or of the plugin.
 KNOWN_PROGRAMS = {'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', PROGRAM: PROGRAM}
 
@@ -73,15 +71,16 @@ def check_structure(structure: orm.StructureData) -> str | None:
     """Check that programs can label and simulate ``structure``.
 
     It must be ordered and periodic in three directions, with a cell that LAMMPS can represent, and contain atoms that
-    do not overlap (`CLOSEST_ATOMS`).
+    do not overlap (`structures.overlap`).
     """
     if message := check_simulated(structure):
         return message
-    positions = np.array([site.position for site in structure.sites])
-    nearest = minimum_distance(structure.cell, positions)
-    if not nearest >= CLOSEST_ATOMS:
-        return f'two of its atoms are {nearest:.2f} A apart: remove one of them, or order the crystal.'
-    return None
+    symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
+    overlap = find_overlap(symbols, structure.cell, [site.position for site in structure.sites])
+    return overlap and (
+        f'{overlap}: remove duplicates, or make ordered cells from the CIF of the crystal with '
+        '`aiida-dpasse import structure`.'
+    )
 
 
 def validate_structures(structures: Mapping[str, orm.StructureData] | None, port: Any = None) -> str | None:
@@ -216,6 +215,8 @@ def check_freezable(potential: Potential | None, code: orm.AbstractCode | None) 
     """
     if potential is None or not potential.is_checkpoint:
         return None
+    if message := potential.check_kind() or check_descriptor_freezable(potential.descriptor):
+        return message
     if code is not None:
         return check_release_and_heads(potential, version_of(code))
     command = f'`aiida-dpasse potential freeze {potential.pk or "PK"}`'

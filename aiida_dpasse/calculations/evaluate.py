@@ -52,7 +52,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
                 if potential.heads
                 else f'parameters: the potential `{label}` has no heads: remove it from `heads`.'
             )
-        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_with(
+        message = potential.check_elements(inputs['frames'].elements, 'the frames') or potential.check_usable_in_python(
             version
         )
         if message:
@@ -64,7 +64,7 @@ class EvaluateCalculation(DriverCalculation):
     """Calculation job that evaluates potentials on frames and computes the errors with respect to existing labels."""
 
     DRIVER = 'evaluate'
-    MODULES = ('deepmd.dataset', 'assessment.errors', 'deepmd.frameset')
+    MODULES = ('deepmd.dataset', 'assessment.errors', 'deepmd.frameset', 'deepmd.intake')
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:

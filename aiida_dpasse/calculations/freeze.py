@@ -38,7 +38,7 @@ def check_freezing(potential: Potential, parameters: FreezeParameters, version: 
     """
     if not potential.is_checkpoint:
         return f'potential: it is {potential.form} already, and only a checkpoint can be frozen; use it directly.'
-    if message := potential.check_usable_with(version):
+    if message := potential.check_usable_with(version) or engine.check_freezable(potential.descriptor):
         return f'potential: {message}'
     if potential.heads and parameters.head is None:
         return f'parameters: the checkpoint has several heads: set `head` to one of {", ".join(potential.heads)}.'

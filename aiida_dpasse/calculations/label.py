@@ -13,7 +13,7 @@ from aiida.engine import CalcJobProcessSpec, Process
 from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.labellers import KNOWN
 from aiida_dpasse.exit_codes import exit_code
@@ -105,9 +105,9 @@ def validate_labelling(inputs: Any, _: Any = None) -> str | None:
 
 
 def validate_teacher(inputs: Any) -> str | None:
-    """Return an error message if the labelling potential lacks an element of the frames or structures.
+    """Return an error message if the labelling potential lacks an element, or the code cannot evaluate it.
 
-    :param inputs: inputs of a process, of which ``potential``, ``frames`` and ``structures`` are considered.
+    :param inputs: inputs of a process, of which ``potential``, ``frames``, ``structures`` and the code are considered.
     """
     inputs = given(inputs)
     if 'potential' not in inputs:
@@ -115,12 +115,9 @@ def validate_teacher(inputs: Any) -> str | None:
     elements = set(inputs['frames'].elements) if 'frames' in inputs else set()
     for structure in inputs.get('structures', {}).values():
         elements |= set(structure.get_symbols_set())
-    if missing := inputs['potential'].missing_elements(sorted(elements)):
-        return (
-            f'potential: its type map lacks {", ".join(missing)}; take a potential that was trained with these '
-            'elements.'
-        )
-    return None
+    potential, code = inputs['potential'], inputs.get('code') or inputs.get('codes', {}).get('python')
+    message = potential.check_elements(elements, 'the frames') or potential.check_usable_in_python(version_of(code))
+    return message and f'potential: {message}'
 
 
 def time_to_run(walltime_s: int | None) -> float | None:
@@ -143,6 +140,7 @@ class LabelCalculation(DriverCalculation):
     MODULES = (
         'deepmd.dataset',
         'deepmd.frameset',
+        'deepmd.intake',
         'labels.admission',
         'drivers.dynamics',
         'drivers.labellers',

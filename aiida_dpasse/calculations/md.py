@@ -120,7 +120,7 @@ def validate_inputs(inputs: dict[str, Any], _: Any) -> str | None:
     for label, potential in potentials.items():
         if message := potential.check_elements(symbols_of(structure), f'the structure {structure.get_formula()}'):
             return f'potentials.{label}: {message}'
-        if message := check_form_for_lammps(potential.form) or potential.check_usable_with(version_of(code)):
+        if message := check_form_for_lammps(potential.form) or potential.check_usable_in_lammps(version_of(code)):
             return f'potentials.{label}: {message}'
     if message := check_fixed(parameters.get_dict().get('fixed'), len(structure.sites)):
         return message

@@ -254,15 +254,19 @@ class TrainCalculation(OneWorker, CalcJob):
 
     def _train_arguments(self, parameters: TrainParameters) -> list[str]:
         backend, finetune = parameters.backend, parameters.finetune
+        descriptor = parameters.descriptor or (self.inputs.pretrained.descriptor if finetune is not None else '')
         if self.inputs.get('restart_folder') is not None:
             keep = not has_automatic_sel(parameters.input['model'])
             restart = restart_argument(backend)
-            return engine.train_arguments(backend, self.INPUT, restart=restart, keep_neighbours=keep)
+            return engine.train_arguments(
+                backend, self.INPUT, descriptor=descriptor, restart=restart, keep_neighbours=keep
+            )
         if finetune is None:
-            return engine.train_arguments(backend, self.INPUT)
+            return engine.train_arguments(backend, self.INPUT, descriptor=descriptor)
         return engine.train_arguments(
             backend,
             self.INPUT,
+            descriptor=descriptor,
             pretrained=self.PRETRAINED,
             use_pretrain_script=finetune.use_pretrain_script,
             branch=finetune.model_branch,

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, frames_by_head, known_elements
 from aiida_dpasse.data.engine import version_of
-from aiida_dpasse.deepmd.engine import check_form_for_finetuning
+from aiida_dpasse.deepmd.engine import check_form_for_finetuning, check_freezable
 from aiida_dpasse.deepmd.multitask import heads_of, type_map_of
 from aiida_dpasse.parameters.base import given
 
@@ -48,8 +48,11 @@ def _check_pretrained(inputs: dict[str, Any], content: dict[str, Any]) -> str | 
         return (
             f'parameters: the potential has no head `{branch}`: choose one of {", ".join(pretrained.heads) or "none"}.'
         )
-    message = pretrained.check_usable_with(version_of(inputs.get('code')))
-    return f'pretrained: {message}' if message else None
+    if message := pretrained.check_usable_with(version_of(inputs.get('code'))):
+        return f'pretrained: {message}'
+    if content.get('freeze', True) and (message := check_freezable(pretrained.descriptor)):
+        return f'pretrained: {message} Set `freeze` to false.'
+    return None
 
 
 def _check_start(inputs: dict[str, Any], content: dict[str, Any]) -> str | None:

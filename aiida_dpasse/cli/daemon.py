@@ -70,22 +70,9 @@ class DaemonKeeper:
             return False
         self.end_leftovers()
         self.client.start_daemon(number_workers=1)
-        self._await_broker()
+        await_broker()
         self._silent_since = time.monotonic()
         return True
-
-    def _await_broker(self) -> None:
-        """Wait until the broker can be reached; the 10 s that AiiDA waits are too short on a busy machine.
-
-        :raises DaemonException: if it cannot be reached.
-        """
-        broker = get_manager().get_broker()
-        deadline = time.monotonic() + START_PATIENCE
-        files = broker_files()
-        while not (broker.check_service_reachable() and files.sockets_file.exists()):
-            if time.monotonic() > deadline:
-                raise DaemonException(f'The broker did not start: read {files.log_file}.')
-            time.sleep(0.2)
 
     def stop(self) -> None:
         """Stop the daemon, its worker and its broker; running jobs continue and are found by the next start."""
@@ -173,6 +160,36 @@ class DaemonKeeper:
         for process in due:
             del self._lost_since[process.pk]
         return [f'Process {process.pk} had no task at the broker, and a new one was sent.' for process in due]
+
+
+def start_daemon() -> bool:
+    """Start the daemon of the loaded profile with its default number of workers if it is not running.
+
+    :return: whether it was started.
+    :raises DaemonException: if its broker cannot be reached.
+    """
+    client = get_daemon_client()
+    if client.is_daemon_running:
+        return False
+    client.start_daemon(number_workers=int(get_config_option('daemon.default_workers')))
+    await_broker()
+    return True
+
+
+def await_broker() -> None:
+    """Wait until the broker can be reached; the 10 s that AiiDA waits for ZeroMQ's are too short on a busy machine.
+
+    :raises DaemonException: if it cannot be reached.
+    """
+    broker = get_manager().get_broker()
+    if not isinstance(broker, ZeromqBroker):
+        return  # a server of its own, which does not start with the daemon
+    deadline = time.monotonic() + START_PATIENCE
+    files = broker_files()
+    while not (broker.check_service_reachable() and files.sockets_file.exists()):
+        if time.monotonic() > deadline:
+            raise DaemonException(f'The broker did not start: read {files.log_file}.')
+        time.sleep(0.2)
 
 
 def broker_files() -> ZeromqBrokerService.FilepathLayout:
@@ -269,7 +286,7 @@ def repair(pks: Iterable[int] | None = None) -> list[str]:
     found = standstill(chosen)
     done = []
     if not found.running:
-        client.start_daemon(number_workers=int(get_config_option('daemon.default_workers')))
+        start_daemon()
         done.append('The daemon was not running and has been started.')
     elif found.untaken or found.deaf:
         client.restart_daemon(wait=True, timeout=60)

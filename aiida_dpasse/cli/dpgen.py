@@ -8,7 +8,7 @@ import click
 from aiida.cmdline.params.arguments import NODE
 from aiida.cmdline.utils.decorators import with_dbenv
 
-from aiida_dpasse.cli.refusal import EXISTING, OUTPUT
+from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, Refusal
 
 
 @click.group()
@@ -24,11 +24,10 @@ def dpgen() -> None:
     '--protocol', default='balanced', show_default=True, help='Protocol of the settings that DP-GEN does not have.'
 )
 def convert(param: Path, machine: Path | None, output: Path | None, protocol: str) -> None:
-    """Write the script that runs the active learning of PARAM, on machines as in MACHINE, and list what has no
-    counterpart.
+    """Write the script that runs what PARAM describes, on machines as in MACHINE, and list what has no counterpart.
 
-    PARAM and MACHINE are the files of `dpgen run`, in JSON. Without --output the script goes to the standard output and
-    the list to the standard error.
+    PARAM and MACHINE are the files of `dpgen run`, in JSON or YAML; PARAM may be that of `dpgen simplify` for labelled
+    data. Without --output the script goes to the standard output and the list to the standard error.
     """
     from aiida_dpasse.dpgen.param import describe, read_dpgen
     from aiida_dpasse.dpgen.script import script
@@ -38,14 +37,21 @@ def convert(param: Path, machine: Path | None, output: Path | None, protocol: st
         conversion = read_dpgen(param, machine)
         message = objection(conversion, protocol)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    text = script(conversion, param.name, output.name if output else 'SCRIPT', protocol)
+        raise Refusal(str(error)) from error
+    text = script(conversion, param.name, protocol)
     if output is None:
         click.echo(text)
     else:
-        output.write_text(text)
+        try:
+            output.write_text(text, encoding='utf8')
+        except OSError as error:
+            raise Refusal(f'{output} cannot be written: {error.strerror}.') from error
         click.echo(f'wrote {output}')
     click.echo(describe(conversion.unmatched), err=output is None)
+    if conversion.to_do:
+        click.echo('\nThe script stops until this is done:', err=output is None)
+        for sentence in conversion.to_do.values():
+            click.echo(f'  {sentence}', err=output is None)
     if message:
         click.echo(f'\nTo be corrected before it can run: {message}', err=True)
 
@@ -66,10 +72,10 @@ def collect(node, directory: Path, type_map: str | None) -> None:  # type: ignor
     if isinstance(node, orm.ProcessNode) and 'frames' in node.outputs:
         node = node.outputs.frames
     if not isinstance(node, FramesData):
-        raise click.ClickException(f'{node} has no frames: give a FramesData, or a process with the output `frames`.')
+        raise Refusal(f'{node} has no frames: give a FramesData, or a process with the output `frames`.')
     try:
         written = write(node.sets(), directory, type_map.split() if type_map else None)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise Refusal(str(error)) from error
     for path in written:
         click.echo(f'wrote {path}')

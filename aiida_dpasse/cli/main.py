@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import ClassVar
 
 import click
 
 from aiida_dpasse import __version__
+from aiida_dpasse.cli.lazy import LazyGroup
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that `--help` responds immediately."""
+class Commands(LazyGroup):
+    """All commands, in the order of use."""
 
     #: Command -> (module:attribute, one line of help).
     COMMANDS: ClassVar[dict[str, tuple[str, str]]] = {
         'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer, and register them as codes.'),
+        'import': ('aiida_dpasse.cli.importing:import_', 'Store structures, frames or potentials from files.'),
+        'export': ('aiida_dpasse.cli.importing:export', 'Write stored structures or frames to files.'),
+        'launch': ('aiida_dpasse.cli.launch:launch', 'Show the plan of a work chain, and submit it.'),
         'status': ('aiida_dpasse.cli.status:status', 'Show the state of a process: phases, iterations, jobs.'),
         'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),
         'transport': ('aiida_dpasse.cli.transport:transport', 'Diffusion and conductivity of a trajectory file.'),
@@ -40,26 +43,8 @@ class LazyGroup(click.Group):
         'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Convert DP-GEN's input, and export its datasets."),
     }
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the command names in the order of use."""
-        return list(self.COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command, or None for an unknown name."""
-        if cmd_name not in self.COMMANDS:
-            return None
-        module, attribute = self.COMMANDS[cmd_name][0].split(':')
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help of the group without importing any command."""
-        with formatter.section('Commands'):
-            formatter.write_dl([(name, line) for name, (_, line) in self.COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={'help_option_names': ['-h', '--help']})
+@click.group(cls=Commands, context_settings={'help_option_names': ['-h', '--help']})
 @click.option('-p', '--profile', metavar='NAME', help='AiiDA profile to use instead of the default one.')
 @click.version_option(__version__, '-V', '--version', prog_name='aiida-dpasse')
 def cli(profile: str | None) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.digits import with_error
+from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, POSITIVE, Refusal, write_json
 from aiida_dpasse.cli.trajectory import Source, masses_of, read_tracks, trajectory_options
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pymatgen.core import Structure
+
+    from aiida_dpasse.transport.cages import Sites
+    from aiida_dpasse.transport.occupancy import Occupancy
 
     Array = NDArray[np.float64]
 
@@ -157,6 +162,7 @@ def density(
 @trajectory_options
 @click.option('--ion', required=True, help='Mobile element.')
 @click.option('--cif', 'cif_path', type=OUTPUT, help='Write sites with occupancies and the framework as a CIF.')
+@click.option('--reference', type=EXISTING, help='CIF of the refined crystal, with whose sites the ions are compared.')
 @csv_option
 @plot_option
 @json_option
@@ -164,6 +170,7 @@ def sites(
     source: Source,
     ion: str,
     cif_path: Path | None,
+    reference: Path | None,
     csv_path: Path | None,
     plot_path: Path | None,
     json_path: Path | None,
@@ -171,8 +178,9 @@ def sites(
     """Sites and cages of the ions in FILE, learnt from their density, with occupancies, hops and exchanges.
 
     Maxima of the density that no barrier separates are one site. Cages are sites that hops connect without a path
-    through the crystal, or by more frequent hops than such a path needs; hops between cages are exchanges. No AiiDA
-    profile is needed.
+    through the crystal, or by more frequent hops than such a path needs; hops between cages are exchanges. With
+    --reference, the occupancies of the sites of a refined crystal are given as well, and --cif writes that crystal with
+    them. No AiiDA profile is needed.
     """
     from aiida_dpasse.transport.cages import find_cages
     from aiida_dpasse.transport.density import ion_density
@@ -182,6 +190,9 @@ def sites(
     exchanges, found = find_cages(positions, atoms.cell, atoms.interval)
     hosts, framework = atoms.framework()
     numbers = exchanges.to_dict()
+    refined = None if reference is None else _compare(reference, ion, positions, atoms, hosts, framework)
+    if refined is not None:
+        numbers |= {'reference': [asdict(each) for each in refined.occupancies], 'elsewhere': refined.elsewhere}
     write_json(
         json_path,
         {
@@ -190,18 +201,19 @@ def sites(
             'cell_A': atoms.cell.tolist(),
             'places': found.places.tolist(),
             'occupancies': found.occupancies.tolist(),
+            'errors': found.errors.tolist(),
             'site_of_place': found.sites.tolist(),
             'cage_of_place': found.cages.tolist(),
             'framework': [{'element': e, 'site': s} for e, s in zip(hosts, framework.tolist(), strict=True)],
         },
     )
     if csv_path is not None:
-        columns = (found.places, found.occupancies, found.sites, found.cages)
+        columns = (found.places, found.occupancies, found.errors, found.sites, found.cages)
         rows = [(index, *place, *rest) for index, (place, *rest) in enumerate(zip(*columns, strict=True))]
-        _write_csv(csv_path, ('place', 'x', 'y', 'z', 'occupancy', 'site', 'cage'), rows)
+        _write_csv(csv_path, ('place', 'x', 'y', 'z', 'occupancy', 'error', 'site', 'cage'), rows)
     if cif_path is not None:
-        places, filled = found.places, found.occupancies
-        _write(cif_path, lambda path: _write_cif(path, atoms.cell, ion, places, filled, hosts, framework))
+        structure, filled = refined.crystal(ion) if refined else _learnt(atoms.cell, ion, found, hosts, framework)
+        _write(cif_path, lambda path: _write_cif(path, structure, filled))
     rate, error = (number / (exchanges.ions * exchanges.duration) for number in (exchanges.hops, exchanges.hops**0.5))
     shown = [
         ('ions', f'{exchanges.ions}, {100 * exchanges.located:.0f} % of the time at sites'),
@@ -210,6 +222,8 @@ def sites(
         ('hops between sites', f'{exchanges.hops}, {rate:.3g} ± {error:.2g} per ion and ps'),
         ('exchanges between cages', f'{exchanges.exchanges}, by {exchanges.ions_exchanged} ions'),
     ]
+    if refined is not None:
+        shown += refined.rows()
     if not exchanges.meaningful:
         shown.append(('', 'too few hops, or no distinct sites: the cages have no meaning'))
     elif exchanges.confined:
@@ -223,15 +237,95 @@ def sites(
         _write(plot_path, lambda path: plot_density(path, grid, atoms.cell, ion, hosts, framework, marks))
 
 
-def _write_cif(
-    path: Path, cell: Array, ion: str, places: Array, filled: Array, hosts: list[str], framework: Array
-) -> None:
+@dataclass(frozen=True)
+class Refined:
+    """Occupancies of the sites of a refined crystal in a trajectory.
+
+    :param structure: the crystal of the file.
+    :param stated: occupancy in the file, by label.
+    :param occupancies: those in the trajectory.
+    :param elsewhere: part of the time that ions are at none of the sites.
+    """
+
+    structure: Structure
+    stated: dict[str, float]
+    occupancies: list[Occupancy]
+    elsewhere: float
+
+    def crystal(self, ion: str) -> tuple[Structure, list[tuple[float, float] | None]]:
+        """Return the crystal with the occupancies of the trajectory, and those with their errors by site."""
+        found = {each.label: (min(each.occupancy, 1.0), each.error) for each in self.occupancies}
+        changed, filled = self.structure.copy(), []
+        for index, site in enumerate(self.structure):
+            mine = any(element.symbol == ion for element in site.species)
+            filled.append(found[site.label] if mine else None)
+            if mine:
+                changed.replace(index, {ion: found[site.label][0]})
+        return changed, filled
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows of the table: name and text."""
+        rows = []
+        for each in self.occupancies:
+            text = f'{with_error(each.occupancy, each.error)}, {self.stated[each.label]:.4g} in the CIF'
+            rows.append(
+                (f'occupancy of {each.label}', f'{text}; {each.sites} sites, ions {each.distance:.2f} Å away (rms)')
+            )
+        return [*rows, ('at none of these sites', f'{100 * self.elsewhere:.1f} % of the time')]
+
+
+def _compare(path: Path, ion: str, positions: Array, atoms: Atoms, hosts: list[str], framework: Array) -> Refined:
+    """Return the occupancies of the sites of a refined crystal.
+
+    :raises Refusal: if the file is no crystal with this ion, or another than that of the trajectory.
+    """
+    from aiida_dpasse.structures.crystal_file import read_crystal
+    from aiida_dpasse.structures.reference import place_sites
+    from aiida_dpasse.transport.occupancy import site_occupancies
+
+    try:
+        crystal = read_crystal(path).structure
+        places, labels = place_sites(crystal, atoms.cell, hosts, framework, ion)
+    except ValueError as error:
+        raise Refusal(f'{path.name}: {error}') from error
+    stated = {
+        site.label: sum(float(part) for element, part in site.species.items() if element.symbol == ion)
+        for site in crystal
+    }
+    return Refined(crystal, stated, *site_occupancies(positions, atoms.cell, places, labels))
+
+
+def _learnt(
+    cell: Array, ion: str, found: Sites, hosts: list[str], framework: Array
+) -> tuple[Structure, list[tuple[float, float] | None]]:
+    """Return the maxima of the density and the framework as a crystal, and the occupancies with their errors."""
     from pymatgen.core import Structure
+
+    filled = [
+        (min(float(each), 1.0), float(error)) for each, error in zip(found.occupancies, found.errors, strict=True)
+    ]
+    structure = Structure(cell, [*({ion: part} for part, _ in filled), *hosts], [*found.places, *framework])
+    return structure, [*filled, *([None] * len(hosts))]
+
+
+def _write_cif(path: Path, structure: Structure, filled: Sequence[tuple[float, float] | None]) -> None:
+    """Write a CIF with the occupancies of sites and, in parentheses, their errors in units of the last digit."""
+    import warnings
+
     from pymatgen.io.cif import CifWriter
 
-    species: list[Any] = [*({ion: min(float(each), 1.0)} for each in filled), *hosts]
-    structure = Structure(cell, species, [*places, *framework])
-    CifWriter(structure).write_file(path)
+    with warnings.catch_warnings():
+        # Labels of mixed sites are made unique below.
+        warnings.filterwarnings('ignore', message='Site labels are not unique')
+        writer = CifWriter(structure)
+    [block] = writer.cif_file.data.values()
+    texts, labels = [], []
+    for index, (site, value) in enumerate(zip(structure, filled, strict=True)):
+        for element, occupancy in site.species.items():
+            labels.append(f'{element.symbol}{index + 1}')
+            texts.append(f'{occupancy:.3f}' + (f'({round(1000 * value[1])})' if value and value[1] >= 5e-4 else ''))
+    block.data['_atom_site_label'], block.data['_atom_site_occupancy'] = labels, texts
+    writer.write_file(path)
 
 
 @click.command()

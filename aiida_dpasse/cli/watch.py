@@ -8,6 +8,7 @@ import time
 from typing import TextIO
 
 from aiida import orm
+from sqlalchemy.exc import OperationalError
 
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.reports.progress import Progress, progress
@@ -18,6 +19,8 @@ TICK, CARE, HEARTBEAT = 2.0, 5.0, 60.0
 #: Checking a large study takes a while: the pause is at least this many times as long, so that the programs can use the
 #: processor, and at most this many s.
 REST, LONGEST = 30.0, 10.0
+#: Time in s for which the database may be locked. SQLite refuses a reader after 5 s, and a busy machine delays commits.
+LOCKED = 300.0
 
 
 class Display:
@@ -61,18 +64,25 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
     :param keeper: supervisor of the daemon, which is called meanwhile.
     :param display: display to use, by default on the standard output.
     :return: the final state.
+    :raises sqlalchemy.exc.OperationalError: if the database cannot be read for `LOCKED`.
     """
     display = display or Display()
-    cared = float('-inf')
+    cared, read = float('-inf'), time.monotonic()
     while True:
         began = time.monotonic()
-        state = progress(node)
-        took = time.monotonic() - began
-        display.show(state)
-        if state.terminated:
-            return state
-        if keeper is not None and time.monotonic() - cared > CARE:
-            for sentence in keeper.look():
-                display.note(sentence)
-            cared = time.monotonic()
+        try:
+            state = progress(node)
+            took = time.monotonic() - began
+            display.show(state)
+            if state.terminated:
+                return state
+            if keeper is not None and time.monotonic() - cared > CARE:
+                for sentence in keeper.look():
+                    display.note(sentence)
+                cared = time.monotonic()
+            read = time.monotonic()
+        except OperationalError:
+            if time.monotonic() - read > LOCKED:
+                raise
+            took = 0.0
         time.sleep(min(max(TICK, REST * took), LONGEST))

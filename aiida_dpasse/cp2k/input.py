@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
+from aiida_dpasse.cp2k.releases import WITHOUT_EVAL_FORCES, parse_release
 from aiida_dpasse.cp2k.units import BOHR, HARTREE
 from aiida_dpasse.merging import merge
 
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     'kpoints': None,
     'scf': SCF,
     'input': {},
+    'release': None,
 }
 #: Number of steps after which the preconditioner of OT is renewed.
 INNER_STEPS = 20
@@ -95,8 +97,10 @@ def label_input(
     given = merge({'FORCE_EVAL': {'METHOD': 'QS', 'DFT': density}}, settings['input'])
     if relaxation is not None:
         run, motion = 'CELL_OPT' if relaxation['cell'] else 'GEO_OPT', relaxation_motion(relaxation)
+    elif dynamics is not None:
+        run, motion = 'MD', dynamics_motion(dynamics)
     else:
-        run, motion = 'MD', dynamics_motion(dynamics) if dynamics is not None else reference_motion(frames or 0)
+        run, motion = 'MD', reference_motion(frames or 0, settings['release'])
     every_step = {'_': 'ON', 'EACH': {run: 1}}
     ours = {
         'GLOBAL': {'RUN_TYPE': run, 'PRINT_LEVEL': 'LOW'},
@@ -149,11 +153,18 @@ def scf_section(settings: Mapping[str, Any]) -> dict[str, Any]:
     return section
 
 
-def reference_motion(frames: int) -> dict[str, Any]:
+def reference_motion(frames: int, release: str | None = None) -> dict[str, Any]:
     """Return the section `MD` that evaluates given frames, each in its own cell.
 
     :param frames: number of frames.
+    :param release: release of CP2K, as 2026.2; None for any before that.
+    :raises ValueError: if the release is not supported.
     """
+    if release is not None and parse_release(release) >= WITHOUT_EVAL_FORCES:
+        evaluated = {'EVAL': 'ENERGY_FORCES'}
+    else:
+        # Without the second, CP2K 2023.1 writes zero forces.
+        evaluated = {'EVAL_ENERGY_FORCES': '.TRUE.', 'EVAL_FORCES': '.TRUE.'}
     return {
         'ENSEMBLE': 'REFTRAJ',
         'STEPS': frames,
@@ -162,9 +173,7 @@ def reference_motion(frames: int) -> dict[str, Any]:
             'TRAJ_FILE_NAME': REFERENCE,
             'CELL_FILE_NAME': REFERENCE_CELLS,
             'VARIABLE_VOLUME': '.TRUE.',
-            'EVAL_ENERGY_FORCES': '.TRUE.',
-            # Without this, CP2K 2023.1 writes zero forces.
-            'EVAL_FORCES': '.TRUE.',
+            **evaluated,
             'FIRST_SNAPSHOT': 1,
             'LAST_SNAPSHOT': frames,
             'STRIDE': 1,

@@ -2,6 +2,9 @@
 
 CP2K writes Ha, Ha/bohr and GPa (or bar). The energy is `ENERGY| Total FORCE_EVAL`. With smearing it contains the
 electronic entropy term -TS (a Mermin free energy); forces and stress are its derivatives.
+
+A release that is not supported (:mod:`aiida_dpasse.cp2k.releases`) is refused, since it may print other units or other
+statements of convergence.
 """
 
 from __future__ import annotations
@@ -14,18 +17,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.cp2k.releases import FIRST, LAST, SUPPORTED, release_of
 from aiida_dpasse.cp2k.units import BOHR, HARTREE
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
-#: CP2K's units of stress in eV/A^3.
-STRESS_UNITS = {'GPa': 6.241509074e-3, 'bar': 6.241509074e-7}
+#: CP2K's names of its unit of energy, in lower case.
+ENERGY_UNITS = ('a.u.', 'hartree')
+#: CP2K's units of stress in eV/A^3, by their names in lower case.
+STRESS_UNITS = {'gpa': 6.241509074e-3, 'bar': 6.241509074e-7}
 #: Largest difference in Ha between the energies of a frame in log and trajectory, which is written with ten decimals.
 SAME_ENERGY = 1e-8
 
 _CONVERGED = re.compile(r'SCF run converged in|outer SCF loop converged in')
 _NOT_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to converge')
 _AT_REST = 'GEOMETRY OPTIMIZATION COMPLETED'
-_ENERGY = re.compile(r'ENERGY\| Total FORCE_EVAL.*:\s+(\S+)\s*$')
+_ENERGY = re.compile(r'ENERGY\| Total FORCE_EVAL \(.*\) energy [\[(](.+)[\])]:?\s+(\S+)\s*$')
 _STRESS = re.compile(r'STRESS\| Analytical stress tensor \[(\w+)\]')
 _STRESS_ROW = re.compile(r'STRESS\|\s+[xyz]\s+(\S+)\s+(\S+)\s+(\S+)\s*$')
 
@@ -57,8 +63,11 @@ def read_frames(
     :param output: log of CP2K, with stress and convergence of each frame.
     :param relaxation: whether the run is a relaxation, whose trajectory lacks the initial frame.
     :returns: frames with energies (eV), forces (eV/A) and virials (eV).
-    :raises ValueError: if log and trajectory disagree on the energy of a frame, or a unit of stress is unknown.
+    :raises ValueError: if log and trajectory disagree on the energy of a frame, a unit is unknown, or the release of
+        CP2K is none of those that are read.
     """
+    if (release := release_of(output)) and not FIRST <= release <= LAST:
+        raise ValueError('the log is that of CP2K {}.{}; {} are read'.format(*release, SUPPORTED))
     frames = []
     done = evaluations(output)[1 if relaxation else 0 :]
     rows = zip(_blocks(positions), _blocks(forces), _cells(cells), done, strict=False)
@@ -89,7 +98,7 @@ def evaluations(output: str) -> list[Evaluation]:
     converged.
 
     :param output: log of CP2K.
-    :raises ValueError: if the unit of stress is unknown.
+    :raises ValueError: if the unit of energy or stress is unknown.
     """
     found: list[Evaluation] = []
     converged, energy = False, None
@@ -101,11 +110,13 @@ def evaluations(output: str) -> list[Evaluation]:
         elif _CONVERGED.search(line):
             converged = True
         elif match := _ENERGY.search(line):
-            energy = float(match[1])
+            energy = float(match[2])
+            if match[1].lower() not in ENERGY_UNITS:
+                raise ValueError(f'CP2K prints energies in {match[1]}: remove ENERGY_UNIT from its input.')
         elif match := _STRESS.search(line):
-            unit, rows = match[1], []
+            unit, rows = match[1].lower(), []
             if unit not in STRESS_UNITS:
-                raise ValueError(f'CP2K prints stress in {unit}, not in {" or ".join(STRESS_UNITS)}.')
+                raise ValueError(f'CP2K prints stress in {match[1]}, not in GPa or bar: remove STRESS_UNIT.')
         elif unit and energy is not None and (match := _STRESS_ROW.search(line)):
             rows.append([float(number) for number in match.groups()])
             if len(rows) == 3:

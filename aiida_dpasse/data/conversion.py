@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
 
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.deepmd.intake import Intake, pseudo_elements
 
 if TYPE_CHECKING:
     import ase
     import dpdata
     from pymatgen.core import Structure
+
+#: Data of a dpdata system that are read, or follow from others.
+DPDATA = {'atom_names', 'atom_numbs', 'atom_types', 'orig', 'cells', 'coords', 'energies', 'forces', 'virials', 'nopbc'}
 
 
 def check_ordered(structure: orm.StructureData) -> str | None:
@@ -24,8 +27,8 @@ def check_ordered(structure: orm.StructureData) -> str | None:
     """
     if structure.is_alloy or structure.has_vacancies:
         return (
-            f'The structure {structure.get_formula()} has partial occupancies: make an ordered supercell of it first, '
-            'for example with `aiida_dpasse.structures.disorder`.'
+            f'The structure {structure.get_formula()} has partial occupancies: make ordered cells of it from its CIF, '
+            'with `aiida-dpasse import structure`.'
         )
     return None
 
@@ -41,24 +44,6 @@ def sets_from_structures(structures: Iterable[orm.StructureData]) -> list[FrameS
             raise ValueError(message)
         symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
         found.append(FrameSet.sort_atoms(symbols, [structure.cell], [[site.position for site in structure.sites]]))
-    return concatenate(found)
-
-
-def sets_from_ase(atoms: Iterable[ase.Atoms]) -> list[FrameSet]:
-    """Return frames from ASE atoms, with the results of their calculators as labels."""
-    found = []
-    for item in atoms:
-        results = {} if item.calc is None else item.calc.results
-        labels: dict[str, Any] = {}
-        if 'energy' in results:
-            labels['energies'] = [results['energy']]
-        if 'forces' in results:
-            labels['forces'] = [results['forces']]
-        if 'stress' in results:
-            labels['virials'] = [-item.get_volume() * item.get_stress(voigt=False)]
-        found.append(
-            FrameSet.sort_atoms(item.get_chemical_symbols(), [np.asarray(item.cell)], [item.get_positions()], **labels)
-        )
     return concatenate(found)
 
 
@@ -96,7 +81,10 @@ def sets_from_pymatgen(structures: Iterable[Structure]) -> list[FrameSet]:
     found = []
     for structure in structures:
         if not structure.is_ordered:
-            raise ValueError(f'The structure {structure.formula} has partial occupancies: order it first.')
+            raise ValueError(
+                f'The structure {structure.formula} has partial occupancies: make ordered cells of it first, with '
+                '`aiida-dpasse import structure`.'
+            )
         symbols = [site.specie.symbol for site in structure]
         found.append(FrameSet.sort_atoms(symbols, [structure.lattice.matrix], [structure.cart_coords]))
     return concatenate(found)
@@ -113,50 +101,42 @@ def sets_to_pymatgen(sets: Iterable[FrameSet]) -> list[Structure]:
     ]
 
 
-def sets_from_dpdata(system: dpdata.System | dpdata.MultiSystems) -> list[FrameSet]:
-    """Return frames from a dpdata system, labelled system or multi-system."""
+def sets_from_dpdata(
+    system: dpdata.System | dpdata.MultiSystems,
+    intake: Intake | None = None,
+    where: str = 'system',
+    type_map: Sequence[str] | None = None,
+) -> list[FrameSet]:
+    """Return frames from a dpdata system, labelled system or multi-system.
+
+    :param system: the system.
+    :param intake: account of what is dropped, changed or refused; without one, refused frames are an error.
+    :param where: name of the file.
+    :param type_map: elements in the order of the names of the system, for names that are no elements.
+    :raises ValueError: if frames are refused and there is no account.
+    """
     import dpdata
 
     members = list(system) if isinstance(system, dpdata.MultiSystems) else [system]
+    account = Intake(minimum_distance=None, name_sources=False) if intake is None else intake
     found = []
     for member in members:
-        data = member.data
-        symbols = [data['atom_names'][kind] for kind in data['atom_types']]
+        data, names = member.data, list(member.data['atom_names'])
+        if len(data['coords']) == 0:
+            continue
+        if type_map is not None and pseudo_elements(names) and len(type_map) == len(names):
+            names = list(type_map)
+        if data.get('nopbc') and account.is_open(where, len(data['coords'])):
+            continue
+        for name in sorted(set(data) - DPDATA):
+            account.drop(f'`{name}`', where, len(data['coords']))
+        symbols = [names[kind] for kind in data['atom_types']]
         labels = {name: data[name] for name in ('energies', 'forces', 'virials') if name in data}
         positions = data['coords'] - np.asarray(data['orig'])
-        found.append(FrameSet.sort_atoms(symbols, data['cells'], positions, **labels))
+        found += account.take(where, symbols, cells=data['cells'], positions=positions, **labels)
+    if intake is None:
+        account.close()
     return found
-
-
-def sets_from_file(path: str | Path, fmt: str, **kwargs: Any) -> list[FrameSet]:
-    """Return frames from a file or folder in any format of dpdata, with labels if the format has them.
-
-    :param path: file or folder.
-    :param fmt: format, as named by dpdata.
-    :param kwargs: further arguments of dpdata's reader.
-    :raises ValueError: if dpdata does not know the format or cannot read the file.
-    """
-    import dpdata
-    from dpdata.format import Format
-
-    formats = Format.get_formats()
-    if fmt not in formats:
-        raise ValueError(f'`{fmt}` is no format of dpdata: take one of {", ".join(sorted(formats))}.')
-    # A format may or may not contain labels and several formulas: the reader that returns most is tried first.
-    readers = {
-        'from_multi_systems': lambda: dpdata.MultiSystems().load_systems_from_file(str(path), fmt=fmt, **kwargs),
-        'from_labeled_system': lambda: dpdata.LabeledSystem(str(path), fmt=fmt, **kwargs),
-        'from_system': lambda: dpdata.System(str(path), fmt=fmt, **kwargs),
-    }
-    reason: Exception | None = None
-    for method, read in readers.items():
-        if getattr(formats[fmt], method) is getattr(Format, method):
-            continue
-        try:
-            return sets_from_dpdata(read())
-        except Exception as exception:  # dpdata's readers raise exceptions of any type for a broken file
-            reason = exception
-    raise ValueError(f'`{Path(path).name}` could not be read as `{fmt}`: {reason}.') from reason
 
 
 def sets_to_dpdata(sets: Iterable[FrameSet]) -> dpdata.MultiSystems:

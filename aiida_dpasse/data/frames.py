@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,12 @@ from aiida.common.exceptions import ValidationError
 from numpy.typing import NDArray
 
 from aiida_dpasse.data import conversion
-from aiida_dpasse.deepmd.dataset import read_dataset, read_set, write_dataset, write_mixed
+from aiida_dpasse.data.atoms import sets_from_atoms
+from aiida_dpasse.data.reading import read_files
+from aiida_dpasse.data.writing import write_frames
+from aiida_dpasse.deepmd.dataset import read_set, write_dataset, write_mixed
 from aiida_dpasse.deepmd.frameset import LABELS, FrameSet
+from aiida_dpasse.deepmd.intake import MINIMUM_DISTANCE, Intake, pseudo_elements
 
 if TYPE_CHECKING:
     import dpdata
@@ -43,21 +48,27 @@ class FramesData(orm.FolderData):
     KEY_ATOMS = 'atoms'
     KEY_ENERGY_RANGE = 'energy_range'
     KEY_LARGEST_FORCE = 'largest_force'
+    KEY_NOTES = 'notes'
 
-    def __init__(self, sets: Iterable[FrameSet] | None = None, **kwargs: Any):
+    def __init__(self, sets: Iterable[FrameSet] | None = None, notes: Sequence[str] = (), **kwargs: Any):
         """Construct from frame sets.
 
         :param sets: the frames; each member becomes one ``set.NNNN`` of its formula.
+        :param notes: what an import dropped, left out or changed, one sentence each.
         :raises ValueError: if there are no frames, or they are invalid; the message is one sentence.
         """
         super().__init__(**kwargs)
         if sets is not None:
             self._fill(list(sets))
+        if notes:
+            self.base.attributes.set(self.KEY_NOTES, list(notes))
 
     def _fill(self, sets: list[FrameSet]) -> None:
         sets = [item for item in sets if len(item)]
         if not sets:
             raise ValueError('There are no frames: give at least one.')
+        if names := pseudo_elements(symbol for item in sets for symbol in item.symbols):
+            raise ValueError(f'`{names[0]}` is no element: name the atoms by their elements.')
         with tempfile.TemporaryDirectory() as directory:
             write_dataset(sets, directory)
             self.base.repository.put_object_from_tree(directory)
@@ -121,24 +132,69 @@ class FramesData(orm.FolderData):
         return cls(sets=sets)
 
     @classmethod
-    def from_directory(cls, directory: str | Path) -> FramesData:
-        """Import a DeePMD-kit dataset, in plain or mixed layout.
+    def from_files(
+        cls,
+        paths: Iterable[str | Path],
+        fmt: str | None = None,
+        *,
+        type_map: Sequence[str] | None = None,
+        keys: Mapping[str, str] | None = None,
+        skip: bool = False,
+        periodic: bool = False,
+        minimum_distance: float | None = MINIMUM_DISTANCE,
+        **arguments: Any,
+    ) -> FramesData:
+        """Import files and folders: DeePMD-kit (npy, mixed, raw, HDF5), extxyz, output of VASP and CP2K, and all
+        formats of dpdata and ASE.
 
-        :param directory: folder of the dataset.
-        :raises ValueError: if it contains no frames.
+        What is dropped, left out or changed is in `notes`, and a warning for each line.
+
+        :param paths: files, datasets, folders of runs.
+        :param fmt: ``deepmd``, ``extxyz``, ``vasp``, ``cp2k``, or a format as named by dpdata or ASE; by default it is
+            recognised for each path.
+        :param type_map: elements in the order of the atom types, for files that only number these or whose names are no
+            elements.
+        :param keys: name in the file of ``energy`` (eV), ``forces`` (eV/A), ``virial`` (eV) or ``stress`` (eV/A^3, with
+            the sign of ASE), for extxyz and formats of ASE; no other labels are read then.
+        :param skip: leave out refused frames: those with open boundaries, partial occupancies, names that are no
+            elements, numbers that are not finite, no cell, or overlapping atoms.
+        :param periodic: take frames with open boundaries as periodic with the cell of their file.
+        :param minimum_distance: shortest distance of two atoms in A that is taken; None takes all.
+        :param arguments: further arguments of dpdata's reader.
+        :raises ValueError: in one sentence, if a file cannot be read, or frames are refused and not skipped.
         """
-        return cls(sets=read_dataset(directory))
+        intake = Intake(periodic, minimum_distance)
+        return cls._taken(read_files(paths, intake, fmt, type_map, keys, **arguments), intake, skip)
 
     @classmethod
-    def from_file(cls, path: str | Path, fmt: str, **kwargs: Any) -> FramesData:
-        """Import a file in any format of dpdata, for example ``fmt='vasp/outcar'``.
+    def from_file(cls, path: str | Path, fmt: str | None = None, **options: Any) -> FramesData:
+        """Import one file or folder, for example ``from_file('OUTCAR', 'vasp/outcar')``.
 
         :param path: file or folder.
-        :param fmt: format, as named by dpdata.
-        :param kwargs: further arguments of dpdata's reader.
-        :raises ValueError: if dpdata does not know the format or cannot read the file.
+        :param fmt: format; by default it is recognised.
+        :param options: as those of `from_files`.
+        :raises ValueError: as `from_files`.
         """
-        return cls(sets=conversion.sets_from_file(path, fmt, **kwargs))
+        return cls.from_files([path], fmt, **options)
+
+    @classmethod
+    def from_directory(cls, directory: str | Path, type_map: Sequence[str] | None = None, **options: Any) -> FramesData:
+        """Import a DeePMD-kit dataset, in npy, mixed or raw layout.
+
+        :param directory: folder that is or contains systems, such as a work folder of DP-GEN.
+        :param type_map: elements in the order of the types, for systems without ``type_map.raw``.
+        :param options: as those of `from_files`.
+        :raises ValueError: as `from_files`, or if there is no system.
+        """
+        return cls.from_files([directory], 'deepmd', type_map=type_map, **options)
+
+    @classmethod
+    def _taken(cls, sets: list[FrameSet], intake: Intake, skip: bool) -> FramesData:
+        """Return the node of the frames that were taken; the notes of the account are kept and given as warnings."""
+        notes = intake.close(skip)
+        for line in notes:
+            warnings.warn(line, stacklevel=3)
+        return cls(sets=sets, notes=notes)
 
     @classmethod
     def from_structures(cls, structures: Iterable[orm.StructureData]) -> FramesData:
@@ -149,9 +205,21 @@ class FramesData(orm.FolderData):
         return cls(sets=conversion.sets_from_structures(structures))
 
     @classmethod
-    def from_ase(cls, atoms: Iterable[ase.Atoms]) -> FramesData:
-        """Create frames from ASE atoms; only results that every calculator has become labels."""
-        return cls(sets=conversion.sets_from_ase(atoms))
+    def from_ase(
+        cls,
+        atoms: Iterable[ase.Atoms],
+        keys: Mapping[str, str] | None = None,
+        *,
+        skip: bool = False,
+        periodic: bool = False,
+        minimum_distance: float | None = MINIMUM_DISTANCE,
+    ) -> FramesData:
+        """Create frames from ASE atoms; parameters, notes and errors as for `from_files`.
+
+        Labels are the results of the calculators, or the entries of ``info`` and ``arrays`` named by ``keys``.
+        """
+        intake = Intake(periodic, minimum_distance, name_sources=False)
+        return cls._taken(sets_from_atoms(atoms, intake, keys), intake, skip)
 
     @classmethod
     def from_pymatgen(cls, structures: Iterable[Structure]) -> FramesData:
@@ -162,9 +230,20 @@ class FramesData(orm.FolderData):
         return cls(sets=conversion.sets_from_pymatgen(structures))
 
     @classmethod
-    def from_dpdata(cls, system: dpdata.System | dpdata.MultiSystems) -> FramesData:
-        """Create frames from a dpdata system, labelled system or multi-system."""
-        return cls(sets=conversion.sets_from_dpdata(system))
+    def from_dpdata(
+        cls,
+        system: dpdata.System | dpdata.MultiSystems,
+        type_map: Sequence[str] | None = None,
+        *,
+        skip: bool = False,
+        periodic: bool = False,
+        minimum_distance: float | None = MINIMUM_DISTANCE,
+    ) -> FramesData:
+        """Create frames from a dpdata system, labelled system or multi-system; parameters, notes and errors as for
+        `from_files`.
+        """
+        intake = Intake(periodic, minimum_distance, name_sources=False)
+        return cls._taken(conversion.sets_from_dpdata(system, intake, type_map=type_map), intake, skip)
 
     @classmethod
     def from_trajectory(cls, trajectory: orm.TrajectoryData) -> FramesData:
@@ -255,6 +334,11 @@ class FramesData(orm.FolderData):
         """Whether every frame has an energy and forces."""
         return {'energy', 'force'} <= set(self.labels)
 
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for each kind of data that an import dropped, left out or changed."""
+        return list(self.base.attributes.get(self.KEY_NOTES, []))
+
     def ids(self) -> list[str]:
         """Return the identity of every frame, without reading anything else."""
         return [str(identity) for path in self._set_paths() for identity in self._array(f'{path}/id.npy')]
@@ -280,6 +364,17 @@ class FramesData(orm.FolderData):
             return write_mixed(self.sets(), directory, type_map or self.elements)
         self.base.repository.copy_tree(Path(directory))
         return [Path(directory) / formula for formula in self.formulas]
+
+    def to_file(self, path: str | Path, fmt: str | None = None, type_map: Sequence[str] | None = None) -> Path:
+        """Write the frames with their labels and origin to a file or folder; importing it gives the same numbers.
+
+        :param path: file to make, for npy and mixed a folder.
+        :param fmt: ``extxyz``, ``npy``, ``mixed`` or ``ase-db``; by default judged by the suffix.
+        :param type_map: elements of the layout ``mixed``, by default those of the frames.
+        :returns: the path.
+        :raises ValueError: if ``path`` exists, the format is unknown, or ``type_map`` lacks an element.
+        """
+        return write_frames(self, path, fmt, type_map)
 
     def to_ase(self) -> list[ase.Atoms]:
         """Return every frame as ASE atoms, with labels in a `SinglePointCalculator`."""

@@ -11,8 +11,16 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 
 from aiida_dpasse.deepmd.checkpoint import ModelFile, read_model_file
-from aiida_dpasse.deepmd.compatibility import objection_to_version, read_version
+from aiida_dpasse.deepmd.compatibility import (
+    objection_to_lammps,
+    objection_to_python,
+    objection_to_version,
+    read_version,
+)
 from aiida_dpasse.deepmd.engine import is_checkpoint, model_file
+from aiida_dpasse.deepmd.model_kind import check_potential, lora_of
+from aiida_dpasse.deepmd.multitask import single_heads
+from aiida_dpasse.deepmd.published import check_published
 
 
 class DeepPotentialData(orm.SinglefileData):
@@ -29,29 +37,38 @@ class DeepPotentialData(orm.SinglefileData):
     KEY_CUTOFF = 'cutoff'
     KEY_PARAMETERS = 'parameters'
     KEY_HEADS = 'heads'
+    KEY_OTHER_HEADS = 'other_heads'
     KEY_VERSION = 'deepmd_version'
     KEY_SHA256 = 'sha256'
     KEY_INPUT = 'training_input'
     KEY_STEP = 'step'
     KEY_MIGRATION = 'needs_migration'
+    KEY_PYTHON = 'python_before'
+    KEY_PUBLISHED = 'published_as'
 
     @classmethod
-    def from_file(cls, path: str | Path, deepmd_version: str | None = None) -> DeepPotentialData:
+    def from_file(
+        cls, path: str | Path, deepmd_version: str | None = None, published_as: str | None = None
+    ) -> DeepPotentialData:
         """Import a model file.
 
         :param path: a ``.pt``, ``.pth`` or ``.pb`` file.
         :param deepmd_version: version of DeePMD-kit that wrote it, if known; model files do not contain it.
-        :raises ValueError: if the file is no model or unsafe to load; the message is one sentence.
+        :param published_as: name in DeePMD-kit's registry of pretrained models, whose SHA-256 the file must have.
+        :raises ValueError: if the file is no model, no potential, not the published one, or unsafe to load; the message
+            is one sentence.
         """
         path = Path(path)
         if deepmd_version is not None:
             read_version(deepmd_version)
         content = read_model_file(path)
         node = cls(path.resolve(), filename=model_file(content.backend, content.form))
-        node._describe(content, hashlib.sha256(path.read_bytes()).hexdigest(), deepmd_version)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        published = None if published_as is None else check_published(published_as, sha256)
+        node._describe(content, sha256, deepmd_version, published)
         return node
 
-    def _describe(self, content: ModelFile, sha256: str, deepmd_version: str | None) -> None:
+    def _describe(self, content: ModelFile, sha256: str, deepmd_version: str | None, published: str | None) -> None:
         self.base.attributes.set_many(
             {
                 self.KEY_BACKEND: content.backend,
@@ -61,11 +78,14 @@ class DeepPotentialData(orm.SinglefileData):
                 self.KEY_CUTOFF: content.cutoff,
                 self.KEY_PARAMETERS: content.parameters,
                 self.KEY_HEADS: content.heads,
+                self.KEY_OTHER_HEADS: content.other_heads,
                 self.KEY_VERSION: deepmd_version,
                 self.KEY_SHA256: sha256,
                 self.KEY_INPUT: content.training_input,
                 self.KEY_STEP: content.step,
                 self.KEY_MIGRATION: content.needs_migration,
+                self.KEY_PYTHON: content.python_before,
+                self.KEY_PUBLISHED: published,
             }
         )
 
@@ -126,8 +146,13 @@ class DeepPotentialData(orm.SinglefileData):
 
     @property
     def heads(self) -> list[str]:
-        """Names of the heads of a multi-task checkpoint."""
+        """Names of the heads of a multi-task checkpoint that are potentials."""
         return list(self._get(self.KEY_HEADS))
+
+    @property
+    def other_heads(self) -> dict[str, str]:
+        """The other heads of a multi-task checkpoint, with the reason why each is no potential."""
+        return dict(self._get(self.KEY_OTHER_HEADS) or {})
 
     @property
     def deepmd_version(self) -> str | None:
@@ -151,6 +176,23 @@ class DeepPotentialData(orm.SinglefileData):
         return bool(self._get(self.KEY_MIGRATION))
 
     @property
+    def python_before(self) -> str | None:
+        """First release whose Python cannot evaluate the frozen model, which LAMMPS still runs, or None."""
+        value = self._get(self.KEY_PYTHON)
+        return None if value is None else str(value)
+
+    @property
+    def published_as(self) -> str | None:
+        """Name in DeePMD-kit's registry of pretrained models, whose SHA-256 was compared, or None."""
+        value = self._get(self.KEY_PUBLISHED)
+        return None if value is None else str(value)
+
+    @property
+    def lora(self) -> dict[str, Any] | None:
+        """Rank and alpha of the low-rank adaptation (LoRA) with which it was fine-tuned, or None."""
+        return lora_of(self.training_input)
+
+    @property
     def step(self) -> int | None:
         """Number of completed training steps of a checkpoint, or None."""
         value = self._get(self.KEY_STEP)
@@ -162,24 +204,53 @@ class DeepPotentialData(orm.SinglefileData):
         """Return the ``elements`` that are not in the type map, sorted."""
         return sorted(set(elements) - set(self.type_map))
 
+    def check_kind(self) -> str | None:
+        """Check that the model is a potential; nodes that were stored before other kinds were refused may not be.
+
+        :returns: one sentence that states the problem, or None.
+        """
+        heads = single_heads(self.training_input.get('model', {})).values()
+        objections = [check_potential(section, self.is_checkpoint) for section in heads]
+        return f'It {objections[0]}' if all(objections) else None
+
     def check_elements(self, elements: Iterable[str], what: str) -> str | None:
-        """Check that the type map contains all ``elements``.
+        """Check that the model is a potential whose type map contains all ``elements``.
 
         :param elements: symbols of the elements.
         :param what: description of their source, for the message.
         :returns: one sentence that states the problem, or None.
         """
+        if message := self.check_kind():
+            return message
         missing = self.missing_elements(elements)
         if not missing:
             return None
         return f'The potential does not know {", ".join(missing)} of {what}: its type map is {" ".join(self.type_map)}.'
 
     def check_usable_with(self, version: str | None) -> str | None:
-        """Check that DeePMD-kit ``version`` can read the file.
+        """Check that the model is a potential and that DeePMD-kit ``version`` can read the file.
 
         A checkpoint that `needs_migration` is refused even if the version is unknown.
 
         :param version: version of DeePMD-kit, or None if unknown.
         :returns: one sentence that states the problem, or None.
         """
-        return objection_to_version(version, self.descriptor, self.needs_migration, self.deepmd_version)
+        return self.check_kind() or objection_to_version(
+            version, self.descriptor, self.needs_migration, self.deepmd_version
+        )
+
+    def check_usable_in_python(self, version: str | None) -> str | None:
+        """Check that the Python of DeePMD-kit ``version`` can evaluate the potential: `check_usable_with`, and more.
+
+        :param version: version of DeePMD-kit, or None if unknown.
+        :returns: one sentence that states the problem, or None.
+        """
+        return self.check_usable_with(version) or objection_to_python(version, self.python_before)
+
+    def check_usable_in_lammps(self, version: str | None) -> str | None:
+        """Check that LAMMPS with DeePMD-kit ``version`` computes the right forces: `check_usable_with`, and more.
+
+        :param version: version of DeePMD-kit, or None if unknown.
+        :returns: one sentence that states the problem, or None.
+        """
+        return self.check_usable_with(version) or objection_to_lammps(self.descriptor, self.python_before)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from packaging.version import InvalidVersion, Version
 
 #: First version of DeePMD-kit with a descriptor; older descriptors are omitted.
-_SINCE = {'dpa2': '3.0', 'dpa3': '3.1'}
+_SINCE = {'dpa2': '3.0', 'dpa3': '3.1', 'dpa4': '3.2', 'dpa4c': '3.2'}
+#: Descriptors whose neighbours are counted for each element.
+_BY_ELEMENT = {'se_e2_a', 'se_a', 'se_e2_r', 'se_r', 'se_e3', 'se_t', 'se_at', 'hybrid'}
+_CONVERT = 'convert it with `dp convert-backend old.pth new.pth` and import the result.'
 
 
 def read_version(text: str) -> Version:
@@ -46,3 +49,29 @@ def objection_to_version(
     if written is not None and read_version(written).release[:2] > program.release[:2]:
         return f'It was written by DeePMD-kit {written}, the code has {version}: use a code at least as new.'
     return None
+
+
+def objection_to_python(version: str | None, before: str | None) -> str | None:
+    """Return one sentence if the Python of DeePMD-kit ``version`` cannot evaluate a frozen model; None if it can.
+
+    :param version: of the DeePMD-kit that would evaluate the model, None if unknown, which is accepted.
+    :param before: first release whose Python cannot evaluate the model, None if there is none.
+    :raises ValueError: if ``version`` is not a version.
+    """
+    if before is None or not version or read_version(version) < Version(before):
+        return None
+    return f'It was frozen by a DeePMD-kit before {before}, and the Python of {version} cannot evaluate it: {_CONVERT}'
+
+
+def objection_to_lammps(descriptor: str, before: str | None) -> str | None:
+    """Return one sentence if LAMMPS would compute wrong forces with a frozen model; None if it would not.
+
+    A model frozen before 3.2 takes the neighbours of each element from LAMMPS' list in the order of the list, up to
+    `sel` of the element. The list is longer by LAMMPS' skin, so that near neighbours are lost behind far ones.
+
+    :param descriptor: types of descriptor, joined by '+'.
+    :param before: first release whose Python cannot evaluate the model, None if there is none.
+    """
+    if before is None or not _BY_ELEMENT & set(descriptor.split('+')):
+        return None
+    return f'It was frozen by a DeePMD-kit before {before}, and LAMMPS can lose neighbours with it: {_CONVERT}'

@@ -1,21 +1,29 @@
 """Datasets in DeePMD-kit's layout: one directory per formula, one ``set.NNNN`` per source, ``.npy`` arrays.
 
-Depends on numpy only, since it is shipped with the drivers to the compute machine.
+Depends on numpy only (HDF5 on h5py), since it is shipped with the drivers to the compute machine.
 """
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.deepmd.frameset import FIELDS, LABELS, ORIGIN, FrameSet
+from aiida_dpasse.deepmd.intake import Intake, pseudo_elements
 
 _ORIGIN_FILES = {'sources': 'source', 'steps': 'step', 'deviations': 'deviation', 'reasons': 'reason'}
+#: Names of the arrays that are read, or made anew (``id``); others are dropped.
+KNOWN = {'coord', 'box', 'real_atom_types', 'type', 'type_map', 'id', *LABELS, *_ORIGIN_FILES.values()}
+#: Type of the atoms that fill up the frames of the mixed layout.
+PADDING = -1
 
 
 def set_arrays(frames: FrameSet) -> dict[str, NDArray[Any]]:
@@ -81,39 +89,173 @@ def write_dataset(sets: Iterable[FrameSet], directory: str | Path) -> list[Path]
 
 
 def system_directories(directory: str | Path) -> list[Path]:
-    """Return the directories that contain a ``type.raw``, at or below ``directory``, sorted."""
-    return sorted(path.parent for path in Path(directory).rglob('type.raw'))
+    """Return the directories that contain a ``type.raw``, at or below ``directory``, sorted.
+
+    Links are followed, and a directory that several paths lead to, as in the work folders of DP-GEN, is returned once.
+    """
+    found: dict[Path, Path] = {}
+    entered: set[Path] = set()
+    for root, folders, files in os.walk(directory, followlinks=True):
+        real = Path(root).resolve()
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort()
+        if 'type.raw' in files:
+            found[real] = Path(root)
+    return sorted(found.values())
 
 
-def read_dataset(directory: str | Path) -> list[FrameSet]:
-    """Read every system at or below ``directory``, in DeePMD-kit's plain or mixed layout, one member per set.
+def read_dataset(
+    directory: str | Path, type_map: Sequence[str] | None = None, intake: Intake | None = None
+) -> list[FrameSet]:
+    """Read every system at or below ``directory``, in DeePMD-kit's npy, mixed or raw layout, one member per set.
 
-    Sets of the mixed layout are split by the order of their atom types. Directories and sets are read in the order of
-    their names.
+    Sets of the mixed layout are split by the order of their atom types, without the padding atoms (type -1).
+    Directories and sets are read in the order of their names.
 
-    :raises ValueError: in one sentence, if there is no system or a set does not follow DeePMD-kit's layout.
+    :param directory: folder that is or contains systems.
+    :param type_map: elements in the order of the types, for systems without ``type_map.raw``, or whose names there are
+        no elements.
+    :param intake: account of what is dropped, changed or refused. Without one, refused frames are an error, and each
+        line of the rest of the account is a warning.
+    :raises ValueError: in one sentence, if there is no system, a set does not follow DeePMD-kit's layout, or frames are
+        refused.
     """
     systems = system_directories(directory)
     if not systems:
         raise ValueError(f'There is no DeePMD-kit system (a directory with `type.raw`) in `{Path(directory).name}`.')
-    found = []
-    for system in systems:
-        if not (system / 'type_map.raw').is_file():
-            raise ValueError(f'`{system.name}` has no `type_map.raw`: add it, one element a line.')
-        type_map = (system / 'type_map.raw').read_text().split()
-        types = np.loadtxt(system / 'type.raw', dtype=int, ndmin=1)
-        for folder in sorted(system.glob('set.*')):
+    account = Intake(minimum_distance=None, name_sources=False) if intake is None else intake
+    found = [item for path in systems for item in _read_system(_System.of(path, Path(directory)), type_map, account)]
+    if intake is None:
+        for line in account.close():
+            warnings.warn(line, stacklevel=2)
+    return found
+
+
+def read_hdf5(path: str | Path, type_map: Sequence[str] | None, intake: Intake) -> list[FrameSet]:
+    """Read every system of a file in DeePMD-kit's HDF5 layout, plain or mixed; parameters as in `read_dataset`.
+
+    :raises ValueError: as `read_dataset`.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, 'r') as file:
+            groups: list[Any] = [file]
+            file.visititems(lambda _, item: groups.append(item) if isinstance(item, h5py.Group) else None)
+            systems = [_System.of_group(group, Path(path).name) for group in groups if 'type.raw' in group]
+            if not systems:
+                raise ValueError(f'`{Path(path).name}` holds no DeePMD-kit system (a group with `type.raw`).')
+            return [item for system in systems for item in _read_system(system, type_map, intake)]
+    except OSError as error:
+        raise ValueError(f'`{Path(path).name}` cannot be read as HDF5: {error}.') from error
+
+
+class _Set(NamedTuple):
+    """One set of a system: its path, the names of its arrays, and a function that reads one by its name."""
+
+    where: str
+    names: list[str]
+    load: Callable[[str], NDArray[Any] | None]
+
+
+class _System(NamedTuple):
+    """One system: its path, ``type.raw``, ``type_map.raw`` or None, whether it has ``nopbc``, and its sets."""
+
+    where: str
+    types: NDArray[np.int64]
+    elements: list[str] | None
+    open: bool
+    sets: list[_Set]
+
+    @classmethod
+    def of(cls, path: Path, top: Path) -> _System:
+        """Return the system in a directory at or below ``top``; raw files beside sets are the same frames.
+
+        :raises ValueError: if raw files and sets hold different numbers of frames.
+        """
+        where = '/'.join((top.resolve().name, *path.relative_to(top).parts))
+        sets = []
+        for folder in sorted(folder for folder in path.glob('set.*') if folder.is_dir()):
 
             def load(name: str, folder: Path = folder) -> NDArray[Any] | None:
-                path = folder / f'{name}.npy'
-                return np.load(path, allow_pickle=False) if path.is_file() else None
+                file = folder / f'{name}.npy'
+                return np.load(file, allow_pickle=False) if file.is_file() else None
 
-            found += read_set(f'{system.name}/{folder.name}', load, types, np.array(type_map))
+            sets.append(_Set(f'{where}/{folder.name}', [file.stem for file in sorted(folder.glob('*.npy'))], load))
+        if (path / 'coord.raw').is_file():
+            inside = [item.load('coord') for item in sets]
+            count = sum(0 if coord is None else len(coord) for coord in inside)
+            rows = len(np.loadtxt(path / 'coord.raw', ndmin=2))
+            if not sets:
+                sets = [_Set(where, [file.stem for file in sorted(path.glob('*.raw'))], partial(_load_raw, path))]
+            elif count != rows:
+                raise ValueError(
+                    f'`{where}` has {count} frames in its sets and {rows} in its raw files: remove one of the two.'
+                )
+        names = path / 'type_map.raw'
+        types = np.loadtxt(path / 'type.raw', dtype=int, ndmin=1).reshape(-1)
+        elements = names.read_text().split() if names.is_file() else None
+        return cls(where, types, elements, (path / 'nopbc').exists(), sets)
+
+    @classmethod
+    def of_group(cls, group: Any, file: str) -> _System:
+        """Return the system in a group of an HDF5 file."""
+        where = f'{file}{group.name}'.rstrip('/')
+        sets = []
+        for name in sorted(name for name in group if name.startswith('set.')):
+
+            def load(array: str, folder: Any = group[name]) -> NDArray[Any] | None:
+                return np.asarray(folder[f'{array}.npy']) if f'{array}.npy' in folder else None
+
+            sets.append(_Set(f'{where}/{name}', [key.removesuffix('.npy') for key in sorted(group[name])], load))
+        elements = None
+        if 'type_map.raw' in group:
+            elements = [text.decode() if isinstance(text, bytes) else str(text) for text in group['type_map.raw'][()]]
+        return cls(where, np.asarray(group['type.raw']).reshape(-1), elements, 'nopbc' in group, sets)
+
+
+def _load_raw(path: Path, name: str) -> NDArray[Any] | None:
+    """Return an array of the raw layout, (frames, numbers of a frame), or None if there is no such file."""
+    file = path / f'{name}.raw'
+    return np.loadtxt(file, ndmin=2) if file.is_file() else None
+
+
+def _read_system(system: _System, type_map: Sequence[str] | None, intake: Intake) -> list[FrameSet]:
+    where, elements = system.where, system.elements
+    if elements is None:
+        if type_map is None:
+            raise ValueError(f'`{where}` has no `type_map.raw`: add it, one element a line, or give `type_map`.')
+        elements = list(type_map)
+    elif type_map is not None and pseudo_elements(elements):
+        if len(type_map) != len(elements):
+            raise ValueError(
+                f'`{where}` names its types {" ".join(elements)}: `type_map` needs one element for each of these '
+                f'{len(elements)}.'
+            )
+        elements = list(type_map)
+    if not system.sets:
+        intake.remark('no frames: there is neither a set nor `coord.raw`', where)
+    found = []
+    for item in system.sets:
+        coord = item.load('coord')
+        frames = 0 if coord is None else len(coord) if coord.ndim > 1 else 1
+        if system.open and intake.is_open(system.where, frames):
+            continue
+        for name in sorted({*item.names} - KNOWN):
+            intake.drop(f'`{name}`', system.where, frames)
+        found += read_set(item.where, item.load, system.types, np.array(elements), intake)
     return found
 
 
 def read_set(
-    where: str, load: Callable[[str], NDArray[Any] | None], types: NDArray[np.int64], type_map: NDArray[np.str_]
+    where: str,
+    load: Callable[[str], NDArray[Any] | None],
+    types: NDArray[np.int64],
+    type_map: NDArray[np.str_],
+    intake: Intake | None = None,
 ) -> list[FrameSet]:
     """Read one ``set.NNNN`` of DeePMD-kit's plain or mixed layout, split by the order of the atom types.
 
@@ -121,12 +263,15 @@ def read_set(
     :param load: returns an array by its file name without ``.npy``, None if there is no such file.
     :param types: (natoms,), from ``type.raw``.
     :param type_map: elements in the order of the types.
+    :param intake: account of frames that are refused or changed; without one, they are an error.
     :raises ValueError: in one sentence, if the set does not follow DeePMD-kit's layout.
     """
     coord, box = load('coord'), load('box')
     if coord is None or box is None:
-        raise ValueError(f'`{where}` lacks `coord.npy` or `box.npy`: both are needed.')
-    n, atoms = len(coord), coord.size // max(3 * len(coord), 1)
+        raise ValueError(f'`{where}` lacks the array `coord` or `box`: both are needed.')
+    # DeePMD-kit takes a set of one frame also without the dimension of the frames.
+    n = len(coord) if coord.ndim > 1 else coord.size // max(3 * len(types), 1)
+    atoms = coord.size // max(3 * n, 1)
     per_frame: dict[str, Any] = {}
     try:
         per_frame['cells'] = box.reshape(n, 3, 3)
@@ -139,15 +284,21 @@ def read_set(
         raise ValueError(f'`{where}` holds arrays of the wrong shape: {exception}.') from None
     per_frame |= {name: load(file) for name, file in _ORIGIN_FILES.items()}
     real_types = load('real_atom_types')
-    rows = np.broadcast_to(types, (n, len(types))) if real_types is None else real_types.reshape(n, -1)
-    if rows.shape != (n, atoms) or (rows.size and (rows.min() < 0 or rows.max() >= len(type_map))):
-        raise ValueError(f'The atom types of `{where}` do not fit its arrays or type map.')
-    found = []
+    rows = np.broadcast_to(types, (n, len(types))) if real_types is None else real_types.reshape(n, -1).astype(int)
+    lowest = 0 if real_types is None else PADDING
+    if rows.shape != (n, atoms) or (rows.size and (rows.min() < lowest or rows.max() >= len(type_map))):
+        raise ValueError(
+            f'The atom types of `{where}` do not fit its arrays or type map: it has {atoms} atoms, and the elements '
+            f'{" ".join(type_map)}.'
+        )
+    found: list[FrameSet] = []
     orders, inverse = np.unique(rows, axis=0, return_inverse=True)
     for index, order in enumerate(orders):
-        mask = inverse.reshape(-1) == index
-        chosen = {name: None if values is None else values[mask] for name, values in per_frame.items()}
-        found.append(FrameSet.sort_atoms(symbols=[str(symbol) for symbol in type_map[order]], **chosen))
+        mask, real = inverse.reshape(-1) == index, order != PADDING
+        chosen = {name: values[mask] for name, values in per_frame.items() if values is not None}
+        chosen |= {name: chosen[name][:, real] for name in ('positions', 'forces') if name in chosen}
+        symbols = [str(symbol) for symbol in type_map[order[real]]]
+        found += [FrameSet.sort_atoms(symbols, **chosen)] if intake is None else intake.take(where, symbols, **chosen)
     return found
 
 

@@ -13,6 +13,10 @@ PROGRAM = 'dp'
 BACKENDS = ('pytorch', 'tensorflow')
 #: Option of ``dp`` that selects the backend.
 FLAGS = {'pytorch': '--pt', 'tensorflow': '--tf'}
+#: Descriptors that only DeePMD-kit's second PyTorch backend implements, and its option.
+EXPORTABLE, EXPORTABLE_FLAG = ('dpa4c',), '--pt-expt'
+#: Descriptors whose frozen form is compiled code (`.pt2`).
+COMPILED = ('dpa4', 'dpa4c')
 #: Forms of a model.
 CHECKPOINT, FROZEN, COMPRESSED = 'checkpoint', 'frozen', 'compressed'
 #: Suffix of a model file by backend and form; a TensorFlow checkpoint consists of several files and is not a model
@@ -48,6 +52,7 @@ def train_arguments(
     backend: str,
     input_file: str,
     *,
+    descriptor: str = '',
     restart: str | None = None,
     keep_neighbours: bool = False,
     pretrained: str | None = None,
@@ -58,6 +63,7 @@ def train_arguments(
 
     :param backend: 'pytorch' or 'tensorflow'.
     :param input_file: training input.
+    :param descriptor: type of the descriptor, which may need the exportable backend.
     :param restart: checkpoint to continue from; the settings of fine-tuning are then ignored.
     :param keep_neighbours: whether a restart reuses the neighbour statistics. A PyTorch checkpoint contains their
         result; TensorFlow has to compute it again.
@@ -65,7 +71,8 @@ def train_arguments(
     :param use_pretrain_script: whether to take the model settings from ``pretrained``.
     :param branch: head of ``pretrained``.
     """
-    arguments = [FLAGS[backend], 'train', input_file]
+    flag = EXPORTABLE_FLAG if descriptor.lower() in EXPORTABLE else FLAGS[backend]
+    arguments = [flag, 'train', input_file]
     if restart is not None:
         skip = keep_neighbours and backend == 'pytorch'
         return [*arguments, '--restart', restart, *(['--skip-neighbor-stat'] if skip else [])]
@@ -156,6 +163,20 @@ def check_form_for_lammps(form: str, advice: str = 'give the frozen potential.')
     :returns: one sentence that states the problem, or None.
     """
     return f'LAMMPS cannot run a checkpoint: {advice}' if is_checkpoint(form) else None
+
+
+def check_freezable(descriptor: str) -> str | None:
+    """Check that a checkpoint can be frozen into a form that this package supports.
+
+    :param descriptor: types of the descriptors, joined by '+'.
+    :returns: one sentence that states the problem, or None.
+    """
+    if not set(descriptor.split('+')) & set(COMPILED):
+        return None
+    return (
+        'DPA-4 is frozen into compiled code (`.pt2`) only, which is not supported: use the checkpoint to evaluate and '
+        'to label, and another potential in LAMMPS.'
+    )
 
 
 def check_form_for_finetuning(backend: str, form: str) -> str | None:

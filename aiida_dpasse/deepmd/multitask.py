@@ -39,6 +39,16 @@ def type_map_of(model: Mapping[str, Any]) -> list[str]:
     return list(found)
 
 
+def single_heads(model: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]]:
+    """Return the model section of each head, with shared entries filled in.
+
+    :param model: model section of a checkpoint.
+    :return: sections by head; the head of a model without heads is None.
+    :raises ValueError: if a head names an entry that ``shared_dict`` does not contain.
+    """
+    return {**without_sharing(model)['model_dict']} if 'model_dict' in model else {None: model}
+
+
 def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str, Any]:
     """Return descriptor and fitting net of a model section.
 

@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aiida_dpasse.deepmd.engine import BACKENDS
+from aiida_dpasse.deepmd.engine import BACKENDS, COMPILED
+from aiida_dpasse.deepmd.model_kind import descriptor_type
 from aiida_dpasse.deepmd.multitask import (
     check_heads,
     data_sections,
@@ -25,7 +26,7 @@ from aiida_dpasse.seeds import derive_seed
 #: System directories, by head if there are several.
 Systems = Sequence[str] | Mapping[str, Sequence[str]]
 #: Descriptors that DeePMD-kit trains in PyTorch but not in TensorFlow.
-PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'SeZM', 'se_e3_tebd'})
+PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'DPA4', 'SeZM', 'sezm', 'dpa4c', 'DPA4C', 'se_e3_tebd'})
 #: Sections that `check_input` reads; all but ``validating`` and ``optimizer`` must be there.
 REQUIRED = ('model', 'learning_rate', 'training')
 
@@ -75,7 +76,8 @@ def _with_placeholders(content: Mapping[str, Any], finetune: bool) -> dict[str, 
     elif finetune:
         model = filled['model']
         if not model.get('descriptor'):
-            model['descriptor'] = {'type': 'se_e2_a', 'rcut': 6.0}
+            # A model type of DeePMD-kit (`dpa4`, which LoRA needs) determines its descriptor.
+            model['descriptor'] = {} if 'type' in model else {'type': 'se_e2_a', 'rcut': 6.0}
         model.setdefault('fitting_net', {})
     return filled
 
@@ -131,7 +133,8 @@ def _check_sizes(section: Mapping[str, Any], path: str) -> str | None:
                     f'`{path}.{name}_smth` of the training input should be from 0 to below `{name}` ({value}), got '
                     f'{smooth}.'
                 )
-        if name in _COUNTS and not all(number > 0 for number in numbers):
+        # `[0]` stands for the width of the descriptor in a DPA-4.
+        if name in _COUNTS and value != [0] and not all(number > 0 for number in numbers):
             return f'{place} should be greater than 0, got {value}.'
     return None
 
@@ -167,6 +170,8 @@ def check_compressible(model: Mapping[str, Any]) -> str | None:
     kind = descriptor.get('type')
     if kind == 'dpa3':
         return 'DPA-3 cannot be compressed: take it out.'
+    if descriptor_type(descriptor, {'type': '', **model}) in COMPILED:
+        return 'DPA-4 is compressed into compiled code (`.pt2`) only, which is not supported: take it out.'
     if kind == 'dpa2' and descriptor.get('repinit', {}).get('tebd_input_mode') != 'strip':
         return 'DPA-2 is compressed only with `descriptor.repinit.tebd_input_mode` "strip": set it or take it out.'
     if kind in ('se_atten', 'dpa1') and descriptor.get('attn_layer', 2) != 0:

@@ -13,7 +13,7 @@ from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import first_reason, reason_of
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_structures, sampled_frames
 from aiida_dpasse.base.validators import best_form, define_labelled
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.distill.acceptance import AcceptanceWorkChain, validate_acceptance
@@ -44,8 +44,12 @@ def validate_distill(inputs: Any, _: Any = None) -> str | None:
     :return: the message, or None if the inputs are valid.
     """
     structures = inputs.get('structures', {})
-    if message := check_elements('teacher', inputs.get('teacher'), structures):
+    teacher = inputs.get('teacher')
+    if message := check_elements('teacher', teacher, structures):
         return message
+    python = version_of(inputs.get('codes', {}).get('python'))
+    if teacher is not None and (message := teacher.check_usable_in_python(python)):
+        return f'teacher: {message}'
     if 'parameters' not in inputs:
         return None
     recipe = DistillParameters.model_validate(inputs['parameters'].get_dict())

@@ -33,6 +33,8 @@ KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'srtab_file_path': ('no table of pairs is laid under the potential', (None,)),
     'one_h5': ('training jobs are given folders of .npy files', (False,)),
     'model_devi_skip': ('to leave out the start of each run, set `explore.md.equilibration`', (0,)),
+    'model_devi_e_trust_lo': (_VIRIAL, (1e10, None)),
+    'model_devi_e_trust_hi': (_VIRIAL, (1e10, None)),
     'model_devi_v_trust_lo': (_VIRIAL, (1e10, None)),
     'model_devi_v_trust_hi': (_VIRIAL, (1e10, None)),
     'model_devi_adapt_trust_lo': (_ADAPT, (False,)),

@@ -52,7 +52,13 @@ class Job:
     @property
     def conditions(self) -> dict[str, Any]:
         """Content of a stage."""
-        return {'temperatures': list(self.temperatures), 'pressures': list(self.pressures), 'steps': self.steps}
+        return {
+            'temperatures': list(self.temperatures),
+            'pressures': list(self.pressures),
+            'steps': self.steps,
+            'ensemble': str(self.ensemble).partition('-')[0],
+            **({'coupling': COUPLINGS[self.ensemble]} if self.ensemble in COUPLINGS else {}),
+        }
 
 
 def read_jobs(keys: Keys, systems: int) -> list[Job]:
@@ -156,19 +162,24 @@ def explore_parameters(keys: Keys, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _conditions(md: dict[str, Any], explore: dict[str, Any], jobs: Sequence[Job], ledger: Ledger) -> Any:
-    """Write what all runs share into ``md`` and ``explore``; return the stages, or None if all jobs are equal."""
+    """Write the conditions of all runs into ``md`` and ``explore``; return the stages, or None if all jobs are equal.
+
+    What differs between jobs is that of the stage.
+    """
     if not jobs:
         return None
-    ensemble = next((job.ensemble for job in jobs if job.ensemble in COUPLINGS), jobs[0].ensemble) or ''
-    md |= {'ensemble': ensemble.partition('-')[0], 'coupling': COUPLINGS.get(ensemble)}
+    stages = [job.conditions for index, job in enumerate(jobs) if not index or not _alike(job, jobs[index - 1])]
+    first = stages[0]
+    md |= {'ensemble': first['ensemble'], 'coupling': first.get('coupling')}
     md['steps'] = max(job.steps or 1 for job in jobs)
     explore['temperatures'] = sorted({value for job in jobs for value in job.temperatures})
     explore['pressures'] = sorted({value for job in jobs for value in job.pressures})
-    if others := sorted({str(job.ensemble) for job in jobs} - {ensemble}):
-        ledger.leave(f'{JOBS}[].ensemble', others, f'all runs have one ensemble, and {ensemble} was taken')
-    stages = [job.conditions for index, job in enumerate(jobs) if not index or not _alike(job, jobs[index - 1])]
     if len(stages) == 1:
         return None
+    for name in ('ensemble', 'coupling'):
+        if len({stage.get(name) for stage in stages}) == 1:
+            for stage in stages:
+                stage.pop(name, None)
     why = (
         'an iteration each in DP-GEN; here a stage is explored until `convergence.accurate_fraction` is reached: '
         'raise `max_active_iterations` if they are too few'
@@ -225,7 +236,8 @@ def _level(value: Any, index: int, name: str) -> float:
         value = value.get(str(index))
     if value is None:
         raise ValueError(f'`{name}` is missing for system {index}: give it.')
-    return number(value, name, above=0)
+    # A lower level of 0 makes every frame a candidate.
+    return number(value, name, least=0)
 
 
 def choice(keys: Keys, jobs: Sequence[Job], single: bool) -> dict[str, Any]:

@@ -1,15 +1,21 @@
-"""Reading of DP-GEN's JSON files such that no key is lost: each is mapped to a parameter or recorded with a reason."""
+"""Reading of DP-GEN's files such that no key is lost: each is mapped to a parameter or recorded with a reason."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 #: Target of a key whose value corresponds to the behaviour here.
 AS_HERE = 'nothing: it is so here'
 UNKNOWN = 'DP-GEN does not document this key: it was ignored'
+#: Shown instead of a value that may be a password.
+HIDDEN = '(not shown)'
+_SECRET = re.compile('password|passwd|secret|token|credential|passphrase|remote_profile', re.IGNORECASE)
 
 
 class Unmatched(NamedTuple):
@@ -29,7 +35,7 @@ class Ledger:
 
     def leave(self, key: str, value: Any, why: str) -> None:
         """Record that ``key`` has no counterpart; repeated entries are stored once."""
-        entry = Unmatched(key, value, why)
+        entry = Unmatched(key, without_secrets(value, key), why)
         if entry not in self.unmatched:
             self.unmatched.append(entry)
 
@@ -93,40 +99,66 @@ class Keys:
             self.ledger.mapped.pop(self.where + name, None)
             self.ledger.leave(self.where + name, self.content[name], why)
 
+    def remaining(self) -> list[str]:
+        """Return the keys that were neither taken nor left."""
+        return [name for name in self.content if name in self._open]
+
     def leave_rest(self, why: str = UNKNOWN) -> None:
         """Record all remaining keys as unmatched."""
-        for name in self.content:
-            if name in self._open:
-                self.leave(name, why)
+        for name in self.remaining():
+            self.leave(name, why)
 
 
-def read_json(path: str | Path) -> Any:
-    """Return the content of a JSON file.
+def read_content(path: str | Path) -> Any:
+    """Return the content of a JSON file, or of a YAML file (`.yaml`, `.yml`).
 
     :param path: path of the file.
-    :raises ValueError: if the file cannot be read or is not JSON.
+    :raises ValueError: if the file cannot be read, is neither JSON nor YAML, or has a number that is not finite.
     """
     file = Path(path)
+    kind = 'YAML' if file.suffix.lower() in ('.yaml', '.yml') else 'JSON'
     try:
-        return json.loads(file.read_text())
+        text = file.read_text(encoding='utf8')
+        content = yaml.safe_load(text) if kind == 'YAML' else json.loads(text)
+        # YAML has dates, and names that are no text: as in JSON, they are text here.
+        return json.loads(json.dumps(content, allow_nan=False, default=str))
     except OSError as error:
-        raise ValueError(f'`{file}` cannot be read ({error.strerror}): give a JSON file of DP-GEN.') from None
-    except ValueError as error:
-        raise ValueError(f'`{file}` is no JSON ({error}): convert it, or correct it.') from None
+        raise ValueError(f'`{file}` cannot be read ({error.strerror}): give a file of DP-GEN.') from None
+    except RecursionError:
+        raise ValueError(f'`{file}` is nested too deeply: give a file of DP-GEN.') from None
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        why = ' '.join(str(error).split())
+        raise ValueError(f'`{file}` is no {kind} ({why}): correct it.') from None
 
 
-def number(value: Any, name: str, above: float | None = None) -> float:
+def without_secrets(value: Any, name: str = '') -> Any:
+    """Return ``value`` without passwords, recognised by the names that hold them.
+
+    :param value: value of the file.
+    :param name: its key.
+    """
+    if _SECRET.search(name.rpartition('.')[2]):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {key: without_secrets(item, str(key)) for key, item in value.items()}
+    return [without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def number(value: Any, name: str, above: float | None = None, least: float | None = None) -> float:
     """Return ``value`` unchanged if it is a number.
 
     :param value: value of the file.
     :param name: key, for messages.
     :param above: exclusive lower bound.
-    :raises ValueError: if it is not a number, or not greater than ``above``.
+    :param least: inclusive lower bound.
+    :raises ValueError: if it is not a number, not greater than ``above``, or below ``least``.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f'`{name}` should be a number, got {shortened(value)}.')
     if above is not None and not value > above:
         raise ValueError(f'`{name}` should be greater than {above:g}, got {value}.')
+    if least is not None and value < least:
+        raise ValueError(f'`{name}` should be at least {least:g}, got {value}.')
     return value
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiida_dpasse.dpgen.cp2k import cp2k_parameters
 from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened
-from aiida_dpasse.vasp.incar import OURS
+from aiida_dpasse.vasp.incar import BY_ELEMENT, MAGMOM, NELECT, NONCOLLINEAR, OURS
 
 INCAR = 'label.vasp.incar'
 #: Tags that labelling writes itself, and the values that are equivalent.
@@ -35,6 +35,10 @@ _TRUTH = {'T': True, 'F': False, 'TRUE': True, 'FALSE': False}
 _TITEL = re.compile(r'TITEL\s*=\s*\S+\s+(\S+)')
 _NEEDED = 'the POTCARs were not read: name that of each element in `label.vasp.potential_mapping`'
 _UPLOAD = 'upload the POTCARs (`aiida-vasp potcar uploadfamily`) and name the family in `label.vasp.potential_family`'
+_LABELLER = (
+    "give an ASE calculator (`'calculator': {'name': ...}` in INPUTS), or your own program (`'shell'` in CODES)."
+)
+_NO_CP2K = "The CP2K input is a file that is not read: give its settings as `OVERRIDES['label']['cp2k']`."
 #: Keys of labelling programs that are supported by DP-GEN but not here.
 OF_PROGRAMS = (
     'fp_params',
@@ -51,12 +55,20 @@ OF_PROGRAMS = (
 )
 
 
-def read_labels(keys: Keys, folder: Path) -> tuple[str | None, dict[str, Any]]:
-    """Return the labelling program and the parameters of `label`.
+def read_labels(
+    keys: Keys,
+    folder: Path,
+    type_map: Sequence[str],
+    compositions: Callable[[], Sequence[Mapping[str, int]]] = tuple,
+) -> tuple[str | None, dict[str, Any], dict[str, str]]:
+    """Return the labelling program, the parameters of `label`, and what is left to be given.
 
     :param keys: keys of param.json.
     :param folder: folder that relative paths refer to.
-    :return: `vasp`, `cp2k` or None for any other program, and the parameters.
+    :param type_map: elements in DP-GEN's order.
+    :param compositions: function that returns the numbers of atoms by element of the structures that are here.
+    :return: `vasp`, `cp2k` or None for any other program; the parameters; and one sentence by the place of each setting
+        without which the labels would not be those of DP-GEN.
     :raises ValueError: if a value is not accepted by DP-GEN.
     """
     parameters: dict[str, Any] = {}
@@ -67,32 +79,60 @@ def read_labels(keys: Keys, folder: Path) -> tuple[str | None, dict[str, Any]]:
         parameters['minimum_success'] = 1 - ratio
     style = keys.need('fp_style', 'codes')
     if style == 'vasp':
-        parameters['vasp'] = _vasp(keys, folder)
-    elif style == 'cp2k':
+        parameters['vasp'], doubtful = _vasp(keys, folder, type_map, compositions)
+        return 'vasp', parameters, {**_missing(parameters['vasp']), **doubtful}
+    if style == 'cp2k':
         parameters |= cp2k_parameters(keys)
-    else:
-        why = 'hand in an ASE calculator (`calculator`) or a program of your own (code `shell`) that labels'
-        for name in ('fp_style', *OF_PROGRAMS):
-            keys.leave(name, why)
-    return style if style in ('vasp', 'cp2k') else None, parameters
+        return 'cp2k', parameters, {} if 'cp2k' in parameters else {'label.cp2k': _NO_CP2K}
+    why = 'hand in an ASE calculator (`calculator`) or a program of your own (code `shell`) that labels'
+    for name in ('fp_style', *OF_PROGRAMS):
+        keys.leave(name, why)
+    return None, parameters, {'calculator': f'`fp_style` is {shortened(style)}, which has no counterpart: {_LABELLER}'}
 
 
-def _vasp(keys: Keys, folder: Path) -> dict[str, Any]:
+def _missing(vasp: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is left to be given for VASP."""
+    needed = {
+        'incar': 'The INCAR was not here: give its tags as {}.',
+        'kpoints': "Give the k-points as {}, such as {{'spacing': 0.3}}.",
+        'potential_mapping': 'The POTCARs were not here: name that of each element in {}.',
+        'potential_family': 'Give the POTCAR family as {}, by its name in AiiDA.',
+    }
+    return {
+        f'label.vasp.{name}': text.format(f"`OVERRIDES['label']['vasp']['{name}']`")
+        for name, text in needed.items()
+        if name not in vasp
+    }
+
+
+def _vasp(
+    keys: Keys, folder: Path, type_map: Sequence[str], compositions: Callable[[], Sequence[Mapping[str, int]]]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return VASP's parameters, and a sentence by place for each tag of single elements that is lost or guessed."""
     parameters: dict[str, Any] = {}
-    if (tags := _tags(keys, folder)) is not None:
-        name, given = tags
+    doubtful: dict[str, str] = {}
+    if (found := _tags(keys, folder)) is not None:
+        name, given = found
         if (spacing := given.pop('KSPACING', None)) is not None:
             value = number(spacing, f'{name}.KSPACING', above=0)
             parameters['kpoints'] = {'spacing': value, 'mesh': None}
         if given.pop('KGAMMA', True) is False:
             keys.ledger.leave(f'{name}.KGAMMA', False, 'meshes are centred at Gamma')
-        parameters['incar'] = {**OF_VASP, **electrons(given, name, keys.ledger)}
+        kept = electrons(given, name, keys.ledger)
+        cells = compositions() if MAGMOM in kept else ()
+        tags = by_element(kept, name, type_map, cells, keys.ledger)
+        parameters['incar'] = {**OF_VASP, **tags}
+        told = {entry.key for entry in keys.ledger.unmatched}
+        # Without its numbers VASP would take others: U = 1 eV on every element, a moment of 1 on every atom.
+        for tag in [tag for tag in BY_ELEMENT if f'{name}.{tag}' in told]:
+            verb = f'Check {tag}' if tag in tags else f'Give {tag} by element'
+            doubtful[f'{INCAR}.{tag}'] = f"{verb} in `OVERRIDES['label']['vasp']['incar']`, as {{'Fe': 4.0}}."
     keys.leave('fp_aniso_kspacing', 'k-points are equally dense in all directions: set `label.vasp.kpoints.mesh`')
     keys.leave('cvasp', "the handlers of aiida-vasp do what Custodian's do", (False,))
     keys.leave('fp_nbands_esti_data', 'VASP chooses the number of bands: set NBANDS in `label.vasp.incar`')
     if mapping := potcar_names(keys, folder):
         parameters['potential_mapping'] = mapping
-    return parameters
+    return parameters, doubtful
 
 
 def _tags(keys: Keys, folder: Path) -> tuple[str, dict[str, Any]] | None:
@@ -164,6 +204,83 @@ def electrons(tags: Mapping[str, Any], name: str, ledger: Ledger) -> dict[str, A
         else:
             kept[tag] = value
     return kept
+
+
+def by_element(
+    tags: Mapping[str, Any],
+    name: str,
+    type_map: Sequence[str],
+    compositions: Sequence[Mapping[str, int]],
+    ledger: Ledger,
+) -> dict[str, Any]:
+    """Return the tags with those of single elements or atoms by element.
+
+    DP-GEN writes the atoms of a frame in the order of ``type_map``, and the lists of an INCAR follow it.
+
+    :param tags: tags in capitals.
+    :param name: key that they come from, for the ledger.
+    :param type_map: elements in DP-GEN's order.
+    :param compositions: number of atoms of each element in the structures, if they are known.
+    :param ledger: record of the tags that are left out.
+    """
+    kept = dict(tags)
+    for tag in [tag for tag in tags if tag in BY_ELEMENT]:
+        value = kept.pop(tag)
+        if isinstance(value, Mapping):
+            kept[tag] = dict(value)
+            continue
+        runs = _runs(value)
+        if tag == NELECT:
+            ledger.leave(f'{name}.{tag}', value, 'cells differ: give the electrons of an atom of each element')
+        elif tag == MAGMOM:
+            moments = None if any(tags.get(other) for other in NONCOLLINEAR) else _moments(runs, type_map, compositions)
+            if moments is None:
+                ledger.leave(f'{name}.{tag}', value, 'it fits no order of the atoms: give the moment by element')
+            else:
+                kept[tag] = moments
+                if not compositions and len(set(moments.values())) > 1:
+                    why = 'no structure is here: it was read as one group of atoms for each element of `type_map`'
+                    ledger.leave(f'{name}.{tag}', value, why)
+        elif len(numbers := [number for count, number in runs for _ in range(count)]) == len(type_map):
+            kept[tag] = dict(zip(type_map, numbers, strict=True))
+        else:
+            why = f'it should have one value for each of the {len(type_map)} elements of `type_map`: give it by element'
+            ledger.leave(f'{name}.{tag}', value, why)
+    return kept
+
+
+def _runs(value: Any) -> list[tuple[int, float]]:
+    """Return the numbers of a tag and how often each is repeated, as in `4*0.6`; empty if they are no numbers."""
+    words = value.split() if isinstance(value, str) else value if isinstance(value, list) else [value]
+    runs = []
+    for word in words:
+        count, star, number = str(word).rpartition('*')
+        try:
+            runs.append((int(count) if star else 1, _number(number)))
+        except ValueError:
+            return []
+    return runs
+
+
+def _moments(
+    runs: Sequence[tuple[int, float]], type_map: Sequence[str], compositions: Sequence[Mapping[str, int]]
+) -> dict[str, float] | None:
+    """Return the moment of each element, or None if atoms of an element differ or the order is not known."""
+    flat = [number for count, number in runs for _ in range(count)]
+    if len(set(flat)) == 1:
+        return dict.fromkeys(type_map, flat[0])
+    if not compositions:
+        numbers = [number for _, number in runs]
+        return dict(zip(type_map, numbers, strict=True)) if len(runs) == len(type_map) else None
+    found: dict[str, float] = {}
+    for composition in compositions:
+        symbols = [element for element in type_map for _ in range(composition.get(element, 0))]
+        if len(symbols) != len(flat):
+            return None
+        for element, moment in zip(symbols, flat, strict=True):
+            if found.setdefault(element, moment) != moment:
+                return None
+    return found
 
 
 def old_incar(keys: Keys) -> dict[str, Any]:

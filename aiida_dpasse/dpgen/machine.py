@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, shortened, whole
 
@@ -28,21 +29,54 @@ _WALLTIME = {
     'core.torque': re.compile(r'#PBS\s+-l\s+walltime=([\d:]+)\s*$'),
     'core.sge': re.compile(r'#\$\s+-l\s+h_rt=([\d:]+)\s*$'),
 }
-_PARALLEL = re.compile(r'\b(mpirun|mpiexec|srun|jsrun|aprun)\b')
+#: Programs that start several processes, with the options that give their number.
+LAUNCHERS = {
+    **dict.fromkeys(('mpirun', 'mpiexec', 'mpiexec.hydra', 'orterun'), ('-n', '-np', '--n', '--np', '-c')),
+    'srun': ('-n', '--ntasks'),
+    'jsrun': ('-p', '--np'),
+    'aprun': ('-n', '--pes'),
+}
+#: Beginning of the executable, by the name of its code.
+EXECUTABLES = {'dp': 'dp', 'lmp': 'lmp', 'vasp': 'vasp', 'cp2k': 'cp2k'}
+_NAME = re.compile(r'[\w.+-]+')
+_VARIABLE = re.compile(r'\s*(?:env\s+)?([A-Za-z_]\w*=(?:"[^"]*"|\'[^\']*\'|[^\s"\'])*)\s+')
+_CODE = (
+    'it is a code: `verdi code create core.code.installed`, or `aiida-dpasse setup`; its variables and its number of '
+    'processes are in `options`'
+)
 _COMPUTER = 'it belongs to the computer: `verdi computer setup` and `verdi computer configure`'
 #: Strategies without any effect.
 _IDLE: tuple[Any, ...] = ({}, {'if_cuda_multi_devices': False}, {'ratio_unfinished': 0.0})
-_HIDDEN = '(not shown)'
 _GPU = 'AiiDA asks this scheduler for no GPU: add its own line to `custom_scheduler_commands`'
 
 
-def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> tuple[dict[str, Any], int | None]:
-    """Return scheduler options by program, and the batch size of labels.
+class Command(NamedTuple):
+    """A command of DP-GEN.
+
+    ``before`` are the shell lines that precede the program, ``parallel`` is whether a launcher starts several
+    processes, ``processes`` their number if it is given, and ``program`` the name of the executable if it is known.
+    """
+
+    before: list[str]
+    parallel: bool
+    processes: int | None
+    program: str | None
+
+
+class Machines(NamedTuple):
+    """Scheduler ``options`` by program, ``batch_size`` of labels, and names of the executables by code."""
+
+    options: dict[str, Any]
+    batch_size: int | None
+    executables: dict[str, str]
+
+
+def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> Machines:
+    """Return scheduler options by program, the batch size of labels, and the executables.
 
     :param content: content of machine.json.
     :param labeller: code that labels; if None, its options are those of `label`.
     :param ledger: record of all keys.
-    :return: the options, and the batch size or None if it is not limited.
     :raises ValueError: if it is not a machine.json of DP-GEN, or a value is not accepted by DP-GEN.
     """
     keys = Keys(content, ledger)
@@ -53,37 +87,68 @@ def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> tuple[di
     for name in ('api_version', 'deepmd_version'):
         keys.leave(name, 'codes say themselves which release they are')
     options: dict[str, Any] = {}
-    batch = None
+    batch: int | None = None
+    executables: dict[str, str] = {}
     for step, program in PROGRAMS.items():
         if step not in keys:
             continue
         name = labeller or program if step == 'fp' else program
         given = keys.take(step, f'options.{name}')
         if isinstance(given, list):
-            ledger.leave(f'{step}[1:]', len(given) - 1, 'the first machine is taken, as by DP-GEN')
+            if len(given) > 1:
+                ledger.leave(f'{step}[1:]', len(given) - 1, 'the first machine is taken, as by DP-GEN')
             given = given[0] if given else {}
-        options[name], group = _program(Keys(given, ledger, f'{step}.'), name, labels=step == 'fp')
+        code = labeller if step == 'fp' else {'train': 'dp', 'model_devi': 'lmp'}[step]
+        options[name], group, executable = _program(Keys(given, ledger, f'{step}.'), name, code, labels=step == 'fp')
         batch = group if step == 'fp' else batch
+        executables |= {code: executable} if code and executable else {}
     if 'train' in options:
         # DP-GEN has no job that evaluates potentials; it needs the same resources as a training.
         options['evaluate'] = options['train']
-    _hide(keys, 'handlers')
     keys.leave('handlers', 'no mail is sent: `aiida-dpasse status` tells where a study stands')
     keys.leave_rest()
-    return options, batch
+    return Machines(options, batch, executables)
 
 
-def _hide(keys: Keys, name: str) -> None:
-    """Hide a value that may contain a password from all output."""
-    if name in keys:
-        keys.content[name] = _HIDDEN
+def read_command(text: str, code: str | None) -> Command:
+    """Return what a command starts, and how.
+
+    :param text: command of DP-GEN, such as `OMP_NUM_THREADS=8 mpirun -np 4 lmp`.
+    :param code: name of the code of the program, or None.
+    """
+    starts = EXECUTABLES.get(code or '', '')
+    parts = [part.strip() for part in re.split(r';|&&|\n', text) if part.strip()]
+
+    def names(part: str) -> list[str]:
+        return [PurePosixPath(word).name for word in part.split()]
+
+    def runs(part: str) -> bool:
+        return any(name in LAUNCHERS or (starts and name.startswith(starts)) for name in names(part))
+
+    place = next((index for index, part in enumerate(parts) if runs(part)), len(parts) - 1)
+    before, command = parts[: max(place, 0)], parts[place] if parts else ''
+    while match := _VARIABLE.match(command):
+        before.append(f'export {match[1]}')
+        command = command[match.end() :]
+    words = command.split()
+    found = names(command)
+    launcher = next((name for name in found if name in LAUNCHERS), None)
+    after = found[found.index(launcher) + 1 :] if launcher else found
+    program = next((name for name in after if starts and name.startswith(starts)), None)
+    processes = None
+    if launcher:
+        options = '|'.join(LAUNCHERS[launcher])
+        match = re.search(rf'\s(?:{options})(?:\s+|=|(?<=\s-n))(\d+)(?:\s|$)', ' '.join(words))
+        processes = int(match[1]) if match and int(match[1]) else None
+    return Command(before, launcher is not None, processes, program if program and _NAME.fullmatch(program) else None)
 
 
-def _program(keys: Keys, name: str, labels: bool) -> tuple[dict[str, Any], int | None]:
-    """Return the options of one program and, if it labels, the number of frames per job or None without a limit."""
-    command = str(keys.take('command', 'code', ''))
-    if command:
-        keys.leave('command', 'it is a code: `verdi code create core.code.installed`, or `aiida-dpasse setup`')
+def _program(keys: Keys, name: str, code: str | None, labels: bool) -> tuple[dict[str, Any], int | None, str | None]:
+    """Return the options of one program; if it labels, the number of frames per job or None without a limit; and the
+    name of its executable, or None.
+    """
+    command = read_command(str(keys.take('command', 'code', '')), code)
+    keys.leave('command', _CODE, ('',))
     for files in ('user_forward_files', 'user_backward_files'):
         keys.leave(files, 'jobs are given and keep what they need: other files belong where the code finds them', ([],))
     machine = Keys(keys.take('machine', f'options.{name}', {}), keys.ledger, f'{keys.where}machine.')
@@ -91,7 +156,6 @@ def _program(keys: Keys, name: str, labels: bool) -> tuple[dict[str, Any], int |
     scheduler = SCHEDULERS.get(batch_type.lower())
     if scheduler is None:
         machine.leave('batch_type', "AiiDA has no scheduler of this name: write `options` for your computer's")
-    _hide(machine, 'remote_profile')
     machine.leave('local_root', 'files are kept in the repository of AiiDA', ('./', '.', None))
     machine.leave_rest(_COMPUTER)
     resources = Keys(keys.take('resources', f'options.{name}', {}), keys.ledger, f'{keys.where}resources.')
@@ -102,12 +166,12 @@ def _program(keys: Keys, name: str, labels: bool) -> tuple[dict[str, Any], int |
             group = whole(place.take('group_size', 'label.batch_size', 0), 'group_size', least=0) or group
         else:
             place.leave('group_size', 'each is a job of its own: limit `max_concurrent`', (1,))
-    options = _options(resources, scheduler or 'core.direct', parallel=bool(_PARALLEL.search(command)), name=name)
+    options = _options(resources, scheduler or 'core.direct', command, name)
     keys.leave_rest()
-    return options, group
+    return options, group, command.program
 
 
-def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str, Any]:
+def _options(keys: Keys, scheduler: str, command: Command, name: str) -> dict[str, Any]:
     """Return AiiDA's options for the resources of one program."""
     to = f'options.{name}'
     keys.take('batch_type', 'scheduler of the computer')
@@ -115,21 +179,26 @@ def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str,
     cores = whole(keys.take('cpu_per_node', f'{to}.resources', 1), 'cpu_per_node')
     gpus = whole(keys.take('gpu_per_node', f'{to}.custom_scheduler_commands', 0), 'gpu_per_node', least=0)
     extra = Keys(keys.take('kwargs', f'{to}.custom_scheduler_commands', {}), keys.ledger, f'{keys.where}kwargs.')
-    options: dict[str, Any] = {'withmpi': parallel}
+    options: dict[str, Any] = {'withmpi': command.parallel}
     if scheduler in ('core.lsf', 'core.sge'):
-        options['resources'] = {'tot_num_mpiprocs': nodes * cores}
+        options['resources'] = {'tot_num_mpiprocs': command.processes or nodes * cores}
+        if options['resources']['tot_num_mpiprocs'] != nodes * cores:
+            keys.leave('cpu_per_node', 'AiiDA asks this scheduler for one slot per process of the command')
         if scheduler == 'core.sge':
             environment = extra.take(('pe_name', 'sge_pe_name'), f'{to}.resources.parallel_env', 'mpi')
             options['resources']['parallel_env'] = environment
-    elif parallel:
-        options['resources'] = {'num_machines': nodes, 'num_mpiprocs_per_machine': cores}
     else:
-        # One process whose threads use all cores of the node.
-        options['resources'] = {'num_machines': nodes, 'num_mpiprocs_per_machine': 1}
-        options['resources'] |= {'num_cores_per_mpiproc': cores} if scheduler != 'core.direct' else {}
+        # A single process has threads on all cores of the node; several share them.
+        each = -(-(command.processes or nodes * cores) // nodes) if command.parallel else 1
+        if command.processes and each * nodes != command.processes:
+            why = f'all nodes have as many processes, and {each} on each of {nodes} were taken'
+            keys.ledger.leave(f'{keys.where.split(".")[0]}.command: processes', command.processes, why)
+        options['resources'] = {'num_machines': nodes, 'num_mpiprocs_per_machine': each}
+        if scheduler != 'core.direct' and (not command.parallel or cores // each > 1):
+            options['resources']['num_cores_per_mpiproc'] = cores // each
     if queue := keys.take('queue_name', f'{to}.queue_name', ''):
         options['queue_name'] = queue
-    lines = _flags(keys, scheduler, options, to)
+    lines, commands = _flags(keys, scheduler, options, to)
     line = extra.take('custom_gpu_line', f'{to}.custom_scheduler_commands')
     if line is None and gpus and scheduler == 'core.slurm':
         line = f'#SBATCH --gres=gpu:{gpus}'
@@ -138,7 +207,7 @@ def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str,
     lines += [str(line)] if line else []
     if lines:
         options['custom_scheduler_commands'] = '\n'.join(lines)
-    _script(keys, options, to)
+    _script(keys, options, commands, command.before, to)
     keys.leave('para_deg', 'a job runs one program', (1,))
     keys.leave('strategy', 'a job runs one program, on the devices it was given', _IDLE)
     keys.leave('wait_time', 'the interval between looks belongs to the computer', (0,))
@@ -147,17 +216,22 @@ def _options(keys: Keys, scheduler: str, parallel: bool, name: str) -> dict[str,
     return options
 
 
-def _flags(keys: Keys, scheduler: str, options: dict[str, Any], to: str) -> list[str]:
-    """Move the walltime from the scheduler directives to ``options`` and return the remaining directives."""
-    lines = []
-    for flag in listed(keys.take('custom_flags', f'{to}.custom_scheduler_commands', []), 'custom_flags'):
-        match = _WALLTIME[scheduler].match(str(flag).strip()) if scheduler in _WALLTIME else None
+def _flags(keys: Keys, scheduler: str, options: dict[str, Any], to: str) -> tuple[list[str], list[str]]:
+    """Move the walltime to ``options``, and return the other directives of the scheduler and the commands.
+
+    A scheduler ignores a directive after the first command.
+    """
+    directives: list[str] = []
+    commands: list[str] = []
+    given = listed(keys.take('custom_flags', f'{to}.custom_scheduler_commands', []), 'custom_flags')
+    for line in [line.strip() for flag in given for line in str(flag).splitlines() if line.strip()]:
+        match = _WALLTIME[scheduler].match(line) if scheduler in _WALLTIME else None
         if match:
             options['max_wallclock_seconds'] = seconds(match[1], scheduler)
             keys.take('custom_flags', f'{to}.custom_scheduler_commands, {to}.max_wallclock_seconds')
         else:
-            lines.append(str(flag))
-    return lines
+            (directives if line.startswith('#') else commands).append(line)
+    return directives, commands
 
 
 def seconds(text: str, scheduler: str) -> int:
@@ -188,9 +262,10 @@ def seconds(text: str, scheduler: str) -> int:
     return 86400 * count + sum(part * unit for part, unit in zip(parts, units, strict=True))
 
 
-def _script(keys: Keys, options: dict[str, Any], to: str) -> None:
-    """Write the commands before and after the program, in DP-GEN's order."""
-    lines = ['module purge'] if keys.take('module_purge', f'{to}.prepend_text', False) else []
+def _script(keys: Keys, options: dict[str, Any], first: list[str], last: list[str], to: str) -> None:
+    """Write the commands before and after the program, in DP-GEN's order; ``first`` and ``last`` enclose the former."""
+    lines = [*first]
+    lines += ['module purge'] if keys.take('module_purge', f'{to}.prepend_text', False) else []
     for name, start in (
         ('module_unload_list', 'module unload'),
         ('module_list', 'module load'),
@@ -201,7 +276,7 @@ def _script(keys: Keys, options: dict[str, Any], to: str) -> None:
     for name, value in environment.items() if isinstance(environment, Mapping) else ():
         values = value if isinstance(value, list) else [value]
         lines += [f'export {name}={item}' for item in values if not str(name).startswith('_')]
-    lines += listed(keys.take('prepend_script', f'{to}.prepend_text', []), 'prepend_script')
+    lines += [*listed(keys.take('prepend_script', f'{to}.prepend_text', []), 'prepend_script'), *last]
     if lines:
         options['prepend_text'] = '\n'.join(map(str, lines))
     if after := listed(keys.take('append_script', f'{to}.append_text', []), 'append_script'):

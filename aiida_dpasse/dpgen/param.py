@@ -1,5 +1,7 @@
 """Convert the parameters of `dpgen run` into those of `dpasse.active_learning`, and list those without a counterpart.
 
+Those of `dpgen simplify` become parameters of `dpasse.simplify`; inputs of other commands are refused by name.
+
 DP-GEN uses ps, bar and eV/A; the parameters here fs, GPa and eV/A.
 """
 
@@ -14,18 +16,32 @@ from typing import Any
 
 from aiida_dpasse.dpgen.counterparts import leave_counterparts
 from aiida_dpasse.dpgen.exploration import choice, explore_parameters, read_jobs
-from aiida_dpasse.dpgen.keys import Keys, Ledger, Unmatched, listed, number, read_json, shortened
+from aiida_dpasse.dpgen.keys import Keys, Ledger, Unmatched, listed, number, read_content, shortened
 from aiida_dpasse.dpgen.labels import read_labels
 from aiida_dpasse.dpgen.machine import read_machine
+from aiida_dpasse.dpgen.simplify import read_simplify
 from aiida_dpasse.dpgen.training import INPUT, read_committee
 
+ACTIVE_LEARNING, SIMPLIFY = 'dpasse.active_learning', 'dpasse.simplify'
+#: Inputs of other commands, by keys that only they have, and what to use instead.
+OTHERS = {
+    'init_surf': (('vacuum_max', 'layer_numb'), 'make slabs with pymatgen or ASE, and label them with `dpasse.label`'),
+    'init_reaction': (('reaxff',), 'label frames of your reactive dynamics with `dpasse.label`'),
+    'init_bulk': (
+        ('super_cell', 'pert_numb'),
+        'run `dpasse.initial_data`; the page "Migrating from DP-GEN" lists its settings by key',
+    ),
+    'autotest': (('interaction', 'properties'), 'there is no counterpart'),
+}
 NO_FILE = 'no such file is here: hand in its structures yourself'
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Inputs of `dpasse.active_learning` that correspond to DP-GEN's files."""
+    """Inputs of a work chain that correspond to DP-GEN's files."""
 
+    #: Entry point of the chain.
+    chain: str
     #: Parameters that differ from those of a protocol, to be merged into it.
     overrides: dict[str, Any]
     #: Sections, by their place in the parameters, that DP-GEN defines completely: they replace those of the protocol,
@@ -43,6 +59,10 @@ class Conversion:
     datasets: list[Path]
     #: Labelling code, `vasp` or `cp2k`; None for any other.
     labeller: str | None
+    #: Names of the executables by code, as far as the commands name them.
+    executables: dict[str, str]
+    #: What has to be given before the chain can run, or would not label as DP-GEN does: one sentence by its place.
+    to_do: dict[str, str]
     #: Name of the parameter here by DP-GEN's key.
     mapped: dict[str, str]
     unmatched: list[Unmatched]
@@ -56,27 +76,47 @@ class Conversion:
 
 
 def read_dpgen(param: str | Path, machine: str | Path | None = None) -> Conversion:
-    """Convert a param.json and, optionally, a machine.json.
+    """Convert a param.json and, optionally, a machine.json; both may be YAML.
 
     Relative paths refer to the folder of ``param``. Missing files are listed among the unmatched keys.
 
-    :param param: path of param.json.
+    :param param: path of param.json, of `dpgen run` or `dpgen simplify`.
     :param machine: path of machine.json.
-    :raises ValueError: if a file cannot be read, a required key is missing, or a value is not accepted by DP-GEN.
+    :raises ValueError: if a file cannot be read, a required key is missing, a value is not accepted by DP-GEN, or the
+        input is that of another command.
     """
     folder, ledger = Path(param).resolve().parent, Ledger()
-    keys = Keys(read_json(param), ledger)
+    keys = Keys(read_content(param), ledger)
+    content = None if machine is None else read_content(machine)
+    if 'pick_data' in keys:
+        return _simplify(keys, folder, content)
+    if 'type_map' not in keys and {'train', 'model_devi', 'fp'} & set(keys.content):
+        raise ValueError('This is a machine file: give the parameters of `dpgen run` first, and it as the second file.')
+    for command, (own, instead) in OTHERS.items():
+        if 'model_devi_jobs' not in keys and any(name in keys for name in own):
+            raise ValueError(f'This is an input of `dpgen {command}`, which is not converted: {instead}.')
+    return _run(keys, folder, content)
+
+
+def _run(keys: Keys, folder: Path, machine: Any) -> Conversion:
+    """Convert the parameters of `dpgen run`."""
     engine = keys.take('model_devi_engine', 'codes.lmp', 'lammps')
     if engine != 'lammps':
-        raise ValueError(f'`model_devi_engine` should be lammps: exploration by {engine} has no counterpart.')
+        raise ValueError(
+            f'`model_devi_engine` should be lammps: exploration by {shortened(engine)} has no counterpart.'
+        )
     committee, training = read_committee(keys)
+    type_map = training['model']['type_map']
     systems = listed(keys.need('sys_configs', 'structures'), 'sys_configs')
     jobs = read_jobs(keys, len(systems))
     used = {index for job in jobs for index in job.systems}
     structures = find_structures(keys, systems, used, folder)
+    structure_format = str(keys.take('sys_format', 'structures', 'vasp/poscar'))
     single = len({label.split('_')[1] for label in structures}) == len(structures) == len(used)
     datasets = find_datasets(keys, folder)
-    labeller, label = read_labels(keys, folder)
+    labeller, label, to_do = read_labels(
+        keys, folder, type_map, lambda: compositions(structures.values(), structure_format, type_map)
+    )
     overrides = {**explore_parameters(keys, jobs), 'committee': committee}
     overrides['explore'] |= choice(keys, jobs, single=single)
     if 'fp_accurate_threshold' in keys:
@@ -91,24 +131,84 @@ def read_dpgen(param: str | Path, machine: str | Path | None = None) -> Conversi
         else:
             keys.leave('model_devi_clean_traj', 'jobs keep their working directories, or `clean_workdir` removes them')
     leave_counterparts(keys)
-    options: dict[str, Any] = {}
-    if machine is not None:
-        options, batch = read_machine(read_json(machine), labeller, ledger)
-        label |= {'batch_size': batch} if batch else {}
+    options, batch, executables = ({}, None, {}) if machine is None else read_machine(machine, labeller, keys.ledger)
+    label |= {'batch_size': batch} if batch else {}
+    if 'gam' in executables.get('vasp', '') and 'vasp' in label:
+        label['vasp']['kpoints'] = {'mesh': [1, 1, 1], 'spacing': None}
+        to_do.pop('label.vasp.kpoints', None)
+        why = 'it computes the Gamma point only, which `label.vasp.kpoints` says'
+        keys.ledger.leave('fp.command: executable', executables['vasp'], why)
     overrides |= {'label': label} if label else {}
+    if any(job.ensemble is None for job in jobs):
+        to_do['explore'] = (
+            'A LAMMPS template has the conditions of a job: give its `temperatures`, `pressures`, `ensemble` and '
+            '`steps` in OVERRIDES, in `explore` or `stages`.'
+        )
+    if not structures:
+        to_do['structures'] = 'None of the files of `sys_configs` is here: fill in STRUCTURES, a file by label.'
+    if not datasets:
+        to_do['frames'] = 'No folder of `init_data_sys` is here: fill in FRAMES, folders of labelled frames.'
     return Conversion(
+        chain=ACTIVE_LEARNING,
         overrides=overrides,
         sections={INPUT: training},
         options=options,
         inputs=inputs,
         structures=structures,
-        structure_format=str(keys.take('sys_format', 'structures', 'vasp/poscar')),
-        type_map=training['model']['type_map'],
+        structure_format=structure_format,
+        type_map=type_map,
         datasets=datasets,
         labeller=labeller,
-        mapped=ledger.mapped,
-        unmatched=ledger.unmatched,
+        executables=executables,
+        to_do=to_do,
+        mapped=keys.ledger.mapped,
+        unmatched=keys.ledger.unmatched,
     )
+
+
+def _simplify(keys: Keys, folder: Path, machine: Any) -> Conversion:
+    """Convert the parameters of `dpgen simplify`."""
+    overrides, training, datasets = read_simplify(keys, folder)
+    options, _, executables = ({}, None, {}) if machine is None else read_machine(machine, None, keys.ledger)
+    # The deviations are those of `dp model-devi` in DP-GEN.
+    own = {'train': options.get('train'), 'evaluate': options.get('md') or options.get('evaluate')}
+    return Conversion(
+        chain=SIMPLIFY,
+        overrides=overrides,
+        sections={INPUT: training},
+        options={name: value for name, value in own.items() if value},
+        inputs={},
+        structures={},
+        structure_format='',
+        type_map=training['model']['type_map'],
+        datasets=datasets,
+        labeller=None,
+        executables=executables,
+        to_do={} if datasets else {'frames': 'No folder of `pick_data` is here: fill in FRAMES, labelled frames.'},
+        mapped=keys.ledger.mapped,
+        unmatched=keys.ledger.unmatched,
+    )
+
+
+def compositions(files: Iterable[Path], fmt: str, type_map: Iterable[str]) -> list[dict[str, int]]:
+    """Return the distinct numbers of atoms by element of structures; files that cannot be read are left out.
+
+    :param files: structures.
+    :param fmt: format, as named by dpdata.
+    :param type_map: elements, for formats that only number them.
+    """
+    import dpdata
+
+    found: list[dict[str, int]] = []
+    for path in files:
+        try:
+            system = dpdata.System(str(path), fmt=fmt, type_map=list(type_map))
+        except Exception:  # dpdata's readers raise exceptions of any type; the script says it of each file
+            continue
+        counts = dict(zip(system['atom_names'], system['atom_numbs'], strict=True))
+        if counts not in found:
+            found.append(counts)
+    return found
 
 
 def find_structures(keys: Keys, systems: list[Any], used: Iterable[int], folder: Path) -> dict[str, Path]:
@@ -184,7 +284,9 @@ def describe(unmatched: Iterable[Unmatched]) -> str:
     """
     reasons: dict[str, list[str]] = {}
     for entry in unmatched:
-        reasons.setdefault(entry.why, []).append(f'{entry.key} = {shortened(entry.value)}')
+        # A key may hold anything: control characters are escaped.
+        key = entry.key if entry.key.isprintable() else shortened(entry.key)
+        reasons.setdefault(entry.why, []).append(f'{key} = {shortened(entry.value)}')
     if not reasons:
         return 'Everything has a counterpart.'
     lines = [f'{sum(map(len, reasons.values()))} settings have no counterpart.']

@@ -1,4 +1,7 @@
-"""Generate a `verdi run` script, to be edited by the user, for an active learning run defined by DP-GEN's files."""
+"""Generate a `verdi run` script, to be completed by the user, for the work chain that DP-GEN's files define.
+
+Whatever stands in the files is written as a Python literal, never as code or comment.
+"""
 
 from __future__ import annotations
 
@@ -6,78 +9,77 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida_dpasse.deepmd.engine import PROGRAM
-from aiida_dpasse.dpgen.param import Conversion
+from aiida_dpasse.dpgen.param import ACTIVE_LEARNING, Conversion
 
-_HEAD = '''"""Active learning, converted from {source} by `aiida-dpasse dpgen convert`: verdi run {target}"""
+_HEAD = '''"""{what}, converted from DP-GEN by `aiida-dpasse dpgen convert`; start it with `verdi run`."""
 
 from aiida.engine import submit
 from aiida.plugins import WorkflowFactory
 
 from aiida_dpasse.dpgen.param import replace_sections
-from aiida_dpasse.explore.from_dpgen import read_frames, read_structures
+from aiida_dpasse.explore.from_dpgen import read_frames{names}
 
-# Edit: the labels of your codes, as `verdi code list` has them.
+# The file that was converted.
+SOURCE = {source}
 '''
-_TAIL = """builder = WorkflowFactory('dpasse.active_learning').get_builder_from_protocol(
+_STOP = """if TO_DO:
+    raise SystemExit('Do this first, and take what is done out of TO_DO in this script:\\n' + '\\n'.join(TO_DO))
+"""
+_TAIL = """builder = WorkflowFactory({chain!r}).get_builder_from_protocol(
     CODES,
-    protocol={protocol!r},
+    protocol=PROTOCOL,
     overrides=OVERRIDES,
     options=OPTIONS,
-    frames=read_frames(FRAMES),
-    structures=read_structures(STRUCTURES, {fmt!r}, TYPE_MAP),
-{inputs})
+    frames=read_frames(FRAMES, TYPE_MAP),
+{structures}    **INPUTS,
+)
 builder.parameters = replace_sections(builder.parameters.get_dict(), SECTIONS)
 node = submit(builder)
 print(f'submitted: aiida-dpasse status {{node.pk}}')
 """
-CODES = (PROGRAM, 'lmp', 'python')
+_STRUCTURES = '    structures=read_structures(STRUCTURES, FORMAT, TYPE_MAP),\n'
+CODES = {ACTIVE_LEARNING: (PROGRAM, 'lmp', 'python')}
 WIDTH = 100
 
 
-def script(conversion: Conversion, source: str, target: str = 'SCRIPT', protocol: str = 'balanced') -> str:
+def script(conversion: Conversion, source: str, protocol: str = 'balanced') -> str:
     """Return the text of the script.
 
     :param conversion: converted input of DP-GEN.
     :param source: name of the converted file.
-    :param target: name of the script.
     :param protocol: protocol that the converted parameters are merged into.
     """
-    names = [*CODES, *([conversion.labeller] if conversion.labeller else [])]
-    codes = {name: f'{name}@localhost' for name in names}
-    folders = [str(path) for path in conversion.datasets]
+    explores = conversion.chain == ACTIVE_LEARNING
+    names = [*CODES.get(conversion.chain, (PROGRAM, 'python')), *([conversion.labeller] if conversion.labeller else [])]
+    codes = {name: f'{conversion.executables.get(name, name)}@localhost' for name in names}
     files = {label: str(path) for label, path in conversion.structures.items()}
-    parts = [
-        _assigned('CODES', codes),
-        '# Laid over the protocol.',
-        _assigned('OVERRIDES', conversion.overrides),
+    parts: list[tuple[str, str, Any]] = [
+        ('Edit: the labels of your codes, as `verdi code list` has them.', 'CODES', codes),
+        ('Settings that DP-GEN does not have.', 'PROTOCOL', protocol),
+        ('Laid over the protocol.', 'OVERRIDES', conversion.overrides),
+        ('Instead of what the protocol has in these places.', 'SECTIONS', conversion.sections),
+        ('Scheduler options by program.', 'OPTIONS', conversion.options),
+        ('Labelled frames to start from.', 'FRAMES', [str(path) for path in conversion.datasets]),
+        ('Elements, for files that only number them.', 'TYPE_MAP', conversion.type_map),
     ]
-    if conversion.labeller == 'vasp':
+    if explores:
         parts += [
-            '# Edit: the POTCAR family, as `aiida-vasp potcar uploadfamily` named it.',
-            "OVERRIDES['label']['vasp']['potential_family'] = 'PBE.54'",
+            ('Structures to explore, and their format.', 'STRUCTURES', files),
+            ('', 'FORMAT', conversion.structure_format),
         ]
     parts += [
-        '# Instead of what the protocol has in these places.',
-        _assigned('SECTIONS', conversion.sections),
-        '# Scheduler options by program.',
-        _assigned('OPTIONS', conversion.options),
-        '# Labelled frames to start from, and structures to explore.',
-        _assigned('FRAMES', folders),
-        _assigned('STRUCTURES', files),
-        _assigned('TYPE_MAP', conversion.type_map),
+        ('Other inputs of the work chain.', 'INPUTS', conversion.inputs),
+        ('The script stops while a line is left.', 'TO_DO', list(conversion.to_do.values())),
     ]
-    inputs = [f'    {name}={value!r},\n' for name, value in conversion.inputs.items()]
-    if conversion.labeller is None:
-        inputs.append(
-            '    # Edit: what labels, an ASE calculator or the code `shell`.\n'
-            "    calculator={'name': 'sevennet-l3i5'},\n"
-        )
-    tail = _TAIL.format(protocol=protocol, fmt=conversion.structure_format, inputs=''.join(inputs))
-    return _HEAD.format(source=source, target=target) + '\n'.join(parts) + '\n\n' + tail
-
-
-def _assigned(name: str, value: Any) -> str:
-    return f'{name} = {literal(value)}'
+    text = ''.join(
+        (f'# {comment}\n' if comment else '') + f'{name} = {literal(value)}\n' for comment, name, value in parts
+    )
+    head = _HEAD.format(
+        what='Active learning' if explores else 'Selection from labelled frames',
+        names=', read_structures' if explores else '',
+        source=literal(source),
+    )
+    return head + text + _STOP + '\n' + _TAIL.format(chain=conversion.chain, structures=_STRUCTURES if explores else '')
 
 
 def literal(value: Any, indent: str = '') -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 from pydantic import Field, model_validator
 
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
@@ -9,6 +12,7 @@ from aiida_dpasse.explore.committee_parameters import CommitteeParameters
 from aiida_dpasse.explore.explore_parameters import ExploreParameters
 from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.label.passport import ACCEPT_SOFT_LABELS
+from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.sizes import PartSize
 
@@ -19,6 +23,21 @@ class StageParameters(Parameters):
     temperatures: list[float] | None = Field(default=None, min_length=1, description='Temperatures in K.')
     pressures: list[float] | None = Field(default=None, min_length=1, description='Pressures in GPa.')
     steps: int | None = Field(default=None, gt=0, description='Number of steps of each run.')
+    ensemble: Literal['nve', 'nvt', 'npt'] | None = Field(default=None, description='Ensemble of each run.')
+    coupling: Literal['iso', 'aniso', 'tri'] | None = Field(
+        default=None, description='Degrees of freedom of the barostat.'
+    )
+
+
+def staged_parameters(explore: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an exploration with the conditions of a stage.
+
+    :param explore: content of `ExploreParameters`.
+    :param stage: content of `StageParameters`; null keeps the value of ``explore``.
+    """
+    own = {name: value for name, value in stage.items() if value is not None}
+    md = {name: own.pop(name) for name in ('steps', 'ensemble', 'coupling') if name in own}
+    return dict(merge(explore, {**own, 'md': md}))
 
 
 class ConvergenceParameters(Parameters):
@@ -89,10 +108,7 @@ class ActiveLearningParameters(Parameters):
     def _stages(self) -> ActiveLearningParameters:
         explore = self.explore.model_dump()
         for number, stage in enumerate(self.stages or []):
-            own = {name: value for name, value in stage.model_dump().items() if value is not None}
-            steps = own.pop('steps', explore['md'].get('steps'))
-            staged = {**explore, **own, 'md': {**explore['md'], 'steps': steps}}
-            if message := check_parameters(ExploreParameters, staged):
+            if message := check_parameters(ExploreParameters, staged_parameters(explore, stage.model_dump())):
                 raise ValueError(f'`stages.{number}` is invalid: {message}')
         return self
 

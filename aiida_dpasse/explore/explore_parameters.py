@@ -22,7 +22,11 @@ class TrustParameters(Parameters):
         'makes the fraction `quantile` of the frames accurate; `calibrated`: the levels are errors, and both are '
         'divided by the median ratio of error to deviation of the frames labelled before, at least ten.'
     )
-    low: float = Field(gt=0, description='Deviation (calibrated: error) in eV/A below which a frame is accurate.')
+    low: float = Field(
+        ge=0,
+        description='Deviation (calibrated: error) in eV/A below which a frame is accurate; 0, with mode `fixed` only, '
+        'makes every frame a candidate that has not failed.',
+    )
     high: float = Field(
         gt=0,
         description='Deviation (calibrated: error) in eV/A from which a frame is failed and not labelled.',
@@ -39,6 +43,8 @@ class TrustParameters(Parameters):
                 f'`low` ({self.low}) should be below `high` ({self.high}), which should not exceed `explosion` '
                 f'({self.explosion})'
             )
+        if not self.low and self.mode != 'fixed':
+            raise ValueError(f'`low` should be above 0 with `mode` {self.mode}')
         return self
 
 

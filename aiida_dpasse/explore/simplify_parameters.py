@@ -19,7 +19,7 @@ class SimplifyParameters(Parameters):
     accurate_fraction: float = Field(
         gt=0, le=1, description='Fraction of accurate frames among the remaining ones at which the selection ends.'
     )
-    low: float = Field(gt=0, description='Deviation of the committee in eV/A below which a frame is accurate.')
+    low: float = Field(ge=0, description='Deviation of the committee in eV/A below which a frame is accurate.')
     high: float | None = Field(
         gt=0, description='Deviation in eV/A from which a frame is failed and not selected; null sets no limit.'
     )

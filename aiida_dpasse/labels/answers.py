@@ -147,7 +147,8 @@ def relaxation_outcome(
 
 def _outcome(frame: CalculatedFrame, program: str) -> Labels | str:
     if not frame.converged:
-        return f'{program} reports that the electrons did not converge'
+        why = f': {frame.reason}' if frame.reason else ''
+        return f'{program} reports that the electrons did not converge{why}'
     return Labels(frame.energy, frame.forces, frame.virial)
 
 

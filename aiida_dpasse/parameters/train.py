@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from aiida_dpasse.deepmd.engine import check_freezable
+from aiida_dpasse.deepmd.model_kind import descriptor_type
 from aiida_dpasse.deepmd.multitask import heads_of, single_model
 from aiida_dpasse.deepmd.training_input import check_compressible, check_input
 from aiida_dpasse.parameters.base import Parameters
@@ -44,7 +46,7 @@ class TrainParameters(Parameters):
     """Parameters of one training."""
 
     backend: Literal['pytorch', 'tensorflow'] = Field(
-        description='Backend of DeePMD-kit; DPA-2 and DPA-3 need PyTorch.'
+        description='Backend of DeePMD-kit; DPA-2, DPA-3 and DPA-4 need PyTorch.'
     )
     input: dict[str, Any] = Field(
         description='Sections `model`, `learning_rate`, `loss`, `training` of the input of `dp train`, without data '
@@ -89,11 +91,20 @@ class TrainParameters(Parameters):
             raise ValueError(message)
         if self.processes > 1 and self.backend != 'pytorch':
             raise ValueError('`processes` above 1 are for PyTorch only: remove it or choose the backend `pytorch`.')
+        if self.freeze and (message := check_freezable(self.descriptor)):
+            raise ValueError(f'`freeze`: {message} Set `freeze` to false.')
         if self.compress and not self.freeze:
             raise ValueError('`compress` requires the frozen potential: set `freeze` too.')
         if self.compress and (message := check_compressible({**self.input['model'], **self._frozen_model()})):
             raise ValueError(f'`compress`: {message}')
         return self
+
+    @property
+    def descriptor(self) -> str:
+        """Type of the descriptor in `input`; empty if it is that of a pre-trained potential, or if heads share it."""
+        model = self.input['model']
+        section = model.get('descriptor') or {}
+        return descriptor_type(section, model) if section.get('type') or model.get('type') else ''
 
     def _frozen_model(self) -> dict[str, Any]:
         model = self.input['model']

@@ -13,6 +13,7 @@ from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.deepmd.early_stop import REPORT as FLAT
 from aiida_dpasse.deepmd.early_stop import flat_step
 from aiida_dpasse.deepmd.lcurve import LearningCurve, parse_lcurve
+from aiida_dpasse.deepmd.model_kind import lora_of
 from aiida_dpasse.deepmd.restart import LATEST, REPORT, latest_step, none_was_whole, restarted_from
 from aiida_dpasse.deepmd.training_log import parse_training_log
 from aiida_dpasse.parsers.base import JobParser
@@ -42,6 +43,7 @@ class TrainParser(JobParser):
             'restarted_from': restarted_from(self.text(REPORT)),
             'finished': finished,
             'stopped_early': None if finished else flat_step(self.text(FLAT)),
+            'lora': lora_of(self.parameters['input']),
             'deepmd_version': self.log.version,
             'seconds_per_step': self.log.seconds_per_step,
             'training_seconds': self.log.seconds,

@@ -19,6 +19,7 @@ class CalculatedFrame:
     :param forces: (natoms, 3) eV/A.
     :param virial: (3, 3) eV, or None.
     :param converged: whether the program reports electronic convergence.
+    :param reason: why the electrons did not converge, if the program says it.
     :param at_rest: whether the program reports ionic convergence, in a relaxation.
     """
 
@@ -29,4 +30,5 @@ class CalculatedFrame:
     forces: NDArray[np.float64]
     virial: NDArray[np.float64] | None
     converged: bool
+    reason: str = ''
     at_rest: bool = False

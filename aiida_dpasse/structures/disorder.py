@@ -25,7 +25,7 @@ def require_ordered(structure: Structure) -> None:
             raise ValueError(
                 f'structure: site {index} of {structure.composition.reduced_formula} is partially occupied '
                 f'({site.species_string}); '
-                'make an ordered structure first, for example with pymatgen.'
+                'make ordered cells of it with `aiida-dpasse import structure`.'
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pymatgen.core import Structure
 
 from aiida_dpasse.structures.distances import cell_heights, shortest_lattice_vector
@@ -93,18 +93,41 @@ def nearest_repetition(structure: Structure, atoms: int) -> list[int]:
     """
     if atoms < 1:
         raise ValueError(f'supercell: the number of atoms should be 1 or more, got {atoms}.')
-    heights = cell_heights(structure.lattice.matrix)
-    allowed = max(COMPACT, heights.max() / heights.min()) * (1 + 1e-9)
     copies = max(1.0, atoms / len(structure))
-    # Upper bound of the side of any compact repetition with at most twice the volume.
-    longest = (2 * copies * heights.prod() * allowed**2) ** (1 / 3)
-    grid = np.indices(np.maximum(1, np.ceil(longest / heights)).astype(int)).reshape(3, -1).T + 1
-    sides = grid * heights
-    ratios = sides.max(axis=1) / sides.min(axis=1)
-    grid, ratios = grid[ratios <= allowed], ratios[ratios <= allowed]
+    grid, ratios = _compact(structure.lattice.matrix, 2 * copies)
     missed = np.abs(grid.prod(axis=1) * len(structure) - atoms)
     keys = zip(missed, ratios.round(9), (tuple(row) for row in grid.tolist()), strict=True)
     return list(min(keys)[2])
+
+
+def compact_repetitions(cell: ArrayLike, copies: int, ratio: float = COMPACT) -> list[tuple[int, int, int]]:
+    """Return the most compact three repetitions for each possible number of cells, smallest first.
+
+    Numbers of cells without a compact repetition (see :func:`nearest_repetition`) are left out.
+
+    :param cell: lattice vectors as rows, (3, 3) A.
+    :param copies: largest number of cells.
+    :param ratio: largest ratio of the distances between opposite faces, if that of the cell is not larger.
+    """
+    grid, ratios = _compact(cell, copies, ratio)
+    order = sorted(zip(grid.prod(axis=1).tolist(), ratios.round(9).tolist(), map(tuple, grid.tolist()), strict=True))
+    best: dict[int, tuple[int, int, int]] = {}
+    for number, _, repeats in order:
+        if number <= copies:
+            best.setdefault(number, repeats)
+    return list(best.values())
+
+
+def _compact(cell: ArrayLike, copies: float, ratio: float = COMPACT) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return all compact repetitions (n, 3) of about up to ``copies`` cells, with the ratios of their heights (n,)."""
+    heights = cell_heights(cell)
+    allowed = max(ratio, heights.max() / heights.min()) * (1 + 1e-9)
+    # Upper bound of the side of any compact repetition of this volume.
+    longest = (copies * heights.prod() * allowed**2) ** (1 / 3)
+    grid = np.indices(np.maximum(1, np.ceil(longest / heights)).astype(int)).reshape(3, -1).T + 1
+    sides = grid * heights
+    ratios = sides.max(axis=1) / sides.min(axis=1)
+    return grid[ratios <= allowed], ratios[ratios <= allowed]
 
 
 def _matrix_for_distance(structure: Structure, distance: float) -> NDArray[np.int64]:

@@ -237,7 +237,10 @@ def _missing_sources(inputs: Any, phases: tuple[str, ...]) -> str | None:
 
 
 def _unusable_potentials(inputs: Any, phases: tuple[str, ...]) -> str | None:
-    """Return an error message if a checkpoint given for LAMMPS cannot be frozen as it is."""
+    """Return an error message if a model is no potential, or if a checkpoint for LAMMPS cannot be frozen as it is."""
+    for port in ('pretrained.checkpoint', 'pretrained.frozen', 'finetuned', 'student'):
+        if is_given(inputs, port) and (message := value_at(inputs, port).check_kind()):
+            return f'{port}: {message}'
     used = [port for phase in phases for name, port in sources_for(phase, inputs)[0].items() if name != 'pretrained']
     for port in dict.fromkeys(port for port in used if port in ('pretrained.frozen', 'finetuned', 'student')):
         if message := check_release_and_heads(value_at(inputs, port), version_of(engine_code(inputs))):

@@ -12,12 +12,15 @@ from aiida_dpasse.reports.read import all_errors, bars, trainings
 
 
 def lines(process: orm.ProcessNode) -> list[str]:
-    """Return the number of completed steps.
+    """Return the number of completed steps, and that only low-rank matrices were trained (LoRA).
 
     :param process: a `dpasse.train`, or the work chain that restarts it.
     """
     results = output_dict(process, 'results')
-    return [f'{results["step"]} steps trained'] if results.get('step') is not None else []
+    if results.get('step') is None:
+        return []
+    lora = results.get('lora')
+    return [f'{results["step"]} steps trained' + (f', LoRA of rank {lora["rank"]}' if lora else '')]
 
 
 def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:

@@ -38,6 +38,8 @@ LEAST_LOCATED, LEAST_CONTRAST = 0.4, 2.5
 #: Mean number of used bonds of a site from which on random hops would percolate through any common lattice: the
 #: thresholds of bond percolation are 1.4 (fcc) to 2 (square) bonds a site.
 BONDS = 2.0
+#: Blocks of the run, each of which gives an estimate of the occupancies.
+BLOCKS = 5
 #: Positions assigned at a time, to bound the memory.
 PORTION = 2_000_000
 
@@ -106,12 +108,14 @@ class Sites:
 
     :param places: fractional coordinates of the maxima, (n, 3).
     :param occupancies: mean number of ions that entered the core of each last, (n,).
+    :param errors: standard errors of the occupancies, from the scatter between blocks of the run, (n,).
     :param sites: number of the site of each, (n,).
     :param cages: number of the cage of each, (n,).
     """
 
     places: Array
     occupancies: Array
+    errors: Array
     sites: Indices
     cages: Indices
 
@@ -168,7 +172,20 @@ def find_cages(positions: Any, cell: Any, interval: float) -> tuple[Exchanges, S
         square_distance=_square_distance(centres, cages, ends[crossed], lattice),
         duration=(frames - 1) * interval,
     )
-    return exchanges, Sites(maxima, occupancies, sites, cages[sites])
+    return exchanges, Sites(maxima, occupancies, block_error(at, len(maxima)), sites, cages[sites])
+
+
+def block_error(at: Indices, sites: int) -> Array:
+    """Return the standard errors (sites,) of mean numbers of ions, from the scatter between `BLOCKS` parts of the run.
+
+    :param at: number of the site of each ion in each frame, -1 for none, (frames, ions).
+    :param sites: number of sites.
+    """
+    parts = [part for part in np.array_split(at, BLOCKS) if len(part)]
+    if len(parts) < 2:
+        return np.zeros(sites)
+    means = np.array([np.bincount(part[part >= 0], minlength=sites) / len(part) for part in parts])
+    return np.asarray(means.std(axis=0, ddof=1) / np.sqrt(len(parts)))
 
 
 def find_sites(positions: Any, cell: Array) -> tuple[Array, Indices, float]:

@@ -3,62 +3,101 @@
 The energy is `e_fr_energy`, the free energy; forces and stress are its derivatives. Convergence is taken from VASP's
 own statement. The number of electronic steps is no criterion: the loop also ends before NELM when it is stopped, and
 may converge in step NELM itself. VASP 5, however, reports that EDIFF is reached for a loop that used up NELM even if it
-is not; in that case the last changes of the energy must be below EDIFF as well.
+is not; in that case the last changes of the energy must be below EDIFF as well. A `vasprun.xml` without OUTCAR has no
+statement: there a loop has converged if its last change of the energy is below EDIFF.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aiida_dpasse.structures.calculated import CalculatedFrame
 
+if TYPE_CHECKING:
+    from pymatgen.io.vasp import Vasprun
+
 #: Kilobar in eV/A^3.
 KILOBAR = 6.241509074e-4
+#: VASP's default of EDIFF in eV.
+EDIFF = 1e-4
 
 _STEP = re.compile(r'Iteration\s+(\d+)\(\s*(\d+)\)')
 _NELM = re.compile(r'^\s+NELM\s*=\s*(\d+);')
 _EDIFF = re.compile(r'^\s+EDIFF\s*=\s*(\S+)\s+stopping-criterion')
 #: Change of the energy and, in parentheses, of the eigenvalues, in eV.
 _CHANGE = re.compile(r'total energy-change \(2\. order\)\s*:\s*(\S+)\s*\(\s*(\S+)\)')
-_REACHED = 'aborting loop because EDIFF is reached'
+_END = re.compile(r'aborting loop (.*?)[\s-]*$')
+_REACHED = 'because EDIFF is reached'
+_MISSED = 'EDIFF was not reached'
+#: A number with an exponent of three digits, for which Fortran leaves out the letter.
+_LONG = re.compile(r'([+-]?\d*\.\d*)([+-]\d{3})')
 _AT_REST = 'reached required accuracy - stopping structural energy minimisation'
 
 
 def converged_steps(outcar: str) -> list[bool]:
     """Return whether the electrons converged in each ionic step, according to OUTCAR.
 
+    :param outcar: text of OUTCAR.
+    :raises ValueError: as :func:`unconverged_reasons`.
+    """
+    return [not reason for reason in unconverged_reasons(outcar)]
+
+
+def unconverged_reasons(outcar: str) -> list[str]:
+    """Return for each ionic step why the electrons did not converge, according to OUTCAR; empty if they did.
+
     A step without a statement, as in a stopped or killed run, is not converged.
 
     :param outcar: text of OUTCAR.
+    :raises ValueError: if a change of the energy is not a number.
     """
-    found: list[bool] = []
+    found: list[str] = []
     limit, ediff, cycle, change = 0, 0.0, 0, 0.0
     for line in outcar.splitlines():
         if match := _STEP.search(line):
-            found += [False] * (int(match[1]) - len(found))
             cycle, change = int(match[2]), np.inf
+            found += ['OUTCAR lacks this step'] * (int(match[1]) - len(found))
+            found[-1] = f'VASP ended in electronic step {cycle}'
         elif match := _CHANGE.search(line):
-            change = max(abs(float(number)) for number in match.groups())
-        elif found and _REACHED in line:
-            found[-1] = cycle < limit or change < ediff
+            change = max(abs(real(number)) for number in match.groups())
+        elif found and (match := _END.search(line)):
+            used_up = f'the last of NELM = {limit} electronic steps changed the energy by {change:.2g} eV'
+            if match[1] == _REACHED:
+                found[-1] = '' if cycle < limit or change < ediff else used_up
+            else:
+                found[-1] = used_up if match[1].startswith(_MISSED) else f'VASP ended the electronic loop {match[1]}'
         elif match := _NELM.search(line):
             limit = int(match[1])
         elif match := _EDIFF.search(line):
-            ediff = float(match[1])
+            ediff = real(match[1])
     return found
 
 
-def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
+def real(word: str) -> float:
+    """Return a number that Fortran wrote, such as `0.7113381-191`; asterisks, a number too long, are infinite.
+
+    :param word: the number.
+    :raises ValueError: if it is not a number.
+    """
+    if word and not word.strip('*'):
+        return float('inf')
+    match = _LONG.fullmatch(word)
+    return float(f'{match[1]}e{match[2]}' if match else word)
+
+
+def read_frames(vasprun: Path, outcar: str | None = None) -> list[CalculatedFrame]:
     """Return the frames of a run; frames truncated by a kill are omitted.
 
     :param vasprun: ``vasprun.xml``, which may be truncated.
-    :param outcar: text of OUTCAR.
-    :returns: frames with energies (eV), forces (eV/A) and virials (eV).
+    :param outcar: text of OUTCAR; without it the convergence is that of the energies in ``vasprun``.
+    :returns: frames with energies (eV), forces (eV/A) and virials (eV), and why electrons did not converge.
     :raises ValueError: if ``vasprun.xml`` cannot be read at all.
     """
     from pymatgen.io.vasp import Vasprun
@@ -72,8 +111,9 @@ def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
             )
     except Exception as error:  # pymatgen raises exceptions of any type for a broken file
         raise ValueError(f'vasprun.xml is cut off or broken ({" ".join(str(error).split())})') from error
+    reasons = [_reason(step, run) for step in run.ionic_steps] if outcar is None else unconverged_reasons(outcar)
     frames = []
-    for step, converged in zip(run.ionic_steps, converged_steps(outcar), strict=False):
+    for step, reason in zip(run.ionic_steps, reasons, strict=False):
         if not {'e_fr_energy', 'forces', 'structure'} <= set(step):
             break
         structure = step['structure']
@@ -88,9 +128,20 @@ def read_frames(vasprun: Path, outcar: str) -> list[CalculatedFrame]:
                 energy=float(step['e_fr_energy']),
                 forces=np.asarray(step['forces'], dtype=float),
                 virial=virial,
-                converged=converged,
+                converged=not reason,
+                reason=reason,
             )
         )
-    if frames and len(frames) == len(run.ionic_steps) and _AT_REST in outcar:
+    if frames and len(frames) == len(run.ionic_steps) and _AT_REST in (outcar or ''):
         frames[-1] = replace(frames[-1], at_rest=True)
     return frames
+
+
+def _reason(step: Mapping[str, Any], run: Vasprun) -> str:
+    """Return why the electrons of an ionic step of `vasprun.xml` did not converge, or nothing if they did."""
+    energies = [cycle['e_fr_energy'] for cycle in step['electronic_steps'] if 'e_fr_energy' in cycle]
+    change = abs(energies[-1] - energies[-2]) if len(energies) > 1 else np.inf
+    ediff = float(run.parameters.get('EDIFF', run.incar.get('EDIFF', EDIFF)))
+    if change < ediff:
+        return ''
+    return f'the last of {len(energies)} electronic steps changed the energy by {change:.2g} eV, and EDIFF is {ediff:g}'

@@ -210,7 +210,7 @@ def test_refusals_before_anything_is_submitted(python_code, tiny_potential):
     cases = [
         (inputs(python_code, [copper(1)]), 'give one of them to label with; neither is given'),
         (inputs(python_code, [copper(1)], {'name': 'emt'}, potential=tiny_potential), 'both are given'),
-        (inputs(python_code, [copper(1)], potential=tiny_potential), 'its type map lacks Cu'),
+        (inputs(python_code, [copper(1)], potential=tiny_potential), 'does not know Cu'),
         (inputs(python_code, [copper(1)], {'xc': 'PBE'}), 'calculator: `name` should be'),
         (inputs(python_code, [copper(1)], {'name': 'nosuch'}), "calculator: `name` should be .* got 'nosuch'"),
         (inputs(python_code, [copper(1)], {'name': 'my module:Class'}), 'calculator: `name` should be'),

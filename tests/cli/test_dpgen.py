@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import dpdata
@@ -18,6 +19,7 @@ from aiida_dpasse.cli.main import cli
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.explore.from_dpgen import builder_from_dpgen, read_frames, read_structures
+from aiida_dpasse.explore.simplify import SimplifyWorkChain
 
 FIXTURES = Path(__file__).parents[1] / 'dpgen' / 'fixtures'
 PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'
@@ -39,12 +41,16 @@ def invoke(command, *arguments):
     return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
 
-def builder_of(script: str, codes: dict[str, orm.InstalledCode]):
-    """Run a script up to its submission and return its builder."""
+def builder_of(script: str, codes: dict[str, orm.InstalledCode], done: str = ''):
+    """Run a script up to its submission, with nothing left to do after ``done``, and return its builder."""
     text = script.partition('node = submit(builder)')[0]
-    start, end = text.index('CODES = '), text.index('# Laid over')
+    start, end = text.index('CODES = '), text.index('# Settings that DP-GEN')
+    text = f'{text[:start]}CODES = codes\n{text[end:]}'
+    with pytest.raises(SystemExit):
+        exec(compile(text, 'script', 'exec'), {'codes': codes})
     names = {'codes': codes}
-    exec(compile(f'{text[:start]}CODES = codes\n{text[end:]}', 'script', 'exec'), names)
+    start, end = text.index('TO_DO = '), text.index('if TO_DO')
+    exec(compile(f'{text[:start]}TO_DO = []\n{done}\n{text[end:]}', 'script', 'exec'), names)
     return names['builder']
 
 
@@ -55,10 +61,11 @@ def test_script_builds_what_the_files_say(stand_ins, tmp_path):
     assert result.exit_code == 0, result.output
     assert f'{script}\n28 settings' in result.output
     assert '\n  my_own_key = 7\n' in result.output
-    builder = builder_of(script.read_text(), stand_ins)
+    assert 'OVERRIDES' in result.output
+    family = {'potential_family': 'PBE.54'}
+    builder = builder_of(script.read_text(), stand_ins, f"OVERRIDES['label']['vasp'] |= {family}")
     expected, unmatched = builder_from_dpgen(PARAM, stand_ins, MACHINE)
     assert len(unmatched) == 28
-    family = {'potential_family': 'PBE.54'}
     parameters = expected.parameters.get_dict()
     parameters['label']['vasp'] |= family
     assert builder.parameters.get_dict() == parameters
@@ -89,7 +96,7 @@ def test_what_cannot_be_converted_is_one_sentence(tmp_path):
         ((PARAM, '--protocol', 'slow'), '`slow`'),
     ):
         result = invoke(convert, *arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert result.output.startswith('Error: ')
         assert sentence in result.output
 
@@ -117,19 +124,52 @@ def test_the_documented_builder_can_be_submitted(stand_ins, localhost, tmp_path)
 
 
 def test_what_is_not_here_is_asked_for(stand_ins, tmp_path):
-    """Files that are elsewhere can be given instead."""
+    """Files that are elsewhere can be given instead; without VASP's settings other labels would be computed."""
     path = tmp_path / 'param.json'
     path.write_text(PARAM.read_text())
+    with pytest.raises(ValueError, match='INCAR'):
+        builder_from_dpgen(path, {**stand_ins, 'vasp': stand_ins['dp']})
     structures = {'one': orm.StructureData(cell=[[4, 0, 0], [0, 4, 0], [0, 0, 4]])}
     structures['one'].append_atom(position=(0, 0, 0), symbols='Li')
     with pytest.raises(ValueError, match='`sys_configs`'):
         builder_from_dpgen(path, stand_ins)
-    with pytest.raises(ValueError, match='`init_data_sys`'):
+    with pytest.raises(ValueError, match='`frames`'):
         builder_from_dpgen(path, stand_ins, structures=structures)
     frames = read_frames([FIXTURES / 'data' / 'first'])
     builder, _ = builder_from_dpgen(path, stand_ins, structures=structures, frames=frames, options='slurm-gpu')
     assert list(builder.structures) == ['one']
     assert 'transport' in builder.options
+
+
+def test_data_without_a_type_map_have_that_of_the_file(tmp_path):
+    """DP-GEN's own data need none."""
+    for name in ('type.raw', 'set.000'):
+        source = FIXTURES / 'data' / 'first' / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    found, expected = read_frames([tmp_path], ['Li', 'S']), read_frames([FIXTURES / 'data' / 'first'])
+    assert found.ids() == expected.ids()
+    with pytest.raises(ValueError, match=r'`type_map\.raw`'):
+        read_frames([tmp_path])
+
+
+def test_a_selection_is_a_builder_too(stand_ins, tmp_path):
+    """`dpgen simplify` of labelled data becomes `dpasse.simplify`."""
+    content = json.loads(PARAM.read_text())
+    own = {'labeled': True, 'pick_data': str(FIXTURES / 'data' / 'first'), 'init_pick_number': 2, 'iter_pick_number': 1}
+    levels = {'model_devi_f_trust_lo': 0.05, 'model_devi_f_trust_hi': 0.3}
+    path = tmp_path / 'simplify.json'
+    names = ('type_map', 'numb_models', 'default_training_param')
+    path.write_text(json.dumps({**{name: content[name] for name in names}, **own, **levels}))
+    codes = {name: stand_ins[name] for name in ('dp', 'python')}
+    builder, _ = builder_from_dpgen(path, codes)
+    assert SimplifyWorkChain.spec().inputs.validate(builder._inputs(prune=True)) is None
+    script = tmp_path / 'select.py'
+    assert invoke(convert, path, '-o', script).exit_code == 0
+    names = {'CODES': codes}
+    text = script.read_text().partition('node = submit(builder)')[0]
+    start, end = text.index('CODES = '), text.index('# Settings that DP-GEN')
+    exec(compile(f'{text[:start]}{text[end:]}', 'script', 'exec'), names)
+    assert names['builder'].parameters.get_dict() == builder.parameters.get_dict()
 
 
 def test_structures_are_those_of_the_files():

@@ -11,7 +11,8 @@ from ase import Atoms
 from ase.io import read, write
 from ase.io.cube import read_cube_data
 from click.testing import CliRunner
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.cif import CifWriter
 from pymatgen.io.vasp import Chgcar
 
 from aiida_dpasse.cli.maps import density, rdf, sites, vanhove
@@ -62,6 +63,27 @@ def test_density_is_relative_to_the_framework_and_integrates_to_the_ions(traject
     assert read_back.structure.composition.formula == 'S2'
 
 
+def test_occupancies_of_a_refined_crystal(trajectory):
+    """The sites of the file are found wherever its origin lies, and the CIF is the file's with other occupancies."""
+    refined, written = trajectory.parent / 'refined.cif', trajectory.parent / 'b.cif'
+    # One lithium is at 1.1 A from its site during half of the run, then at 1.3 A, which is too far.
+    places = (SITES + np.array([[1.1, 0, 0], *np.zeros((3, 3))]) + np.array([3.0, -2.0, 1.0])) / BOX
+    crystal = Structure(Lattice.cubic(BOX), [{'Li': 0.5}, {'Li': 0.5}, 'S', 'S'], places)
+    CifWriter(crystal).write_file(refined)
+    numbers = run(sites, trajectory, '--ion', 'Li', '--reference', refined, '--cif', written)
+    first, second = numbers['reference']
+    scatter = np.std([1, 1, 0.5, 0, 0], ddof=1) / np.sqrt(5)
+    assert [each['occupancy'] for each in (first, second)] == pytest.approx([0.5, 1])
+    assert [each['error'] for each in (first, second)] == pytest.approx([scatter, 0])
+    assert [each['distance'] for each in (first, second)] == pytest.approx([1.1, 0], abs=0.01)
+    assert numbers['elsewhere'] == pytest.approx(0.25)
+    assert Structure.from_file(written).composition.as_dict() == pytest.approx({'Li': 1.5, 'S': 2})
+    CifWriter(Structure(Lattice.cubic(9), ['Li', 'S'], [[0, 0, 0], [0.5] * 3])).write_file(refined)
+    options = ['--timestep', '100', '--ion', 'Li', '--reference', str(refined)]
+    result = CliRunner().invoke(sites, [str(trajectory), *options])
+    assert (result.exit_code, 'supercell' in result.output) == (2, True)
+
+
 def test_sites_are_found_with_their_occupancies(trajectory):
     cif, table = trajectory.parent / 'a.cif', trajectory.parent / 'sites.csv'
     numbers = run(sites, trajectory, '--ion', 'Li', '--cif', cif, '--csv', table)
@@ -70,10 +92,14 @@ def test_sites_are_found_with_their_occupancies(trajectory):
         np.array([SITES[0], SITES[0] + [2.4, 0, 0], SITES[1]]), abs=0.35
     )
     assert np.array(numbers['occupancies'])[order] == pytest.approx([0.5, 0.5, 1])
+    # Blocks of 8 frames: the means of a site that is left are 1, 1, 0.5, 0 and 0.
+    scatter = np.std([1, 1, 0.5, 0, 0], ddof=1) / np.sqrt(5)
+    assert np.array(numbers['errors'])[order] == pytest.approx([scatter, scatter, 0])
     assert (numbers['hops'], numbers['sites'], numbers['cages']) == (1, 3, 2)
     crystal = Structure.from_file(cif)
     assert crystal.composition.as_dict() == pytest.approx({'Li': 2, 'S': 2})
     assert len(crystal) == 5
+    assert f'0.500({round(1000 * scatter)})' in cif.read_text()
     with table.open() as handle:
         assert sum(float(row['occupancy']) for row in csv.DictReader(handle)) == pytest.approx(2)
 

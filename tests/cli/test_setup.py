@@ -11,7 +11,7 @@ from aiida import orm
 from click.testing import CliRunner
 
 from aiida_dpasse.cli import setup as command
-from aiida_dpasse.cli.main import LazyGroup, cli
+from aiida_dpasse.cli.main import Commands, cli
 from aiida_dpasse.cli.programs import Program
 
 
@@ -132,7 +132,7 @@ def test_help_imports_no_command() -> None:
         'print(CliRunner().invoke(cli, ["--help"]).output); assert "aiida.orm" not in sys.modules'
     )
     output = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
-    assert all(name in output for name in LazyGroup.COMMANDS)
+    assert all(name in output for name in Commands.COMMANDS)
     assert CliRunner().invoke(cli, ['nothing']).exit_code == 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_dpasse.cp2k.input import dynamics_motion, label_input, missing_kinds, temperature_at
+from aiida_dpasse.cp2k.input import dynamics_motion, label_input, missing_kinds, reference_motion, temperature_at
 
 KINDS = {
     'Li': {'BASIS_SET': 'DZVP-MOLOPT-SR-GTH', 'POTENTIAL': 'GTH-PBE-q3'},
@@ -27,6 +27,24 @@ def test_given_frames_follow_a_trajectory_each_from_its_own_guess():
     assert force['DFT']['XC']['XC_FUNCTIONAL']['PBE']['PARAMETRIZATION'] == 'PBESOL'
     assert force['SUBSYS']['KIND'] == [{'_': 'Li', **KINDS['Li']}, {'_': 'S', **KINDS['S']}]
     assert 'KPOINTS' not in force['DFT']
+
+
+def test_the_keywords_of_a_reference_trajectory_are_those_of_the_release():
+    """2026.2 no longer takes the only ones that 2022 and 2023 know."""
+    assert reference_motion(2, '2026.1') == reference_motion(2)
+    section = reference_motion(2, '2026.2')['REFTRAJ']
+    assert section['EVAL'] == 'ENERGY_FORCES'
+    assert not [name for name in section if name.startswith('EVAL_')]
+    for release in ('2021.1', '2026.3', 'new'):
+        with pytest.raises(ValueError, match=release):
+            reference_motion(2, release)
+
+
+def test_keywords_of_a_kind_are_those_of_its_element():
+    """Only elements of the frames have a section, with U and moment of their own."""
+    iron = {**KINDS['Li'], 'MAGNETIZATION': 5, 'DFT_PLUS_U': {'L': 2, 'U_MINUS_J': '[eV] 4.0'}}
+    given = label_input(['Fe', 'S'], {**SETTINGS, 'kinds': {**KINDS, 'Fe': iron}}, frames=1)
+    assert given['FORCE_EVAL']['SUBSYS']['KIND'] == [{'_': 'Fe', **iron}, {'_': 'S', **KINDS['S']}]
 
 
 def test_relaxation_ends_when_every_force_is_small():

@@ -6,15 +6,18 @@ the evaluations.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aiida_dpasse.cp2k.output import BOHR, HARTREE, evaluations, read_frames
+from aiida_dpasse.cp2k.releases import release_of
 
 FIXTURES = Path(__file__).parent / 'fixtures'
 NAMES = ('aiida-pos-1.xyz', 'aiida-frc-1.xyz', 'aiida-1.cell', 'aiida.out')
+SHARED = Path(__file__).parents[3] / 'shared' / 'cases' / 'files' / 'cp2k_2025'
 TEXTS = [(FIXTURES / name).read_text() for name in NAMES]
 
 
@@ -83,9 +86,69 @@ def test_files_of_different_runs_are_refused():
         read_frames(positions.replace('-0.9882899017', '-0.9882898017'), *others)
 
 
+#: How each major release since 2022 writes energy and stress, after its sources: the words after `energy`, and the unit
+#: of stress. From 2024.2 on a gap and a free energy stand beside the energy where they are known.
+RELEASES = {
+    '2022.1': (' [a.u.]:', 'GPa'),
+    '2023.1': (' [a.u.]:', 'GPa'),
+    '2024.1': (' [a.u.]:', 'GPa'),
+    '2024.3': (' [a.u.]:', 'GPa'),
+    '2025.1': (' [hartree]', 'bar'),
+    '2025.2': (' [Hartree]', 'GPA'),
+    '2026.2': (' [hartree]', 'bar'),
+}
+HEAD = ' CP2K| version string:                                       CP2K version {}\n'
+
+
+def log_of(release: str) -> str:
+    """The fixture as another release would have written it."""
+    energy, unit = RELEASES[release]
+    lines = []
+    for line in TEXTS[3].splitlines():
+        if 'ENERGY|' in line:
+            lines.append(line.replace(' [a.u.]:', energy))
+            for name in ('gap', 'free energy') if release >= '2024.2' else ():
+                lines += ['', f'{line.split(" energy")[0]} {name}{energy}            -9.123456789012345']
+        elif unit == 'bar' and re.match(r' STRESS\|\s+[xyz]\s+\S+E', line):
+            row = ' '.join(f'{float(number) * 1e4:19.11E}' for number in line.split()[2:])
+            lines.append(f'{line[:20]} {row}')
+        else:
+            lines.append(line.replace('tensor [GPa]', f'tensor [{unit}]'))
+    return HEAD.format(release) + '\n'.join(lines) + '\n'
+
+
+@pytest.mark.parametrize('release', RELEASES)
+def test_every_major_release_since_2022_is_read(release):
+    known = read_frames(*TEXTS)
+    found = read_frames(*TEXTS[:3], log_of(release))
+    assert [frame.converged for frame in found] == [True, False, True]
+    assert [frame.energy for frame in found] == [frame.energy for frame in known]
+    for frame, other in zip(found, known, strict=True):
+        assert frame.virial == pytest.approx(other.virial, rel=1e-9)
+
+
+@pytest.mark.parametrize('release', ['7.1', '9.1', '2021.1', '2026.3', '2027.1'])
+def test_another_release_is_refused(release):
+    """Its units and its words for convergence are not known."""
+    with pytest.raises(ValueError, match=rf'{re.escape(release)}.*2022\.1 to 2026\.2'):
+        read_frames(*TEXTS[:3], HEAD.format(release) + TEXTS[3])
+    assert release_of(HEAD.format(f'{release} (Development Version)')) == tuple(map(int, release.split('.')))
+
+
+def test_energy_in_another_unit():
+    with pytest.raises(ValueError, match='ENERGY_UNIT'):
+        evaluations(log_of('2025.1').replace(' energy [hartree]', ' energy [eV]'))
+
+
 def test_stress_in_another_unit():
     in_bar = TEXTS[3].replace('[GPa]', '[bar]')
     found, known = evaluations(in_bar)[0], evaluations(TEXTS[3])[0]
     assert found.stress == pytest.approx(known.stress * 1e-4)
     with pytest.raises(ValueError, match='kbar'):
         evaluations(TEXTS[3].replace('[GPa]', '[kbar]'))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason='the shared cases are not beside this repository')
+def test_the_case_of_2025():
+    found = read_frames(*[(SHARED / name).read_text() for name in NAMES])
+    assert [frame.converged for frame in found] == [True, False, True]

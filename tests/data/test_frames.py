@@ -137,7 +137,7 @@ def test_dpdata_and_file_round_trip(make_frames, tmp_path):
     assert (read.frames, read.labels, read.elements) == (1, [], ['Br', 'Li'])
     with pytest.raises(ValueError, match='`nonsense`'):
         FramesData.from_file(tmp_path, 'nonsense')
-    with pytest.raises(ValueError, match=r'`missing`.*`vasp/poscar`'):
+    with pytest.raises(ValueError, match='missing`'):
         FramesData.from_file(tmp_path / 'missing', 'vasp/poscar')
 
 

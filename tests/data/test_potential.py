@@ -12,11 +12,17 @@ import pytest
 from aiida import orm
 from aiida.common.exceptions import StoringNotAllowed, ValidationError
 from aiida.plugins import DataFactory
+from deepmd.pretrained.registry import MODEL_REGISTRY
 
+from aiida_dpasse.base.validators import check_dynamics_of
+from aiida_dpasse.calculations import evaluate, label, md
+from aiida_dpasse.calculations.freeze import FreezeParameters, check_freezing
+from aiida_dpasse.data.engine import VERSION_EXTRA
+from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 
 MODEL = {
-    'type_map': ['Li', 'P', 'S'],
+    'type_map': ['Li', 'P', 'S', 'Cl'],
     'descriptor': {'type': 'se_e2_a', 'rcut': 6.0},
     'fitting_net': {'neuron': [8]},
 }
@@ -52,7 +58,7 @@ def test_from_file(aiida_profile, tmp_path):
     assert DataFactory('dpasse.potential') is DeepPotentialData
     assert node.filename == 'model.pt'
     assert (node.framework, node.form, node.descriptor, node.cutoff) == ('pytorch', 'checkpoint', 'se_e2_a', 6.0)
-    assert (node.type_map, node.heads, node.step, node.parameters) == (['Li', 'P', 'S'], [], 100, 0)
+    assert (node.type_map, node.heads, node.step, node.parameters) == (['Li', 'P', 'S', 'Cl'], [], 100, 0)
     assert node.training_input == {'model': MODEL}
     assert node.deepmd_version == '3.2.0'
     assert node.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -73,7 +79,7 @@ def test_elements(aiida_profile, tmp_path):
     assert node.check_elements(['Li'], 'the frames') is None
     sentence = node.check_elements(['Br'], 'the frames')
     assert ' Br of the frames' in sentence
-    assert 'Li P S' in sentence
+    assert 'Li P S Cl' in sentence
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,55 @@ def test_usable(aiida_profile, tmp_path, model, old, written, program, message):
     node = DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt', model, old), deepmd_version=written)
     sentence = node.check_usable_with(program)
     assert sentence is None if message is None else message in sentence
+
+
+def test_stored_models_of_another_kind(aiida_profile, tmp_path, tiny_frames):
+    """A node that was stored before such models were refused is refused by every program, for what it is."""
+    node = DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt'))
+    node.base.attributes.set('training_input', {'model': {**MODEL, 'fitting_net': {'type': 'dipole'}}})
+    node.store()
+    frames = FramesData.from_sets([tiny_frames]).store()
+    run = {'structure': frames.get_structure(0), 'parameters': orm.Dict({})}
+    messages = [
+        node.check_kind(),
+        node.check_elements(['Li'], 'the frames'),
+        node.check_usable_with(None),
+        check_freezing(node, FreezeParameters()),
+        evaluate.validate_inputs({'potentials': {'a': node}, 'frames': frames}, None),
+        label.validate_labelling({'potential': node, 'frames': frames}),
+        md.validate_inputs({'potentials': {'a': node}, **run}, None),
+        check_dynamics_of('potential', node, run['structure'], {}),
+    ]
+    assert [message for message in messages if '`dipole`' not in message] == []
+
+
+def test_frozen_before_3_2(aiida_profile, tmp_path, tiny_frames, aiida_localhost):
+    """Python of 3.2 cannot evaluate it, and LAMMPS would lose neighbours, which are counted by element."""
+    node = DeepPotentialData.from_file(frozen(tmp_path / 'x.pth')).store()
+    assert (node.python_before, node.check_usable_in_lammps('3.2.0')) == (None, None)
+    with zipfile.ZipFile(tmp_path / 'x.pth', 'a') as archive:
+        archive.writestr('model/code/__torch__/deepmd/pt/model/model/ener_model.py', 'def forward(self): pass')
+    node = DeepPotentialData.from_file(tmp_path / 'x.pth').store()
+    assert node.check_usable_with('3.2.0') is None
+    assert node.check_usable_in_python('3.1.3') is None
+    for message in (node.check_usable_in_python('3.2.0'), node.check_usable_in_lammps(None)):
+        assert '`dp convert-backend' in message
+    frames = FramesData.from_sets([tiny_frames]).store()
+    code = orm.InstalledCode(computer=aiida_localhost, filepath_executable='/bin/python', label='python').store()
+    code.base.extras.set(VERSION_EXTRA, '3.2.0')
+    assert 'convert-backend' in label.validate_labelling({'potential': node, 'frames': frames, 'code': code})
+
+
+def test_published(aiida_profile, tmp_path, monkeypatch):
+    """The hash of a published file is compared, and its name is stored; nothing is downloaded."""
+    path = checkpoint(tmp_path / 'a.pt')
+    monkeypatch.setitem(MODEL_REGISTRY, 'Tiny-1', {'sha256': hashlib.sha256(path.read_bytes()).hexdigest()})
+    assert DeepPotentialData.from_file(path).published_as is None
+    assert DeepPotentialData.from_file(path, published_as='tiny-1').store().published_as == 'Tiny-1'
+    with pytest.raises(ValueError, match=MODEL_REGISTRY['DPA-3.1-3M']['sha256']):
+        DeepPotentialData.from_file(path, published_as='DPA-3.1-3M')
+    with pytest.raises(ValueError, match=r'choose one of DPA.*Tiny-1'):
+        DeepPotentialData.from_file(path, published_as='DPA-9')
 
 
 def test_refused(aiida_profile, tmp_path):

@@ -263,3 +263,35 @@ def test_no_backend_is_imported():
         'sys.exit(bool({"torch", "tensorflow", "aiida", "deepmd"} & set(sys.modules)))'
     )
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+def without(content: bytes, *names: bytes) -> bytes:
+    """Return a TensorFlow graph without some of its nodes."""
+    kept, position = b'', 0
+    while position < len(content):
+        end, length, shift = position + 1, 0, 0
+        while True:
+            length |= (content[end] & 0x7F) << shift
+            end, shift = end + 1, shift + 7
+            if content[end - 1] < 0x80:
+                break
+        message = content[end : end + length]
+        # A node begins with its name.
+        if not (content[position] == 0x0A and message[2 : 2 + message[1]] in names):
+            kept += content[position : end + length]
+        position = end + length
+    return kept
+
+
+@pytest.mark.programs
+def test_graphs_of_earlier_releases(tensorflow_models, tmp_path):
+    """A graph without its training input: converted from 1.x it tells enough, of 1.x it is refused with the command."""
+    content = (tensorflow_models / 'frozen.pb').read_bytes()
+    path = tmp_path / 'graph.pb'
+    path.write_bytes(without(content, b'train_attr/training_script'))
+    converted, whole = read_model_file(path), read_model_file(tensorflow_models / 'frozen.pb')
+    for name in ('descriptor', 'type_map', 'cutoff', 'parameters', 'form'):
+        assert getattr(converted, name) == getattr(whole, name)
+    path.write_bytes(without(content, b'train_attr/training_script', b'model_attr/model_version'))
+    with pytest.raises(ValueError, match=r'`dp convert-from -i graph\.pb -o converted\.pb`'):
+        read_model_file(path)

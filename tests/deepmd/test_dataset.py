@@ -108,7 +108,7 @@ def test_bad_datasets_are_refused(make_frames, tmp_path):
     with pytest.raises(ValueError, match='wrong shape'):
         read_dataset(tmp_path)
     (tmp_path / 'Li2S1/set.0000/box.npy').unlink()
-    with pytest.raises(ValueError, match=r'`coord.npy`.*`box.npy`'):
+    with pytest.raises(ValueError, match='`coord` or `box`'):
         read_dataset(tmp_path)
     (tmp_path / 'Li2S1/type_map.raw').unlink()
     with pytest.raises(ValueError, match=r'no `type_map\.raw`'):

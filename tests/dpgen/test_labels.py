@@ -10,11 +10,12 @@ import pytest
 from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.dpgen.cp2k import functional, kinds_of, settings
 from aiida_dpasse.dpgen.keys import Keys, Ledger
-from aiida_dpasse.dpgen.labels import OF_VASP, electrons, old_incar, parse_incar
+from aiida_dpasse.dpgen.labels import OF_VASP, by_element, electrons, old_incar, parse_incar
 from aiida_dpasse.dpgen.param import read_dpgen
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.label.vasp.chain import _objection_to_tags
 from aiida_dpasse.parameters.base import check_parameters
+from aiida_dpasse.vasp.incar import label_incar
 
 FIXTURES = Path(__file__).parent / 'fixtures'
 PARAM, MACHINE = FIXTURES / 'param.json', FIXTURES / 'machine.json'
@@ -39,13 +40,13 @@ def test_vasp_labels():
                 'ISMEAR': 0,
                 'SIGMA': 0.05,
                 'NELM': 120,
-                'MAGMOM': '4*0.6',
+                'MAGMOM': {'Li': 0.6, 'S': 0.6},
             },
             'kpoints': {'spacing': 0.25, 'mesh': None},
             'potential_mapping': {'Li': 'Li_sv', 'S': 'S'},
         },
     }
-    assert _objection_to_tags(found.overrides['label']['vasp']['incar']) is None
+    assert _objection_to_tags(found.overrides['label']['vasp']['incar'], ['Li', 'S']) is None
 
 
 def test_no_tag_of_a_protocol_shines_through():
@@ -129,6 +130,69 @@ def test_other_programs_that_label(changed):
     assert found.labeller is None
     assert found.overrides['label'] == {'minimum_success': 0.8}
     assert {'fp_style', 'fp_params', 'fp_incar'} <= {entry.key for entry in found.unmatched}
+
+
+IRON = {'type_map': ['Li', 'Fe', 'P', 'O'], 'fp_incar': None}
+PLUS_U = {'encut': 520, 'kspacing': 0.3, 'LDAUL': '-1 2 -1 -1', 'LDAUU': [0, 4.3, 0, 0]}
+
+
+def test_tags_of_single_elements_follow_the_type_map(changed):
+    """DP-GEN's U of Fe is given by element: the atoms of our POSCAR are sorted, and it acted on Li."""
+    found = changed(**IRON, user_fp_params={**PLUS_U, 'magmom': '4*0 4*5 4*0 16*0'}, sys_configs_prefix='nowhere')
+    incar = found.overrides['label']['vasp']['incar']
+    assert incar['LDAUU'] == {'Li': 0, 'Fe': 4.3, 'P': 0, 'O': 0}
+    assert incar['LDAUL'] == {'Li': -1, 'Fe': 2, 'P': -1, 'O': -1}
+    assert incar['MAGMOM'] == {'Li': 0, 'Fe': 5, 'P': 0, 'O': 0}
+    # Without a structure the groups of atoms are a guess, which is told.
+    assert [entry.key for entry in found.unmatched if 'fp_params' in entry.key] == ['user_fp_params.MAGMOM']
+    assert found.to_do['label.vasp.incar.MAGMOM'].startswith('Check')
+    symbols = ['Fe'] * 4 + ['Li'] * 4 + ['O'] * 16 + ['P'] * 4
+    tags = label_incar(incar, symbols)
+    assert (tags['LDAUU'], tags['LDAUL'], tags['MAGMOM']) == ([4.3, 0, 0, 0], [2, -1, -1, -1], '4*5 4*0 16*0 4*0')
+
+
+def test_moments_of_atoms_fit_the_structures(changed):
+    """They are given by element where the atoms of an element are alike, else left out and named."""
+
+    def told(incar, type_map, cells=()):
+        ledger = Ledger()
+        return by_element(incar, 'fp_incar', type_map, cells, ledger), [entry.key for entry in ledger.unmatched]
+
+    incar = {'MAGMOM': '2*5 2*-5 4*0', 'LDAUU': 4.0, 'NELECT': 70}
+    found = told(incar, ['Fe', 'Mn', 'O'], [{'Fe': 2, 'Mn': 2, 'O': 4}])
+    assert found == ({'MAGMOM': {'Fe': 5, 'Mn': -5, 'O': 0}}, ['fp_incar.LDAUU', 'fp_incar.NELECT'])
+    assert told({'MAGMOM': '2*5 2*-5 4*0'}, ['Fe', 'O'], [{'Fe': 4, 'O': 4}]) == ({}, ['fp_incar.MAGMOM'])
+    assert told({'MAGMOM': [5, 5, 0]}, ['Fe', 'O'], [{'Fe': 2, 'O': 2}]) == ({}, ['fp_incar.MAGMOM'])
+    assert told({'MAGMOM': '1 1'}, ['Fe']) == ({'MAGMOM': {'Fe': 1}}, [])
+    assert told({'LDAUU': {'Fe': 4.0}}, ['Fe', 'O']) == ({'LDAUU': {'Fe': 4.0}}, [])
+    assert told({'MAGMOM': '0 0 5', 'LSORBIT': True}, ['Fe']) == ({'LSORBIT': True}, ['fp_incar.MAGMOM'])
+    # The fixture's structure: two Li and one S.
+    found = changed(fp_incar=None, sys_configs=[['a/POSCAR'], [], []], user_fp_params={'MAGMOM': '2*0 3'})
+    assert found.overrides['label']['vasp']['incar']['MAGMOM'] == {'Li': 0, 'S': 3}
+
+
+def test_what_is_left_to_be_given(changed):
+    """Settings without which the labels would be others than those of DP-GEN."""
+    assert sorted(read_dpgen(PARAM).to_do) == ['label.vasp.potential_family']
+    found = changed(fp_incar='none', fp_pp_path='nowhere')
+    names = ('incar', 'kpoints', 'potential_family', 'potential_mapping')
+    assert sorted(found.to_do) == [f'label.vasp.{name}' for name in names]
+    # Without its numbers VASP would take U = 1 eV for every element.
+    found = changed(**IRON, user_fp_params={**PLUS_U, 'LDAUU': 4.3, 'nelect': 70})
+    assert [place for place in found.to_do if 'incar' in place] == [
+        f'label.vasp.incar.{tag}' for tag in ('LDAUU', 'NELECT')
+    ]
+    assert sorted(changed(fp_style='pwscf').to_do) == ['calculator']
+    assert sorted(changed(fp_style='cp2k', external_input_path='cp2k.inp').to_do) == ['label.cp2k']
+
+
+def test_the_program_of_the_gamma_point_keeps_its_mesh(tmp_path):
+    """`vasp_gam` computes no other, and is the code's name."""
+    machine = tmp_path / 'machine.json'
+    machine.write_text('{"fp": {"command": "srun /opt/vasp_gam"}}')
+    found = read_dpgen(PARAM, machine)
+    assert found.overrides['label']['vasp']['kpoints'] == {'mesh': [1, 1, 1], 'spacing': None}
+    assert found.executables == {'vasp': 'vasp_gam'}
 
 
 def test_few_settings_of_vasp():

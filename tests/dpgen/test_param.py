@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from aiida_dpasse.base.protocols import PROTOCOLS
 from aiida_dpasse.dpgen.counterparts import KEYS as COUNTERPARTS
@@ -13,8 +17,11 @@ from aiida_dpasse.dpgen.exploration import JOB_KEYS, expanded
 from aiida_dpasse.dpgen.keys import UNKNOWN
 from aiida_dpasse.dpgen.labels import OF_PROGRAMS
 from aiida_dpasse.dpgen.param import describe, read_dpgen, replace_sections
-from aiida_dpasse.dpgen.script import literal
+from aiida_dpasse.dpgen.script import literal, script
+from aiida_dpasse.dpgen.simplify import SIMPLIFY_KEYS
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.explore.active_learning_parameters import staged_parameters
+from aiida_dpasse.explore.simplify import SimplifyWorkChain
 from aiida_dpasse.parameters.base import check_parameters
 
 FIXTURES = Path(__file__).parent / 'fixtures'
@@ -209,12 +216,112 @@ def test_constant_volume(changed):
     assert 'epsilon' in {entry.key for entry in found.unmatched}
 
 
+def test_each_job_keeps_its_ensemble(changed):
+    """A job at constant volume is none at zero pressure; a barostat is that of the job."""
+    given = jobs(temps=[300]) + jobs(ensemble='nvt', temps=[1000], press=None) + jobs(ensemble='npt-t', press=[0.0])
+    found = changed(model_devi_jobs=given)
+    stages = [(stage['ensemble'], stage.get('coupling')) for stage in found.overrides['stages']]
+    assert stages == [('npt', 'iso'), ('nvt', None), ('npt', 'tri')]
+    assert not [entry.key for entry in found.unmatched if 'ensemble' in entry.key]
+    chain = ActiveLearningWorkChain
+    parameters = found.complete(chain.protocol_parameters('balanced', found.overrides))
+    assert check_parameters(chain.PARAMETERS, parameters) is None
+    explored = [staged_parameters(parameters['explore'], stage) for stage in parameters['stages']]
+    assert [(one['md']['ensemble'], one['md']['coupling'], one['pressures']) for one in explored] == [
+        *(('npt', 'iso', [1e-4, 1.0]), ('nvt', 'iso', [0.0]), ('npt', 'tri', [0.0])),
+    ]
+
+
+def test_a_lower_trust_level_of_zero(changed):
+    """Every frame is a candidate, as with DP-GEN."""
+    found, chain = changed(model_devi_f_trust_lo=0.0), ActiveLearningWorkChain
+    assert found.overrides['explore']['trust']['low'] == 0.0
+    for protocol in PROTOCOLS:
+        parameters = chain.protocol_parameters(protocol, found.overrides)
+        assert check_parameters(chain.PARAMETERS, parameters) is None
+    parameters['explore']['trust']['mode'] = 'adaptive'
+    assert '`low`' in check_parameters(chain.PARAMETERS, parameters)
+    with pytest.raises(ValueError, match='`model_devi_f_trust_lo`'):
+        changed(model_devi_f_trust_lo=-0.1)
+
+
+def test_yaml_is_read(tmp_path):
+    """The same as the JSON; numbers as keys are text."""
+    shutil.copytree(FIXTURES, tmp_path, dirs_exist_ok=True)
+    content = json.loads(PARAM.read_text())
+    content['model_devi_f_trust_lo'] = {0: 0.05, 1: 0.08}
+    paths = tmp_path / 'param.yaml', tmp_path / 'machine.yml'
+    paths[0].write_text(yaml.safe_dump(content, sort_keys=False))
+    paths[1].write_text(yaml.safe_dump(json.loads(MACHINE.read_text()), sort_keys=False))
+    assert read_dpgen(*paths) == read_dpgen(tmp_path / 'param.json', tmp_path / 'machine.json')
+    for text in ('a: [1', 'a: .nan', 'a: !!python/object/apply:os.system [ls]'):
+        paths[0].write_text(text)
+        with pytest.raises(ValueError, match='is no YAML') as caught:
+            read_dpgen(paths[0])
+        assert '\n' not in str(caught.value)
+
+
+def simplify(**changes) -> dict:
+    """An input of `dpgen simplify` for labelled data."""
+    content = json.loads(PARAM.read_text())
+    names = ('type_map', 'numb_models', 'train_backend', 'default_training_param')
+    own = {'labeled': True, 'pick_data': 'data/first', 'init_pick_number': 2, 'iter_pick_number': 1, 'fp_style': 'none'}
+    levels = {'model_devi_f_trust_lo': 0.0, 'model_devi_f_trust_hi': 0.3, 'model_devi_e_trust_lo': 1e10}
+    others = {'init_data_sys': [], 'sys_configs': [], 'model_devi_jobs': []}
+    return {**{name: content[name] for name in names}, **own, **levels, **others, **changes}
+
+
+def test_a_selection_of_labelled_data_is_converted(tmp_path):
+    """Into `dpasse.simplify`; deviations are computed by the machine of `model_devi`."""
+    shutil.copytree(FIXTURES, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / 'simplify.json'
+    path.write_text(json.dumps(simplify(my_own_key=7, init_data_sys=['old'])))
+    found = read_dpgen(path, MACHINE)
+    assert found.chain == 'dpasse.simplify'
+    assert {name: found.overrides[name] for name in ('initial', 'max_candidates', 'low', 'high')} == {
+        **{'initial': 2, 'max_candidates': 1, 'low': 0.0, 'high': 0.3},
+    }
+    assert [entry.key for entry in found.unmatched if '.' not in entry.key] == [
+        *('init_data_sys', 'my_own_key', 'api_version', 'deepmd_version'),
+    ]
+    assert [path.name for path in found.datasets] == ['first']
+    assert (sorted(found.options), found.to_do) == (['evaluate', 'train'], {})
+    assert found.options['evaluate']['custom_scheduler_commands'] == '#SBATCH --gpus=a100:1'
+    chain = SimplifyWorkChain
+    for protocol in PROTOCOLS:
+        parameters = found.complete(chain.protocol_parameters(protocol, found.overrides))
+        assert check_parameters(chain.PARAMETERS, parameters) is None
+    path.write_text(json.dumps(simplify(pick_data=['gone'])))
+    assert list(read_dpgen(path).to_do) == ['frames']
+
+
+@pytest.mark.parametrize(
+    ('content', 'sentence'),
+    [
+        (simplify(labeled=False, init_pick_number='100,'), r'`dpgen simplify`.*`dpasse\.label`'),
+        (simplify(init_pick_number='100,'), '`init_pick_number`'),
+        ({'stages': [1, 2], 'super_cell': [2, 2, 2], 'pert_numb': 3}, r'`dpgen init_bulk`.*`dpasse\.initial_data`'),
+        ({'stages': [1], 'super_cell': [2, 2, 2], 'layer_numb': 3}, '`dpgen init_surf`'),
+        ({'type_map': ['H'], 'reaxff': {}}, '`dpgen init_reaction`'),
+        ({'structures': ['a'], 'interaction': {}}, '`dpgen autotest`'),
+        ({'train': {}, 'fp': {}}, 'machine file'),
+    ],
+)
+def test_other_inputs_are_named(content, sentence, tmp_path):
+    path = tmp_path / 'param.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=sentence) as caught:
+        read_dpgen(path)
+    assert '\n' not in str(caught.value)
+
+
 def test_templates_and_tension(changed):
     """With a template the conditions of the protocol remain. Pressures below 0 are reported."""
     job = {'sys_idx': [0], 'trj_freq': 10, 'template': {'lmp': 'in.lammps'}, 'rev_mat': {'lmp': {'V_TEMP': [300]}}}
     found = changed(model_devi_jobs=[job])
     assert not {'temperatures', 'pressures'} & set(found.overrides['explore'])
     assert {'model_devi_jobs[].template', 'model_devi_jobs[].rev_mat'} <= {entry.key for entry in found.unmatched}
+    assert 'explore' in found.to_do
     found = changed(model_devi_jobs=jobs(press=[-1000.0, 0.0]))
     assert found.overrides['explore']['pressures'] == [0.0]
     assert [entry.value for entry in found.unmatched if entry.key == 'model_devi_jobs[].press'] == [[-1000.0]]
@@ -254,6 +361,7 @@ def test_keys_without_effect_are_not_reported(changed):
         ({'model_devi_f_trust_lo': 0.5}, r'`model_devi_f_trust_lo`.*0'),
         ({'model_devi_f_trust_lo': {'1': 0.1}}, 'system 0'),
         ({'epsilon': None}, '`epsilon`'),
+        ({'model_devi_f_trust_hi': 0.0}, '`model_devi_f_trust_hi`'),
         ({'fp_style': None}, '`fp_style`'),
         ({'fp_accurate_threshold': 1.5}, '`fp_accurate_threshold`'),
         ({'ratio_failed': 2}, '`ratio_failed`'),
@@ -271,7 +379,8 @@ def test_wrong_values_are_refused_in_one_sentence(changed, changes, sentence):
 
 def test_wrong_files_are_refused_in_one_sentence(tmp_path):
     path = tmp_path / 'param.json'
-    for text, sentence in (('{', 'is no JSON'), ('[1]', 'should be a mapping')):
+    not_finite = [(f'{{"a": {number}}}', 'is no JSON') for number in ('NaN', '-Infinity', '1e999')]
+    for text, sentence in (('{', 'is no JSON'), *not_finite, ('[' * 100000, 'deep'), ('[1]', 'should be a mapping')):
         path.write_text(text)
         with pytest.raises(ValueError, match=sentence):
             read_dpgen(path)
@@ -280,6 +389,53 @@ def test_wrong_files_are_refused_in_one_sentence(tmp_path):
     path.write_text('{"train_machine": {}}')
     with pytest.raises(ValueError, match=r'`train`.*`model_devi`.*`fp`'):
         read_dpgen(PARAM, path)
+
+
+#: Text that would be code, a comment or another line if it were written as it is.
+HOSTILE = (
+    '"""',
+    "'''",
+    "'); import os #",
+    '\\',
+    'a\nimport os\n',
+    '{braces}',
+    '\r\x1b[2J\u2028\u202e',
+    '\ud800',
+)
+
+
+def parts(text: str) -> tuple[dict[str, Any], list[str]]:
+    """The constants of a script by name, and its other statements."""
+    values, code = {}, []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+            values[node.targets[0].id] = ast.literal_eval(node.value)
+        else:
+            code.append(ast.dump(node))
+    return values, code
+
+
+@pytest.mark.parametrize('text', HOSTILE)
+def test_strings_of_the_files_are_no_code(text, tmp_path):
+    """They are values of the script, bit by bit, wherever they stand."""
+    shutil.copytree(FIXTURES, tmp_path, dirs_exist_ok=True)
+    content = json.loads(PARAM.read_text())
+    content['default_training_param']['model'][text] = text
+    changes = {'type_map': ['Li', 'S', text], 'sys_format': text, text: text, 'fp_style': text, 'fp_incar': text}
+    path = tmp_path / 'hostile.json'
+    path.write_text(json.dumps({**content, **changes}))
+    machine = tmp_path / 'machine.json'
+    resources = {'queue_name': text, 'custom_flags': [text], 'envs': {text: text}, 'prepend_script': [text]}
+    machine.write_text(json.dumps({'train': {'command': text, 'resources': resources}}))
+    found = read_dpgen(path, machine)
+    values, code = parts(script(found, text, text))
+    assert (values['SOURCE'], values['PROTOCOL'], values['FORMAT'], values['TYPE_MAP'][2]) == (text,) * 4
+    assert values['SECTIONS']['committee.train.input']['model'][text] == text
+    assert values['OPTIONS'] == found.options
+    assert values['OPTIONS']['train']['queue_name'] == text
+    # Apart from these values the script is the same for every file.
+    assert code == parts(script(read_dpgen(PARAM), 'param.json'))[1]
+    assert describe(found.unmatched).replace('\n', '').isprintable()
 
 
 def test_literals_are_python():
@@ -291,5 +447,5 @@ def test_literals_are_python():
 def test_documentation_names_every_key():
     """What has no counterpart is in the page for those who move over."""
     page = (Path(__file__).parents[2] / 'docs' / 'dpgen.md').read_text()
-    assert [name for name in (*COUNTERPARTS, *JOB_KEYS, *OF_PROGRAMS) if f'`{name}`' not in page] == []
+    assert [name for name in (*COUNTERPARTS, *JOB_KEYS, *OF_PROGRAMS, *SIMPLIFY_KEYS) if f'`{name}`' not in page] == []
     assert [key for key in json.loads(PARAM.read_text()) if f'`{key}`' not in page] == ['_comment', 'my_own_key']

@@ -214,6 +214,8 @@ def test_two_elements_and_kpoints(cp2k_code):
         ({'cp2k': {**TINY, 'scf': {'smearing': 300}}}, '`smearing`'),
         ({'cp2k': {**TINY, 'functional': None}}, '`functional`'),
         ({'cp2k': {**TINY, 'input': {'MOTION': {}}}}, '`cp2k.input`.*MOTION'),
+        ({'cp2k': {**TINY, 'input': {'FORCE_EVAL': {'SUBSYS': {'KIND': []}}}}}, '`kinds`'),
+        ({'cp2k': {**TINY, 'release': '2021.1'}}, r'`cp2k\.release`.*2022\.1 to 2026\.2'),
     ],
 )
 def test_settings_are_refused_before_submission(cp2k_code, changes, sentence):

@@ -87,7 +87,8 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
     code, log = stand_in()
     given = alloy(3)
     touching = FrameSet.sort_atoms(('Al', 'Al'), [np.eye(3) * 6], [[[0, 0, 0], [0.1, 0, 0]]])
-    results, node = label(code, [given, touching], vasp={'incar': {'ENCUT': 300}})
+    own = {'ENCUT': 300, 'LDAU': True, 'LDAUL': {'Cu': 2}, 'LDAUU': {'Cu': 4.0}, 'MAGMOM': {'Cu': 1.5}, 'NELECT': None}
+    results, node = label(code, [given, touching], vasp={'incar': own})
     assert node.is_finished_ok, node.exit_message
     [rejected] = results['account']['rejected']
     assert '0.10 A' in rejected['reason']
@@ -108,6 +109,13 @@ def test_labels_are_those_of_the_program(stand_in, tmp_path):
     assert {name: tags[name] for name in ('gga', 'encut', 'nsw', 'ibrion', 'isif', 'lwave')} == {
         'gga': 'PS', 'encut': 300, 'nsw': 0, 'ibrion': -1, 'isif': 2, 'lwave': False,
     }  # fmt: skip
+    # U acts on copper, whose atoms follow those of aluminium.
+    assert job.inputs.structure.get_ase().get_chemical_symbols() == ['Al', 'Al', 'Cu', 'Cu']
+    lines = [line.split('=') for line in job.base.repository.get_object_content('INCAR').splitlines() if '=' in line]
+    written = {name.strip(): value.split() for name, value in lines}
+    assert {name: written[name] for name in ('LDAUL', 'LDAUU', 'MAGMOM')} == {
+        **{'LDAUL': ['-1', '2'], 'LDAUU': ['0', '4.0'], 'MAGMOM': ['2*0', '2*1.5']},
+    }
     assert job.inputs.kpoints.get_kpoints_mesh() == ([2, 2, 2], [0.0, 0.0, 0.0])
     assert {origin.label_job for origin in trace_frames(results['frames'])} == {job.pk for job in jobs_of(node)}
     # The licensed files stay at home.
@@ -179,6 +187,10 @@ def test_dynamics_is_sampled(stand_in):
         ({'potential_mapping': {'Cu': 'Cu_sv'}}, f"'{FAMILY}'.* Cu_sv"),
         ({'incar': {'NSW': 3}}, 'NSW'),
         ({'incar': {'ENCUTT': 3}}, '`vasp.incar`'),
+        ({'incar': {'LDAUU': [4.0, 0.0]}}, 'LDAUU'),
+        ({'incar': {'LDAUU': 4.0}}, 'LDAUU'),
+        ({'incar': {'NELECT': {'Cu': 11}}}, 'NELECT.* Al'),
+        ({'retry': {'incar': {'MAGMOM': '2*1'}}}, 'MAGMOM'),
         ({'kpoints': {'spacing': None}}, '`mesh`.*`spacing`'),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +18,9 @@ from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.provenance import orphans
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 from aiida_dpasse.study.electrolyte_report import electrolyte_svg, latest, repairs_table
+from aiida_dpasse.study.expected_work import work_of
 from aiida_dpasse.study.plan_electrolyte import PHASES
 
 UNDETERMINED = ElectrolyteWorkChain.exit_codes.ERROR_UNDETERMINED.status
@@ -110,6 +114,42 @@ def test_all_phases_ran(study):
     assert study.outputs.distill.student.type_map == ['Cu']
     assert 'transport' in study.outputs.conductivity
     assert 'transport' in study.outputs.reference
+
+
+def test_the_expected_work_is_what_ran(study):
+    """Jobs of each phase by program, steps of training, and steps of dynamics times atoms where one potential runs."""
+    inputs = {name: study.inputs[name] for name in study.inputs}
+    given = {name: dict(value) if isinstance(value, Mapping) else value for name, value in inputs.items()}
+    expected: dict[tuple[str, str], int] = defaultdict(int)
+    amounts: dict[tuple[str, str], float] = defaultdict(float)
+    bounds = set()
+    for work in work_of(ElectrolyteParameters.model_validate(study.inputs.parameters.get_dict()), given):
+        phase = work.phase.split('/')[0]
+        expected[phase, work.program] += work.jobs
+        amounts[phase, work.unit] += work.amount
+        bounds |= {(phase, work.program)} if work.bound else set()
+    ran: dict[tuple[str, str], int] = defaultdict(int)
+    done: dict[tuple[str, str], float] = defaultdict(float)
+    for phase, node in phases(study).items():
+        for job in [node, *node.called_descendants]:
+            if not isinstance(job, orm.CalcJobNode):
+                continue
+            ran[phase, job.inputs.code.label] += 1
+            kind, results = job.process_type.rpartition(':')[2], job.outputs.results
+            if kind == 'dpasse.md':
+                done[phase, 'atom-steps'] += sum(loop['atoms'] * loop['steps'] for loop in results['loops'])
+            elif kind == 'dpasse.train':
+                done[phase, 'steps'] += results['checkpoint_step']
+    assert set(expected) == set(ran)
+    assert {key: jobs for key, jobs in expected.items() if key not in bounds} == {
+        key: jobs for key, jobs in ran.items() if key not in bounds
+    }
+    assert all(ran[key] <= expected[key] for key in bounds)
+    assert {key: amounts[key] for key in done if key[1] == 'steps'} == {
+        key: value for key, value in done.items() if key[1] == 'steps'
+    }
+    for phase in ('distill', 'conductivity', 'reference'):
+        assert amounts[phase, 'atom-steps'] == done[phase, 'atom-steps'] > 0
 
 
 def test_the_summary(study):

@@ -8,6 +8,7 @@ from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
 
 from aiida_dpasse.cp2k.input import DEFAULTS, SCF
+from aiida_dpasse.cp2k.releases import parse_release
 from aiida_dpasse.parameters.base import Parameters, objection_to_retry
 from aiida_dpasse.parameters.kpoints import KpointsParameters
 from aiida_dpasse.parameters.label import LabelJobParameters
@@ -61,6 +62,10 @@ class Cp2kParameters(Parameters):
     kinds: dict[str, dict[str, Any]] = Field(
         description="CP2K's keywords of `KIND` by element, including `BASIS_SET` and `POTENTIAL`."
     )
+    release: str | None = Field(
+        default=DEFAULTS['release'],
+        description='Release of CP2K, to be given from 2026.2 on, whose input differs; null is any before that.',
+    )
     input: dict[str, Any] = Field(
         default={}, description="CP2K's sections as mappings; they replace the settings above."
     )
@@ -75,11 +80,23 @@ class Cp2kParameters(Parameters):
             raise ValueError(f'{others[0]!r} is not an element; the keys of `kinds` should be symbols of elements')
         return kinds
 
+    @field_validator('release')
+    @classmethod
+    def _supported(cls, release: str | None) -> str | None:
+        if release is not None:
+            parse_release(release)
+        return release
+
     @field_validator('input')
     @classmethod
     def _free(cls, sections: dict[str, Any]) -> dict[str, Any]:
         if 'MOTION' in sections:
             raise ValueError('remove the section MOTION: labelling sets it')
+        system = sections.get('FORCE_EVAL', {}).get('SUBSYS', {})
+        if 'KIND' in system:
+            raise ValueError('give the keywords of the section KIND in `kinds`, by element')
+        if taken := [name for name in ('CELL', 'COORD') if name in system]:
+            raise ValueError(f'remove the section {taken[0]}: it is that of each frame')
         return sections
 
     @model_validator(mode='after')

@@ -10,6 +10,7 @@ from aiida.engine import calcfunction
 
 from aiida_dpasse.cp2k.input import temperature_at
 from aiida_dpasse.cp2k.output import read_frames
+from aiida_dpasse.cp2k.releases import WITHOUT_EVAL_FORCES, release_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.label.cp2k.plan import cp2k_jobs
 from aiida_dpasse.label.label_outputs import label_outputs
@@ -63,7 +64,11 @@ def _content(folder: orm.FolderData, name: str) -> str:
 
 def _end(folder: orm.FolderData) -> str:
     """Return why a job computed no more frames: its exit code and the message of CP2K's abort."""
-    boxed = [line.strip(' *|/\\_') for line in _content(folder, 'aiida.out').splitlines() if line.startswith(' *')]
+    output = _content(folder, 'aiida.out')
+    # Earlier releases write the name in a warning, below their head.
+    if 'EVAL_ENERGY_FORCES' in output and (release_of(output) or WITHOUT_EVAL_FORCES) >= WITHOUT_EVAL_FORCES:
+        return "CP2K does not know EVAL_ENERGY_FORCES: set `cp2k.release` to CP2K's release, 2026.2"
+    boxed = [line.strip(' *|/\\_') for line in output.splitlines() if line.startswith(' *')]
     aborts = [index for index, line in enumerate(boxed) if 'ABORT' in line]
     said = next((line for line in boxed[aborts[0] + 1 :] if line), '') if aborts else ''
     status = '' if folder.creator is None else f' (exit code {folder.creator.exit_status})'

@@ -15,6 +15,7 @@ from aiida_dpasse.label.vasp.parameters import VaspLabelParameters
 from aiida_dpasse.label.vasp.plan import plan_vasp_label
 from aiida_dpasse.label.vasp.read import read_vasp_labels
 from aiida_dpasse.runs import Run
+from aiida_dpasse.vasp.incar import expand_tags, objection_to_tags
 
 
 class VaspLabelWorkChain(BatchLabelWorkChain):
@@ -35,8 +36,11 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         """Check that the settings are valid, the tags are VASP's and every element has a POTCAR."""
         if message := super().objection(parameters, elements):
             return message
-        vasp = parameters['vasp']
-        return _objection_to_tags(vasp['incar']) or _objection_to_potentials(vasp, sorted(elements))
+        vasp, names = parameters['vasp'], sorted(elements)
+        for settings in (vasp, vasp.get('retry') or {}):
+            if message := _objection_to_tags(settings.get('incar') or {}, names):
+                return message
+        return _objection_to_potentials(vasp, names)
 
     @classmethod
     def plugin_nodes(cls) -> dict[str, tuple[type[orm.Data], ...]]:
@@ -78,12 +82,15 @@ class VaspLabelWorkChain(BatchLabelWorkChain):
         return {'runs': self.ctx.plan['runs'], 'retrieved': retrieved, 'started': started}
 
 
-def _objection_to_tags(incar: Mapping[str, Any]) -> str | None:
-    """Return one sentence if aiida-vasp does not know a tag."""
+def _objection_to_tags(incar: Mapping[str, Any], elements: list[str]) -> str | None:
+    """Return one sentence if a tag does not fit the elements, or aiida-vasp does not know it."""
     from aiida_vasp.common import parameters_validator
 
+    if message := objection_to_tags(incar, elements):
+        return f'parameters: `vasp.incar`: {message}.'
     try:
-        parameters_validator(orm.Dict({'incar': {name.lower(): value for name, value in incar.items()}}))
+        tags = expand_tags(incar, elements)
+        parameters_validator(orm.Dict({'incar': {name.lower(): value for name, value in tags.items()}}))
     except InputValidationError as error:
         return f'parameters: `vasp.incar` is not accepted by aiida-vasp ({error}): correct the tag.'
     return None

@@ -52,7 +52,7 @@ def plan_vasp_label(frames: FramesData, parameters: orm.Dict) -> dict[str, Any]:
     meshes, kpoints, structures, incars = {}, {}, {}, {}
     for run, item in jobs.items():
         seed = derive_seed(dynamics['seed'], 'dynamics', str(item.ids[0])) if dynamics else 0
-        tags = label_incar(settings['incar'], dict.fromkeys(item.symbols), dynamics, seed, limits['relaxation'])
+        tags = label_incar(settings['incar'], item.symbols, dynamics, seed, limits['relaxation'])
         mesh = kpoint_mesh(item.cells, settings['kpoints'])
         meshes[run.id] = 'mesh_{}_{}_{}'.format(*mesh)
         if meshes[run.id] not in kpoints:

@@ -11,29 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cif_text import cif
 
 from aiida_dpasse.exit_codes import STATUSES
 
 PAGE = Path(__file__).parents[1] / 'docs' / 'bring_your_data.md'
 #: Half of the tetrahedral sites of fluorite, at which Li2S has all: LiCl with room for its ions.
-CRYSTAL = """data_half
-_cell_length_a 5.7
-_cell_length_b 5.7
-_cell_length_c 5.7
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'F m -3 m'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Cl Cl 0 0 0 1
-Li Li 0.25 0.25 0.25 0.5
-"""
+CRYSTAL = cif('Cl Cl 0 0 0 1\nLi Li 0.25 0.25 0.25 0.5\n', length=5.7, group='F m -3 m')
 #: What a minute allows.
 SMALL = {
     'temperatures': '[300, 400, 500]',

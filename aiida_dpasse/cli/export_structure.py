@@ -43,7 +43,8 @@ def structure(pk: str, path: Path) -> None:
 
 def _format(path: Path) -> dict[str, object]:
     """Return the arguments of ASE's writer."""
-    name = path.name.lower()
-    if name.startswith(('poscar', 'contcar')) or name.endswith('.vasp'):
+    from aiida_dpasse.structures.crystal_file import is_poscar
+
+    if is_poscar(path):
         return {'format': 'vasp', 'direct': True}
-    return {'format': 'extxyz'} if name.endswith('xyz') else {}
+    return {'format': 'extxyz'} if path.name.lower().endswith('xyz') else {}

@@ -11,7 +11,7 @@ import click
 
 from aiida_dpasse.cli.importing import import_options, store
 from aiida_dpasse.cli.profile import with_profile
-from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.cli.refusal import Refusal, pairs
 
 if TYPE_CHECKING:
     from aiida_dpasse.deepmd.frameset import FrameSet
@@ -23,10 +23,10 @@ def read_keys(context: click.Context, option: click.Parameter, text: str | None)
     """Return the names of labels in `--keys`, None without it."""
     if text is None:
         return None
-    pairs = [pair.partition('=') for pair in text.replace(',', ' ').split()]
-    if broken := [name for name, _, value in pairs if not value]:
+    names = pairs(text.replace(',', ' ').split(), '--keys')
+    if broken := [name for name, value in names.items() if not value]:
         raise click.BadParameter(f'{broken[0]} has no name: write energy=REF_energy,forces=REF_forces.')
-    return {name: value for name, _, value in pairs}
+    return names
 
 
 @click.command()
@@ -78,7 +78,7 @@ def frames(
     exit status is 2 if the files would be refused.
     """
     from aiida_dpasse.data.reading import read_files
-    from aiida_dpasse.deepmd.intake import MINIMUM_DISTANCE, Intake
+    from aiida_dpasse.deepmd.intake import MINIMUM_DISTANCE, Intake, count_of
 
     intake = Intake(periodic, MINIMUM_DISTANCE if minimum_distance is None else minimum_distance)
     elements = None if type_map is None else type_map.replace(',', ' ').split()
@@ -101,7 +101,7 @@ def frames(
             files[0].resolve().name if len(files) == 1 else f'{files[0].resolve().name} and {len(files) - 1} more'
         )
         node = store_frames(sets, notes, name, group)
-        click.echo(f'stored {number_of(node.frames)} as {node.pk}')
+        click.echo(f'stored {count_of(node.frames)} as {node.pk}')
 
 
 @with_profile
@@ -128,6 +128,7 @@ def table(sets: Iterable[FrameSet]) -> Table:
     import numpy as np
 
     from aiida_dpasse.deepmd.frameset import concatenate
+    from aiida_dpasse.deepmd.intake import count_of
     from aiida_dpasse.reports.tables import Table
 
     names = {
@@ -152,19 +153,16 @@ def table(sets: Iterable[FrameSet]) -> Table:
             row |= {'smallest': float(sizes.min()), 'largest': float(sizes.max())}
         rows.append(row)
     total = sum(row['frames'] for row in rows)
-    return Table.of(number_of(total), names, rows)
-
-
-def number_of(frames: int) -> str:
-    """Return a number of frames with its noun."""
-    return f'{frames} frame{"" if frames == 1 else "s"}'
+    return Table.of(count_of(total), names, rows)
 
 
 def repeated(sets: Iterable[FrameSet]) -> list[str]:
     """Return a sentence if frames occur more than once."""
+    from aiida_dpasse.deepmd.intake import count_of
+
     counts = Counter(str(identity) for item in sets for identity in item.ids)
     extra = counts.total() - len(counts)
-    return [f'Kept: {number_of(extra)} with the atoms, cell and positions of an earlier one.'] if extra else []
+    return [f'Kept: {count_of(extra)} with the atoms, cell and positions of an earlier one.'] if extra else []
 
 
 def unread(sets: Sequence[FrameSet], intake: Intake) -> list[str]:

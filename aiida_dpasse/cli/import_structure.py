@@ -10,7 +10,7 @@ import click
 
 from aiida_dpasse.cli.importing import import_options, store
 from aiida_dpasse.cli.profile import with_profile
-from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, Refusal
+from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, Refusal, pairs
 
 if TYPE_CHECKING:
     from aiida_dpasse.structures.crystal_file import CrystalFile
@@ -89,12 +89,11 @@ def _parse_charges(given: tuple[str, ...]) -> dict[str, float] | None:
     :raises Refusal: for anything but an element and a number.
     """
     found = {}
-    for text in given:
-        element, _, number = text.partition('=')
+    for element, number in pairs(given, '--charge').items():
         try:
             found[element.strip()] = float(number)
         except ValueError:
-            raise Refusal(f'--charge {text} is not an element and a number: write it as Li=1.') from None
+            raise Refusal(f'--charge {element}={number} is not a number: write it as Li=1.') from None
     return found or None
 
 
@@ -133,11 +132,8 @@ def _import_file(
 def _ordered_node(crystal: CrystalFile) -> list[Any]:
     """Return the node of an ordered crystal, with the atoms in the order of the file."""
     from aiida import orm
-    from pymatgen.core import Structure
 
-    found = crystal.structure
-    plain = Structure(found.lattice, [site.specie.symbol for site in found], found.frac_coords)
-    return [orm.StructureData(pymatgen=plain)]
+    return [orm.StructureData(pymatgen=crystal.structure)]
 
 
 @with_profile

@@ -74,10 +74,19 @@ def store(node: Any, label: str, group: str | None) -> Any:
     :param group: name of the group, or None.
     :return: the stored node.
     """
-    from aiida import orm
-
     node.label = label
     node.store()
+    add_to_group(node, group)
+    return node
+
+
+def add_to_group(node: Any, group: str | None) -> None:
+    """Add a stored node to a group, which is made if it does not exist.
+
+    :param node: the node.
+    :param group: name of the group; None adds it to no group.
+    """
+    from aiida import orm
+
     if group is not None:
         orm.Group.collection.get_or_create(group)[0].add_nodes(node)
-    return node

@@ -9,12 +9,13 @@ from typing import Any
 import click
 import yaml
 
+from aiida_dpasse.cli.importing import add_to_group
 from aiida_dpasse.cli.profile import find_node, with_profile
-from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.cli.refusal import Refusal, pairs
 
 #: Ports to which the options for nodes belong; the first that a chain has is taken.
 PORTS = {
-    'structure': ('structures', 'structure', 'electrolyte'),
+    'structure': ('structures', 'structure'),
     'potential': ('potential', 'potentials', 'pretrained', 'teacher'),
     'frames': ('frames', 'training_data'),
 }
@@ -95,7 +96,7 @@ def find_chain(name: str) -> Any:
     """Return the work chain with the entry point ``dpasse.<name>``.
 
     :param name: name of the chain, with or without the prefix.
-    :raises Refusal: if there is none that has protocols.
+    :raises Refusal: if the name is not that of a work chain with protocols.
     """
     from aiida.common import EntryPointError
     from aiida.plugins import WorkflowFactory
@@ -115,29 +116,11 @@ def find_chain(name: str) -> Any:
     return process
 
 
-def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
-    """Return the texts ``KEY=VALUE`` of an option as a mapping.
-
-    :param texts: the values of the option.
-    :param option: its name.
-    :raises Refusal: for a text without ``=``, or a key that is given twice.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition('=')
-        if not equals or not key:
-            raise Refusal(f'`{option} {text}` should have the form KEY=VALUE.')
-        if key in found:
-            raise Refusal(f'`{option} {key}` is given twice: give it once.')
-        found[key] = value
-    return found
-
-
 def nested(settings: Mapping[str, str]) -> dict[str, Any]:
     """Return settings with dotted keys as nested mappings, with the values read as YAML.
 
     :param settings: values by key.
-    :raises Refusal: for a value that is not YAML, or a key below another value.
+    :raises Refusal: for a value that is not YAML, or a key at or below another one.
 
     >>> nested({'md.steps': '50000', 'temperatures': '[500, 600]', 'precision': 'null'})
     {'md': {'steps': 50000}, 'temperatures': [500, 600], 'precision': None}
@@ -148,16 +131,28 @@ def nested(settings: Mapping[str, str]) -> dict[str, Any]:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise Refusal(f'`--set {key}`: {text!r} is not YAML: quote it, for example "[500, 600]".') from error
-        *path, last = key.split('.')
-        branch = tree
-        for name in path:
-            branch = branch.setdefault(name, {})
-            if not isinstance(branch, dict):
-                raise Refusal(f'`--set {key}`: `{name}` is set to a value as well: give one of them.')
-        if last in branch:
-            raise Refusal(f'`--set {key}`: settings below `{key}` are given as well: give one of them.')
-        branch[last] = value
+        put(tree, key, value, '--set')
     return tree
+
+
+def put(tree: dict[str, Any], key: str, value: Any, option: str) -> None:
+    """Set a value in nested mappings.
+
+    :param tree: the mappings, which are changed.
+    :param key: path of the value, with dots.
+    :param value: the value.
+    :param option: option that gives it, for messages.
+    :raises Refusal: if the path, or a part of it, has a value already.
+    """
+    *path, last = key.split('.')
+    branch = tree
+    for name in path:
+        branch = branch.setdefault(name, {})
+        if not isinstance(branch, dict):
+            raise Refusal(f'`{option} {key}`: `{name}` is set to a value as well: give one of them.')
+    if last in branch:
+        raise Refusal(f'`{option} {key}`: `{key}`, or something below it, is given as well: give one of them.')
+    branch[last] = value
 
 
 def codes_for(process: Any, computer: str, chosen: Mapping[str, str]) -> dict[str, Any]:
@@ -229,12 +224,9 @@ def nodes_for(process: Any, options: Mapping[str, tuple[str, ...]], others: tupl
             else:
                 inputs[port] = node
     for name, identifier in pairs(others, '--input').items():
-        first, *path = name.split('.')
-        require_port(process, first)
-        branch = inputs
-        for key in [first, *path][:-1]:
-            branch = branch.setdefault(key, {})
-        branch[[first, *path][-1]] = node_of(identifier, valid_types(ports, [first, *path]))
+        path = name.split('.')
+        require_port(process, path[0])
+        put(inputs, name, node_of(identifier, valid_types(ports, path)), '--input')
     return inputs
 
 
@@ -247,7 +239,7 @@ def node_of(identifier: str, valid: Any = None) -> Any:
     """
     from aiida import orm
 
-    # A file and what was made from it have the same label: the port tells them apart.
+    # A CIF and the cell made from it have the same label, and only one of them fits the port.
     given = valid if isinstance(valid, tuple) else (valid,)
     types = tuple(kind for kind in given if isinstance(kind, type) and issubclass(kind, orm.Data)) or (orm.Data,)
     query = orm.QueryBuilder().append(types, filters={'label': identifier}, project='id')
@@ -269,11 +261,14 @@ def valid_types(ports: Any, path: list[str]) -> Any:
     :param ports: a namespace of ports.
     :param path: names of the port, from the outermost namespace.
     """
-    first, *rest = path
-    port = ports.get(first)
-    if port is None or not rest:
-        return getattr(port or ports, 'valid_type', None)
-    return valid_types(port, rest)
+    from aiida.engine import PortNamespace
+
+    port = ports
+    for name in path:
+        if not isinstance(port, PortNamespace) or name not in port:
+            break  # a label in a dynamic namespace, whose nodes have the type of the namespace
+        port = port[name]
+    return getattr(port, 'valid_type', None)
 
 
 def label_of(node: Any) -> str:
@@ -387,7 +382,6 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
     :param group: name of a group for the process, or None.
     :raises Refusal: if the profile has no broker.
     """
-    from aiida import orm
     from aiida.engine import submit as submit_process
     from aiida.manage import get_manager
 
@@ -401,7 +395,6 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
     if label is not None:
         builder.metadata.label = label
     node = submit_process(builder)
-    if group is not None:
-        orm.Group.collection.get_or_create(group)[0].add_nodes(node)
+    add_to_group(node, group)
     click.echo(f'submitted as {node.pk}')
     click.echo(f'next: aiida-dpasse status {node.pk}', err=True)

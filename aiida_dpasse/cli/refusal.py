@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,24 @@ class Refusal(click.ClickException):
     """A message that describes what is wrong with the input and how to correct it."""
 
     exit_code = 2
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """Return the texts ``KEY=VALUE`` of an option as a mapping.
+
+    :param texts: the values of the option.
+    :param option: its name.
+    :raises Refusal: for a text without key or ``=``, or a key that is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition('=')
+        if not equals or not key:
+            raise Refusal(f'`{option} {text}` should have the form KEY=VALUE.')
+        if key in found:
+            raise Refusal(f'`{option} {key}` is given twice: give it once.')
+        found[key] = value
+    return found
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:

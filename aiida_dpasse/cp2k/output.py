@@ -64,7 +64,7 @@ def read_frames(
     :param relaxation: whether the run is a relaxation, whose trajectory lacks the initial frame.
     :returns: frames with energies (eV), forces (eV/A) and virials (eV).
     :raises ValueError: if log and trajectory disagree on the energy of a frame, a unit is unknown, or the release of
-        CP2K is none of those that are read.
+        CP2K is not supported.
     """
     if (release := release_of(output)) and not FIRST <= release <= LAST:
         raise ValueError('the log is that of CP2K {}.{}; {} are read'.format(*release, SUPPORTED))

@@ -33,7 +33,7 @@ def parse_release(text: str) -> tuple[int, int]:
     """Return a release as numbers.
 
     :param text: release, such as 2025.1.
-    :raises ValueError: if it is none of those that are supported.
+    :raises ValueError: if the release is not supported.
     """
     match = re.fullmatch(r'(\d+)\.(\d+)', text)
     release = (int(match[1]), int(match[2])) if match else (0, 0)

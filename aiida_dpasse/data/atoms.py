@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.deepmd.dataset import ORIGIN_NAMES
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.deepmd.intake import Intake
 
@@ -21,8 +22,6 @@ KEYS = {
     'virial': ('virial', 'virials'),
     'stress': ('stress',),
 }
-#: Names of the origin of a frame in the files that `writing` makes.
-ORIGIN = {'source': 'sources', 'step': 'steps', 'deviation': 'deviations', 'reason': 'reasons'}
 #: Names without content of their own.
 EMPTY = {'numbers', 'positions', 'pbc', 'unique_id', 'occupancy'}
 #: What calculators of ASE compute on the way to the labels; in a file somebody has kept it.
@@ -94,7 +93,7 @@ def sets_from_atoms(
             advice = '`keys` names the energy, as energy=REF_energy'
             intake.refuse('forces, virial or stress without energy', advice, where, 1)
             continue
-        rest = set(values) - set(found.values()) - set(ORIGIN) - set(UNITS) - EMPTY
+        rest = set(values) - set(found.values()) - set(ORIGIN_NAMES.values()) - set(UNITS) - EMPTY
         if 'energy' in labels and np.allclose(
             values.get('free_energy', np.nan), labels['energy'], rtol=1e-12, atol=1e-9
         ):
@@ -111,7 +110,7 @@ def sets_from_atoms(
             'energies': labels.get('energy'),
             'forces': labels.get('forces'),
             'virials': labels.get('virial', labels.get('stress')),
-            **{field: _origin(name, values.get(name)) for name, field in ORIGIN.items()},
+            **{field: _origin(name, values.get(name)) for field, name in ORIGIN_NAMES.items()},
         }
         symbols = tuple(image.get_chemical_symbols())
         group = groups.setdefault((symbols, *(name for name, value in arrays.items() if value is not None)), {})
@@ -180,7 +179,7 @@ def _partial(occupancy: Any) -> bool:
 
 
 def _origin(name: str, value: Any) -> Any:
-    """Return a part of the origin of a frame, with the default of frame sets if there is none."""
+    """Return a part of the origin of a frame; a missing one gets the default of frame sets."""
     if name in ('source', 'reason'):
         return '' if value is None else str(value)
     if name == 'step':

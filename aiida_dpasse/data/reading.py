@@ -85,10 +85,15 @@ def _said(caught: Iterable[warnings.WarningMessage]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
+def _message(error: Exception) -> str:
+    """Return the message of an exception of a library in one line."""
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
 def format_of(path: Path) -> str:
     """Return the format of a file or folder, judged by its content.
 
-    :raises ValueError: if it is none of those that are recognised.
+    :raises ValueError: if the format is not recognised.
     """
     if path.is_dir():
         if system_directories(path):
@@ -142,7 +147,7 @@ def _reader(
 ) -> Reader:
     """Return the function that reads a format.
 
-    :raises ValueError: if there is none.
+    :raises ValueError: for an unknown format.
     """
     from ase.io.formats import ioformats
     from dpdata.format import Format
@@ -198,8 +203,8 @@ def _extxyz(path: Path) -> Iterator[ase.Atoms]:
                 name = str(error.args[0])
                 raise ValueError(f'`{path.name}` names atoms `{name}`, which is no element: rename them.') from error
             except Exception as error:  # ASE's reader raises exceptions of any type for a broken file
-                reason = ' '.join(str(error).split()) or type(error).__name__
-                raise ValueError(f'Frame {number} of `{path.name}` cannot be read as extxyz: {reason}.') from error
+                message = _message(error)
+                raise ValueError(f'Frame {number} of `{path.name}` cannot be read as extxyz: {message}.') from error
 
 
 def _ase(path: Path, fmt: str | None) -> Iterator[ase.Atoms]:
@@ -221,8 +226,7 @@ def _ase(path: Path, fmt: str | None) -> Iterator[ase.Atoms]:
     except UnknownFileTypeError:
         raise ValueError(f'ASE does not recognise the format of `{path.name}`: give it.') from None
     except Exception as error:  # ASE's readers raise exceptions of any type for a broken file
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise ValueError(f'`{path.name}` cannot be read by ASE: {reason}.') from error
+        raise ValueError(f'`{path.name}` cannot be read by ASE: {_message(error)}.') from error
 
 
 # -- programs --------------------------------------------------------------------------------------------------------
@@ -300,8 +304,7 @@ def _read_outcar(path: Path, where: str, intake: Intake) -> list[FrameSet]:
             states = states[: len(energies)]
             lost = states.count(False)
     except Exception as error:  # dpdata's reader raises exceptions of any type for a broken file
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise ValueError(f'`{where}` cannot be read as OUTCAR: {reason}.') from error
+        raise ValueError(f'`{where}` cannot be read as OUTCAR: {_message(error)}.') from error
     if len(energies) == 0:
         raise ValueError(f'`{where}` has no ionic step that is complete.')
     if lost:
@@ -400,7 +403,7 @@ def _read_dpdata(
             places = list(reader.from_multi_systems(str(path), **given)) if several else []
             members = [system().from_fmt_obj(reader, place, **given) for place in places or [str(path)]]
         except Exception as exception:  # dpdata's readers raise exceptions of any type for a broken file
-            reason = ' '.join(str(exception).split()) or type(exception).__name__
+            reason = _message(exception)
             continue
         if reason:
             intake.remark(f'read without labels, since there were none that dpdata could read ({reason})', where)

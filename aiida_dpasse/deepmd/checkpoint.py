@@ -79,7 +79,7 @@ class ModelFile:
     :param step: training steps of a checkpoint.
     :param needs_migration: whether it is a DPA-2 checkpoint of DeePMD-kit 3.0.
     :param python_before: first release of DeePMD-kit whose Python cannot evaluate the frozen model, which LAMMPS still
-        runs; None if there is none.
+        runs; None if every release can.
     """
 
     backend: str

@@ -55,7 +55,7 @@ def objection_to_python(version: str | None, before: str | None) -> str | None:
     """Return one sentence if the Python of DeePMD-kit ``version`` cannot evaluate a frozen model; None if it can.
 
     :param version: of the DeePMD-kit that would evaluate the model, None if unknown, which is accepted.
-    :param before: first release whose Python cannot evaluate the model, None if there is none.
+    :param before: first release whose Python cannot evaluate the model, None if every release can.
     :raises ValueError: if ``version`` is not a version.
     """
     if before is None or not version or read_version(version) < Version(before):
@@ -70,7 +70,7 @@ def objection_to_lammps(descriptor: str, before: str | None) -> str | None:
     `sel` of the element. The list is longer by LAMMPS' skin, so that near neighbours are lost behind far ones.
 
     :param descriptor: types of descriptor, joined by '+'.
-    :param before: first release whose Python cannot evaluate the model, None if there is none.
+    :param before: first release whose Python cannot evaluate the model, None if every release can.
     """
     if before is None or not _BY_ELEMENT & set(descriptor.split('+')):
         return None

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from aiida_dpasse.deepmd.frameset import FIELDS, LABELS, ORIGIN, FrameSet
 from aiida_dpasse.deepmd.intake import Intake, pseudo_elements
 
-_ORIGIN_FILES = {'sources': 'source', 'steps': 'step', 'deviations': 'deviation', 'reasons': 'reason'}
+#: Name of each part of the origin of a frame in files, by its field in `FrameSet`.
+ORIGIN_NAMES = {'sources': 'source', 'steps': 'step', 'deviations': 'deviation', 'reasons': 'reason'}
 #: Names of the arrays that are read, or made anew (``id``); others are dropped.
-KNOWN = {'coord', 'box', 'real_atom_types', 'type', 'type_map', 'id', *LABELS, *_ORIGIN_FILES.values()}
+KNOWN = {'coord', 'box', 'real_atom_types', 'type', 'type_map', 'id', *LABELS, *ORIGIN_NAMES.values()}
 #: Type of the atoms that fill up the frames of the mixed layout.
 PADDING = -1
 
@@ -38,7 +39,7 @@ def set_arrays(frames: FrameSet) -> dict[str, NDArray[Any]]:
     for label in frames.labels:
         values = getattr(frames, FIELDS[label])
         arrays[label] = values if values.ndim == 1 else values.reshape(n, -1)
-    arrays |= {_ORIGIN_FILES[name]: getattr(frames, name) for name in ORIGIN}
+    arrays |= {ORIGIN_NAMES[name]: getattr(frames, name) for name in ORIGIN}
     return arrays | {'id': frames.ids}
 
 
@@ -282,7 +283,7 @@ def read_set(
             per_frame[name] = None if values is None else values.reshape(n, *shape)
     except ValueError as exception:
         raise ValueError(f'`{where}` holds arrays of the wrong shape: {exception}.') from None
-    per_frame |= {name: load(file) for name, file in _ORIGIN_FILES.items()}
+    per_frame |= {name: load(file) for name, file in ORIGIN_NAMES.items()}
     real_types = load('real_atom_types')
     rows = np.broadcast_to(types, (n, len(types))) if real_types is None else real_types.reshape(n, -1).astype(int)
     lowest = 0 if real_types is None else PADDING

@@ -107,7 +107,7 @@ class Intake:
     def objections(self) -> list[str]:
         """Return one sentence for each reason for which frames are refused."""
         return [
-            f'{_frames(places)} with {why} ({_listed(places)}): '
+            f'{count_of(places.total())} with {why} ({_listed(places)}): '
             f'{"".join([f"{advice}, "] if advice else [])}`skip` leaves them out.'
             for (why, advice), places in self._refused.items()
         ]
@@ -120,9 +120,18 @@ class Intake:
         refused = {why: places for (why, _), places in self._refused.items()} if skip else {}
         left_out = {**self._left_out, **refused}
         return [
-            *(f'Dropped: {what} of {_frames(places)} ({_listed(places)}).' for what, places in self._dropped.items()),
-            *(f'Left out: {_frames(places)} with {why} ({_listed(places)}).' for why, places in left_out.items()),
-            *(f'Changed: {_frames(places)}, {how} ({_listed(places)}).' for how, places in self._changed.items()),
+            *(
+                f'Dropped: {what} of {count_of(places.total())} ({_listed(places)}).'
+                for what, places in self._dropped.items()
+            ),
+            *(
+                f'Left out: {count_of(places.total())} with {why} ({_listed(places)}).'
+                for why, places in left_out.items()
+            ),
+            *(
+                f'Changed: {count_of(places.total())}, {how} ({_listed(places)}).'
+                for how, places in self._changed.items()
+            ),
             *(f'{_listed(places)}: {text}' for text, places in self._remarks.items()),
         ]
 
@@ -217,9 +226,9 @@ def _named(sources: NDArray[Any] | None, where: str, count: int) -> NDArray[np.s
     return np.where(texts == '', where, texts) if (texts == '').any() else texts
 
 
-def _frames(places: Counter[str]) -> str:
-    """Return the number of frames with its unit."""
-    return f'{places.total()} frame{"" if places.total() == 1 else "s"}'
+def count_of(frames: int) -> str:
+    """Return a number of frames with its noun."""
+    return f'{frames} frame{"" if frames == 1 else "s"}'
 
 
 def _listed(places: Iterable[str]) -> str:

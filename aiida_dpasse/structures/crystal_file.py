@@ -178,8 +178,16 @@ def _read_with_ase(path: Path, index: int | None) -> CrystalFile:
 
 def _ase_format(path: Path) -> dict[str, Any]:
     """Return ASE's format for names of POSCAR files that ASE does not recognise."""
+    return {'format': 'vasp'} if is_poscar(path) else {}
+
+
+def is_poscar(path: Path) -> bool:
+    """Return whether a file is a POSCAR by its name.
+
+    :param path: the file.
+    """
     name = path.name.lower()
-    return {'format': 'vasp'} if name.startswith(('poscar', 'contcar')) or name.endswith('.vasp') else {}
+    return name.startswith(('poscar', 'contcar')) or name.endswith('.vasp')
 
 
 def _finish(structure: Structure, name: str, notes: list[str]) -> CrystalFile:

@@ -222,9 +222,8 @@ def _cartesian(structure: Structure) -> tuple[Array, Array]:
 
 def _already_ordered(structure: Structure, charges: dict[str, float], repeats: Sequence[int] | None) -> Ordering:
     size = _checked_repeats(repeats) or (1, 1, 1)
-    cell = structure.make_supercell(size, in_place=False).get_sorted_structure()
-    plain = Structure(cell.lattice, symbols_of(cell), cell.frac_coords)
-    return Ordering((OrderedCell(plain, None, 1, 1.0),), size, (), charges, ())
+    cell = _sorted(structure.make_supercell(size, in_place=False))
+    return Ordering((OrderedCell(cell, None, 1, 1.0),), size, (), charges, ())
 
 
 def _find_symmetry(structure: Structure, symprec: float, charges: Mapping[str, float], notes: list[str]) -> _Sites:
@@ -586,12 +585,9 @@ class _Arrangements:
         if not pairs:
             return np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         i, j = np.concatenate(pairs, axis=1)
-        field, pair = energy.field(self._held(labels)), energy.pair
         left, right = self.variable[i, labels[i]], self.variable[j, labels[j]]
         new, old = self.variable[i, labels[j]], self.variable[j, labels[i]]
-        change = field[new] + field[old] - field[left] - field[right]
-        change += pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left]
-        return change, i, j
+        return _change(energy.field(self._held(labels)), energy.pair, left, right, new, old), i, j
 
     def _define_variables(self) -> None:
         """Number the pairs of a site and an element; the last number is that of an empty site."""
@@ -722,11 +718,7 @@ class _Arrangements:
             if one == other:
                 continue
             left, right, new, old = variable[i, one], variable[j, other], variable[i, other], variable[j, one]
-            change = (
-                field[new] + field[old] - field[left] - field[right]
-                + pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left]
-            )  # fmt: skip
-            if change <= limit:
+            if _change(field, pair, left, right, new, old) <= limit:
                 labels[i], labels[j] = other, one
                 field += pair[new] + pair[old] - pair[left] - pair[right]
 
@@ -771,8 +763,25 @@ class _Arrangements:
         taken = labels >= 0
         symbols = [self.elements[kind] for kind in (*self.on_full, *labels[taken])]
         places = self.fractional[np.concatenate([self.full, self.open[taken]])]
-        cell = Structure(self.lattice, symbols, places % 1.0).get_sorted_structure()
-        return Structure(cell.lattice, symbols_of(cell), cell.frac_coords)
+        return _sorted(Structure(self.lattice, symbols, places % 1.0))
+
+
+def _sorted(structure: Structure) -> Structure:
+    """Return an ordered structure with its atoms grouped by element, without labels and properties."""
+    cell = structure.get_sorted_structure()
+    return Structure(cell.lattice, symbols_of(cell), cell.frac_coords)
+
+
+def _change(field: Array, pair: Array, left: Any, right: Any, new: Any, old: Any) -> Any:
+    """Return the change of an energy in eV if two sites exchange their occupants.
+
+    :param field: of :meth:`_Energy.field`.
+    :param pair: energies of pairs.
+    :param left: variable of the first site with its occupant, a number or an array; ``right``, that of the second.
+    :param new: variable of the first site with the occupant of the second; ``old``, that of the second with the other.
+    """
+    alone = field[new] + field[old] - field[left] - field[right]
+    return alone + (pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left])
 
 
 def _radii(elements: Sequence[str], charges: Mapping[str, float]) -> Array:

@@ -99,25 +99,33 @@ def atoms_in(structures: Mapping[str, Any], size: Size) -> list[int]:
 # -- dynamics ---------------------------------------------------------------------------------------------------------
 
 
+def evaluations_per_step(md: Mapping[str, Any], potentials: int) -> float:
+    """Return the number of potentials evaluated in a step: the first in each, the others at intervals.
+
+    :param md: parameters of `dpasse.md`.
+    :param potentials: number of potentials.
+    """
+    interval = md.get('deviation_interval') or md.get('sample_interval')
+    return 1 + ((potentials - 1) / interval if interval else 0)
+
+
 def dynamics(md: Mapping[str, Any], atoms: Iterable[int], kind: Kind, potentials: int = 1) -> Work:
     """Return the work of one run of each number of ``atoms``.
 
     :param md: parameters of `dpasse.md`.
     :param atoms: numbers of atoms.
     :param kind: descriptor of the potential.
-    :param potentials: number of potentials that are evaluated at intervals; the first is evaluated at each step.
+    :param potentials: number of potentials.
     """
     counts = list(atoms)
     steps = md['steps'] + (md.get('equilibration') or {}).get('steps', 0)
-    watched = md.get('deviation_interval') or md.get('sample_interval')
-    evaluations = steps + (potentials - 1) * (steps / watched if watched else 0)
     frames = md['steps'] / md['trajectory_interval'] if md.get('trajectory_interval') else 0
     return Work(
         'md',
         'lmp',
         kind,
         jobs=len(counts),
-        amount=sum(counts) * evaluations,
+        amount=sum(counts) * steps * evaluations_per_step(md, potentials),
         unit='atom-steps',
         trajectory=DUMP_BYTES * frames * sum(counts),
     )
@@ -328,11 +336,12 @@ def _acceptance(parameters: AcceptanceParameters, inputs: Mapping[str, Any]) -> 
 def _electrolyte(parameters: ElectrolyteParameters, inputs: Mapping[str, Any]) -> Iterator[Work]:
     teacher = descriptor_of(parameters.pretrain.train)
     student = descriptor_of(parameters.distill.train)
-    for phase in phases_of(inputs):
+    phases = phases_of(inputs)
+    for phase in phases:
         section = getattr(parameters, phase)
         known: dict[str, Any] = {**known_inputs(phase, inputs), 'codes': inputs.get('codes', {})}
         known.setdefault('kind', student if phase in ('conductivity', 'reference') else teacher)
-        if 'pretrain' in phases_of(inputs):
+        if 'pretrain' in phases:
             # The frames held out of the pre-training.
             known.setdefault('test_data', True)
         yield from within(phase, _work(section, known))

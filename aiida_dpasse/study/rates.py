@@ -9,7 +9,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_dpasse.study.expected_work import Kind, Work, descriptor_of
+from aiida_dpasse.study.expected_work import Kind, Work, descriptor_of, evaluations_per_step
 
 #: Number of the latest finished jobs of a program that are considered.
 LATEST = 50
@@ -67,9 +67,7 @@ def measured_rates(computer: str) -> list[Rate]:
     found = []
     for node in _finished('dpasse.md', computer):
         loops, potentials = node.outputs.results['loops'], node.inputs.potentials
-        parameters, first = node.inputs.parameters, potentials[min(potentials)]
-        interval = parameters.get('deviation_interval') or parameters.get('sample_interval')
-        evaluations = 1 + ((len(potentials) - 1) / interval if interval else 0)
+        first, evaluations = potentials[min(potentials)], evaluations_per_step(node.inputs.parameters, len(potentials))
         amount = evaluations * sum(loop['atoms'] * loop['steps'] for loop in loops)
         spent = sum(loop['seconds'] * loop['processes'] * (loop['threads'] or 1) for loop in loops)
         found.append(Rate('lmp', descriptor_of(first), 'atom-steps', spent / max(amount, 1)))
@@ -83,10 +81,10 @@ def measured_rates(computer: str) -> list[Rate]:
             continue  # the number of its steps is not known
         calculator = 'calculator' in node.inputs
         kind = node.inputs.calculator['name'] if calculator else descriptor_of(node.inputs.potential)
-        dynamics = parameters.get('dynamics')
-        evaluations = 1 if dynamics is None else 1 + dynamics['steps']
-        spent = seconds(node) * cores(node)
-        found.append(Rate('python', kind, 'atom-labels', spent / (evaluations * node.inputs.frames.atoms)))
+        evaluations = 1 + (parameters.get('dynamics') or {}).get('steps', 0)
+        found.append(
+            Rate('python', kind, 'atom-labels', seconds(node) * cores(node) / (evaluations * node.inputs.frames.atoms))
+        )
     return [rate for rate in found if rate.core_seconds > 0]
 
 

@@ -90,6 +90,8 @@ def test_inputs_come_as_given(codes, crystal, tiny_potential):
         ('conductivity', '--frames', '{crystal}'),
         ('conductivity', '--input', 'teacher={potential}'),
         ('conductivity', '--input', 'potential'),
+        ('conductivity', '--potential', '{potential}', '--input', 'potential={potential}'),
+        ('conductivity', '--potential', '{potential}', '--input', 'potential.more={potential}'),
         ('conductivity', '--code', 'cp2k=cp2k@localhost'),
         ('conductivity', '--structure', '{crystal}'),
         ('conductivity', '--structure', '{crystal}', '--potential', '{potential}', '--set', 'md.step=5'),

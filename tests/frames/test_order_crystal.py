@@ -7,31 +7,14 @@ import io
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from cif_text import cif
 
 from aiida_dpasse.frames.order_crystal import order_crystal
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')
 
 #: One Li on either of two sites, 0.5 A apart.
-HALVES = """data_li_half
-_symmetry_space_group_name_H-M 'P 1'
-_cell_length_a 5.0
-_cell_length_b 5.0
-_cell_length_c 5.0
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Li1 Li 0.0 0.0 0.0 0.5
-Li2 Li 0.1 0.0 0.0 0.5
-Cl1 Cl 0.5 0.5 0.5 1.0
-"""
+HALVES = cif('Li1 Li 0 0 0 0.5\nLi2 Li 0.1 0 0 0.5\nCl1 Cl 0.5 0.5 0.5 1\n')
 
 
 def test_cells_come_from_the_stored_cif():

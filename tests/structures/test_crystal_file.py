@@ -7,32 +7,11 @@ import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from cif_text import cif, cif_head
 
 from aiida_dpasse.structures.crystal_file import read_cif, read_crystal
 
-HEAD = """data_{name}
-_cell_length_a 5.0
-_cell_length_b 5.0
-_cell_length_c 5.0
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P 1'
-"""
-LOOP = """loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-"""
 SULFUR = 'S1 S 0.5 0.5 0.5 1\n'
-
-
-def cif(atoms: str, more: str = '', name: str = 'x') -> str:
-    """A cubic crystal without symmetry."""
-    return HEAD.format(name=name) + more + LOOP + atoms
 
 
 def test_partial_occupancies_and_labels():
@@ -74,7 +53,7 @@ def test_what_is_changed_is_said(atoms, more, composition, note):
     ('text', 'sentence'),
     [
         ('', 'no positions'),
-        (HEAD.format(name='x'), 'no positions'),
+        (cif_head(), 'no positions'),
         (cif('S1 S 0.5 0.5 0.5\nLi1 Li 0 0 0 1\n'), 'not a readable CIF'),
         (cif('Li1 Li ? ? ? 1\n'), 'cannot be read'),
         (cif('Ge1 Ge 0 0 0 0.9\nP1 P 0 0 0 0.5\n'), r'sum to 1\.4'),
@@ -90,7 +69,7 @@ def test_refusals_of_a_cif(text, sentence):
 
 
 def test_one_of_several_crystals():
-    text = HEAD.format(name='head') + cif(SULFUR) + cif('Li1 Li 0 0 0 1\n', name='y')
+    text = cif_head('head') + cif(SULFUR) + cif('Li1 Li 0 0 0 1\n', name='y')
     assert [read_cif(text, index=index).structure.formula for index in (0, 1, -1)] == ['S1', 'Li1', 'Li1']
 
 

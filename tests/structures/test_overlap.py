@@ -14,31 +14,24 @@ CELL = 8.0 * np.eye(3)
 @pytest.mark.parametrize(
     ('symbols', 'distance', 'overlap'),
     [
-        ('LiLi', 1.6, True),
-        ('LiLi', 1.9, False),
-        ('HH', 0.74, False),
-        ('HH', 0.2, True),
-        ('NN', 1.10, False),
-        ('OH', 0.80, False),
-        ('UN', 1.75, False),
-        ('PS', 1.60, False),
-        ('CuCu', 1.2, True),
-        ('CuCu', 1.6, False),
-        ('NaNa', 2.0, True),
-        ('LiS', 1.3, False),
+        (['Li', 'Li'], 1.6, True),
+        (['Li', 'Li'], 1.9, False),
+        (['H', 'H'], 0.74, False),
+        (['H', 'H'], 0.2, True),
+        (['N', 'N'], 1.10, False),
+        (['O', 'H'], 0.80, False),
+        (['U', 'N'], 1.75, False),
+        (['P', 'S'], 1.60, False),
+        (['Cu', 'Cu'], 1.2, True),
+        (['Cu', 'Cu'], 1.6, False),
+        (['Na', 'Na'], 2.0, True),
+        (['Li', 'S'], 1.3, False),
     ],
 )
 def test_what_overlaps(symbols, distance, overlap):
     """Bonds of molecules and of hot crystals are no overlaps, also across the border of the cell."""
-    names = (
-        [symbols[:2], symbols[2:]]
-        if len(symbols) == 4
-        else [symbols[:2], symbols[2:]]
-        if symbols == 'LiS'
-        else list(symbols)
-    )
     across = [[7.9, 0, 0], [7.9 + distance - 8.0, 0, 0]]
-    assert (find_overlap(names, CELL, across) is not None) == overlap
+    assert (find_overlap(symbols, CELL, across) is not None) == overlap
 
 
 def test_pairs_are_counted_and_named():

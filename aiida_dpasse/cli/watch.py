@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from aiida import orm
-from sqlalchemy.exc import OperationalError
+from aiida.manage import get_manager
+from sqlalchemy import event, text
 
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.reports.progress import Progress, progress
@@ -21,6 +23,7 @@ TICK, CARE, HEARTBEAT = 2.0, 5.0, 60.0
 REST, LONGEST = 30.0, 10.0
 #: Time in s for which the database may be locked. SQLite refuses a reader after 5 s, and a busy machine delays commits.
 LOCKED = 300.0
+PATIENCE = f'PRAGMA busy_timeout = {LOCKED * 1000:.0f}'
 
 
 class Display:
@@ -64,25 +67,37 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
     :param keeper: supervisor of the daemon, which is called meanwhile.
     :param display: display to use, by default on the standard output.
     :return: the final state.
-    :raises sqlalchemy.exc.OperationalError: if the database cannot be read for `LOCKED`.
+    :raises sqlalchemy.exc.OperationalError: if the database is locked for `LOCKED`.
     """
+    wait_for_locks()
     display = display or Display()
-    cared, read = float('-inf'), time.monotonic()
+    cared = float('-inf')
     while True:
         began = time.monotonic()
-        try:
-            state = progress(node)
-            took = time.monotonic() - began
-            display.show(state)
-            if state.terminated:
-                return state
-            if keeper is not None and time.monotonic() - cared > CARE:
-                for sentence in keeper.look():
-                    display.note(sentence)
-                cared = time.monotonic()
-            read = time.monotonic()
-        except OperationalError:
-            if time.monotonic() - read > LOCKED:
-                raise
-            took = 0.0
+        state = progress(node)
+        took = time.monotonic() - began
+        display.show(state)
+        if state.terminated:
+            return state
+        if keeper is not None and time.monotonic() - cared > CARE:
+            for sentence in keeper.look():
+                display.note(sentence)
+            cared = time.monotonic()
         time.sleep(min(max(TICK, REST * took), LONGEST))
+
+
+def wait_for_locks() -> None:
+    """Let this process wait for a locked SQLite database for up to `LOCKED`, instead of 5 s.
+
+    The error cannot be caught and the query repeated: AiiDA closes its session at every error of a query, and all nodes
+    that the script holds are then unusable.
+    """
+    session = get_manager().get_profile_storage().get_session()
+    engine: Any = session.get_bind()
+    if engine.dialect.name == 'sqlite':
+        event.listen(engine, 'checkout', _be_patient)
+        session.execute(text(PATIENCE))
+
+
+def _be_patient(connection: sqlite3.Connection, *_: object) -> None:
+    connection.execute(PATIENCE)

@@ -41,3 +41,5 @@ def test_a_locked_database_is_waited_for(aiida_profile):
     assert state.terminated
     assert state.pk == node.pk
     assert output.getvalue().count('\n') == 1
+    # Nodes that the script holds are still usable.
+    assert node.base.attributes.get('exit_status') == 0

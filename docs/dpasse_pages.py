@@ -66,15 +66,19 @@ def write_pages(directory: Path) -> None:
 
 
 def commands() -> str:
-    """Return the page of the command and its subcommands: their own help."""
-    group = click.Context(cli, info_name='aiida-dpasse')
-    parts = ['# The command', '```text', cli.get_help(group), '```']
-    for name in cli.list_commands(group):
-        command = cli.get_command(group, name)
-        assert command is not None
-        help_text = command.get_help(click.Context(command, parent=group, info_name=name))
-        parts += [f'## `aiida-dpasse {name}`', '```text', help_text, '```']
-    return '\n'.join(parts) + '\n'
+    """Return the page of the command and its subcommands at any depth: their own help."""
+    return '\n'.join(['# The command', *_help(cli, click.Context(cli, info_name='aiida-dpasse'))]) + '\n'
+
+
+def _help(command: click.Command, context: click.Context) -> Iterator[str]:
+    if context.parent is not None:
+        yield f'{"#" * (1 + context.command_path.count(" "))} `{context.command_path}`'
+    yield from ('```text', command.get_help(context), '```')
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _help(child, click.Context(child, parent=context, info_name=name))
 
 
 def page(name: str, process: type[Process]) -> str:

@@ -349,7 +349,7 @@ def plan_text(process: Any, inputs: Mapping[str, Any], codes: Mapping[str, Any],
     headers = ('phase', 'code', 'jobs', 'work', 'core-hours')
     known = sum(spent for spent in hours if spent is not None)
     total = f'{sum(work.jobs for work in works)} jobs; '
-    total += f'{"at least " if None in hours else ""}{known:.2g} core-hours; '
+    total += f'{"at least " if None in hours else ""}{known:.2g} core-hours; ' if known else ''
     total += f'{sum(work.trajectory for work in works) / 1e6:.0f} MB of trajectories on the computer of `lmp`'
     lines += [
         '',

@@ -173,7 +173,8 @@ class ConductivityWorkChain(PlannedWorkChain):
         exit_code(
             spec,
             'ERROR_UNDETERMINED',
-            message='The conductivity is undetermined: {reason} Use longer or hotter runs, or a larger cell.',
+            message='The conductivity is undetermined: {reason} Use more temperatures, longer or hotter runs, or a '
+            'larger cell.',
         )
         exit_code(
             spec,

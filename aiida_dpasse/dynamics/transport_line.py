@@ -45,11 +45,9 @@ def extrapolate(rows: list[dict[str, Any]], temperature: float) -> dict[str, Any
         'temperatures_used_K': [row['temperature_K'] for row in diffusive],
     }
     if len({row['temperature_K'] for row in diffusive}) < FEWEST_TEMPERATURES:
-        others = ' '.join(f'{row["temperature_K"]:g} K: {row["reason"]}' for row in rows if not row['diffusive'])
-        answer['reason'] = (
-            f'The ions diffuse at {len(diffusive)} of {len(rows)} temperatures; the fit needs {FEWEST_TEMPERATURES}. '
-            f'{others}'
-        )
+        others = (f'{row["temperature_K"]:g} K: {row["reason"]}' for row in rows if not row['diffusive'])
+        found = f'The ions diffuse at {len(diffusive)} of {len(rows)} temperatures'
+        answer['reason'] = ' '.join([f'{found}; the fit needs {FEWEST_TEMPERATURES}.', *others])
         return answer
     points = points_of(diffusive, collective)
     fit = fit_ensemble(**points)

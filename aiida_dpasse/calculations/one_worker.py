@@ -18,6 +18,8 @@ from aiida.manage import get_manager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from aiida_dpasse.calculations.sqlite_locks import wait_for_locks
+
 #: First key of our locks, such that they differ from those of others.
 KEY = 0x64706173
 #: Attempts, and the pause between them in s: the server notices the end of a killed worker a moment later.
@@ -95,6 +97,8 @@ class OneWorker:
 
         :raises kiwipy.DuplicateSubscriberIdentifier: if another worker runs it. AiiDA then drops the second task.
         """
+        # Every process of ours begins here in its worker, and any of them may be the first.
+        wait_for_locks()
         super().init()  # type: ignore[misc]
         if not LOCKS.take(self.pid):
             self.close()

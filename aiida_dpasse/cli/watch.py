@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import sys
 import time
-from typing import Any, TextIO
+from typing import TextIO
 
 from aiida import orm
-from aiida.manage import get_manager
-from sqlalchemy import event, text
 
+from aiida_dpasse.calculations.sqlite_locks import wait_for_locks
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.reports.progress import Progress, progress
 
@@ -21,9 +19,6 @@ TICK, CARE, HEARTBEAT = 2.0, 5.0, 60.0
 #: Checking a large study takes a while: the pause is at least this many times as long, so that the programs can use the
 #: processor, and at most this many s.
 REST, LONGEST = 30.0, 10.0
-#: Time in s for which the database may be locked. SQLite refuses a reader after 5 s, and a busy machine delays commits.
-LOCKED = 300.0
-PATIENCE = f'PRAGMA busy_timeout = {LOCKED * 1000:.0f}'
 
 
 class Display:
@@ -67,7 +62,7 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
     :param keeper: supervisor of the daemon, which is called meanwhile.
     :param display: display to use, by default on the standard output.
     :return: the final state.
-    :raises sqlalchemy.exc.OperationalError: if the database is locked for `LOCKED`.
+    :raises sqlalchemy.exc.OperationalError: if the database is locked for minutes.
     """
     wait_for_locks()
     display = display or Display()
@@ -84,20 +79,3 @@ def watch(node: orm.ProcessNode, keeper: DaemonKeeper | None = None, display: Di
                 display.note(sentence)
             cared = time.monotonic()
         time.sleep(min(max(TICK, REST * took), LONGEST))
-
-
-def wait_for_locks() -> None:
-    """Let this process wait for a locked SQLite database for up to `LOCKED`, instead of 5 s.
-
-    The error cannot be caught and the query repeated: AiiDA closes its session at every error of a query, and all nodes
-    that the script holds are then unusable.
-    """
-    session = get_manager().get_profile_storage().get_session()
-    engine: Any = session.get_bind()
-    if engine.dialect.name == 'sqlite':
-        event.listen(engine, 'checkout', _be_patient)
-        session.execute(text(PATIENCE))
-
-
-def _be_patient(connection: sqlite3.Connection, *_: object) -> None:
-    connection.execute(PATIENCE)

@@ -51,7 +51,10 @@ IMPORTS = {
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
-    'cli': 'assess base data deepmd dpgen experiment explore frames lammps reports structures study transport vasp',
+    'cli': (
+        'assess base calculations data deepmd dpgen experiment explore frames lammps reports structures study '
+        'transport vasp'
+    ),
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]
 

@@ -1,9 +1,9 @@
 """Let a process wait for a locked SQLite database for minutes, as a server would; by default it gives up after 5 s.
 
-A worker and the display of a study share one file. On a busy machine a reader may keep it for more than 5 s, and then a
-commit of AiiDA fails. SQLite leaves that transaction open, AiiDA does not roll it back, and its lock keeps every other
-process from reading until the worker ends. A failed query is no better: AiiDA closes its session, and all nodes that the
-process holds are unusable. So neither may fail.
+A worker and the display of a study share one file. On a busy machine a reader may keep it for more than 5 s, and then
+a commit of AiiDA fails. SQLite leaves that transaction open, AiiDA does not roll it back, and its lock keeps every
+other process from reading until the worker ends. A failed query is no better: AiiDA closes its session, and the nodes
+that the process holds are unusable. So neither may fail.
 """
 
 from __future__ import annotations

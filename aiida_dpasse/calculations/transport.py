@@ -51,6 +51,7 @@ class TransportCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
         'lammps.dump',
+        'quoting',
         'transport.cages',
         'transport.displacement',
         'transport.maps',
@@ -59,6 +60,7 @@ class TransportCalculation(DriverCalculation):
         'transport.spectrum',
         'transport.tracks',
         'transport.vanhove',
+        'unreadable',
     )
 
     @classmethod

@@ -171,8 +171,8 @@ def read_dataset(
         account.remark(f'{links}: name their targets as well', name)
     found = [item for path in systems for item in _read_system(_System.of(path, Path(directory)), type_map, account)]
     if intake is None:
-        for line in account.close():
-            warnings.warn(line, stacklevel=2)
+        for sentence in account.close():
+            warnings.warn(sentence, stacklevel=2)
     return found
 
 

@@ -25,6 +25,8 @@ from aiida_dpasse.deepmd.intake import Intake
 TESTS = Path(__file__).parents[1]
 NUMBERS = ('cells', 'positions', 'energies', 'forces', 'virials')
 ORIGIN = ('sources', 'steps', 'deviations', 'reasons')
+
+
 def read(path, **options) -> tuple[list[FrameSet], Intake]:
     """Return the frames of one file, and the account."""
     intake = Intake(options.pop('periodic', False))

@@ -502,7 +502,8 @@ class _Run:
             from MDAnalysis.lib.mdamath import triclinic_vectors
         except ImportError as error:
             raise UnreadableError(
-                f'{quoted(path.name)} is read by MDAnalysis: install aiida-dpasse[trajectories], or convert it to extxyz.'
+                f'{quoted(path.name)} is read by MDAnalysis: install aiida-dpasse[trajectories], or convert it to '
+                'extxyz.'
             ) from error
         if self.source.topology is None:
             raise UnreadableError(

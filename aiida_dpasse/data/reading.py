@@ -106,8 +106,8 @@ def format_of(path: Path) -> str:
         if any(path.glob('*-pos-1.xyz')):
             return 'cp2k'
         raise UnreadableError(
-            f'`{quoted(path.name)}` holds neither a DeePMD-kit system (`type.raw`) nor output of VASP (OUTCAR, vasprun.xml) '
-            'or CP2K (-pos-1.xyz): give the files themselves.'
+            f'`{quoted(path.name)}` holds neither a DeePMD-kit system (`type.raw`) nor output of VASP '
+            '(OUTCAR, vasprun.xml) or CP2K (-pos-1.xyz): give the files themselves.'
         )
     if _TRAJECTORY.search(path.name):
         return 'cp2k'
@@ -371,7 +371,8 @@ def _read_cp2k(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     for file in (places[0], *files.values()):
         if not file.resolve().is_relative_to(folder.resolve()):
             raise UnreadableError(
-                f'`{where}/{quoted(file.name)}` is a link out of the folder, which is not followed: give the file itself.'
+                f'`{where}/{quoted(file.name)}` is a link out of the folder, which is not followed: give the '
+                'file itself.'
             )
     positions, forces, cells = (file.read_text(errors='replace') for file in (places[0], *files.values()))
     frames = read_cp2k(positions, forces, cells, log, relaxation)

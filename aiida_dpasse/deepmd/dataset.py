@@ -243,8 +243,9 @@ class _System(NamedTuple):
         sets = []
         for folder in sorted(folder for folder in path.glob('set.*') if folder.is_dir()):
             here = f'{where}/{folder.name}'
+            _inside(folder, top, here)
 
-            def load(name: str, folder: Path = _inside(folder, top, here), here: str = here) -> NDArray[Any] | None:
+            def load(name: str, folder: Path = folder, here: str = here) -> NDArray[Any] | None:
                 file, shown = folder / f'{name}.npy', f'{here}/{name}.npy'
                 if not os.path.lexists(file):
                     return None

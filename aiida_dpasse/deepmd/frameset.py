@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aiida_dpasse.quoting import line
 from aiida_dpasse.unreadable import UnreadableError
 
-#: Name of an element, or of another kind of atom such as `Type_0` and `HW`. Formulas of such names are names of folders.
+#: Name of an element, or of another kind of atom such as `Type_0` and `HW`. Formulas of such names name folders.
 NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,15}', re.ASCII)
 #: Labels and their shape for one frame, with -1 for the number of atoms.
 LABELS = {'energy': (), 'force': (-1, 3), 'virial': (3, 3)}
@@ -85,8 +85,7 @@ class FrameSet:
     :param steps: (n,), MD step of the frame, or -1.
     :param deviations: (n,), largest force deviation among a committee in eV/A, or nan.
     :param reasons: (n,), why the frame was selected.
-    :raises UnreadableError: in one sentence, if shapes disagree, a number is not finite, a cell is empty or left-handed, the
-        atoms are not sorted, or there are forces or virials without energies.
+    :raises UnreadableError: if shapes disagree, a number is not finite, a cell is empty or left-handed, the atoms are not sorted, or there are forces or virials without energies.
     """
 
     symbols: tuple[str, ...]

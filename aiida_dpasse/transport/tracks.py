@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_dpasse.unreadable import UnreadableError
-
 from aiida_dpasse.transport.displacement import framework_weights
+from aiida_dpasse.unreadable import UnreadableError
 
 Array = NDArray[np.float64]
 

@@ -176,7 +176,7 @@ LOG = (
     'ERROR: Lost atoms: original 52 current 51 (src/thermo.cpp:494)\nTotal wall time: 1:02:03\n'
 )
 DEVIATION = (
-    '#       step         max_devi_v         min_devi_v         avg_devi_v         max_devi_f   min_devi_f   avg_devi_f\n'
+    '#       step  max_devi_v  min_devi_v  avg_devi_v  max_devi_f  min_devi_f  avg_devi_f\n'
     '           0       1.0e-03  1.0e-03  1.0e-03  1.0e-01  1.0e-02  5.0e-02\n'
     '          10       1.0e-03  1.0e-03  1.0e-03  2.0e-01  1.0e-02  5.0e-02\n'
 )

@@ -33,9 +33,7 @@ SAME_ENERGY = 1e-8
 #: Number of atoms of a block of an XYZ file.
 _COUNT = re.compile(r'\d{1,9}', re.ASCII)
 _CONVERGED = re.compile(r'SCF run converged in|outer SCF loop converged in')
-_NOT  #: Number of atoms of a block of an XYZ file.
-_COUNT = re.compile(r'\d{1,9}', re.ASCII)
-_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to converge')
+_NOT_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to converge')
 _AT_REST = 'GEOMETRY OPTIMIZATION COMPLETED'
 _ENERGY = re.compile(r'ENERGY\| Total FORCE_EVAL \(.*\) energy [\[(](.+)[\])]:?\s+(\S+)\s*$')
 _STRESS = re.compile(r'STRESS\| Analytical stress tensor \[(\w+)\]')

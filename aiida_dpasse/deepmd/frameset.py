@@ -85,7 +85,8 @@ class FrameSet:
     :param steps: (n,), MD step of the frame, or -1.
     :param deviations: (n,), largest force deviation among a committee in eV/A, or nan.
     :param reasons: (n,), why the frame was selected.
-    :raises UnreadableError: if shapes disagree, a number is not finite, a cell is empty or left-handed, the atoms are not sorted, or there are forces or virials without energies.
+    :raises UnreadableError: if shapes disagree, a number is not finite, a cell is empty or left-handed, the
+        atoms are not sorted, or there are forces or virials without energies.
     """
 
     symbols: tuple[str, ...]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aiida_dpasse.quoting import line as line_of
 from aiida_dpasse.structures.calculated import CalculatedFrame
 from aiida_dpasse.unreadable import UnreadableError, reading
 from aiida_dpasse.unreadable import reason as said
@@ -91,12 +92,15 @@ def real(word: str) -> float:
     """Return a number that Fortran wrote, such as `0.7113381-191`; asterisks, a number too long, are infinite.
 
     :param word: the number.
-    :raises ValueError: if it is not a number.
+    :raises UnreadableError: if it is not a number.
     """
     if word and not word.strip('*'):
         return float('inf')
     match = _LONG.fullmatch(word)
-    return float(f'{match[1]}e{match[2]}' if match else word)
+    try:
+        return float(f'{match[1]}e{match[2]}' if match else word)
+    except ValueError as error:
+        raise UnreadableError(f'OUTCAR has `{line_of(word)[:40]}` in the place of a number: copy it again.') from error
 
 
 def read_frames(vasprun: Path, outcar: str | None = None) -> list[CalculatedFrame]:

@@ -21,6 +21,7 @@ from aiida_dpasse.data.reading import format_of, read_files
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.deepmd.intake import Intake
+from aiida_dpasse.unreadable import UnreadableError
 
 TESTS = Path(__file__).parents[1]
 NUMBERS = ('cells', 'positions', 'energies', 'forces', 'virials')
@@ -196,9 +197,20 @@ def test_systems_behind_links_are_read_once(tmp_path):
     (tmp_path / 'data').mkdir()
     for name in ('a', 'b'):
         (tmp_path / 'data' / name).symlink_to(tmp_path / 'far' / 'sys')
-    assert sum(len(item) for item in read_dataset(tmp_path / 'data')) == 1
     (tmp_path / 'far' / 'sys' / 'loop').symlink_to(tmp_path / 'far')
     assert sum(len(item) for item in read_dataset(tmp_path)) == 1
+
+
+def test_links_out_of_a_folder_are_named_and_not_followed(tmp_path):
+    write_system(tmp_path / 'far' / 'sys')
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'a').symlink_to(tmp_path / 'far' / 'sys')
+    with pytest.raises(UnreadableError, match=r'\(a\): name their targets'):
+        read_dataset(tmp_path / 'data')
+    write_system(tmp_path / 'data' / 'b')
+    found, intake = read(tmp_path / 'data')
+    assert sum(len(item) for item in found) == 1
+    assert any('(a)' in line for line in intake.notes())
 
 
 def test_the_source_of_a_frame_is_where_it_was_read(pair_frames, tmp_path):

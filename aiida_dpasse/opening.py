@@ -82,7 +82,13 @@ class _Limited(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        count = int(self.source.readinto(view) or 0)
+        if isinstance(self.source, io.RawIOBase):
+            count = int(self.source.readinto(view) or 0)
+        else:
+            # One block at a time, so that what precedes a damaged one is read.
+            content = self.source.read1(len(view))
+            count = len(content)
+            view[:count] = content
         self.count += count
         if self.count > self.most:
             raise UnreadableError(
@@ -112,7 +118,7 @@ def most_lines(path: str | PathLike[str], shortest: int) -> int:
 
 
 def take_lines(handle: IO[bytes], count: int, ends: bytes) -> list[bytes]:
-    """Return the next lines, fewer at the end of the file.
+    """Return the next lines, fewer at the end of the file, or where a compressed one is damaged.
 
     If a header declares very many, reading stops soon after the beginning of another frame.
 
@@ -122,7 +128,9 @@ def take_lines(handle: IO[bytes], count: int, ends: bytes) -> list[bytes]:
     """
     lines: list[bytes] = []
     while len(lines) < count:
-        piece = list(islice(handle, min(count - len(lines), PIECE)))
+        piece: list[bytes] = []
+        with suppress(*DAMAGE):
+            piece += islice(handle, min(count - len(lines), PIECE))
         lines += piece
         if len(piece) < PIECE or (ends and any(row.startswith(ends) for row in piece)):
             break

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from aiida_dpasse.opening import DAMAGE, take_lines
+from aiida_dpasse.structures.extxyz import has_plausible_columns
 from aiida_dpasse.unreadable import UnreadableError
 
 #: Number of bytes at the beginning of a comment line by which the comments of lost frames are recognised.
@@ -39,8 +40,8 @@ def read_xyz_frames(handle: IO[bytes], most: int) -> Iterator[tuple[bytes, Any] 
                 raise ValueError('The number of atoms is none, or more than the file has lines.')
             rows = lines.take(count + 1, head)
             whole = len(rows) > count and (head or header) not in rows[1:]
-            if not whole:
-                raise ValueError('The frame is truncated.')
+            if not whole or not has_plausible_columns(rows[0]):
+                raise ValueError('The frame is truncated, or declares columns that no row has.')
             while (line := lines.next()).startswith(b'VEC'):
                 rows.append(line)
             lines.give_back([line])
@@ -87,7 +88,7 @@ class _Lines:
     def take(self, count: int, head: bytes) -> list[bytes]:
         """Return the next lines, fewer at the end of the file, or soon after one that begins as ``head``."""
         lines = [self.given_back.pop() for _ in range(min(count, len(self.given_back)))]
-        with suppress(*DAMAGE):
+        if len(lines) < count:
             lines += take_lines(self.handle, count - len(lines), head)
         return lines
 

@@ -20,6 +20,7 @@ from aiida_dpasse.deepmd.intake import Intake
 from aiida_dpasse.opening import most_lines, open_plain, take_lines
 from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.structures.calculated import CalculatedFrame
+from aiida_dpasse.structures.extxyz import has_plausible_columns
 from aiida_dpasse.unreadable import UnreadableError, check_regular, reading, reason
 from aiida_dpasse.vasp.output import KILOBAR, converged_steps
 from aiida_dpasse.vasp.output import read_frames as read_vasp
@@ -208,6 +209,8 @@ def _extxyz(path: Path) -> Iterator[ase.Atoms]:
             rows = take_lines(file, count + 1, header)
             if len(rows) < count + 1:
                 raise UnreadableError(f'{where} ends after {len(rows)} of {count + 1} lines: copy the file again.')
+            if not has_plausible_columns(rows[0]):
+                raise UnreadableError(f'{where} declares columns that no row has: correct its `Properties`.')
             try:
                 text = b''.join([header, *rows]).decode('utf8')
                 yield next(read_xyz(io.StringIO(text), 0))

@@ -178,9 +178,7 @@ class _Lines:
         while self.given_back and len(lines) < count:
             lines.append(self.given_back.pop())
         if len(lines) < count:
-            # A compressed file may be cut.
-            with suppress(*DAMAGE):
-                lines += take_lines(self.handle, count - len(lines), HEADS[2])
+            lines += take_lines(self.handle, count - len(lines), HEADS[2])
         self.frame += lines
         return lines
 

@@ -10,6 +10,7 @@ import io
 import os
 import zlib
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from itertools import islice
 from os import PathLike
@@ -29,7 +30,7 @@ for _module, _error in (('lzma', 'LZMAError'), ('zstandard', 'ZstdError')):
         DAMAGE += (getattr(import_module(_module), _error),)
 #: A file may hold this many times the bytes that it takes, and in any case `SMALL` bytes; the digits of positions
 #: compress by a factor of less than ten.
-RATIO, SMALL = 100, 64 << 20
+RATIO, SMALL = 100, 8 << 20
 #: Longest line in bytes.
 LONGEST_LINE = 1 << 24
 #: Number of bytes, and of lines, that are read at once.
@@ -41,10 +42,22 @@ def open_plain(path: str | PathLike[str]) -> IO[bytes]:
 
     :param path: path of the file, of any name.
     :raises UnreadableError: if it is no regular file, or is compressed and the module that reads it is missing, as
-        ``zstandard`` may be; while it is read, if it holds more than `RATIO` times its size, or a line too long.
+        ``zstandard`` may be, or if it holds more than `RATIO` times its size; while it is read, if a line is too long.
     """
     check_regular(Path(path))
+    found = os.stat(path)
+    _check_ratio(os.path.abspath(path), found.st_size, found.st_mtime_ns)
     return io.BufferedReader(_Limited(_open(Path(path)), Path(path)), BLOCK)
+
+
+@lru_cache(maxsize=64)
+def _check_ratio(path: str, size: int, changed: int) -> None:
+    """Decompress a compressed file once, up to the limit, which takes little of the time of reading it."""
+    source = _open(Path(path))
+    with _Limited(source, Path(path)) as handle, suppress(*DAMAGE):
+        buffer = bytearray(BLOCK)
+        while not isinstance(source, io.RawIOBase) and handle.readinto(buffer):
+            pass
 
 
 def _open(path: Path) -> Any:

@@ -210,10 +210,10 @@ def _segments(path: Path) -> list[Path]:
         return [path]
     found = sorted(
         path.rglob('*.lammpstrj*'),
-        key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', str(file))],
+        key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', str(file))],
     )
     if not found:
-        raise Refusal(f'{path} holds no *.lammpstrj file: name the files of the trajectory.')
+        raise Refusal(f'{quoted(path)} holds no *.lammpstrj file: name the files of the trajectory.')
     return [file for file in found if file.name.startswith(TRAJECTORY_FILE)] or found
 
 

@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from aiida_dpasse.data.conversion import sets_from_dpdata
 from aiida_dpasse.deepmd.dataset import read_dataset, read_hdf5, system_directories
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.deepmd.intake import Intake
-from aiida_dpasse.opening import most_lines, open_plain, take_lines
+from aiida_dpasse.opening import DAMAGE, most_lines, open_plain, take_lines
 from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.structures.calculated import CalculatedFrame
 from aiida_dpasse.structures.extxyz import has_plausible_columns
@@ -239,13 +240,34 @@ def _ase(path: Path, fmt: str | None) -> Iterator[ase.Atoms]:
                 atoms.info = {**atoms.info.get('key_value_pairs', {}), **data.pop('origin', {}), **data}
                 yield atoms
         else:
+            _check_dump(path)
             yield from iread(str(path), ':', format=fmt, do_not_split_by_at_sign=True)
+    except UnreadableError:
+        raise
     except UnknownFileTypeError:
         raise UnreadableError(f'ASE does not recognise the format of `{quoted(path.name)}`: give it.') from None
     except Exception as error:  # ASE's readers raise exceptions of any type for a broken file
         raise UnreadableError(
             f'`{quoted(path.name)}` cannot be read by ASE: {reason(error)}: give a file that is whole, and its format.'
         ) from error
+
+
+def _check_dump(path: Path) -> None:
+    """Check that no frame of a LAMMPS dump declares more atoms than the file has lines.
+
+    :raises UnreadableError: if one does.
+    """
+    with open_plain(path) as file, suppress(*DAMAGE):
+        if not file.peek(64).lstrip().startswith(b'ITEM: '):  # type: ignore[attr-defined]
+            return
+        most = most_lines(path, SHORTEST)
+        for row in file:
+            if row.startswith(b'ITEM: NUMBER OF ATOMS'):
+                count = next(file, b'').strip()
+                if not re.fullmatch(rb'\d{1,12}', count) or int(count) > most:
+                    raise UnreadableError(
+                        f'`{quoted(path.name)}` declares a number of atoms that it has no lines for: correct it.'
+                    )
 
 
 # -- programs --------------------------------------------------------------------------------------------------------
@@ -423,6 +445,10 @@ def _read_dpdata(
 
         rot_frame_lower_triangular = Labelled.rot_frame_lower_triangular
 
+    if '@' in path.name and fmt.startswith('ase/'):
+        raise UnreadableError(f'dpdata takes what follows the `@` in `{where}` for an index: rename the file.')
+    if path.is_file():
+        _check_dump(path)
     reader = Format.get_formats()[fmt]()
     given = {**arguments, **({} if type_map is None else {'type_map': list(type_map)})}
     several = type(reader).from_multi_systems is not Format.from_multi_systems

@@ -10,6 +10,7 @@ import io
 import math
 import os
 import warnings
+import zipfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,6 +52,31 @@ def read_array(handle: IO[bytes], size: int, where: str, kinds: str = NUMBERS) -
     # A copy, since arrays over bytes cannot be written to.
     values = np.frombuffer(content, dtype=dtype, count=math.prod(shape)).copy()
     return values.reshape(shape, order='F' if fortran else 'C')
+
+
+def read_archive(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file by their names.
+
+    :param content: the file, as `numpy.savez` writes it, without compression.
+    :param where: its name in messages.
+    :raises UnreadableError: if it is damaged or encrypted, or holds anything but arrays of plain values.
+    """
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content):
+                    raise UnreadableError(f'`{line(where)}` is compressed or declares too much: use `numpy.savez`.')
+                with archive.open(member) as handle:
+                    name = f'{where}/{member.filename}'
+                    arrays[member.filename.removesuffix('.npy')] = read_array(
+                        handle, member.file_size, name, NUMBERS + TEXTS + 'b'
+                    )
+    except UnreadableError:
+        raise
+    except Exception as error:  # zipfile raises exceptions of many types for a damaged or encrypted file
+        raise UnreadableError(f'`{line(where)}` is a damaged or encrypted archive of arrays: copy it again.') from error
+    return arrays
 
 
 def read_header(handle: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -2,12 +2,14 @@
 
 COUNT mutations (300) of each reader are read in a process of its own with bounded memory and a time limit for each. The
 table lists how many were read, how many refused with one sentence, and how many neither, with the seed of each kind.
+`--lies` reads the files of `lies.py` instead, and `--show READER SEED` prints one traceback.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -64,9 +66,7 @@ def _run(name: str, count: int, start: int) -> int:
     from hostile.mutations import ENTRANCES, outcome, write_mutated
 
     entrance = ENTRANCES[name]
-    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    signal.signal(signal.SIGALRM, _stop)
+    _limit()
     counts: Counter[str] = Counter()
     examples: dict[str, tuple[int, str]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -91,6 +91,43 @@ def _run(name: str, count: int, start: int) -> int:
     return counts['wrong']
 
 
+def run_lies() -> int:
+    """Read each of the small files that declare huge contents in a process of its own, print what comes of it, and
+    return how many were believed.
+    """
+    from hostile.lies import HARMLESS, LIES
+    from hostile.mutations import Entrance, outcome
+
+    wrong = 0
+    for name, (make, read) in LIES.items():
+        folder = Path(tempfile.mkdtemp())
+        make(folder)
+        child = os.fork()
+        if child == 0:
+            found, allowed = 'ended', ('refused', 'read') if name in HARMLESS else ('refused',)
+            try:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+                _limit()
+                found = outcome(Entrance(make, read), folder)
+            except TooLongError:
+                found = 'takes longer'
+            finally:
+                signal.alarm(0)
+                print(f'| {name} | {found} |', flush=True)
+                os._exit(found not in allowed)
+        wrong += bool(os.waitpid(child, 0)[1])
+        shutil.rmtree(folder)
+    return wrong
+
+
+def _limit() -> None:
+    """Limit memory and time of this process."""
+    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    signal.signal(signal.SIGALRM, _stop)
+    signal.alarm(SECONDS)
+
+
 def show(name: str, seed: int) -> None:
     """Read one mutation and print its traceback.
 
@@ -109,6 +146,9 @@ def show(name: str, seed: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the readers that are named, or all of them, each in a process of its own; 1 if anything is wrong."""
+    warnings.simplefilter('ignore')
+    if arguments[:1] == ['--lies']:
+        return int(bool(run_lies()))
     if arguments[:1] == ['--show']:
         show(arguments[1], int(arguments[2]))
         return 0
@@ -117,7 +157,6 @@ def main(arguments: list[str]) -> int:
     count = int(arguments[0]) if arguments and arguments[0].isdigit() else 300
     names = [name for name in arguments if not name.isdigit()] or list(ENTRANCES)
     print('| reader | mutations | read | refused | wrong |\n| --- | --- | --- | --- | --- |', flush=True)
-    warnings.simplefilter('ignore')
     return int(any([run(name, count) for name in names]))
 
 

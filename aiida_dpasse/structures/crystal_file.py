@@ -86,6 +86,7 @@ def read_cif(text: str, name: str = 'The CIF', index: int | None = None) -> Crys
         if not blocks:
             raise UnreadableError(f'{name} contains no positions of atoms: give a CIF with `_atom_site_fract_x`.')
         key = _chosen(list(blocks), index, name, 'crystals')
+        _check_symbols(blocks[key], name)
         try:
             parser = CifParser.from_str(
                 text if len(blocks) == 1 else str(data[key]),
@@ -109,6 +110,17 @@ def read_cif(text: str, name: str = 'The CIF', index: int | None = None) -> Crys
         )
     notes = _notes_of_occupancies(block, parser.warnings)
     return _finish(structure, name, [*notes, *_compare_formula(block, structure, name)])
+
+
+def _check_symbols(block: dict[str, Any], name: str) -> None:
+    """Check the symbols of the sites, of which pymatgen takes the letters that it knows: `Foo` becomes fluorine.
+
+    :raises UnreadableError: for a symbol of more letters than an element has, except water.
+    """
+    for symbol in dict.fromkeys(np.atleast_1d(block.get('_atom_site_type_symbol', [])).tolist()):
+        letters = re.match(r'[A-Za-z]*', str(symbol))
+        if letters and len(letters[0]) > 2 and letters[0].lower() != 'wat':
+            raise UnreadableError(f'{name} has sites of {line(symbol)[:40]}, which is no element: correct the symbols.')
 
 
 def _notes_of_occupancies(block: dict[str, Any], messages: list[str]) -> list[str]:

@@ -193,6 +193,16 @@ def test_files_of_nothing_are_refused(content, tmp_path):
     refuse(import_structure, '--dry-run', tmp_path / 'run')
 
 
+def test_names_that_are_not_utf8_are_shown_and_read(tmp_path):
+    path = tmp_path / os.fsdecode(b'run\xff.extxyz')
+    write(tmp_path / 'run', _images(), format='extxyz')
+    (tmp_path / 'run').rename(path)
+    assert tracks(path)[0].seen == 12
+    path.write_bytes(b'8\n')
+    refuse(transport, path, '--ion', 'Li', '--temperature', 600, '--interval', 100)
+    refuse(import_frames, '--dry-run', path)
+
+
 def test_pipes_are_refused(tmp_path):
     os.mkfifo(tmp_path / 'run.extxyz')
     refuse(transport, tmp_path / 'run.extxyz', '--ion', 'Li', '--temperature', 600, '--interval', 100)

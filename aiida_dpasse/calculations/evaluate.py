@@ -64,7 +64,15 @@ class EvaluateCalculation(DriverCalculation):
     """Calculation job that evaluates potentials on frames and computes the errors with respect to existing labels."""
 
     DRIVER = 'evaluate'
-    MODULES = ('deepmd.dataset', 'assessment.errors', 'deepmd.frameset', 'deepmd.intake')
+    MODULES = (
+        'deepmd.arrays',
+        'deepmd.dataset',
+        'assessment.errors',
+        'deepmd.frameset',
+        'deepmd.intake',
+        'quoting',
+        'unreadable',
+    )
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:

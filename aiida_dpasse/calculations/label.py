@@ -138,6 +138,7 @@ class LabelCalculation(DriverCalculation):
 
     DRIVER = 'label'
     MODULES = (
+        'deepmd.arrays',
         'deepmd.dataset',
         'deepmd.frameset',
         'deepmd.intake',
@@ -146,8 +147,10 @@ class LabelCalculation(DriverCalculation):
         'drivers.labellers',
         'labels.records',
         'drivers.relaxation',
+        'quoting',
         'seeds',
         'structures.distances',
+        'unreadable',
     )
     RETRIEVE: ClassVar[tuple[Any, ...]] = (JOURNAL,)
 

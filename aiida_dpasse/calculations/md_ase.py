@@ -58,8 +58,10 @@ class AseMDCalculation(DriverCalculation):
         'labels.admission',
         'drivers.labellers',
         'lammps.watch',
+        'quoting',
         'structures.distances',
         'transport.displacement',
+        'unreadable',
     )
 
     @classmethod

@@ -9,13 +9,16 @@ from typing import Any
 import click
 
 from aiida_dpasse.cli.arrhenius import report
-from aiida_dpasse.cli.columns import Measurements, read_cells, recognise
+from aiida_dpasse.cli.columns import LIMITS, Measurements, listed, read_cells, recognise
 from aiida_dpasse.cli.digits import with_error
 from aiida_dpasse.cli.refusal import Refusal, write_json
 from aiida_dpasse.cli.trajectory import Source
+from aiida_dpasse.quoting import line as quoted
 
 #: Smallest number of temperatures for a fit.
 FEWEST = 3
+#: Highest temperature in K, and longest time between frames in fs.
+HOTTEST, LONGEST_STEP = LIMITS['temperature'][1], 1e9
 
 
 def run_table(
@@ -56,8 +59,12 @@ def _analyse(row: dict[str, Any], folder: Path, source: Source, charges: dict[st
     from aiida_dpasse.cli.transport import analyse_file
 
     file = folder / row['file']
-    if not file.is_file():
-        raise Refusal(f'Line {row["line"]}: {file} does not exist: give the path relative to the table.')
+    try:
+        there = file.is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise Refusal(f'Line {row["line"]}: {quoted(file)[:200]} does not exist: give the path relative to the table.')
     given: dict[str, Any] = {} if row['timestep_fs'] is None else {'timestep': row['timestep_fs'], 'interval': None}
     numbers, _ = analyse_file(replace(source, paths=(file,), **given), charges, row['temperature_K'])
     return numbers
@@ -80,12 +87,12 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
             places.setdefault(name, index)
         else:
             raise Refusal(
-                f'{cells.name} has the columns {", ".join(cells.header)}: name them file, temperature_K and, if '
+                f'{cells.name} has the columns {listed(cells.header)}: name them file, temperature_K and, if '
                 'needed, timestep_fs and replica.'
             )
     missing = [name for name in ('file', 'temperature_K') if name not in places]
     if missing:
-        raise Refusal(f'{cells.name} lacks the column {missing[0]}: it has {", ".join(cells.header)}.')
+        raise Refusal(f'{cells.name} lacks the column {missing[0]}: it has {listed(cells.header)}.')
 
     def positive(line: int, entries: list[str], name: str) -> float | None:
         if name not in places or not (entry := entries[places[name]]):
@@ -94,8 +101,11 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
             value = float(entry)
         except ValueError:
             value = 0.0
-        if not 0 < value < float('inf'):
-            raise Refusal(f'Line {line} of {cells.name}: {name} is {entry!r} and should be a positive number.')
+        if not 0 < value <= (HOTTEST if name == 'temperature_K' else LONGEST_STEP):
+            raise Refusal(
+                f'Line {line} of {cells.name}: {name} is {quoted(entry)[:40]!r} and should be a positive number'
+                f'{" of at most 1e5" if name == "temperature_K" else ""}.'
+            )
         return value
 
     rows: list[dict[str, Any]] = []

@@ -210,7 +210,7 @@ def test_bad_files_are_refused(tmp_path):
         'short': 'The trajectory holds 5 whole frames, at least 8 are needed',
         'lost': '10 frames of lost hold other atoms than the first',
         'order': '10 frames of order hold other atoms than the first, or in another order',
-        'noise': 'noise is not a trajectory that ASE can read',
+        'noise': 'give a trajectory that ASE can read',
         'empty': 'empty',
         'nowhere': 'nowhere',
     }.items():

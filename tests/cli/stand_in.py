@@ -7,14 +7,14 @@ from pathlib import Path
 
 from aiida import load_profile, orm
 from aiida.engine import ProcessBuilder
-from aiida.plugins import WorkflowFactory
+from stand_in_chain import StudyOfOneJob
 
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.cli.setup import local_computer
 from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
 from aiida_dpasse.cli.watch import watch
 
-PROCESS_TYPE = 'aiida.workflows:core.arithmetic.multiply_add'
+PROCESS_TYPE = 'stand_in_chain.StudyOfOneJob'
 
 
 def build(directory: Path, seconds: float) -> ProcessBuilder:
@@ -26,7 +26,7 @@ def build(directory: Path, seconds: float) -> ProcessBuilder:
         filepath_executable='/bin/bash',
         prepend_text=f'echo ran >> {directory}/ran.log\nsleep {seconds}',
     )
-    builder = WorkflowFactory('core.arithmetic.multiply_add').get_builder()
+    builder = StudyOfOneJob.get_builder()
     builder.x, builder.y, builder.z, builder.code = orm.Int(2), orm.Int(3), orm.Int(4), code.store()
     return builder
 

@@ -38,6 +38,7 @@ broken.node.delete_checkpoint()
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A private profile with a broker in a folder of its own; whatever still runs afterwards is ended."""
     monkeypatch.setenv('AIIDA_PATH', str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(SCRIPT.parent))  # of the worker, for the work chain
     presto = [str(Path(sys.executable).parent / 'verdi'), 'presto', '-n', '--use-zeromq']
     subprocess.run(presto, check=True, capture_output=True)
     yield tmp_path
@@ -102,7 +103,7 @@ def test_killed_study_goes_on(directory: Path, victims: tuple[str, ...]) -> None
     for process in killed:  # the supervisor is the oldest and goes first: it would start the others anew
         os.kill(process.pid, signal.SIGKILL)
 
-    output, _ = _study(directory, 15.0).communicate(timeout=240)
+    output, _ = _study(directory, 15.0).communicate(timeout=600)
     assert 'result 10' in output, output
     assert (directory / 'process_uuid').read_text() == uuid
     assert (directory / 'ran.log').read_text() == 'ran\n'
@@ -112,7 +113,7 @@ def test_killed_study_goes_on(directory: Path, victims: tuple[str, ...]) -> None
 def test_submission_cut_in_two_is_completed(directory: Path) -> None:
     """A process stored without its checkpoint is passed over; one whose task was never sent is given one."""
     subprocess.run([sys.executable, '-c', CUT, str(directory), str(SCRIPT.parent)], check=True, timeout=120)
-    output, _ = _study(directory, 1.0).communicate(timeout=240)
+    output, _ = _study(directory, 1.0).communicate(timeout=600)
     assert 'had no task' in output, output
     assert 'result 10' in output, output
     assert (directory / 'ran.log').read_text() == 'ran\n'
@@ -124,12 +125,12 @@ def test_status_finds_and_repairs_a_lost_task(directory: Path) -> None:
     assert 'No process runs.' in stopped
     subprocess.run([sys.executable, '-c', CUT, str(directory), str(SCRIPT.parent)], check=True, timeout=120)
     said = _status()
-    lost = re.findall(r'MultiplyAddWorkChain<(\d+)> has no task .+?: run `(.+?)`', said)
+    lost = re.findall(r'StudyOfOneJob<(\d+)> has no task .+?: run `(.+?)`', said)
     assert [command for _, command in lost] == ['aiida-dpasse status --repair']
     [(pk, _)] = lost
     assert f'run `aiida-dpasse status --repair {pk}`' in _status(pk)
     repaired = _status('--repair', pk)
-    assert f'MultiplyAddWorkChain<{pk}>' in repaired
+    assert f'StudyOfOneJob<{pk}>' in repaired
     _wait_for(directory / 'ran.log')
     assert 'Nothing to repair' in _status('--repair', pk)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from aiida_dpasse.deepmd.dataset import set_arrays
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError
 
 PREFIX = 'sys.'
 SET = 'set.000'
@@ -35,26 +39,35 @@ def collect(sets: Iterable[FrameSet], directory: str | Path, type_map: Sequence[
     :param directory: folder in which the systems are created.
     :param type_map: elements in the order of the types; by default those of all frames, sorted.
     :return: the folders written.
-    :raises ValueError: if there are no frames, frames have no labels, an element is missing from ``type_map``, or a
-        folder exists already.
+    :raises UnreadableError: if there are no frames, frames have no labels, an element is none or missing from
+        ``type_map``, or a folder exists already or cannot be written.
     """
     joined = concatenate(sets)
     elements = sorted({symbol for item in joined for symbol in item.symbols})
     types = list(type_map) if type_map else elements
     if not joined:
-        raise ValueError('There are no frames to collect.')
+        raise UnreadableError('There are no frames to collect.')
+    # The names of folders are made of them.
+    if unknown := [name for name in (*types, *elements) if name not in chemical_symbols[1:]]:
+        raise UnreadableError(f'{unknown[0]!r} is not an element: correct the type map, or that of the frames.')
     if missing := [element for element in elements if element not in types]:
-        raise ValueError(f'The type map {" ".join(types)} lacks {missing[0]}: add it.')
+        raise UnreadableError(f'The type map {" ".join(types)} lacks {missing[0]}: add it.')
     if unlabelled := [item.formula for item in joined if not item.labelled]:
-        raise ValueError(f'The frames of {unlabelled[0]} have no energies and forces: collect labelled frames.')
+        raise UnreadableError(f'The frames of {unlabelled[0]} have no energies and forces: collect labelled frames.')
     written: list[Path] = []
     for item in joined:
         name = PREFIX + formula(item.symbols, types)
         again = sum(path.name.split('.')[1] == name.split('.')[1] for path in written)
         folder = Path(directory) / (f'{name}.{again}' if again else name)
         if folder.exists():
-            raise ValueError(f'`{folder}` is there already: collect to another directory.')
-        _write(item, folder, types)
+            raise UnreadableError(f'`{line(folder)}` is there already: collect to another directory.')
+        try:
+            _write(item, folder, types)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise UnreadableError(
+                f'`{line(folder)}` cannot be written ({error.strerror}): it was removed, give a place with room.'
+            ) from error
         written.append(folder)
     return written
 

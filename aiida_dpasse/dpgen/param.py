@@ -264,7 +264,7 @@ def _files(prefix: Path, pattern: str) -> list[str]:
         raise UnreadableError(
             f'`sys_configs` has the pattern {shortened(pattern)}: use at most {MOST_WILDCARDS} of *, ?, [.'
         )
-    found = [path for path in islice(glob.iglob(str(prefix / pattern)), MOST_FILES + 1) if not Path(path).is_dir()]
+    found = list(islice(glob.iglob(str(prefix / pattern)), MOST_FILES + 1))
     if len(found) > MOST_FILES:
         raise UnreadableError(f'`sys_configs` has a pattern of more than {MOST_FILES} files: name fewer.')
     # Devices and pipes never end.

@@ -28,6 +28,10 @@ _WORD = re.compile(r'[\w+-][\w .+:-]*', re.ASCII)
 _EXPORT = re.compile(rf'^\s*(?:export\s+)?{ALLOWANCE}=(?:"([^"]*)"|\'([^\']*)\'|(\S*))', re.MULTILINE)
 
 
+class NotAllowedError(ValueError):
+    """A calculator may not be called on this machine; the message is a clause for people."""
+
+
 def objection_to_calculator(calculator: Mapping[str, Any], allowance: str) -> str | None:
     """Check that a calculator may be called.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.drivers.calculators import ALLOWANCE, KNOWN, objection_to_calculator
+from aiida_dpasse.drivers.calculators import ALLOWANCE, KNOWN, NotAllowedError, objection_to_calculator
 from aiida_dpasse.labels.admission import Labels
 
 if TYPE_CHECKING:
@@ -32,12 +32,13 @@ def make_calculator(name: str, **arguments: Any) -> Calculator:
     :param name: a name in `KNOWN`, a name known to ASE, or 'module:Class'.
     :param arguments: arguments of the calculator. Those that choose the device are optional: CHGNet and SevenNet use a
         GPU if there is one, otherwise the CPU.
-    :raises ValueError: if there is no such calculator, it is none of ASE's classes, or it is not allowed on this
-        machine; or if an argument is a file or an address, which has to be allowed too.
+    :raises NotAllowedError: if it is no class of ASE calculators, or it or one of its arguments, a file or an address,
+        is not allowed on this machine.
+    :raises ValueError: if there is no such calculator.
     :raises TypeError: if an argument is fixed by the name.
     """
     if message := objection_to_calculator({**arguments, 'name': name}, os.environ.get(ALLOWANCE, '')):
-        raise ValueError(message)
+        raise NotAllowedError(message)
     path, fixed = KNOWN.get(name, (name, {}))
     registered = path in {known for known, _ in KNOWN.values()}
     if ':' in path:
@@ -60,12 +61,12 @@ def check_class(make: Any, name: str, registered: bool) -> None:
     :param make: the object.
     :param name: its name.
     :param registered: whether it is one of `KNOWN`, which may be a function that returns a calculator.
-    :raises ValueError: if it is not.
+    :raises NotAllowedError: if it is not.
     """
     from ase.calculators.calculator import BaseCalculator
 
     if not registered and not (isinstance(make, type) and issubclass(make, BaseCalculator)):
-        raise ValueError(f'`{name}` is no class of ASE calculators: give one')
+        raise NotAllowedError(f'`{name}` is no class of ASE calculators: give one')
 
 
 def to_atoms(item: FrameSet, frame: int) -> Atoms:

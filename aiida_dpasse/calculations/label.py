@@ -13,6 +13,7 @@ from aiida.engine import CalcJobProcessSpec, Process
 from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
+from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.calculators import ALLOWANCE, KNOWN, allowance_in, objection_to_calculator
@@ -253,6 +254,6 @@ class LabelCalculation(DriverCalculation):
         if 'potential' in self.inputs:
             # DeePMD-kit determines the backend from the suffix.
             potential = self.inputs.potential
-            job['potential'] = potential.filename
-            copies.append((potential.uuid, potential.filename, potential.filename))
+            job['potential'] = staged_name(potential, 'potential')
+            copies.append(stage_potential(potential, 'potential'))
         return job, copies

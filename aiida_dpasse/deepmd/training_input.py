@@ -7,7 +7,6 @@ hours in a queue.
 from __future__ import annotations
 
 import copy
-import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +32,8 @@ PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'DPA4', 'SeZM', 'sezm', 'dpa4c
 #: Sections that `check_input` reads; all but ``validating`` and ``optimizer`` must be there.
 REQUIRED = ('model', 'learning_rate', 'training')
 
-#: Text that is a path out of the job's folder, one of AiiDA's own files in it, an option of a program, or no single line.
-#: Many keys name files (`stat_file`, `tensorboard_log_dir`, `tab_file`, ...), and other releases have others.
+#: Text that is a path out of the job's folder, one of AiiDA's own files in it, an option of a program, or no single
+#: line. Many keys name files (`stat_file`, `tensorboard_log_dir`, `tab_file`, ...), and other releases have others.
 _OUTSIDE = re.compile(r'^[/~\\-]|(^|[/\\])(\.\.|_aiida|\.aiida)|^[A-Za-z][\w+.-]*:[/\\]|[\0-\x1f\x7f]')
 #: Files that a job reads when the training has ended.
 _FIXED = {'disp_file': 'lcurve.out', 'save_ckpt': 'model.ckpt'}

@@ -51,7 +51,8 @@ def objection_to_calculator(calculator: Mapping[str, Any], allowance: str) -> st
     if owner in allowed:
         return None
     allow = f'if you trust it, allow `{owner}` on the computer of the code (`export {ALLOWANCE}={owner}`)'
-    if path not in {known for known, _ in KNOWN.values()} and path not in IN_PROCESS:
+    ours = {known for known, _ in KNOWN.values()}
+    if path not in ours and path.removeprefix('ase.calculators.').partition(':')[0] not in IN_PROCESS:
         return f'`{path}` is neither one of {", ".join(KNOWN)} nor a calculator of ASE that starts no program: {allow}'
     arguments = {key: value for key, value in calculator.items() if key != 'name'}
     if (text := next(_files(arguments), None)) is not None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from aiida_dpasse.dpgen.counterparts import leave_counterparts
 from aiida_dpasse.dpgen.exploration import choice, explore_parameters, read_jobs
-from aiida_dpasse.dpgen.keys import Keys, Ledger, Unmatched, listed, number, read_content, read_text, shortened
+from aiida_dpasse.dpgen.keys import Keys, Ledger, Unmatched, listed, mapping, number, read_content, read_text, shortened
 from aiida_dpasse.dpgen.labels import read_labels
 from aiida_dpasse.dpgen.machine import read_machine
 from aiida_dpasse.dpgen.simplify import read_simplify
@@ -99,7 +99,7 @@ def read_dpgen(param: str | Path, machine: str | Path | None = None) -> Conversi
     """
     folder, ledger = Path(param).resolve().parent, Ledger()
     keys = Keys(read_content(param), ledger)
-    content = None if machine is None else read_content(machine)
+    content = None if machine is None else mapping(read_content(machine), 'the machine file')
     if 'pick_data' in keys:
         return _simplify(keys, folder, content)
     if 'type_map' not in keys and {'train', 'model_devi', 'fp'} & set(keys.content):

@@ -5,7 +5,7 @@ Whatever stands in the files is written as a Python literal, never as code or co
 
 from __future__ import annotations
 
-import math
+import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,10 +90,12 @@ def literal(value: Any, indent: str = '') -> str:
     :param indent: indentation of the first line.
     :raises ValueError: for a number that is not finite.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError('A number is not finite, so it has no Python literal: correct the input.')
     text = repr(value)
     if len(indent) + len(text) <= WIDTH or not isinstance(value, (Mapping, list)):
+        try:
+            ast.literal_eval(text)
+        except ValueError:
+            raise ValueError('A number is not finite, so it has no Python literal: correct the input.') from None
         return text
     inner = indent + '    '
     if isinstance(value, list):

@@ -15,7 +15,7 @@ HIDDEN = '(not shown)'
 #: Names, or their parts, of which no value is shown.
 _SECRET = re.compile(
     r'passw|passphrase|passcode|pgpass|(?<![a-z])pass(?![a-z])|\bpwd\b|_pwd|pwd_|secret|token|credential|totp|(?<![a-z])otp|ticket|cookie|bearer'
-    r'|(?<![a-z])o?auth(?!or)|remote_profile',
+    r'|(?<![a-z])o?auth(?!ors?(?![a-z]))|remote_profile',
     re.IGNORECASE,
 )
 #: Names of keys, such as `access_key`; a number of that name is no secret.

@@ -40,10 +40,12 @@ OTHERS = {
 }
 NO_FILE = 'no such file is here: hand in its structures yourself'
 #: Formats of structures that are text: dpdata knows others, which may hold anything.
-FORMATS = ('vasp/poscar', 'vasp/contcar', 'vasp/outcar', 'lammps/lmp', 'lammps/dump', 'abacus/stru', 'gromacs/gro')
-FORMATS += ('poscar', 'contcar', 'outcar', 'lmp', 'dump', 'stru', 'gro', 'xyz', 'cp2k/output', 'qe/pw/scf')
 FOLDERS = ('deepmd/npy', 'deepmd/raw')
-FORMATS += FOLDERS
+FORMATS: tuple[str, ...] = (
+    *('vasp/poscar', 'vasp/contcar', 'vasp/outcar', 'lammps/lmp', 'lammps/dump', 'abacus/stru', 'gromacs/gro'),
+    *('poscar', 'contcar', 'outcar', 'lmp', 'dump', 'stru', 'gro', 'xyz', 'cp2k/output', 'qe/pw/scf'),
+    *FOLDERS,
+)
 #: Most files of a pattern, most wildcards in it, and largest file of a structure in bytes.
 MOST_FILES, MOST_WILDCARDS, LARGEST_STRUCTURE = 10_000, 6, 2**26
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.calculators import ALLOWANCE
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models', 'fixtures_chains']
 
@@ -95,10 +96,17 @@ def programs() -> dict[str, Program]:
 
 @pytest.fixture(scope='session')
 def codes(localhost, programs) -> dict[str, orm.InstalledCode]:
-    """All programs by the names that the work chains give them, one thread each."""
+    """All programs by the names that the work chains give them, one thread each.
+
+    Calculators of packages that do not exist are allowed: their jobs fail.
+    """
+    allowed = f'export {ALLOWANCE}=no_such_module,nowhere'
     return {
         name: orm.InstalledCode(
-            computer=localhost, filepath_executable=program.path, label=name, prepend_text=prepend_text(program, 1)
+            computer=localhost,
+            filepath_executable=program.path,
+            label=name,
+            prepend_text=f'{prepend_text(program, 1)}\n{allowed}',
         ).store()
         for name, program in programs.items()
     }

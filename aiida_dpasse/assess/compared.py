@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.calculations.label import CALCULATOR_HELP, validate_calculator
+from aiida_dpasse.calculations.label import CALCULATOR_HELP, check_allowed, validate_calculator
 from aiida_dpasse.data.engine import Potential
 
 
@@ -43,6 +43,7 @@ def check_compared(inputs: Any, port: Any) -> str | None:
     if twice := sorted(set(potentials) & set(calculators)):
         return f'calculators: the label `{twice[0]}` is that of a potential as well: choose another.'
     for label, calculator in calculators.items():
-        if message := validate_calculator(calculator, port):
+        python = (inputs.get('codes') or {}).get('python')
+        if message := validate_calculator(calculator, port) or check_allowed(calculator, python, inputs.get('options')):
             return f'calculators.{label}: {message}'
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any
 
 from aiida import orm
@@ -11,6 +10,7 @@ from aiida.engine import CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
+from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.engine import Potential, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
@@ -130,7 +130,7 @@ class EvaluateCalculation(DriverCalculation):
         potentials = {}
         for label, potential in self.inputs.potentials.items():
             # DeePMD-kit determines the backend from the suffix.
-            target = f'potentials/{label}{PurePosixPath(potential.filename).suffix}'
-            potentials[label] = {'file': target, 'head': parameters.heads.get(label)}
-            copies.append((potential.uuid, potential.filename, target))
+            target = f'potentials/{label}'
+            potentials[label] = {'file': staged_name(potential, target), 'head': parameters.heads.get(label)}
+            copies.append(stage_potential(potential, target))
         return {'potentials': potentials, 'descriptors': parameters.descriptors}, copies

@@ -75,6 +75,10 @@ def check_simulated(structure: orm.StructureData) -> str | None:
         return message
     if not structure.sites:
         return 'it contains no atoms; give a structure with some.'
+    try:
+        script.check_elements(symbols_of(structure))
+    except ValueError as exception:
+        return str(exception)
     if not all(structure.pbc):
         return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
     try:

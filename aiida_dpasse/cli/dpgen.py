@@ -29,20 +29,26 @@ def convert(param: Path, machine: Path | None, output: Path | None, protocol: st
     PARAM and MACHINE are the files of `dpgen run`, in JSON or YAML; PARAM may be that of `dpgen simplify` for labelled
     data. Without --output the script goes to the standard output and the list to the standard error.
     """
+    from aiida_dpasse import quoting
     from aiida_dpasse.dpgen.param import describe, read_dpgen
     from aiida_dpasse.dpgen.script import script
     from aiida_dpasse.explore.from_dpgen import objection
 
+    if output is not None and output.exists() and any(output.samefile(path) for path in (param, machine or param)):
+        raise Refusal(f'{output} is an input, which is never overwritten: name another file.')
     try:
         conversion = read_dpgen(param, machine)
         message = objection(conversion, protocol)
+        text = script(conversion, param.name, protocol)
     except ValueError as error:
-        raise Refusal(str(error)) from error
-    text = script(conversion, param.name, protocol)
+        raise Refusal(quoting.lines(error)) from error
     if output is None:
         click.echo(text)
     else:
         try:
+            # Its options have shell lines, which nobody else needs to read.
+            output.touch(mode=0o600)
+            output.chmod(0o600)
             output.write_text(text, encoding='utf8')
         except OSError as error:
             raise Refusal(f'{output} cannot be written: {error.strerror}.') from error
@@ -53,7 +59,7 @@ def convert(param: Path, machine: Path | None, output: Path | None, protocol: st
         for sentence in conversion.to_do.values():
             click.echo(f'  {sentence}', err=output is None)
     if message:
-        click.echo(f'\nTo be corrected before it can run: {message}', err=True)
+        click.echo(f'\nTo be corrected before it can run: {quoting.lines(message)}', err=True)
 
 
 @dpgen.command()

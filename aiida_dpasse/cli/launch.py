@@ -10,6 +10,7 @@ import click
 import yaml
 
 from aiida_dpasse.cli.importing import add_to_group
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal, pairs
 
@@ -84,7 +85,7 @@ def launch(
         raise Refusal(str(exception).removeprefix('invalid attribute value ')) from exception
     if error:
         raise Refusal(error.message)
-    click.echo(plan_text(process, given, known, computer))
+    say(plan_text(process, given, known, computer))
     if dry_run:
         return
     if not yes and not click.confirm('\nSubmit?'):
@@ -243,14 +244,14 @@ def node_of(identifier: str, valid: Any = None) -> Any:
     given = valid if isinstance(valid, tuple) else (valid,)
     types = tuple(kind for kind in given if isinstance(kind, type) and issubclass(kind, orm.Data)) or (orm.Data,)
     query = orm.QueryBuilder().append(types, filters={'label': identifier}, project='id')
-    found = [] if identifier.isdigit() else query.all(flat=True)
+    found = [] if identifier.isdecimal() else query.all(flat=True)
     if len(found) > 1:
         listed = ', '.join(map(str, found[:5]))
         raise Refusal(f'{len(found)} nodes have the label `{identifier}`: give one of their PKs, for example {listed}.')
     if found:
         return orm.load_node(found[0])
     return find_node(
-        int(identifier) if identifier.isdigit() else identifier,
+        int(identifier) if identifier.isdecimal() else identifier,
         f'There is no node `{identifier}`: give a PK, UUID or label, or import the file with `aiida-dpasse import`.',
     )
 
@@ -391,10 +392,10 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
         raise Refusal('The profile has no broker, which a submission needs: make one with `verdi presto --use-zeromq`.')
     # Nothing can be submitted to a ZeroMQ broker before: it is part of the daemon.
     if start_daemon():
-        click.echo('The daemon was not running and has been started.')
+        say('The daemon was not running and has been started.')
     if label is not None:
         builder.metadata.label = label
     node = submit_process(builder)
     add_to_group(node, group)
-    click.echo(f'submitted as {node.pk}')
-    click.echo(f'next: aiida-dpasse status {node.pk}', err=True)
+    say(f'submitted as {node.pk}')
+    say(f'next: aiida-dpasse status {node.pk}', err=True)

@@ -11,7 +11,8 @@ import click
 from aiida_dpasse.cli.arrhenius import report
 from aiida_dpasse.cli.columns import Measurements, read_cells, recognise
 from aiida_dpasse.cli.digits import with_error
-from aiida_dpasse.cli.refusal import Refusal, write_json
+from aiida_dpasse.cli.output import check_output, say, write_json
+from aiida_dpasse.cli.refusal import HOTTEST, Refusal
 from aiida_dpasse.cli.trajectory import Source
 
 #: Smallest number of temperatures for a fit.
@@ -38,11 +39,15 @@ def run_table(
     :raises Refusal: if the table or a trajectory cannot be used, or fewer than three temperatures have a coefficient.
     """
     rows = read_runs(path)
+    files = [path.parent / row['file'] for row in rows]
+    for output in (json_path, plot_path):
+        if output is not None:
+            check_output(output, files, force=True)
     runs = []
     with click.progressbar(rows, label='Runs', file=click.get_text_stream('stderr')) as bar:
         for row in bar:
             runs.append({**row, **_analyse(row, path.parent, source, charges)})
-    click.echo(show(path.name, runs))
+    say(show(path.name, runs))
     try:
         table = measurements(path.name, runs)
     except Refusal:
@@ -96,6 +101,8 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
             value = 0.0
         if not 0 < value < float('inf'):
             raise Refusal(f'Line {line} of {cells.name}: {name} is {entry!r} and should be a positive number.')
+        if name == 'temperature_K' and value > HOTTEST:
+            raise Refusal(f'Line {line} of {cells.name}: no run has a temperature of {value:g} K: correct it.')
         return value
 
     rows: list[dict[str, Any]] = []

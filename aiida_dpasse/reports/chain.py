@@ -161,14 +161,23 @@ class _Flow:
 
     def _resolve(self, data: orm.Data) -> list[tuple[str, orm.Data]]:
         """Trace a node through functions between phases, such as unions and splits, to their inputs."""
-        if data.node_type not in KINDS:
-            return []
-        if data.pk in self._maker:
-            return [(self._maker[data.pk], data)]
-        creator = data.creator
-        if creator is not None and creator.pk in self._functions:
-            return [pair for _, given in inputs(creator) for pair in self._resolve(given)]
-        return [(GIVEN, data)]
+        found: list[tuple[str, orm.Data]] = []
+        waiting, seen = [data], {data.pk}
+        while waiting:
+            node = waiting.pop()
+            if node.node_type not in KINDS:
+                continue
+            if node.pk in self._maker:
+                found.append((self._maker[node.pk], node))
+                continue
+            creator = node.creator
+            if creator is None or creator.pk not in self._functions:
+                found.append((GIVEN, node))
+                continue
+            given = [each for _, each in inputs(creator) if each.pk not in seen]
+            seen |= {each.pk for each in given}
+            waiting += reversed(given)
+        return found
 
     def final(self, phases: Sequence[int]) -> dict[str, list[orm.Data]]:
         """Return the potentials of ``phases`` that are outputs of the whole process."""

@@ -16,6 +16,9 @@ CALLS = (LinkType.CALL_CALC.value, LinkType.CALL_WORK.value)
 DATA = (LinkType.CREATE, LinkType.INPUT_CALC)
 FINISHED, EXCEPTED, KILLED = 'finished', 'excepted', 'killed'
 TERMINATED = (FINISHED, EXCEPTED, KILLED)
+#: Number of levels and of processes of a tree: a study has six levels and some thousand processes; an imported archive
+#: may have any number, and calls in a circle.
+DEEPEST, MOST_CALLS = 32, 100_000
 
 _COLUMNS = (
     'id',
@@ -100,14 +103,18 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
 def call_tree(pk: int) -> list[Call]:
     """Return a process and all its direct and indirect children, by depth and then by creation time.
 
+    Each process occurs once, below its first caller. Levels below `DEEPEST`, and processes beyond `MOST_CALLS`, are left
+    out; :func:`cut_short` says so.
+
     :param pk: pk of the process.
     """
     query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': pk}, project=_COLUMNS)
     found = [_call(row, None, '', 0) for row in query.all(flat=False)]
     level = [call.pk for call in found]
-    depth = 0
-    while level:
-        depth += 1
+    seen = set(level)
+    for depth in range(1, DEEPEST + 1):
+        if not level or len(found) >= MOST_CALLS:
+            break
         query = orm.QueryBuilder()
         query.append(orm.ProcessNode, filters={'id': {'in': level}}, tag='caller', project='id')
         query.append(
@@ -119,10 +126,37 @@ def call_tree(pk: int) -> list[Call]:
         )
         # Sorted by time, since importing an archive assigns new pks.
         rows = sorted(query.all(), key=lambda row: (row[5], row[2]))
-        children = [_call(row[1:11], row[0], row[11], depth) for row in rows]
-        found += children
-        level = [child.pk for child in children]
-    return found
+        level = []
+        for row in rows:
+            if row[1] not in seen:
+                seen.add(row[1])
+                level.append(row[1])
+                found.append(_call(row[1:11], row[0], row[11], depth))
+    return found[:MOST_CALLS]
+
+
+def cut_short(tree: list[Call]) -> list[str]:
+    """Return a sentence if a tree may lack processes, since it has too many or they are too deep.
+
+    :param tree: processes, of :func:`call_tree`.
+    """
+    if tree and (tree[-1].depth == DEEPEST or len(tree) == MOST_CALLS):
+        return [f'Only {len(tree)} processes are shown, on {tree[-1].depth} levels of calls: no study has more.']
+    return []
+
+
+def by_child(tree: list[Call]) -> list[tuple[Call, list[Call]]]:
+    """Return each direct child of the first process with all processes that it called, itself first.
+
+    :param tree: processes, of :func:`call_tree`.
+    """
+    branches: dict[int, list[Call]] = {}
+    branch_of: dict[int, int] = {}
+    for call in tree[1:]:  # parents precede their children
+        branch = branch_of.get(call.parent, call.pk) if call.parent is not None else call.pk
+        branch_of[call.pk] = branch
+        branches.setdefault(branch, []).append(call)
+    return [(calls[0], calls) for calls in branches.values()]
 
 
 def children(tree: list[Call], pk: int) -> list[Call]:

@@ -15,7 +15,8 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder to; at the end it is moved to its place, and after an error removed.
 
-    :param path: the file; one that is there is replaced. To a device or a pipe, such as /dev/stdout, is written directly.
+    :param path: the file; one that is there is replaced. A device or a pipe, such as /dev/stdout, is
+        written to directly.
     :raises OSError: if it cannot be written.
     """
     target = Path(os.path.realpath(path))

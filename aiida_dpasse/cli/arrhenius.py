@@ -31,7 +31,12 @@ QUANTITIES = {
     '--columns', metavar='NAMES', help='Names of the columns in order, for other headers: "T (K),D (cm2/s),error".'
 )
 @click.option(
-    '--extrapolate', type=TEMPERATURE, default=300.0, show_default=True, metavar='K', help='Temperature to extrapolate to.'
+    '--extrapolate',
+    type=TEMPERATURE,
+    default=300.0,
+    show_default=True,
+    metavar='K',
+    help='Temperature to extrapolate to.',
 )
 @click.option(
     '--exponent', type=SMALL, default=0.0, show_default=True, help='m of y = A T^m exp(-Ea / kT), y = D or σT.'

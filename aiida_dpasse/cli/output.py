@@ -43,7 +43,9 @@ def writes_files(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def checked(*args: Any, force: bool, **kwargs: Any) -> Any:
         context = click.get_current_context()
-        given = [(parameter.type, _paths(context.params.get(str(parameter.name)))) for parameter in context.command.params]
+        given = [
+            (parameter.type, _paths(context.params.get(str(parameter.name)))) for parameter in context.command.params
+        ]
         inputs = [path for kind, paths in given if kind is not OUTPUT for path in paths]
         outputs = [path for kind, paths in given if kind is OUTPUT for path in paths]
         for index, path in enumerate(outputs):

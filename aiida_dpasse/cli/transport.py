@@ -45,7 +45,10 @@ OF_SPECIES = (
     '--charge', 'charges', type=SMALL, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
 @click.option(
-    '--temperature', type=TEMPERATURE, metavar='K', help='Temperature of the run in K; without it FILE is a table of runs.'
+    '--temperature',
+    type=TEMPERATURE,
+    metavar='K',
+    help='Temperature of the run in K; without it FILE is a table of runs.',
 )
 @click.option(
     '--extrapolate',

@@ -10,6 +10,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.tools.graph.graph_traversers import traverse_graph
 
+from aiida_dpasse import quoting
 from aiida_dpasse.renamed import ENTRY_POINTS, LINKS
 
 CALLS = (LinkType.CALL_CALC.value, LinkType.CALL_WORK.value)
@@ -19,6 +20,8 @@ TERMINATED = (FINISHED, EXCEPTED, KILLED)
 #: Number of levels and of processes of a tree: a study has six levels and some thousand processes; an imported archive
 #: may have any number, and calls in a circle.
 DEEPEST, MOST_CALLS = 32, 100_000
+#: Number of characters that are kept of a name and of a message.
+LONGEST_NAME, LONGEST_MESSAGE = 200, 20_000
 
 _COLUMNS = (
     'id',
@@ -36,7 +39,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Call:
-    """One process of a workflow, with the current values of its columns."""
+    """One process of a workflow, with the current values of its columns; its texts are quoted, the message in lines."""
 
     pk: int
     uuid: str
@@ -85,17 +88,18 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
     pk, uuid, node_type, process_type, ctime, mtime, name, state, exit_status, exit_message = row
     return Call(
         pk=pk,
-        uuid=uuid,
+        uuid=quoting.line(uuid),
         node_type=node_type,
         process_type=process_type or '',
         ctime=ctime,
         mtime=mtime,
-        name=name or '',
-        state=state or 'created',
-        exit_status=exit_status,
-        exit_message=exit_message,
+        # The attributes of an imported node are those of its archive, of any type.
+        name=quoting.line(str(name or '')[:LONGEST_NAME]),
+        state=quoting.line(str(state or 'created')[:LONGEST_NAME]),
+        exit_status=exit_status if exit_status is None or isinstance(exit_status, int) else -1,
+        exit_message=None if exit_message is None else quoting.lines(str(exit_message)[:LONGEST_MESSAGE]),
         parent=parent,
-        label=LINKS.get(label, label),
+        label=quoting.line(LINKS.get(label, label)),
         depth=depth,
     )
 
@@ -103,8 +107,8 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
 def call_tree(pk: int) -> list[Call]:
     """Return a process and all its direct and indirect children, by depth and then by creation time.
 
-    Each process occurs once, below its first caller. Levels below `DEEPEST`, and processes beyond `MOST_CALLS`, are left
-    out; :func:`cut_short` says so.
+    Each process occurs once, below its first caller. Levels below `DEEPEST`, and processes beyond `MOST_CALLS`, are
+    left out; :func:`cut_short` says so.
 
     :param pk: pk of the process.
     """
@@ -247,6 +251,6 @@ def entry_point(node: orm.ProcessNode) -> str:
     :return: a name such as ``dpasse.label``.
     """
     if isinstance(node, orm.CalcFunctionNode | orm.WorkFunctionNode):
-        return str(node.process_label)
+        return quoting.line(node.process_label)
     name = str(node.process_type or '').rpartition(':')[2]
     return ENTRY_POINTS.get(name, name)

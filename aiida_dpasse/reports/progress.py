@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from aiida import orm
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.graph import Call, by_child, call_tree
 from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.timing import clock
@@ -37,6 +38,7 @@ class Progress:
     name: str
     state: str
     exit_status: int | None
+    #: Quoted; it may have several lines.
     exit_message: str | None
     phase: str
     phases_done: int
@@ -110,7 +112,7 @@ def _lines(call: Call, now: datetime) -> list[str]:
     if not call.ok:
         message = call.exit_message or ''
         found = [line for line in found if line not in message]
-        found.append(f'ended with exit code {call.exit_status}: {message}')
+        found.append(f'ended with exit code {call.exit_status}: {quoting.line(message)}')
     return [f'{took}: {line}' for line in found] or [took]
 
 

@@ -10,6 +10,7 @@ from aiida import engine, orm
 from aiida.manage.caching import enable_caching
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.report import report_text, write_report
 
 
@@ -34,6 +35,6 @@ def run_chain(
     with enable_caching():
         node = engine.run_get_node(builder).node
     group.add_nodes(node)
-    print(report_text(node), flush=True)
+    print(quoting.lines(report_text(node)), flush=True)
     write_report(node, directory)
     return node

@@ -17,6 +17,7 @@ from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
 from aiida_dpasse.cli.watch import watch
+from aiida_dpasse.interrupt import end_on_interrupt
 from aiida_dpasse.reports.archive import export_archive
 from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.report import write_report
@@ -89,6 +90,7 @@ def main(directory: Path, seed: int | None) -> int:
     :param directory: directory of the study.
     :param seed: of a new study, by default 1.
     """
+    end_on_interrupt()
     keeper = DaemonKeeper()
     again = f'bash {Path(__file__).with_name("quickstart.sh")} {directory}'
     with sole_watcher(directory):

@@ -13,6 +13,7 @@ from aiida_dpasse import __version__, quoting
 from aiida_dpasse.cli.lazy import LazyGroup
 from aiida_dpasse.cli.output import sentence_of
 from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.interrupt import end_on_interrupt
 from aiida_dpasse.unreadable import UnreadableError
 
 
@@ -80,6 +81,7 @@ def cli(profile: str | None) -> None:
 
 def main() -> None:
     """Run the command; a missing or unknown profile gives a message instead of a traceback."""
+    end_on_interrupt()
     try:
         cli()
     except Exception as exception:

@@ -130,8 +130,8 @@ def nested(settings: Mapping[str, str]) -> dict[str, Any]:
     for key, text in settings.items():
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise Refusal(f'`--set {key}`: {text!r} is not YAML: quote it, for example "[500, 600]".') from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise Refusal(f'`--set {key}`: {text[:60]!r} is not YAML: quote it, for example "[500, 600]".') from error
         put(tree, key, value, '--set')
     return tree
 

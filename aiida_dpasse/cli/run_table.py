@@ -12,8 +12,9 @@ from aiida_dpasse.cli.arrhenius import report
 from aiida_dpasse.cli.columns import Measurements, read_cells, recognise
 from aiida_dpasse.cli.digits import with_error
 from aiida_dpasse.cli.output import check_output, say, write_json
-from aiida_dpasse.cli.refusal import HOTTEST, Refusal
+from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.trajectory import Source
+from aiida_dpasse.limits import HOTTEST
 
 #: Smallest number of temperatures for a fit.
 FEWEST = 3

@@ -43,6 +43,8 @@ def _linked(pks: list[int], links: tuple[str, ...], incoming: bool) -> list[int]
 
 
 def _created(pks: set[int]) -> list[int]:
+    if not pks:
+        return []
     query = orm.QueryBuilder().append(orm.Data, filters={'id': {'in': list(pks)}}, tag='data', project='id')
     query.append(orm.ProcessNode, with_outgoing='data', edge_filters={'type': LinkType.CREATE.value})
     return [row[0] for row in query.all()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ from aiida_dpasse import quoting
 from aiida_dpasse.cli.main import cli
 from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.watch import Display
-from aiida_dpasse.whole import whole_file, whole_files
+from aiida_dpasse.whole import whole_files
 
 PACKAGE = Path(aiida_dpasse.__file__).parent
 EXAMPLES = PACKAGE.parent / 'examples'
@@ -131,8 +132,8 @@ def unquoted(node: ast.AST, ours: set[str]) -> list[str]:
     if isinstance(node, ast.Call) and ast.unparse(node.func) in HARMLESS - {'fill', 'zip'}:
         return []
     if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
-        if ast.unparse(node.format_spec).rstrip("'")[-1] in 'defg%':
-            return []
+        kind = ast.unparse(node.format_spec).rstrip('"\'')[-1:]
+        return [] if kind in tuple('defg%') else [ast.unparse(node)]
     if isinstance(node, ast.IfExp):
         return [*unquoted(node.body, ours), *unquoted(node.orelse, ours)]
     if isinstance(node, ast.Name):
@@ -298,25 +299,36 @@ def test_a_full_disk_leaves_nothing_and_the_file_that_was_there(output, table, t
     assert {path.name: path.read_text() for path in folder.iterdir()} == {'a.svg': 'mine'}
 
 
+def fill(place: Path, files: dict[str, str], overwrite: bool = False, error: BaseException | None = None) -> None:
+    """Write files to a folder, and raise an error at the end."""
+    with whole_files(place, overwrite) as partial:
+        for name, content in files.items():
+            (partial / name).write_text(content)
+        if error is not None:
+            raise error
+
+
+def contents(place: Path) -> dict[str, str]:
+    """Return the files of a folder."""
+    return {path.name: path.read_text() for path in place.iterdir()}
+
+
 def test_files_of_a_folder_are_all_there_or_none(tmp_path):
     place = tmp_path / 'made'
-    with pytest.raises(OSError), whole_files(place, overwrite=False) as partial:
-        (partial / 'one').write_text('1')
-        raise OSError(28, 'No space left on device')
+    full = OSError(errno.ENOSPC, 'No space left on device')
+    with pytest.raises(OSError, match='No space'):
+        fill(place, {'one': '1'}, error=full)
     assert not place.exists()
     place.mkdir()
     (place / 'two').write_text('mine')
-    with pytest.raises(FileExistsError), whole_files(place, overwrite=False) as partial:
-        (partial / 'one').write_text('1')
-        (partial / 'two').write_text('2')
-    assert {path.name: path.read_text() for path in place.iterdir()} == {'two': 'mine'}
-    with whole_files(place, overwrite=True) as partial:
-        (partial / 'two').write_text('2')
-    assert {path.name: path.read_text() for path in place.iterdir()} == {'two': '2'}
-    with pytest.raises(KeyboardInterrupt), whole_file(place / 'two') as partial:
-        partial.write_text('3')
-        raise KeyboardInterrupt
-    assert {path.name: path.read_text() for path in place.iterdir()} == {'two': '2'}
+    with pytest.raises(FileExistsError):
+        fill(place, {'one': '1', 'two': '2'})
+    for error in (full, KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            fill(place, {'one': '1', 'two': '2'}, overwrite=True, error=error)
+        assert contents(place) == {'two': 'mine'}
+    fill(place, {'two': '2'}, overwrite=True)
+    assert contents(place) == {'two': '2'}
 
 
 # Arguments

@@ -37,7 +37,7 @@ def lines(text: object) -> str:
 def paragraph(text: object) -> str:
     """Return text of several lines inside a text of our own: all but its first line are marked as belonging to it.
 
-    A message that ends with a table of its own is then seen to be a message.
+    A message that contains a table of its own is then seen to be a message.
 
     :param text: any text.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.columns import Measurements, read_measurements
 from aiida_dpasse.cli.digits import number, with_error
 from aiida_dpasse.cli.output import OUTPUT, say, write_file, write_json, writes_files
@@ -220,11 +221,11 @@ def show(name: str, answer: dict[str, Any]) -> str:
     :param name: name of the table.
     :param answer: numbers of :func:`describe`.
     """
-    lines = [f'{name}: {_span(answer)}']
+    lines = [f'{quoting.line(name)}: {_span(answer)}']
     for header, unit in answer['assumed_units'].items():
-        lines.append(f'The column {header} gives no unit: {unit} is assumed.')
+        lines.append(f'The column {quoting.line(header)} gives no unit: {unit} is assumed.')
     if answer['ignored_columns']:
-        lines.append(f'Columns that are not used: {", ".join(answer["ignored_columns"])}.')
+        lines.append(quoting.line(f'Columns that are not used: {", ".join(answer["ignored_columns"])}.'))
     if answer['skipped']:
         reasons = {f'line {each["line"]} ({each["undetermined"]})': None for each in answer['skipped']}
         lines.append(f'Undetermined and left out of the fit: {", ".join(reasons)}.')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.importing import import_options, store
 from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import with_profile
@@ -90,7 +91,7 @@ def frames(
     if sets:
         say(table(sets).render())
     for line in [*intake.notes(skip), *repeated(sets), *unread(sets, intake)]:
-        say(line)
+        say(quoting.line(line))
     try:
         notes = intake.close(skip)
         if not sets:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.importing import import_options, store
 from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import with_profile
@@ -78,7 +79,7 @@ def structure(
         except ValueError as error:
             if len(paths) == 1:
                 raise Refusal(str(error)) from error
-            say(f'{path.name}: refused: {error}', err=True)
+            say(quoting.line(f'{path.name}: refused: {error}'), err=True)
             refused += 1
     if refused:
         raise Refusal(f'{refused} of {len(paths)} files are refused, see above.')
@@ -120,7 +121,7 @@ def _import_file(
         rows += describe_ordering(crystal, ordering)
     else:
         _check_ordered(path, crystal)
-    say('\n'.join([path.name, *(f'  {name:18s} {text}' for name, text in rows)]))
+    say('\n'.join([quoting.line(path.name), *(f'  {name:18s} {quoting.line(text)}' for name, text in rows)]))
     if dry_run:
         return
     name = label or path.stem

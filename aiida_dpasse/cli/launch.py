@@ -9,6 +9,7 @@ from typing import Any
 import click
 import yaml
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.importing import add_to_group
 from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import find_node, with_profile
@@ -328,7 +329,8 @@ def plan_text(process: Any, inputs: Mapping[str, Any], codes: Mapping[str, Any],
     parameters = process.PARAMETERS.model_validate(inputs['parameters'].get_dict())
     lines = [f'{process.__name__}']
     lines += [
-        f'  {name:10s} {code.full_label}  {getattr(code, "filepath_executable", "")}' for name, code in codes.items()
+        quoting.line(f'  {name:10s} {code.full_label}  {getattr(code, "filepath_executable", "")}')
+        for name, code in codes.items()
     ]
     plain = {name: value.get_dict() if isinstance(value, orm.Dict) else value for name, value in inputs.items()}
     try:
@@ -339,7 +341,7 @@ def plan_text(process: Any, inputs: Mapping[str, Any], codes: Mapping[str, Any],
     hours = [core_hours(work, rates) for work in works]
     rows = [
         (
-            work.phase.replace('_', ' '),
+            quoting.line(work.phase.replace('_', ' ')),
             work.program,
             f'{"≤ " if work.bound else ""}{work.jobs}',
             f'{amount(work.amount)} {work.unit}' if work.unit else '',

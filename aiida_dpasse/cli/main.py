@@ -58,8 +58,10 @@ class Commands(LazyGroup):
             return super().invoke(ctx)
         except UnreadableError as error:
             raise Refusal(str(error)) from error
+        except Refusal:
+            raise
         except click.ClickException as error:
-            error.message = quoting.lines(error.message)
+            error.message = quoting.paragraph(error.message)
             raise
         except OSError as error:
             if error.errno == errno.EPIPE:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.digits import with_error
 from aiida_dpasse.cli.output import OUTPUT, say, write_file, write_json, writes_files
 from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, FiniteFloat, Refusal
@@ -504,8 +505,8 @@ def _pairs(given: tuple[str, ...], symbols: list[str]) -> list[tuple[str, str]]:
 def _table(source: Source, atoms: Atoms, rows: Iterable[tuple[str, str]]) -> str:
     """Return the text shown on the terminal."""
     duration = atoms.interval * (len(atoms.positions) - 1)
-    head = f'{source.name}: {len(atoms.symbols)} atoms, {len(atoms.positions)} frames, {duration:.4g} ps'
-    return '\n'.join([head, '', *(f'  {name:30s} {text}' for name, text in rows)])
+    head = f'{quoting.line(source.name)}: {len(atoms.symbols)} atoms, {len(atoms.positions)} frames, {duration:.4g} ps'
+    return '\n'.join([head, '', *(f'  {quoting.line(name):30s} {quoting.line(text)}' for name, text in rows)])
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

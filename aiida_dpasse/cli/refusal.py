@@ -39,7 +39,7 @@ class Refusal(click.ClickException):
 
     def format_message(self) -> str:
         """Return the message for the terminal; names of files and nodes in it may contain anything."""
-        return quoting.lines(self.message)
+        return quoting.paragraph(self.message)
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.arrhenius import report
 from aiida_dpasse.cli.columns import Measurements, read_cells, recognise
 from aiida_dpasse.cli.digits import with_error
@@ -172,9 +173,15 @@ def show(name: str, runs: list[dict[str, Any]]) -> str:
     def entry(run: dict[str, Any], key: str) -> str:
         return 'undetermined' if run[key] is None else with_error(run[key], run[f'{key}_error'])
 
-    lines = [f'{name}: {len(runs)} runs', '', f'  {"T (K)":>7s}  {"D* (cm²/s)":24s}  {"σ (mS/cm)":20s}  file']
+    lines = [
+        f'{quoting.line(name)}: {len(runs)} runs',
+        '',
+        f'  {"T (K)":>7s}  {"D* (cm²/s)":24s}  {"σ (mS/cm)":20s}  file',
+    ]
     for run in runs:
         d, sigma = entry(run, 'tracer_diffusivity_cm2_s'), entry(run, 'conductivity_mS_cm')
-        lines.append(f'  {run["temperature_K"]:7g}  {d:24s}  {sigma:20s}  {run["file"]}')
-    lines += [f'  {run["file"]} is not diffusive: {run["reason"]}' for run in runs if not run['diffusive']]
+        lines.append(f'  {run["temperature_K"]:7g}  {d:24s}  {sigma:20s}  {quoting.line(run["file"])}')
+    lines += [
+        quoting.line(f'  {run["file"]} is not diffusive: {run["reason"]}') for run in runs if not run['diffusive']
+    ]
     return '\n'.join(lines) + '\n'

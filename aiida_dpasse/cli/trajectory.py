@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.refusal import POSITIVE, Refusal
 
@@ -249,7 +250,7 @@ def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str],
                 f'The frames of {source.name} would be {run.interval:g} fs apart: correct --timestep or --interval.'
             )
         for sentence in run.notices():
-            say(f'{source.name}: {sentence}', err=True)
+            say(quoting.line(f'{source.name}: {sentence}'), err=True)
     except (ValueError, OSError) as error:
         raise Refusal(str(error)) from error
     return run.tracks, [symbol for symbol in run.symbols if not ions or symbol in ions], interval * 1e-3

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.digits import number, with_error
 from aiida_dpasse.cli.output import OUTPUT, say, write_file, write_json, write_text, writes_files
 from aiida_dpasse.cli.refusal import POSITIVE, SMALL, TEMPERATURE, Refusal
@@ -171,7 +172,7 @@ def table(name: str, numbers: dict[str, Any]) -> str:
     """
     used, read, runs = numbers['frames_used'], numbers['frames'], numbers['runs']
     lines = [
-        f'{name}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
+        f'{quoting.line(name)}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
         f'{f"{runs} runs, " if runs > 1 else ""}{used} of {read} frames, {numbers["interval_ps"]:.4g} ps apart: '
         f'{numbers["duration_ps"]:.4g} ps',
         '',

@@ -80,9 +80,9 @@ def aiida_localhost_of_the_module(aiida_profile) -> orm.Computer:
 
 
 @pytest.fixture(scope='module')
-def study(graph, tmp_path_factory) -> orm.WorkChainNode:
-    """A whole study."""
-    return Study(graph, tmp_path_factory.mktemp('potentials')).build()
+def study(aiida_localhost_of_the_module, tmp_path_factory) -> orm.WorkChainNode:
+    """A whole study, of a graph of its own: it is sealed, which other tests' nodes do not survive."""
+    return Study(Graph(aiida_localhost_of_the_module), tmp_path_factory.mktemp('potentials')).build()
 
 
 def overwrite(node: orm.Node, **attributes: Any) -> None:

@@ -171,8 +171,28 @@ def test_text_of_nodes_is_quoted_in_every_plot():
 
 def test_a_refusal_shows_all_of_a_name_and_does_nothing():
     shown = Refusal(f'{NASTY} does not exist.').format_message()
-    assert shown == f'{quoting.lines(NASTY)} does not exist.'
+    assert shown == f'{quoting.paragraph(NASTY)} does not exist.'
     assert '\x1b' not in shown
+    assert shown.splitlines()[1].startswith('  | ')
+
+
+def test_names_of_files_and_columns_forge_no_line(table, trajectory, tmp_path):
+    """A name with a line break is shown in one line, wherever a command prints it."""
+    name = 'a\n  σ(300 K)   9.9 mS.csv'
+    forged = tmp_path / name
+    header = f'T (K),D (cm2/s),"{name}"\n'
+    forged.write_text(header + ''.join(f'{line},1\n' for line in table.read_text().splitlines()[1:]))
+    moving = tmp_path / f'{name}.extxyz'
+    moving.write_bytes(trajectory.read_bytes())
+    for command in (
+        ('arrhenius', forged),
+        ('density', moving, '--timestep', 100, '--ion', 'Li', '--spacing', 1),
+        ('rdf', moving, '--timestep', 100),
+        ('rdf', tmp_path / f'{name}.nothing', '--timestep', 100),
+    ):
+        result = run(*command)
+        assert not any(line.startswith('  σ(300 K)   9.9') for line in result.output.splitlines()), result.output
+        assert 'Traceback' not in result.output
 
 
 def test_the_display_writes_one_line_for_each_text(tmp_path):

@@ -122,6 +122,9 @@ def load_labeller(calculator: str | None, arguments: str | None, potential: str 
         return {'potential': node}
     try:
         own = json.loads(arguments or '{}')
+        json.dumps(own, allow_nan=False)
+    except RecursionError as error:
+        raise Refusal('--arguments is too deep: give a JSON object such as \'{"device": "cuda"}\'.') from error
     except ValueError as error:
         raise Refusal(f'--arguments is not valid JSON: {error}.') from error
     if not isinstance(own, dict):

@@ -222,6 +222,47 @@ def test_names_of_nodes_are_no_formulas_in_a_picture(graph, tmp_path):
             harmless((folder / 'report.txt').read_text())
 
 
+# Files
+
+
+@pytest.mark.parametrize('place', ['a.extxyz', 'a.db', 'folder', 'a.cif', 'POSCAR', 'page', 'data'])
+def test_what_is_exported_overwrites_nothing_unasked(place, graph, tmp_path):
+    frames = FramesData.from_sets([frames_of({'Li': 2, 'Cl': 2}, 2, 1)]).store()
+    node = {'a.cif': frames.get_structure(0).store(), 'page': graph.work('dpasse.explore')}.get(place, frames)
+    if place == 'POSCAR':
+        node = frames.get_structure(0).store()
+    words = {'page': ['report', node.pk, '-d'], 'data': ['dpgen', 'collect', node.pk]}
+    kind = 'structure' if place in ('a.cif', 'POSCAR') else 'frames'
+    command = words.get(place, ['export', kind, node.pk])
+
+    def call(target: Path, *options: str) -> int:
+        result = CliRunner().invoke(cli, [*map(str, command), str(target), *options])
+        assert isinstance(result.exception, SystemExit | None), repr(result.exception)
+        assert 'Traceback' not in result.output
+        return result.exit_code
+
+    def content() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+
+    assert call(tmp_path / place) == 0
+    before = content()
+    assert before
+    assert not [path for path in tmp_path.rglob('.*')]
+    assert call(tmp_path / place) == 2
+    assert content() == before
+    if place not in ('folder', 'data'):
+        for path in before:
+            Path(path).write_text('mine')
+        assert call(tmp_path / place, '--force') == 0
+        assert b'mine' not in content().values()
+        assert set(content()) == set(before)
+    assert call(Path('/proc') / place) == 2
+    if place not in ('page', 'data'):
+        assert call(tmp_path / 'nowhere' / place) == 2
+    (tmp_path / 'file').write_text('mine')
+    assert call(tmp_path / 'file' / place) == 2
+
+
 # Circles and depth
 
 

@@ -25,6 +25,7 @@ from click.testing import CliRunner
 import aiida_dpasse
 from aiida_dpasse import quoting
 from aiida_dpasse.cli.main import cli
+from aiida_dpasse.cli.passport import load_labeller
 from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.watch import Display
 from aiida_dpasse.whole import whole_files
@@ -462,6 +463,12 @@ def test_parameters_that_no_physics_allows_are_refused(value, aiida_localhost):
         code = orm.InstalledCode(computer=aiida_localhost, filepath_executable='/bin/true', label=name).store()
         words += ['--code', f'{name}={code.pk}']
     assert 'temperatures' in refused(run(*words))
+
+
+@pytest.mark.parametrize('text', ['[' * 100_000, '{"a": NaN}', '{"a": 1e999}', '[1]', '{', 'null', '"\\ud800'])
+def test_arguments_that_are_no_object_are_refused(text, aiida_profile):
+    with pytest.raises(Refusal):
+        load_labeller('emt', text, None)
 
 
 # Ctrl-C

@@ -12,11 +12,12 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Give a path to write a file or a folder to; at the end it is moved to its place, and after an error removed.
 
     :param path: the file; one that is there is replaced. A device or a pipe, such as /dev/stdout, is
         written to directly.
+    :param mode: permissions of the file, by default those of the file that it replaces.
     :raises OSError: if it cannot be written.
     """
     target = Path(os.path.realpath(path))
@@ -28,7 +29,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial = folder / target.name
         yield partial
         _sync(partial)
-        if target.is_file():
+        if mode is not None:
+            partial.chmod(mode)
+        elif target.is_file():
             shutil.copymode(target, partial)
         os.replace(partial, target)
 

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from aiida_dpasse.limits import HOTTEST
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters
 from aiida_dpasse.parameters.sizes import SupercellSize
@@ -27,7 +26,7 @@ class BenchmarkParameters(Parameters):
         'between images in A.',
     )
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble.')
-    temperature: float = Field(gt=0, le=HOTTEST, description='Temperature in K.')
+    temperature: float = Field(gt=0, description='Temperature in K.')
     timestep: float = Field(gt=0, description='Time step in fs.')
     warm_up_steps: int = Field(
         gt=0, description='Steps before the timing starts, in which libraries are loaded and compiled.'

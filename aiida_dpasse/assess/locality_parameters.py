@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from aiida_dpasse.label.label_parameters import LabelParameters
-from aiida_dpasse.limits import HOTTEST
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
@@ -31,7 +30,7 @@ class LocalityParameters(Parameters):
         description='Element of the centres, or the index of one site of `structure`, counted from 0.'
     )
     centres: int = Field(default=1, gt=0, description='Number of sites of that element that are drawn at random.')
-    temperature: float = Field(gt=0, le=HOTTEST, description='Temperature in K of the atoms outside the sphere.')
+    temperature: float = Field(gt=0, description='Temperature in K of the atoms outside the sphere.')
     steps: int = Field(gt=0, description='Steps of each run after its equilibration.')
     frames: int = Field(gt=1, description='Number of labelled frames of each run, at regular intervals.')
     md: dict[str, Any] = Field(

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from aiida_dpasse.label.label_parameters import LabelParameters
-from aiida_dpasse.limits import HOTTEST
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
@@ -75,7 +74,7 @@ class SamplingParameters(Parameters):
 class NearEquilibriumParameters(SamplingParameters):
     """A short cold run of each crystal (figure S1)."""
 
-    temperature: float = Field(gt=0, le=HOTTEST, description='Temperature in K.')
+    temperature: float = Field(gt=0, description='Temperature in K.')
 
 
 class HeatingRunParameters(SamplingParameters):

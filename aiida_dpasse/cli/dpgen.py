@@ -45,7 +45,8 @@ def convert(param: Path, machine: Path | None, output: Path | None, protocol: st
     if output is None:
         say(text)
     else:
-        write_text(output, text)
+        # Its options have shell lines, which nobody else needs to read.
+        write_text(output, text, mode=0o600)
         say(f'wrote {output}')
     say(describe(conversion.unmatched), err=output is None)
     if conversion.to_do:

@@ -102,14 +102,15 @@ def check_folder(directory: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Give a path to write to; when all is written, the file is moved to its place, and otherwise nothing remains.
 
     :param path: the file or folder to write; what stands there is replaced.
+    :param mode: permissions of the file, by default those of the file that it replaces.
     :raises Refusal: if it cannot be written, for example because the disk is full.
     """
     try:
-        with whole_file(path) as partial:
+        with whole_file(path, mode) as partial:
             yield partial
     except OSError as error:
         raise Refusal(f'{path} cannot be written: {sentence_of(error)}') from error
@@ -132,28 +133,30 @@ def filling(directory: Path, force: bool = False) -> Iterator[Path]:
         raise Refusal(f'{directory} cannot be written: {sentence_of(error)}') from error
 
 
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
+def write_file(path: Path, write: Callable[[Path], object], mode: int | None = None) -> None:
     """Write a file completely or not at all.
 
     :param path: the file.
     :param write: writes the content to the path that it is given.
+    :param mode: permissions of the file, by default those of the file that it replaces.
     :raises Refusal: if it cannot be written.
     """
-    with replacing(path) as partial:
+    with replacing(path, mode) as partial:
         try:
             write(partial)
         except ValueError as error:
             raise Refusal(f'{path} cannot be written: {str(error).replace(str(partial), str(path))}') from error
 
 
-def write_text(path: Path, content: str) -> None:
+def write_text(path: Path, content: str, mode: int | None = None) -> None:
     """Write a text file completely or not at all.
 
     :param path: the file.
     :param content: its content.
+    :param mode: permissions of the file, by default those of the file that it replaces.
     :raises Refusal: if it cannot be written.
     """
-    write_file(path, lambda partial: partial.write_text(content, encoding='utf8'))
+    write_file(path, lambda partial: partial.write_text(content, encoding='utf8'), mode)
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:

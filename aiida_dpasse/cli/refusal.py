@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from aiida_dpasse import quoting
-from aiida_dpasse.limits import HOTTEST
 
 
 class FiniteFloat(click.FloatRange):
@@ -24,6 +23,8 @@ class FiniteFloat(click.FloatRange):
         return number
 
 
+#: Highest temperature in K that an option takes: matter is a plasma long before.
+HOTTEST = 1e5
 #: Types of options: a positive number, a temperature in K, a PK, a charge in e or an exponent, an existing file.
 POSITIVE = FiniteFloat(min=0, min_open=True)
 TEMPERATURE = FiniteFloat(min=0, max=HOTTEST, min_open=True)

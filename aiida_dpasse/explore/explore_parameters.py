@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from aiida_dpasse.parameters.base import Kelvin, Parameters, check_parameters
+from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
 from aiida_dpasse.parameters.sizes import SupercellSize
 
@@ -54,7 +54,7 @@ class ExploreParameters(Parameters):
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
-    temperatures: list[Kelvin] = Field(min_length=1, description='Temperatures in K.')
+    temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')
     pressures: list[float] = Field(min_length=1, description='Pressures in GPa.')
     replicas: int = Field(gt=0, description='Number of runs of each structure at each temperature and pressure.')
     runs: int | None = Field(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from aiida_dpasse.limits import HOTTEST
 from aiida_dpasse.merging import merge
 from aiida_dpasse.renamed import new_keys
 
@@ -15,14 +14,10 @@ if TYPE_CHECKING:
     from aiida import orm
 
 
-#: A temperature in K.
-Kelvin = Annotated[float, Field(gt=0, le=HOTTEST)]
-
-
 class Parameters(BaseModel):
     """Base class of all parameter models: unknown names are rejected, and validated parameters are immutable."""
 
-    model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=())
 
     @model_validator(mode='before')
     @classmethod

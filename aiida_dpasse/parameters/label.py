@@ -7,14 +7,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from aiida_dpasse.labels.admission import DYNAMICS, LIMITS, RELAXATION
-from aiida_dpasse.limits import HOTTEST
 from aiida_dpasse.parameters.base import Parameters
 
 
 class DynamicsParameters(Parameters):
     """Short Langevin dynamics from every frame, whose samples are labelled."""
 
-    temperature: float = Field(gt=0, le=HOTTEST, description='Temperature at the start, in K.')
+    temperature: float = Field(gt=0, description='Temperature at the start, in K.')
     final_temperature: float | None = Field(
         default=None, gt=0, description='Temperature at the end, in K, reached linearly; by default the initial one.'
     )

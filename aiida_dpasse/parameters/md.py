@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from aiida_dpasse.lammps.script import DEFAULTS
-from aiida_dpasse.limits import HOTTEST
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.seeds import LARGEST_SEED
 
@@ -79,9 +78,7 @@ class MDParameters(Parameters):
     """Parameters of one molecular dynamics run."""
 
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble of the production.')
-    temperature: float = Field(
-        gt=0, le=HOTTEST, description='Temperature in K of the thermostat and of the initial velocities.'
-    )
+    temperature: float = Field(gt=0, description='Temperature in K of the thermostat and of the initial velocities.')
     final_temperature: float | None = Field(
         default=DEFAULTS['final_temperature'],
         gt=0,

@@ -456,7 +456,7 @@ def test_a_grid_that_no_memory_holds_is_refused(trajectory):
     refused(run('density', trajectory, '--ion', 'Li', '--timestep', 1, '--spacing', '1e-5'))
 
 
-@pytest.mark.parametrize('value', ['.nan', '.inf', '1e9', '[.nan]', '[600, 1e12]', '[' * 5000, '&a [*a]', '2020-01-01'])
+@pytest.mark.parametrize('value', ['.nan', '.inf', '1e9', '[.nan]', '[' * 5000, '&a [*a]', '2020-01-01'])
 def test_parameters_that_no_physics_allows_are_refused(value, aiida_localhost):
     words = ['launch', 'conductivity', '--protocol', 'demo', '--dry-run', '--set', f'temperatures={value}']
     for name in ('lmp', 'python'):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiida_dpasse import quoting
 from aiida_dpasse.unreadable import UnreadableError
+
+#: Has the traceback of what is left out, at the level of debugging.
+LOGGER = logging.getLogger(__name__)
 
 
 def cause(error: Exception) -> str:
@@ -16,6 +21,7 @@ def cause(error: Exception) -> str:
     """
     if isinstance(error, SQLAlchemyError):
         raise error
+    LOGGER.debug('A part of a report is left out.', exc_info=error)
     if isinstance(error, UnreadableError):
         return quoting.line(error)
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):

@@ -20,10 +20,10 @@ def whole_file(path: Path, mode: int | None = None) -> Iterator[Path]:
     :param mode: permissions of the file, by default those of the file that it replaces.
     :raises OSError: if it cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
-        yield target
+    if is_stream(path):
+        yield path
         return
+    target = Path(os.path.realpath(path))
     with _beside(target.parent) as folder:
         # The name and the suffix tell libraries the format.
         partial = folder / target.name
@@ -61,6 +61,14 @@ def whole_files(directory: Path, overwrite: bool) -> Iterator[Path]:
         if made:
             shutil.rmtree(directory, ignore_errors=True)
         raise
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a device or a pipe, or a standard stream, wherever that leads.
+
+    :param path: the path.
+    """
+    return path.exists() and not path.is_dir() and (not path.is_file() or path.is_relative_to('/dev'))
 
 
 @contextmanager

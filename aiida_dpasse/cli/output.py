@@ -15,7 +15,7 @@ import click
 
 from aiida_dpasse import quoting
 from aiida_dpasse.cli.refusal import Refusal
-from aiida_dpasse.whole import whole_file, whole_files
+from aiida_dpasse.whole import is_stream, whole_file, whole_files
 
 #: Type of an option or argument that names a file to write; :func:`writes_files` examines it.
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -70,10 +70,10 @@ def check_output(path: Path, inputs: Iterable[Path] = (), force: bool = False) -
         for other in inputs:
             if _same(path, other) or (exists and other.is_dir() and path.resolve().is_relative_to(other.resolve())):
                 raise Refusal(f'{path} is an input, which is never overwritten: name another file.')
-        if exists and not path.is_file():
-            if path.is_dir():
-                raise Refusal(f'{path} is a folder: name a file.')
-            return  # a device or a pipe, such as /dev/stdout
+        if exists and path.is_dir():
+            raise Refusal(f'{path} is a folder: name a file.')
+        if is_stream(path):
+            return
         if exists and not force:
             raise Refusal(f'{path} exists: name another file, or overwrite it with --force.')
         folder = Path(os.path.realpath(path)).parent

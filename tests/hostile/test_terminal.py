@@ -295,6 +295,10 @@ def test_a_link_to_a_file_is_followed_and_a_device_is_written_to(table, tmp_path
     assert (tmp_path / 'link.json').is_symlink()
     assert json.loads((tmp_path / 'real.json').read_text())['quantity'] == 'diffusivity'
     assert run('arrhenius', table, '--json', '/dev/null').exit_code == 0
+    program = 'from aiida_dpasse.cli.main import main; main()'
+    command = [sys.executable, '-c', program, 'arrhenius', str(table), '--json', '/dev/stdout']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout.partition('\n}\n')[0] + '}')['quantity'] == 'diffusivity'
 
 
 #: Runs a command with files of at most 200 bytes, which is how a full disk looks to a program.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Engine
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.calculators import ALLOWANCE
+from aiida_dpasse.reports.cause import LOGGER
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models', 'fixtures_chains']
 
@@ -55,6 +57,20 @@ def the_repository_stays_open():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Container, '__exit__', lambda *_: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_out_of_a_report(request):
+    """A report replaces what it cannot show by a sentence, which only damaged nodes may need."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = records.append
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.DEBUG)
+    yield
+    LOGGER.removeHandler(handler)
+    if 'hostile' not in request.path.parts:
+        assert not [record.exc_info for record in records]
 
 
 @pytest.fixture(scope='session')

@@ -9,6 +9,7 @@ import click
 
 from aiida_dpasse.cli.describe_potential import MODEL, describe_file, describe_node, freezing, table
 from aiida_dpasse.cli.importing import import_options, store
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import with_profile
 from aiida_dpasse.cli.refusal import Refusal
 
@@ -42,16 +43,16 @@ def potential(
     answers = [describe(path, written_by, name) for path in paths]
     for path, answer in zip(paths, answers, strict=True):
         if dry_run:
-            click.echo(f'{table(answer)}\n')
+            say(f'{table(answer)}\n')
             continue
         node = keep(path, answer, label or path.name, group)
-        click.echo(f'{table(describe_node(str(node.pk)))}\n\nstored as {node.pk}')
+        say(f'{table(describe_node(str(node.pk)))}\n\nstored as {node.pk}')
         if node.needs_migration:
-            click.echo(f'next: aiida-dpasse potential migrate {node.pk}', err=True)
+            say(f'next: aiida-dpasse potential migrate {node.pk}', err=True)
         elif node.form == 'checkpoint':
-            click.echo(f'next: {freezing(node.pk, node.heads)}', err=True)
+            say(f'next: {freezing(node.pk, node.heads)}', err=True)
     if dry_run:
-        click.echo('Nothing was stored (--dry-run).')
+        say('Nothing was stored (--dry-run).')
 
 
 def describe(path: Path, written_by: str | None, name: str | None) -> dict[str, Any]:

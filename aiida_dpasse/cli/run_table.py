@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.arrhenius import report
 from aiida_dpasse.cli.columns import LIMITS, Measurements, listed, read_cells, recognise
 from aiida_dpasse.cli.digits import with_error
-from aiida_dpasse.cli.refusal import Refusal, write_json
+from aiida_dpasse.cli.output import check_output, say, write_json
+from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.trajectory import Source
 from aiida_dpasse.quoting import line as quoted
 
@@ -41,11 +43,15 @@ def run_table(
     :raises Refusal: if the table or a trajectory cannot be used, or fewer than three temperatures have a coefficient.
     """
     rows = read_runs(path)
+    files = [path.parent / row['file'] for row in rows]
+    for output in (json_path, plot_path):
+        if output is not None:
+            check_output(output, files, force=True)
     runs = []
     with click.progressbar(rows, label='Runs', file=click.get_text_stream('stderr')) as bar:
         for row in bar:
             runs.append({**row, **_analyse(row, path.parent, source, charges)})
-    click.echo(show(path.name, runs))
+    say(show(path.name, runs))
     try:
         table = measurements(path.name, runs)
     except Refusal:
@@ -174,9 +180,15 @@ def show(name: str, runs: list[dict[str, Any]]) -> str:
     def entry(run: dict[str, Any], key: str) -> str:
         return 'undetermined' if run[key] is None else with_error(run[key], run[f'{key}_error'])
 
-    lines = [f'{name}: {len(runs)} runs', '', f'  {"T (K)":>7s}  {"D* (cm²/s)":24s}  {"σ (mS/cm)":20s}  file']
+    lines = [
+        f'{quoting.line(name)}: {len(runs)} runs',
+        '',
+        f'  {"T (K)":>7s}  {"D* (cm²/s)":24s}  {"σ (mS/cm)":20s}  file',
+    ]
     for run in runs:
         d, sigma = entry(run, 'tracer_diffusivity_cm2_s'), entry(run, 'conductivity_mS_cm')
-        lines.append(f'  {run["temperature_K"]:7g}  {d:24s}  {sigma:20s}  {run["file"]}')
-    lines += [f'  {run["file"]} is not diffusive: {run["reason"]}' for run in runs if not run['diffusive']]
+        lines.append(f'  {run["temperature_K"]:7g}  {d:24s}  {sigma:20s}  {quoting.line(run["file"])}')
+    lines += [
+        quoting.line(f'  {run["file"]} is not diffusive: {run["reason"]}') for run in runs if not run['diffusive']
+    ]
     return '\n'.join(lines) + '\n'

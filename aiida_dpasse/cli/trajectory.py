@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.refusal import POSITIVE, Refusal
 from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.unreadable import UnreadableError, check_regular, reading
@@ -116,7 +118,7 @@ class _FileOrPk(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, or the segments of the node."""
-        if ctx is not None and str(value).isdigit() and not Path(value).exists():
+        if ctx is not None and str(value).isdecimal() and not Path(value).exists():
             from aiida_dpasse.cli.segments import find_segments
 
             return find_segments(int(value), ctx)
@@ -256,7 +258,7 @@ def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str],
                 f'The frames of {source.name} would be {run.interval:g} fs apart: correct --timestep or --interval.'
             )
         for sentence in run.notices():
-            click.echo(f'{source.name}: {sentence}', err=True)
+            say(quoting.line(f'{source.name}: {sentence}'), err=True)
     except (ValueError, OSError) as error:
         raise Refusal(str(error)) from error
     return run.tracks, [symbol for symbol in run.symbols if not ions or symbol in ions], interval * 1e-3

@@ -62,7 +62,8 @@ def write_ase(path, positions, symbols, format):
 def run(tmp_path, path, *options, timestep=100.0):
     """Run the command and return its numbers and its output."""
     target = tmp_path / 'numbers.json'
-    arguments = [str(path), '--ion', 'Li', '--temperature', '600', '--timestep', str(timestep), '--json', str(target)]
+    arguments = [str(path), '--ion', 'Li', '--temperature', '600', '--timestep', str(timestep)]
+    arguments += ['--force', '--json', str(target)]
     result = CliRunner().invoke(transport, [*arguments, *options])
     assert result.exit_code == 0, result.output
     return json.loads(target.read_text()), result.output

@@ -351,7 +351,7 @@ def test_literals_are_finite():
             literal({'x' * 100: value})
 
 
-@pytest.mark.parametrize('symbol', ['../x', 'a/b', 'Foo', 'Li\n', '/tmp/x', ''])
+@pytest.mark.parametrize('symbol', ['../x', 'a/b', 'Li\n', '/tmp/x', ''])
 def test_collect_writes_into_its_folder_only(symbol, tmp_path):
     """Folders are named by elements."""
     from conftest import random_set

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import pickle
-import zipfile
 from pathlib import Path
 
+import made_up_models
 import pytest
 from aiida import orm
 from aiida.common.exceptions import StoringNotAllowed, ValidationError
@@ -30,23 +28,10 @@ DPA2 = {**MODEL, 'descriptor': {'type': 'dpa2', 'repinit': {'rcut': 9.0}, 'repfo
 
 
 def checkpoint(path: Path, model: dict | None = None, old: bool = False) -> Path:
-    """Write a checkpoint as PyTorch does, without weights."""
-    weights = {'_extra_state': {'model_params': model or MODEL, 'train_infos': {'step': 99}}}
-    weights['model.Default.descriptor.repinit.mean'] = 0
-    if not old:
-        weights['model.Default.descriptor.repinit.type_embd_data'] = 0
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
-    return path
-
-
-def frozen(path: Path) -> Path:
-    """Write a frozen model as PyTorch does, without weights."""
-    content = {'model_def_script': json.dumps(MODEL)}
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr('model/data.pkl', pickle.dumps(content, protocol=2))
-        archive.writestr('model/constants.pkl', b'')
-    return path
+    """Write a checkpoint as PyTorch does."""
+    names = ['mean', *([] if old else ['type_embd_data'])]
+    weights = {f'model.Default.descriptor.repinit.{name}': made_up_models.Tensor() for name in names}
+    return made_up_models.checkpoint(path, model or MODEL, 99, **weights)
 
 
 def test_from_file(aiida_profile, tmp_path):
@@ -66,7 +51,7 @@ def test_from_file(aiida_profile, tmp_path):
 
 def test_frozen(aiida_profile, tmp_path):
     """DeePMD-kit determines the backend from the name in the repository; the version may be unknown."""
-    node = DeepPotentialData.from_file(frozen(tmp_path / 'x.pth')).store()
+    node = DeepPotentialData.from_file(made_up_models.frozen(tmp_path / 'x.pth', MODEL)).store()
     assert (node.filename, node.form) == ('model.pth', 'frozen')
     assert (node.parameters, node.step, node.deepmd_version) == (None, None, None)
 
@@ -125,11 +110,10 @@ def test_stored_models_of_another_kind(aiida_profile, tmp_path, tiny_frames):
 
 def test_frozen_before_3_2(aiida_profile, tmp_path, tiny_frames, aiida_localhost):
     """Python of 3.2 cannot evaluate it, and LAMMPS would lose neighbours, which are counted by element."""
-    node = DeepPotentialData.from_file(frozen(tmp_path / 'x.pth')).store()
+    node = DeepPotentialData.from_file(made_up_models.frozen(tmp_path / 'x.pth', MODEL)).store()
     assert (node.python_before, node.check_usable_in_lammps('3.2.0')) == (None, None)
-    with zipfile.ZipFile(tmp_path / 'x.pth', 'a') as archive:
-        archive.writestr('model/code/__torch__/deepmd/pt/model/model/ener_model.py', 'def forward(self): pass')
-    node = DeepPotentialData.from_file(tmp_path / 'x.pth').store()
+    code = {'model/model/ener_model.py': 'class EnergyModel(Module):\n  def forward(self):\n    pass\n'}
+    node = DeepPotentialData.from_file(made_up_models.frozen(tmp_path / 'x.pth', MODEL, code)).store()
     assert node.check_usable_with('3.2.0') is None
     assert node.check_usable_in_python('3.1.3') is None
     for message in (node.check_usable_in_python('3.2.0'), node.check_usable_in_lammps(None)):

@@ -10,7 +10,7 @@ import click
 
 from aiida_dpasse.cli.describe_potential import MODEL, describe_file, describe_node, freezing, table
 from aiida_dpasse.cli.import_potential import potential as import_potential
-from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal, write_json
 
 #: Value of `--json` without a file: standard output.
@@ -48,7 +48,7 @@ def show(ctx: click.Context, what: str | None, json_path: str | None) -> None:
         what, json_path = json_path, STDOUT
     if what is None:
         raise click.MissingParameter(param=ctx.command.params[0], ctx=ctx)
-    if what.isdigit() and not Path(what).exists():
+    if what.isdecimal() and not Path(what).exists():
         answer = describe_node(what)
     else:
         answer = describe_file(Path(str(MODEL.convert(what, None, ctx))))
@@ -114,7 +114,8 @@ def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
     from aiida.engine import run_get_node
 
     try:
-        job = {'code': orm.load_code(code), 'potential': orm.load_node(pk), **inputs}
+        node = find_node(pk, f'There is no node {pk}.')
+        job = {'code': orm.load_code(code), 'potential': node, **inputs}
         results, node = run_get_node(chain, **{chain.NAMESPACE: job})
     except (NotExistent, ValueError) as error:
         raise Refusal(str(error)) from error

@@ -8,6 +8,7 @@ nor TensorFlow is imported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from aiida_dpasse.deepmd.allowed_operations import GRAPH
 from aiida_dpasse.deepmd.frozen_graph import FrozenGraph, read_frozen_graph
 from aiida_dpasse.deepmd.inert_pickle import RefusedError, Tensor, Thing, evaluate
 from aiida_dpasse.deepmd.model_kind import check_potential, descriptor_type
-from aiida_dpasse.deepmd.model_section import MOST_HEADS, check_section, check_training, plain
+from aiida_dpasse.deepmd.model_section import MOST_HEADS, check_elements, check_section, check_training, plain
 from aiida_dpasse.deepmd.model_zip import ModelZip, is_zip
 from aiida_dpasse.deepmd.multitask import single_heads, type_map_of
 from aiida_dpasse.deepmd.script_scan import scan_script
@@ -129,6 +130,15 @@ def read_model_file(path: str | Path, name: str | None = None) -> ModelFile:
     raise UnreadableError(f'`{name}` {quoting.line(message)}') from None
 
 
+def hash_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file.
+
+    :param path: the file.
+    """
+    with Path(path).open('rb') as handle:
+        return hashlib.file_digest(handle, 'sha256').hexdigest()
+
+
 def _read(path: Path) -> ModelFile:
     if is_zip(path):
         with ModelZip(path) as archive:
@@ -140,8 +150,8 @@ def _read(path: Path) -> ModelFile:
         if not magic:
             raise UnreadableError('it is empty, and neither a zip nor a TensorFlow graph')
         # Constants of a graph are passed over, so that the file is not read into memory.
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            return _read_tensorflow(read_frozen_graph(view))
+        content = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
+    return _read_tensorflow(read_frozen_graph(content))
 
 
 class _NoPotentialError(UnreadableError):
@@ -228,12 +238,12 @@ def _count_parameters(weights: Mapping[str, Any]) -> int | None:
 
 def _read_torchscript(archive: ModelZip) -> ModelFile:
     top = evaluate(archive.read('data.pkl'), script=True)
-    evaluate(archive.read('constants.pkl'), script=True)
     things, tensors = _parts_of_script(top)
     states = [thing.state for thing in things if isinstance(thing.state, Mapping)]
     script = next((state['model_def_script'] for state in states if 'model_def_script' in state), None)
     if not isinstance(script, str):
         raise UnreadableError('it has no `model_def_script`')
+    evaluate(archive.read('constants.pkl'), script=True)
     # DeePMD-kit writes an empty description of these models.
     linear = any(thing.kind.endswith('LinearEnergyModel') for thing in things)
     model: dict[str, Any] = _json(script or '{}') if not linear else {'type': 'linear_ener'}
@@ -372,6 +382,8 @@ def _describe(model: Mapping[str, Any], checkpoint: bool = False) -> dict[str, A
     others = {head: message for head, message in objections.items() if message}
     if len(others) == len(heads):
         raise _NoPotentialError(next(iter(others.values()), 'has no heads: give another model.'))
+    for head, section in heads.items():
+        check_elements(section.get('type_map', []), 'type_map' if head is None else f'model_dict.{head[:100]}.type_map')
     parts = [_part(section) for section in heads.values()]
     kinds = sorted({kind for _, kind in parts})
     type_map = type_map_of(model)

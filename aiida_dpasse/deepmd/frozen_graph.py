@@ -57,8 +57,10 @@ def read_frozen_graph(content: bytes | memoryview) -> FrozenGraph:
     """
     graph, reader = FrozenGraph(), _Reader()
     for number, node in reader.fields(memoryview(content)):
-        graph.functions = graph.functions or number == _LIBRARY
-        if number != _NODE or isinstance(node, int):
+        if isinstance(node, int):
+            continue
+        graph.functions = graph.functions or (number == _LIBRARY and len(node) > 0)
+        if number != _NODE:
             continue
         name = operation = ''
         attributes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ase.data import chemical_symbols
@@ -63,7 +63,9 @@ def check_section(section: Mapping[str, Any], where: str = '') -> None:
     :param where: beginning of the keys in messages, for a model of several heads.
     :raises UnreadableError: if one is not what DeePMD-kit expects, with its key.
     """
-    check_elements(section.get('type_map', []), f'{where}type_map')
+    names = section.get('type_map', [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UnreadableError(f'`{where}type_map` is not a list of elements')
     for name in ('descriptor', 'fitting_net', 'modifier', 'lora'):
         if section.get(name) is not None or name == 'fitting_net':
             _mapping(section.get(name, {}), f'{where}{name}')
@@ -99,18 +101,16 @@ def _check_descriptor(descriptor: Mapping[str, Any], where: str) -> None:
         _check_descriptor(_mapping(member, f'{where}.list'), f'{where}.list[{number}]')
 
 
-def check_elements(names: Any, where: str = 'type_map') -> None:
+def check_elements(names: Sequence[str], where: str = 'type_map') -> None:
     """Check that a list contains symbols of elements, each once.
 
     :param names: the list.
     :param where: its key, for the message.
     :raises UnreadableError: if it does not.
     """
-    if not isinstance(names, list):
-        raise UnreadableError(f'`{where}` is not a list of elements')
     for name in names:
-        if not isinstance(name, str) or name not in _ELEMENTS:
-            raise UnreadableError(f'`{where}` contains `{str(name)[:MOST_NAME]}`, which is no element')
+        if name not in _ELEMENTS:
+            raise UnreadableError(f'`{where}` contains `{name[:MOST_NAME]}`, which is no element')
     if len(set(names)) < len(names):
         raise UnreadableError(f'`{where}` contains an element twice')
 

@@ -108,6 +108,6 @@ def checkpoint(path: Path, model: Mapping[str, Any] | None = None, step: Any = 9
 def frozen(path: Path, model: Mapping[str, Any] | None = None, code: Mapping[str, str] = CODE, **state: Any) -> Path:
     """Write a frozen model with one tensor."""
     script = json.dumps(MODEL if model is None else model)
-    top = Thing('EnergyModel', model_def_script=script, mean=Tensor(), **state)
+    top = Thing('EnergyModel', **{'model_def_script': script, 'mean': Tensor(), **state})
     files = {'data.pkl': pickled(top), 'constants.pkl': pickled(()), 'data/0': bytes(48)}
     return zipped(path, files | {f'code/__torch__/deepmd/pt/{name}': text for name, text in code.items()})

@@ -19,7 +19,7 @@ _NUMBERS = {1: ('<f', 5), 2: ('<d', 6), 3: ('<i', 7), 9: ('<q', 10)}
 _FLOATS = (1, 2, 14, 19)
 #: Most fields of all messages, most dimensions and elements of one constant, and most characters of a name: far above
 #: those of the largest models.
-MOST_FIELDS, _MOST_DIMENSIONS, _MOST_ELEMENTS, _MOST_NAME = 3_000_000, 16, 2**33, 10_000
+MOST_FIELDS, _MOST_DIMENSIONS, _MOST_ELEMENTS, _MOST_NAME = 2_000_000, 16, 2**33, 10_000
 _NO_GRAPH = 'it is neither a zip nor a TensorFlow graph'
 
 

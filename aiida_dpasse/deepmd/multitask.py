@@ -82,14 +82,16 @@ def _heads(model: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 def _shared_parts(model: Mapping[str, Any], name: str, head: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of ``shared_dict`` that a head names in place of its own."""
     shared = model.get('shared_dict') or {}
+    if not isinstance(shared, Mapping):
+        raise UnreadableError('`shared_dict` is not a section')
     found = {}
     for part in _SHARED:
         entry = head.get(part)
         if not isinstance(entry, str):
             continue
         key = entry.partition(':')[0]
-        if not isinstance(shared, Mapping) or key not in shared:
-            known = ', '.join(shared) or 'nothing'
+        if key not in shared:
+            known = ', '.join(map(str, shared)) or 'nothing'
             raise UnreadableError(f'`model.model_dict.{name}.{part}` names `{entry}`, `shared_dict` holds {known}')
         found[part] = shared[key]
     return found

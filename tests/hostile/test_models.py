@@ -20,13 +20,13 @@ from hostile.models_inputs import GRAPH, HOSTILE, WEIGHTS, graph, node, script, 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aiida_dpasse.calculations import evaluate
+from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.calculations.freeze import FreezeCalculation
 from aiida_dpasse.calculations.staging import staged_name
 from aiida_dpasse.cli.main import cli
-from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.data.potential import DeepPotentialData
 from aiida_dpasse.deepmd.checkpoint import read_model_file
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.unreadable import UnreadableError
 
 SHARED = Path(__file__).parents[3] / 'shared' / 'cases' / 'hostile' / 'models'
@@ -36,6 +36,7 @@ import json, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 from aiida_dpasse.deepmd.checkpoint import read_model_file
+from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.unreadable import UnreadableError
 answers = {}
 for path in sorted(Path(sys.argv[1]).iterdir()):
@@ -181,7 +182,7 @@ def forged_archive(source: Path, target: Path, **attributes) -> Path:
     ],
     ids=lambda attributes: next(iter(attributes)),
 )
-def test_forged_archives(aiida_profile, tmp_path, make_frames, attributes):
+def test_forged_archives(aiida_profile, tmp_path, attributes):
     """What an archive states of a potential is compared with its file by `show`, by chains and by every property."""
     honest = DeepPotentialData.from_file(made_up_models.checkpoint(tmp_path / 'a.pt', step=id(attributes))).store()
     uuid = honest.uuid
@@ -197,10 +198,12 @@ def test_forged_archives(aiida_profile, tmp_path, make_frames, attributes):
     assert '\x1b' not in shown.stderr
     with pytest.raises(UnreadableError, match=uuid):
         _ = orm.load_node(uuid).sha256
-    frames = FramesData.from_sets([make_frames()]).store()
-    assert uuid in evaluate.validate_inputs({'potentials': {'a': forged}, 'frames': frames}, None)
-    port = FreezeCalculation.spec().inputs['potential']
-    assert uuid in port.validate(orm.load_node(uuid)).message
+    for chain, port, value in (
+        (FreezeCalculation, 'potential', orm.load_node(uuid)),
+        (EvaluateCalculation, 'potentials', {'a': orm.load_node(uuid)}),
+        (ConductivityWorkChain, 'potential', orm.load_node(uuid)),
+    ):
+        assert uuid in chain.spec().inputs[port].validate(value).message
 
 
 def test_honest_archive(aiida_profile, tmp_path):

@@ -17,8 +17,8 @@ from aiida_dpasse.unreadable import UnreadableError
 
 #: Most operations of one pickle. A checkpoint of the largest published model has a tenth of it.
 MOST_OPERATIONS = 2_000_000
-#: Most dimensions of a tensor, and most characters of the name of a global.
-_MOST_DIMENSIONS, _MOST_NAME = 16, 300
+#: Most dimensions and elements of a tensor, and most characters of the name of a global.
+_MOST_DIMENSIONS, _MOST_ELEMENTS, _MOST_NAME = 16, 2**33, 300
 #: Bytes of a number in a storage, by the storage's type.
 _BYTES = {'Double': 8, 'Long': 8, 'Float': 4, 'Int': 4, 'Half': 2, 'BFloat16': 2, 'Short': 2, 'Char': 1, 'Byte': 1}
 _BYTES |= {'Bool': 1, 'Untyped': 1}
@@ -259,8 +259,8 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         _damaged()
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
-    # A tensor of zero strides shows one number many times, which no model of DeePMD-kit stores.
+    # A tensor may show one number many times, with strides of zero.
     size = math.prod(shape)
-    if size and (last >= storage.count or size > storage.count):
+    if size and (last >= storage.count or size > _MOST_ELEMENTS):
         raise UnreadableError('a tensor is larger than its storage')
     return Tensor(storage, offset, shape)

@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.calculations.label import CALCULATOR_HELP, check_allowed, validate_calculator
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 
 
 def define_compared(spec: WorkChainSpec) -> None:
@@ -19,6 +19,7 @@ def define_compared(spec: WorkChainSpec) -> None:
     spec.input_namespace(
         'potentials',
         valid_type=Potential,
+        validator=validate_potentials,
         required=False,
         help='Potentials by label; checkpoints are frozen first, by the code `dp`, where LAMMPS runs them.',
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.parameters.base import Parameters, given, parameters_validator
@@ -78,7 +78,9 @@ class EvaluateCalculation(DriverCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define the ports and exit codes."""
         super().define(spec)
-        spec.input_namespace('potentials', valid_type=Potential, dynamic=True, help='Potentials by label.')
+        spec.input_namespace(
+            'potentials', valid_type=Potential, validator=validate_potentials, dynamic=True, help='Potentials by label.'
+        )
         spec.input('frames', valid_type=FramesData, help='Frames to evaluate; errors are computed if they have labels.')
         spec.input(
             'parameters',

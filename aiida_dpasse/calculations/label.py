@@ -14,7 +14,7 @@ from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.drivers.calculators import ALLOWANCE, KNOWN, allowance_in, objection_to_calculator
 from aiida_dpasse.exit_codes import exit_code
@@ -208,6 +208,7 @@ class LabelCalculation(DriverCalculation):
         spec.input(
             'potential',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='Potential that labels, instead of a calculator.',
         )

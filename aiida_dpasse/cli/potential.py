@@ -11,7 +11,7 @@ import click
 from aiida_dpasse.cli.describe_potential import MODEL, describe_file, describe_node, freezing, table
 from aiida_dpasse.cli.import_potential import potential as import_potential
 from aiida_dpasse.cli.output import check_output, say, write_json
-from aiida_dpasse.cli.profile import with_profile
+from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import PK, Refusal
 
 #: Value of `--json` without a file: standard output.
@@ -118,7 +118,8 @@ def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
     from aiida.engine import run_get_node
 
     try:
-        job = {'code': orm.load_code(code), 'potential': orm.load_node(pk), **inputs}
+        node = find_node(pk, f'There is no node {pk}.')
+        job = {'code': orm.load_code(code), 'potential': node, **inputs}
         results, node = run_get_node(chain, **{chain.NAMESPACE: job})
     except (NotExistent, ValueError) as error:
         raise Refusal(str(error)) from error

@@ -17,7 +17,7 @@ from aiida_dpasse.base.validators import check_ion, check_same_computer
 from aiida_dpasse.calculations.label import check_allowed, validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.calculations.md_stops import BY_LABEL
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.dynamics.determine_transport import determine_transport
@@ -103,6 +103,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         spec.input(
             'potential',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='The potential; a checkpoint is frozen first.',
         )
@@ -118,6 +119,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         spec.input_namespace(
             'committee',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='Further potentials, trained on the same frames: the replicas are driven by `potential` and these in '
             'turn, so that the spread between potentials is part of every error.',

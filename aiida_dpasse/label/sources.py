@@ -18,7 +18,7 @@ from aiida_dpasse.calculations.label import (
     validate_calculator,
     validate_teacher,
 )
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.job_parameters import job_parameters
 from aiida_dpasse.label_sources import load_sources
@@ -51,6 +51,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
     spec.input(
         teacher,
         valid_type=Potential,
+        validator=validate_potentials,
         required=False,
         help='Teacher potential that labels, instead of a calculator.',
     )

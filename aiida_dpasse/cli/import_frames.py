@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def frames(
     try:
         sets = read_files(files, intake, fmt, elements, keys)
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise Refusal(in_options(error)) from error
     if sets:
         say(table(sets).render())
     for line in [*intake.notes(skip), *repeated(sets), *unread(sets, intake)]:
@@ -97,13 +98,19 @@ def frames(
         if not sets:
             raise ValueError('There are no frames to store.')
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise Refusal(in_options(error)) from error
     if not dry_run:
         name = label or (
             files[0].resolve().name if len(files) == 1 else f'{files[0].resolve().name} and {len(files) - 1} more'
         )
         node = store_frames(sets, notes, name, group)
         say(f'stored {count_of(node.frames)} as {node.pk}')
+
+
+def in_options(error: ValueError) -> str:
+    """Return a message with the options of the command in place of the arguments of Python."""
+    arguments = r'`(periodic|skip|minimum_distance|type_map|keys)`'
+    return re.sub(arguments, lambda found: f'`--{found[1].replace("_", "-")}`', str(error))
 
 
 @with_profile
@@ -121,7 +128,7 @@ def store_frames(sets: list[FrameSet], notes: list[str], label: str, group: str 
     try:
         node = FramesData(sets=sets, notes=notes)
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise Refusal(in_options(error)) from error
     return store(node, label, group)
 
 

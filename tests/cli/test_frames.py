@@ -61,6 +61,7 @@ def test_refused_frames_need_an_option(dataset, aiida_profile):
         status, text = run('import', 'frames', dataset, *words)
         assert status == 2
         assert '6 frames with open boundaries (data/Li6S2)' in text
+        assert '`--periodic`' in text
     status, text = run('import', 'frames', dataset, '--skip')
     assert status == 0
     assert orm.load_node(int(text.split()[-1])).frames == 6

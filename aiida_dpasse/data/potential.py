@@ -8,6 +8,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import ValidationError
+from aiida.orm.implementation.utils import clean_value
 
 from aiida_dpasse import quoting
 from aiida_dpasse.deepmd.checkpoint import ModelFile, hash_of, read_model_file
@@ -158,7 +159,8 @@ class DeepPotentialData(orm.SinglefileData):
         stated = self.base.attributes.all
         # Nodes of earlier releases lack some; the reasons why heads are no potentials are sentences of each release.
         keys = [key for key in found if key in stated and key != self.KEY_OTHER_HEADS]
-        differing = [key for key in keys if stated[key] != found[key]]
+        # AiiDA rounds numbers when it stores them.
+        differing = [key for key in keys if stated[key] != clean_value(found[key])]
         published = stated.get(self.KEY_PUBLISHED)
         known = None if published is None else published_sha256(str(published))
         if known not in (None, found[self.KEY_SHA256]):

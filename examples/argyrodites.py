@@ -21,7 +21,6 @@ from typing import Any
 from aiida import orm
 from aiida.manage.caching import enable_caching
 
-from aiida_dpasse.cli.output import say
 from aiida_dpasse.dynamics.conductivity_report import read_conductivity
 from aiida_dpasse.frames.exchange_sites import exchange_sites
 from aiida_dpasse.frames.make_supercell import make_supercell
@@ -108,7 +107,7 @@ def main(directory: Path, picoseconds: float) -> None:
         )
         nodes.append(node)
         found[name] = read_conductivity(node)
-    say(f'wrote {export_archive(nodes, directory / "argyrodites.aiida")}')
+    print(f'wrote {export_archive(nodes, directory / "argyrodites.aiida")}')
     for halogen in LATTICE:
         exchanged, ordered = (found[f'{halogen} {kind}'] for kind in ('exchanged', 'ordered'))
         plot_msd(directory / f'msd_{halogen}.png', exchanged.curves, ordered.curves)
@@ -119,7 +118,7 @@ def main(directory: Path, picoseconds: float) -> None:
             if row['diffusive']
             else row['reason']
         )
-        say(f'Li6PS5{name}, 500 K: {value}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
+        print(f'Li6PS5{name}, 500 K: {value}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
 
 
 if __name__ == '__main__':

@@ -6,8 +6,6 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/lab
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
-from aiida_dpasse.cli.output import say
-
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -19,4 +17,4 @@ builder = WorkflowFactory('dpasse.label').get_builder_from_protocol(
 )
 results, node = engine.run_get_node(builder)
 account = results['account'].get_dict()
-say(f'{node.process_label}<{node.pk}>: {account["admitted"]} of {account["requested"]} frames admitted')
+print(f'{node.process_label}<{node.pk}>: {account["admitted"]} of {account["requested"]} frames admitted')

@@ -51,8 +51,6 @@ class TransportCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
         'lammps.dump',
-        'opening',
-        'quoting',
         'transport.cages',
         'transport.displacement',
         'transport.maps',
@@ -61,7 +59,6 @@ class TransportCalculation(DriverCalculation):
         'transport.spectrum',
         'transport.tracks',
         'transport.vanhove',
-        'unreadable',
     )
 
     @classmethod

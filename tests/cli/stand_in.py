@@ -14,7 +14,7 @@ from aiida_dpasse.cli.setup import local_computer
 from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
 from aiida_dpasse.cli.watch import watch
 
-PROCESS_TYPE = 'stand_in_chain.StudyOfOneJob'
+PROCESS_TYPE = StudyOfOneJob.build_process_type()
 
 
 def build(directory: Path, seconds: float) -> ProcessBuilder:

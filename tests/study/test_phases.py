@@ -32,6 +32,9 @@ WHOLE = (
     'reference',
 )
 
+#: A code whose release of DeePMD-kit is unknown.
+CODE = SimpleNamespace(base=SimpleNamespace(extras={}))
+
 
 def crystal(*symbols: str) -> Any:
     return SimpleNamespace(get_symbols_set=lambda: set(symbols))
@@ -51,7 +54,10 @@ def potential(*symbols: str, form: str = 'frozen', needs_migration: bool = False
         is_checkpoint=form == 'checkpoint',
         pk=None,
         check_usable_with=lambda version: 'needs migration' if needs_migration else None,
+        check_usable_in_python=lambda version: None,
+        check_kind=lambda: None,
         framework='pytorch',
+        descriptor='dpa2',
         needs_migration=needs_migration,
         heads=list(heads),
         missing_elements=missing_elements,
@@ -77,7 +83,7 @@ def study(
         'finetune_structures': {'bromide': crystal('Li', 'Br')},
         'electrolyte': {'exchanged': crystal('Li', 'Cl')},
         'reference': crystal('Li', 'Cl'),
-        'codes': {'python': SimpleNamespace()},
+        'codes': {'python': CODE},
         'calculator': SimpleNamespace(get_dict=lambda: {'name': 'chgnet'}),
         'parameters': SimpleNamespace(
             get_dict=lambda: merge(demo(), {**(changes or {}), 'distill_from': distill_from})
@@ -259,7 +265,7 @@ def _unusable(inputs: Any) -> str | None:
 
 def test_several_processes_with_torchrun():
     """With the code they are accepted, however deep."""
-    codes = {'python': SimpleNamespace(), 'torchrun': SimpleNamespace()}
+    codes = {'python': CODE, 'torchrun': CODE}
     assert validate_electrolyte(study(codes=codes, changes={'pretrain': {'train': {'processes': 2}}})) is None
 
 

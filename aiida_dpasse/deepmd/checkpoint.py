@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiida_dpasse.deepmd.frozen_graph import FrozenGraph, UnreadableError, read_frozen_graph
+from aiida_dpasse.deepmd.frozen_graph import FrozenGraph, read_frozen_graph
 from aiida_dpasse.deepmd.model_kind import check_potential, descriptor_type
 from aiida_dpasse.deepmd.multitask import single_heads, type_map_of
+from aiida_dpasse.unreadable import UnreadableError
 
 #: Last part of the names of DeePMD-kit's trainable arrays in a PyTorch state.
 _WEIGHTS = ('matrix', 'bias', 'idt')

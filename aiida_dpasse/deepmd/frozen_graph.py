@@ -6,16 +6,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from aiida_dpasse.unreadable import UnreadableError
+
 # Field numbers of TensorFlow's GraphDef, NodeDef, AttrValue, TensorProto and TensorShapeProto.
 _NODE, _NAME, _OP, _ATTRIBUTE, _KEY, _VALUE = 1, 1, 2, 5, 1, 2
 _TENSOR, _SHAPE, _STRINGS, _DIMENSION, _LENGTH = 8, 2, 8, 2, 1
 _DTYPE, _CONTENT = 1, 4
 #: Format of a number, and the field with its value if there is no content, by TensorFlow's type.
 _NUMBERS = {1: ('<f', 5), 2: ('<d', 6), 3: ('<i', 7), 9: ('<q', 10)}
-
-
-class UnreadableError(ValueError):
-    """A file is not what its reader expects; the message is a short reason in plain words."""
 
 
 @dataclass

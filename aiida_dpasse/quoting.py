@@ -20,7 +20,10 @@ def line(text: object) -> str:
 
     :param text: any text, or a value of which the text is shown.
     """
-    return ''.join(character if _visible(character) else _code(character) for character in str(text))
+    shown = str(text)
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return ''.join(character if _visible(character) else _code(character) for character in shown)
 
 
 def lines(text: object) -> str:
@@ -29,6 +32,16 @@ def lines(text: object) -> str:
     :param text: any text.
     """
     return '\n'.join(line(part) for part in str(text).split('\n'))
+
+
+def paragraph(text: object) -> str:
+    """Return text of several lines inside a text of our own: all but its first line are marked as belonging to it.
+
+    A message that contains a table of its own is then seen to be a message.
+
+    :param text: any text.
+    """
+    return '\n  | '.join(line(part) for part in str(text).split('\n'))
 
 
 def xml(text: object) -> str:
@@ -42,9 +55,10 @@ def xml(text: object) -> str:
 def plot(text: object) -> str:
     r"""Return text for matplotlib, which would read what stands between two ``$`` as a formula.
 
-    :param text: any text.
+    :param text: any text. A legend leaves out names that begin with ``_``: a space stands before it.
     """
-    return line(text).replace('$', r'\$')
+    shown = line(text).replace('$', r'\$')
+    return f' {shown}' if shown.startswith('_') else shown
 
 
 def _visible(character: str) -> bool:

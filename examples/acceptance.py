@@ -9,15 +9,17 @@ reasons. About five minutes on two cores.
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python')}
 
 
 def summarize(node: orm.WorkChainNode) -> None:
     """Print the verdict and every check."""
     verdict = node.outputs.verdict
-    print(f'{node.process_label}<{node.pk}>: {"accepted" if verdict["accepted"] else "not accepted"}')
+    say(f'{node.process_label}<{node.pk}>: {"accepted" if verdict["accepted"] else "not accepted"}')
     for check in verdict['checks']:
-        print(f'  {({True: "passed", False: "FAILED", None: "-"})[check["passed"]]:>6}  {check["says"]}')
+        say(f'  {({True: "passed", False: "FAILED", None: "-"})[check["passed"]]:>6}  {check["says"]}')
 
 
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
@@ -42,6 +44,6 @@ builder = WorkflowFactory('dpasse.distill').get_builder_from_protocol(
     structures=structures,
 )
 node = engine.run_get_node(builder)[1]
-print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
+say(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}: {node.exit_message}')
 if 'verdict' in node.outputs:
     summarize(node)

@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/act
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -18,4 +20,4 @@ builder = WorkflowFactory('dpasse.active_learning').get_builder_from_protocol(
     calculator=study.inputs.calculator,
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}>: {results["iterations"]["verdict"]}')
+say(f'{node.process_label}<{node.pk}>: {results["iterations"]["verdict"]}')

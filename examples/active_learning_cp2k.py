@@ -15,6 +15,7 @@ import time
 from aiida import engine, load_profile, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.structures.prototypes import argyrodite
 
 CODES = {name: f'{name}@localhost' for name in ('dp', 'lmp', 'python', 'cp2k')}
@@ -51,19 +52,19 @@ def main() -> None:
     results, node = engine.run_get_node(builder)
     summarize(start, node, results['account'])
     for row in results['iterations']['iterations']:
-        print(
+        say(
             f'  iteration {row["iteration"]}: learned from {row["frames"]} frames, {row["accurate"]} of '
             f'{row["sampled"]} sampled ones accurate, {row["labelled"]} labelled, force MAE '
             f'{row["force_mae_meV_A"]:.0f} meV/A on frames held out'
         )
     frames = results['frames']
-    print(f'{frames.frames} labelled frames in FramesData<{frames.pk}>. {results["iterations"]["verdict"]}')
+    say(f'{frames.frames} labelled frames in FramesData<{frames.pk}>. {results["iterations"]["verdict"]}')
 
 
 def summarize(start: float, node: orm.WorkChainNode, account: orm.Dict) -> None:
     """Print what became of the frames that were to be labelled."""
     counts = {state: len(account[state]) for state in ('rejected', 'failed')}
-    print(
+    say(
         f'{(time.monotonic() - start) / 60:.1f} min: {node.process_label}<{node.pk}> ended with exit code '
         f'{node.exit_status}; of {account["requested"]} frames CP2K labelled {account["admitted"]}, '
         f'{counts["rejected"]} rejected, {counts["failed"]} failed'

@@ -18,6 +18,7 @@ import sys
 from aiida import engine, load_profile, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.structures.prototypes import argyrodite
 
 CLUSTER = 'cluster'
@@ -62,4 +63,4 @@ if __name__ == '__main__':
     load_profile()
     builder = loop(orm.load_node(sys.argv[1])) if len(sys.argv) > 1 else first_frames()
     node = engine.submit(builder)
-    print(f'Submitted {node.process_label}<{node.pk}>: watch it with `aiida-dpasse status {node.pk}`.')
+    say(f'Submitted {node.process_label}<{node.pk}>: watch it with `aiida-dpasse status {node.pk}`.')

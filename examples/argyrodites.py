@@ -21,6 +21,7 @@ from typing import Any
 from aiida import orm
 from aiida.manage.caching import enable_caching
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.dynamics.conductivity_report import read_conductivity
 from aiida_dpasse.frames.exchange_sites import exchange_sites
 from aiida_dpasse.frames.make_supercell import make_supercell
@@ -107,7 +108,7 @@ def main(directory: Path, picoseconds: float) -> None:
         )
         nodes.append(node)
         found[name] = read_conductivity(node)
-    print(f'wrote {export_archive(nodes, directory / "argyrodites.aiida")}')
+    say(f'wrote {export_archive(nodes, directory / "argyrodites.aiida")}')
     for halogen in LATTICE:
         exchanged, ordered = (found[f'{halogen} {kind}'] for kind in ('exchanged', 'ordered'))
         plot_msd(directory / f'msd_{halogen}.png', exchanged.curves, ordered.curves)
@@ -118,7 +119,7 @@ def main(directory: Path, picoseconds: float) -> None:
             if row['diffusive']
             else row['reason']
         )
-        print(f'Li6PS5{name}, 500 K: {value}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
+        say(f'Li6PS5{name}, 500 K: {value}; DFT: {f"{DFT[name]:g} cm²/s" if DFT[name] else "no diffusion"}')
 
 
 if __name__ == '__main__':

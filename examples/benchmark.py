@@ -14,6 +14,8 @@ import sys
 from aiida import engine, orm
 from aiida.plugins import DataFactory, WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 if pks := sys.argv[1:]:
     nodes = {f'node_{pk}': orm.load_node(pk) for pk in pks}
     potentials = {label: node for label, node in nodes.items() if isinstance(node, DataFactory('dpasse.potential'))}
@@ -28,15 +30,15 @@ builder = WorkflowFactory('dpasse.benchmark').get_builder_from_protocol(
     {'lmp': 'lmp@localhost'}, protocol='demo', structure=structure, potentials=potentials
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
+say(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 for row in results['speed']['rows']:
-    print(
+    say(
         f'{row["potential"]:>10} {row["atoms"]:6} atoms: {row["katom_step_s"]:8.3g} katom-step/s, '
         f'{row["ns_day"]:8.3g} ns/day, {row["hours_million_steps"]:8.3g} h for a million steps'
         f'{" (disturbed)" if row["disturbed"] else ""}'
     )
 for row in [*results['speed']['failed'], *results['speed']['skipped']]:
-    print(f'{row["potential"]:>10} {row["atoms"]:6} atoms: no speed ({row["reason"]})')
+    say(f'{row["potential"]:>10} {row["atoms"]:6} atoms: no speed ({row["reason"]})')
 for fit in results['speed']['fits']:
     grows = '' if fit['exponent'] is None else f'time ~ atoms^{fit["exponent"]:.2f}; '
-    print(f'{fit["potential"]:>10} {grows}{fit["reason"]}')
+    say(f'{fit["potential"]:>10} {grows}{fit["reason"]}')

@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/con
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -17,6 +19,6 @@ builder = WorkflowFactory('dpasse.conductivity').get_builder_from_protocol(
     potential=study.outputs.distill.student,
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}>: {results["arrhenius"]["reason"]}')
+say(f'{node.process_label}<{node.pk}>: {results["arrhenius"]["reason"]}')
 for row in results['transport']['temperatures']:
-    print(f'{row["temperature_K"]:6.0f} K  D = {row["diffusivity_cm2_s"]} cm^2/s  {row["reason"]}')
+    say(f'{row["temperature_K"]:6.0f} K  D = {row["diffusivity_cm2_s"]} cm^2/s  {row["reason"]}')

@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/ele
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -17,4 +19,4 @@ builder = WorkflowFactory('dpasse.electrolyte').get_builder_from_protocol(
     student=study.outputs.distill.student,
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}>: {results["summary"].get_dict()}')
+say(f'{node.process_label}<{node.pk}>: {results["summary"].get_dict()}')

@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/exp
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -19,4 +21,4 @@ builder = WorkflowFactory('dpasse.explore').get_builder_from_protocol(
 results, node = engine.run_get_node(builder)
 statistics = results['statistics'].get_dict()
 counts = ', '.join(f'{statistics[key]} {key}' for key in ('accurate', 'candidate', 'failed'))
-print(f'{node.process_label}<{node.pk}>: {counts}')
+say(f'{node.process_label}<{node.pk}>: {counts}')

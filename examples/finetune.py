@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/fin
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -19,4 +21,4 @@ builder = WorkflowFactory('dpasse.finetune').get_builder_from_protocol(
 results, node = engine.run_get_node(builder)
 for name in ('zero_shot', 'fine_tuned'):
     errors = results['errors'][name]
-    print(f'{name:>10}: {errors["energy_mae_meV_atom"]:.1f} meV/atom, {errors["force_mae_meV_A"]:.0f} meV/A')
+    say(f'{name:>10}: {errors["energy_mae_meV_atom"]:.1f} meV/atom, {errors["force_mae_meV_A"]:.0f} meV/A')

@@ -6,6 +6,7 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/ini
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.structures.prototypes import rock_salt
 
 builder = WorkflowFactory('dpasse.initial_data').get_builder_from_protocol(
@@ -16,4 +17,4 @@ builder = WorkflowFactory('dpasse.initial_data').get_builder_from_protocol(
 )
 results, node = engine.run_get_node(builder)
 account = results['account'].get_dict()
-print(f'{node.process_label}<{node.pk}>: {account["admitted"]} of {account["requested"]} frames admitted')
+say(f'{node.process_label}<{node.pk}>: {account["admitted"]} of {account["requested"]} frames admitted')

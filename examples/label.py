@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/lab
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -17,4 +19,4 @@ builder = WorkflowFactory('dpasse.label').get_builder_from_protocol(
 )
 results, node = engine.run_get_node(builder)
 account = results['account'].get_dict()
-print(f'{node.process_label}<{node.pk}>: {account["admitted"]} of {account["requested"]} frames admitted')
+say(f'{node.process_label}<{node.pk}>: {account["admitted"]} of {account["requested"]} frames admitted')

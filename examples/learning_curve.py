@@ -9,6 +9,8 @@ paper's figure 4 c and d: AIIDA_PATH=out aiida-dpasse report PK
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -19,9 +21,9 @@ builder = WorkflowFactory('dpasse.learning_curve').get_builder_from_protocol(
     pretrained=study.outputs.pretrain.checkpoint,
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}>: errors on {results["test_data"].frames} frames held out')
+say(f'{node.process_label}<{node.pk}>: errors on {results["test_data"].frames} frames held out')
 for row in results['sample_efficiency']['summary']:
-    print(
+    say(
         f'{row["kind"]:>12}, {row["frames"]:3d} frames: {row["energy_mae_meV_atom"]:7.1f} meV/atom, '
         f'{row["force_mae_meV_A"]:5.0f} meV/A'
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from aiida import orm
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
@@ -78,8 +79,8 @@ def main(dataset: Path, directory: Path, steps: int, picoseconds: float, cells: 
     """Train, test, simulate, and write what was found."""
     group, _ = orm.Group.collection.get_or_create('lgps')
     training, held_out = read_iterations(dataset)
-    print(f'{training.frames} frames for training; held out: ', end='')
-    print(', '.join(f'{frames.frames} ({name})' for name, frames in held_out.items()), flush=True)
+    others = ', '.join(f'{frames.frames} ({name})' for name, frames in held_out.items())
+    say(f'{training.frames} frames for training; held out: {others}')
     recipe = {
         'preset': 'student-demo',
         'input': {
@@ -106,13 +107,13 @@ def main(dataset: Path, directory: Path, steps: int, picoseconds: float, cells: 
         },
     )
     nodes = [committee, validate, conductivity]
-    print(f'wrote {export_archive(nodes, directory / "lgps.aiida")}')
+    say(f'wrote {export_archive(nodes, directory / "lgps.aiida")}')
     found = read_conductivity(conductivity)
     for row in found.temperatures if found else ():
         if row.get('anisotropy') and row['anisotropy'][2] is not None:
-            print(f'{row["temperature_K"]:.0f} K: D along c is {row["anisotropy"][2]:.2g} ± ', end='')
-            print(f'{row["anisotropy_error"][2]:.2g} times D in the plane of a and b')
-    print('DPA-SSE: {calculated:g} mS/cm at room temperature, its experiment {measured:g}'.format(**PAPER))
+            ratio = f'{row["anisotropy"][2]:.2g} ± {row["anisotropy_error"][2]:.2g}'
+            say(f'{row["temperature_K"]:.0f} K: D along c is {ratio} times D in the plane of a and b')
+    say('DPA-SSE: {calculated:g} mS/cm at room temperature, its experiment {measured:g}'.format(**PAPER))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ import numpy as np
 from aiida import engine
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.deepmd.frameset import concatenate
@@ -54,7 +55,7 @@ def show(name, potential):
     low, high, reverse = *rows['Li']['interval'], rows['Li']['reverse_slope']
     rmse = passport['errors']['force_rmse_meV_A']
     lithium = f'Li {low:.3f}-{high:.3f}, reverse {reverse:.3f}'
-    print(f'{name:>28}: {slopes}  ({lithium})  RMSE {rmse:.0f} meV/A  {passport["verdict"]}', flush=True)
+    say(f'{name:>28}: {slopes}  ({lithium})  RMSE {rmse:.0f} meV/A  {passport["verdict"]}')
 
 
 folder = Path(sys.argv[1]) / 'data.init'

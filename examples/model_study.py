@@ -10,6 +10,7 @@ AIIDA_PATH=out aiida-dpasse report PK -d page
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.distill.select_compounds import compounds_of, select_compounds
 
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
@@ -28,7 +29,7 @@ builder = WorkflowFactory('dpasse.model_study').get_builder_from_protocol(
     potentials={'student': study.outputs.distill.student},
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
+say(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 for row in results['model_study']['summary']:
     values = ', '.join(
         f'{entry["temperature_K"]:g} K: {entry["diffusivity_cm2_s"]:.1e} cm2/s'
@@ -36,6 +37,6 @@ for row in results['model_study']['summary']:
         if entry['determined']
     )
     name = row['model'] if row['frames'] is None else f'{row["model"]}, {row["frames"]} frames'
-    print(f'{name:>20}: {row["force_rmse_meV_A"]:4.0f} meV/A; {values or "no diffusion"}')
+    say(f'{name:>20}: {row["force_rmse_meV_A"]:4.0f} meV/A; {values or "no diffusion"}')
 for verdict in results['model_study']['enough']:
-    print(verdict['reason'])
+    say(verdict['reason'])

@@ -13,9 +13,11 @@ from aiida.engine import ProcessBuilder
 from pymatgen.core import Structure
 
 from aiida_dpasse.cli.daemon import DaemonKeeper
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.cli.study import find_study, sole_watcher, start_study
 from aiida_dpasse.cli.watch import watch
+from aiida_dpasse.interrupt import end_on_interrupt
 from aiida_dpasse.reports.archive import export_archive
 from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.report import write_report
@@ -71,13 +73,13 @@ def bring_to_end(directory: Path, seed: int | None, keeper: DaemonKeeper) -> orm
         seed = 1 if seed is None else seed
         keeper.start()  # its worker boots while the programs are looked for
         study = start_study(directory, partial(build, seed))
-        print(f'Submitted {study.process_label} {study.uuid}')
+        say(f'Submitted {study.process_label} {study.uuid}')
     else:
         if seed not in (None, (own := study.inputs.parameters['seed'])):
             raise Refusal(
                 f'{directory} contains the study with the seed {own}: give another directory for the seed {seed}.'
             )
-        print(f'Found {study.process_label} {study.uuid}: {study.process_state.value}')
+        say(f'Found {study.process_label} {study.uuid}: {study.process_state.value}')
     watch(study, keeper)
     return study
 
@@ -88,28 +90,29 @@ def main(directory: Path, seed: int | None) -> int:
     :param directory: directory of the study.
     :param seed: of a new study, by default 1.
     """
+    end_on_interrupt()
     keeper = DaemonKeeper()
     again = f'bash {Path(__file__).with_name("quickstart.sh")} {directory}'
     with sole_watcher(directory):
         try:
             study = bring_to_end(directory, seed, keeper)
         except KeyboardInterrupt:
-            print(f'\nThe work goes on without this display. To come back to it: {again}')
+            say(f'\nThe work goes on without this display. To come back to it: {again}')
             return 130
         try:
             archive = export_archive([study], directory / 'quickstart.aiida')
             for path in [*write_report(study, directory), archive]:
-                print(f'wrote {path}')
+                say(f'wrote {path}')
         finally:
             keeper.stop()
     for phase in phase_times(call_tree(study.pk)):
-        print(f'{phase.phase:<20} {clock(phase.wall_s):>12}   {phase.jobs} jobs')
+        say(f'{phase.phase:<20} {clock(phase.wall_s):>12}   {phase.jobs} jobs')
     if study.is_finished_ok:
         return 0
-    print(f'{study.process_label} ended with exit code {study.exit_status}: {study.exit_message}')
+    say(f'{study.process_label} ended with exit code {study.exit_status}: {study.exit_message}')
     if (study.exit_status or 0) >= UNDETERMINED:
         return 0
-    print(f'What happened: AIIDA_PATH={directory} verdi -p quickstart process report {study.pk}')
+    say(f'What happened: AIIDA_PATH={directory} verdi -p quickstart process report {study.pk}')
     return 1
 
 

@@ -10,6 +10,8 @@ AIIDA_PATH=out aiida-dpasse report PK -d page
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 CODES = {name: f'{name}@localhost' for name in ('lmp', 'python')}
 
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
@@ -24,7 +26,7 @@ builder = WorkflowFactory('dpasse.test_sets').get_builder_from_protocol(
     calculator=orm.Dict({'name': 'chgnet'}),
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
+say(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 
 builder = WorkflowFactory('dpasse.validate').get_builder_from_protocol(
     CODES,
@@ -34,10 +36,10 @@ builder = WorkflowFactory('dpasse.validate').get_builder_from_protocol(
     overrides={'temperatures': results['temperatures'].get_dict()},
 )
 results, node = engine.run_get_node(builder)
-print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
+say(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 for test in results['report_card']['tests']:
     for row in test['per_temperature']:
-        print(
+        say(
             f'{test["potential"]:>8} on {test["set"]:>16}, {row["temperature_K"]:4.0f} K: '
             f'{row["energy_mae_meV_atom"]:6.2f} meV/atom ({row["energy_mean_meV_atom"]:+.2f}), '
             f'{row["force_mae_meV_A"]:5.0f} meV/A'

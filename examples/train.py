@@ -6,6 +6,8 @@ In the quickstart's profile: AIIDA_PATH=out verdi -p quickstart run examples/tra
 from aiida import engine, orm
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:dpasse.electrolyte'})
 study = query.first(flat=True)
 
@@ -16,4 +18,4 @@ builder = WorkflowFactory('dpasse.train.base').get_builder_from_protocol(
 )
 results, node = engine.run_get_node(builder)
 last = results['results']['last']
-print(f'{node.process_label}<{node.pk}>: force RMSE {1000 * last["rmse_f_trn"]:.0f} meV/A')
+say(f'{node.process_label}<{node.pk}>: force RMSE {1000 * last["rmse_f_trn"]:.0f} meV/A')

@@ -14,6 +14,8 @@ import sys
 from aiida import engine, orm
 from aiida.plugins import DataFactory, WorkflowFactory
 
+from aiida_dpasse.cli.output import say
+
 calculators = {}
 if pks := sys.argv[1:]:
     nodes = {f'node_{pk}': orm.load_node(pk) for pk in pks}
@@ -36,12 +38,12 @@ builder = WorkflowFactory('dpasse.validate').get_builder_from_protocol(
     overrides={'descriptors': {'potential': list(potentials)[-1]}},
 )
 node = engine.run_get_node(builder)[1]
-print(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
+say(f'{node.process_label}<{node.pk}> ended with exit code {node.exit_status}')
 for test in node.outputs.report_card['tests']:
     if not test['admitted']:
-        print(f'{test["potential"]:>10} on {test["set"]:>8}: no prediction ({test["failed"][0]["reason"]})')
+        say(f'{test["potential"]:>10} on {test["set"]:>8}: no prediction ({test["failed"][0]["reason"]})')
         continue
-    print(
+    say(
         f'{test["potential"]:>10} on {test["set"]:>8}: {test["energy_mae_meV_atom"]:8.2f} meV/atom '
         f'({test["energy_mean_meV_atom"]:+.2f}), {test["force_mae_meV_A"]:7.1f} meV/A, slope {test["force_slope"]:.3f}'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 
@@ -15,6 +16,8 @@ from sqlalchemy.engine import Engine
 
 from aiida_dpasse.cli.programs import Program, find_programs, prepend_text
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.calculators import ALLOWANCE
+from aiida_dpasse.reports.cause import LOGGER
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'fixtures_models', 'fixtures_chains']
 
@@ -56,6 +59,20 @@ def the_repository_stays_open():
         yield
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left_out_of_a_report(request):
+    """A report replaces what it cannot show by a sentence, which only damaged nodes may need."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = records.append
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.DEBUG)
+    yield
+    LOGGER.removeHandler(handler)
+    if 'hostile' not in request.path.parts:
+        assert not [record.exc_info for record in records]
+
+
 @pytest.fixture(scope='session')
 def aiida_profile(aiida_profile):
     """The private profile, whose engine looks twice a second whether a child has ended.
@@ -95,10 +112,17 @@ def programs() -> dict[str, Program]:
 
 @pytest.fixture(scope='session')
 def codes(localhost, programs) -> dict[str, orm.InstalledCode]:
-    """All programs by the names that the work chains give them, one thread each."""
+    """All programs by the names that the work chains give them, one thread each.
+
+    Calculators of packages that do not exist are allowed: their jobs fail.
+    """
+    allowed = f'export {ALLOWANCE}=no_such_module,nowhere'
     return {
         name: orm.InstalledCode(
-            computer=localhost, filepath_executable=program.path, label=name, prepend_text=prepend_text(program, 1)
+            computer=localhost,
+            filepath_executable=program.path,
+            label=name,
+            prepend_text=f'{prepend_text(program, 1)}\n{allowed}',
         ).store()
         for name, program in programs.items()
     }

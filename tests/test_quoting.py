@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib.pyplot as plt
 import pytest
 
-from aiida_dpasse.quoting import line, lines, plot, xml
+from aiida_dpasse.quoting import line, lines, paragraph, plot, xml
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,11 @@ def test_line_breaks_of_a_text_are_kept():
     assert lines('one\ntwo\x1b[0m\r\n') == 'one\ntwo\\x1b[0m\\x0d\n'
 
 
+def test_lines_of_a_message_are_marked():
+    """All but the first, which stands in a line of ours."""
+    assert paragraph('failed.\nTransport\n600 K') == 'failed.\n  | Transport\n  | 600 K'
+
+
 def test_xml_stays_well_formed():
     """As content and as an attribute, for every character of the first plane."""
     text = ''.join(map(chr, range(0x10000)))
@@ -48,4 +53,7 @@ def test_matplotlib_draws_every_text():
     figure, axes = plt.subplots()
     axes.set_title(plot(r'$\frac{$ \x00 $'))
     figure.canvas.draw()
+    # A legend leaves out names that begin with an underscore.
+    axes.plot([], [], label=plot('_hidden'))
+    assert [text.get_text() for text in axes.legend().texts] == [' _hidden']
     plt.close(figure)

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters
+from aiida_dpasse.parameters.quantities import Steps, Temperature, Timestep
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 
@@ -26,12 +27,12 @@ class BenchmarkParameters(Parameters):
         'between images in A.',
     )
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble.')
-    temperature: float = Field(gt=0, description='Temperature in K.')
-    timestep: float = Field(gt=0, description='Time step in fs.')
+    temperature: Temperature = Field(description='Temperature in K.')
+    timestep: Timestep = Field(description='Time step in fs.')
     warm_up_steps: int = Field(
         gt=0, description='Steps before the timing starts, in which libraries are loaded and compiled.'
     )
-    steps: int = Field(gt=0, description='Number of timed steps.')
+    steps: Steps = Field(description='Number of timed steps.')
     seed: int = Field(ge=0, description='Seed of all velocities.')
 
     @model_validator(mode='after')

@@ -9,6 +9,7 @@ from typing import Any
 from aiida import orm
 from matplotlib.axes import Axes
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.style import GREY, note, palette, picture, plain_ticks
 from aiida_dpasse.reports.tables import Table, text
@@ -129,9 +130,9 @@ def plot_speed(path: Path, found: Mapping[str, Any]) -> None:
 
 def _legend(fit: Mapping[str, Any]) -> str:
     if fit['exponent'] is None:
-        return str(fit['potential'])
+        return quoting.plot(fit['potential'])
     error = '' if fit['exponent_error'] is None else rf' \pm {fit["exponent_error"]:.2f}'
-    return rf'{fit["potential"]}, time $\propto N^{{{fit["exponent"]:.2f}{error}}}$'
+    return rf'{quoting.plot(fit["potential"])}, time $\propto N^{{{fit["exponent"]:.2f}{error}}}$'
 
 
 def _mark_spans(axes: Axes) -> None:

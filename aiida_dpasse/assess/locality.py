@@ -15,7 +15,7 @@ from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.structures import PlannedWorkChain, define_cells, define_runs, define_structure
 from aiida_dpasse.base.validators import check_dynamics_of
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
@@ -69,6 +69,7 @@ class LocalityWorkChain(PlannedWorkChain):
         spec.input(
             'driver',
             valid_type=Potential,
+            validator=validate_potentials,
             help='Potential for the dynamics of the atoms outside a sphere; a checkpoint is frozen first.',
         )
         define_labeller(spec)

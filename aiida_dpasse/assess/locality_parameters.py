@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.quantities import Steps, Temperature
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 #: Keys of `dpasse.md` that the test sets itself for each run.
@@ -30,8 +31,8 @@ class LocalityParameters(Parameters):
         description='Element of the centres, or the index of one site of `structure`, counted from 0.'
     )
     centres: int = Field(default=1, gt=0, description='Number of sites of that element that are drawn at random.')
-    temperature: float = Field(gt=0, description='Temperature in K of the atoms outside the sphere.')
-    steps: int = Field(gt=0, description='Steps of each run after its equilibration.')
+    temperature: Temperature = Field(description='Temperature in K of the atoms outside the sphere.')
+    steps: Steps = Field(description='Steps of each run after its equilibration.')
     frames: int = Field(gt=1, description='Number of labelled frames of each run, at regular intervals.')
     md: dict[str, Any] = Field(
         description='Parameters of `dpasse.md` for each run, without `temperature`, `steps`, `sample_interval`, '

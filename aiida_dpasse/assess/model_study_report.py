@@ -10,6 +10,7 @@ from aiida import orm
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.style import GREY, INK, frames_axis, note, palette, picture, plain_ticks
 from aiida_dpasse.reports.tables import Table
@@ -185,12 +186,12 @@ def _against_frames(axes: Axes, lines: Mapping[str, list[Row]], read: Callable[[
         if frames is None:
             # The labelling method itself has no error; on a logarithmic axis it would obscure everything else.
             if value is not None and value > 0.01 * min(trained, default=0.0):
-                axes.axhline(value, color=colour, ls=(0, (4, 2)), label=name)
+                axes.axhline(value, color=colour, ls=(0, (4, 2)), label=quoting.plot(name))
             continue
         known = [point for point in points if point[1] is not None]
         x, y, e = zip(*known, strict=True) if known else ([], [], [])
         # Shifted horizontally, so that the error bars of several models do not overlap.
-        axes.errorbar([(1 + 0.03 * number) * n for n in x], y, yerr=e, fmt='o-', color=colour, label=name)
+        axes.errorbar([(1 + 0.03 * number) * n for n in x], y, yerr=e, fmt='o-', color=colour, label=quoting.plot(name))
     frames_axis(axes, sizes, 'frames')
 
 
@@ -202,7 +203,7 @@ def _side_by_side(axes: Axes, lines: Mapping[str, list[Row]], read: Callable[[Ro
             axes.text(0, place, ' undetermined', color=GREY, va='center', fontsize=9)
             continue
         axes.barh(place, value, xerr=error or None, color=colour, height=0.6, ecolor=INK)
-    axes.set_yticks(range(len(names)), names if named else [''] * len(names))
+    axes.set_yticks(range(len(names)), [quoting.plot(name) if named else '' for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis='y', visible=False)
     axes.locator_params(axis='x', nbins=4)
@@ -232,7 +233,7 @@ def plot_lines(path: Path, summary: Rows) -> None:
                 yerr=[entry['diffusivity_error_cm2_s'] for entry in known],
                 fmt='o-' if len(known) > 1 else 'o',
                 color=colour,
-                label=f'{name}{fit}',
+                label=f'{quoting.plot(name)}{fit}',
             )
         if not drawn:
             axes.set_axis_off()

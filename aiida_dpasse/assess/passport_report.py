@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiida import orm
 
+from aiida_dpasse import quoting
 from aiida_dpasse.assessment.passport import shown
 from aiida_dpasse.assessment.report_card import match
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.label.passport import quality
+from aiida_dpasse.reports.broken import tables_of
 from aiida_dpasse.reports.graph import call_tree, inputs, last_child, output, output_dict
 from aiida_dpasse.reports.style import GREY, palette, picture
 from aiida_dpasse.reports.tables import Table, refused_table
@@ -33,7 +36,12 @@ def tables(process: orm.ProcessNode) -> list[Table]:
     :param process: a `dpasse.passport`.
     """
     passport = output_dict(process, 'passport')
-    return [slopes_table(passport), errors_table(passport), refused_table(passport)] if passport else []
+    makers = (slopes_table, errors_table, refused_table) if passport else ()
+    return tables_of(process, *(partial(_alone, maker, passport) for maker in makers))
+
+
+def _alone(maker: Callable[[Mapping[str, Any]], Table], passport: Mapping[str, Any]) -> list[Table]:
+    return [maker(passport)]
 
 
 def slopes_table(passport: Mapping[str, Any]) -> Table:
@@ -103,6 +111,6 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
             row = passport['per_element'][element]
             axes.axline((0, 0), slope=row['slope'] or 0.0, color=colour, lw=1.4)
             axes.set(xlim=(-most, most), ylim=(-most, most), aspect='equal', xlabel='reference  (eV Å$^{-1}$)')
-            axes.set_title(f'{element}: {shown(row["slope"], row["interval"])}')
-        panels[0].set_ylabel(f'{passport["source"]["name"]}  (eV Å$^{{-1}}$)')
+            axes.set_title(quoting.plot(f'{element}: {shown(row["slope"], row["interval"])}'))
+        panels[0].set_ylabel(f'{quoting.plot(passport["source"]["name"])}  (eV Å$^{{-1}}$)')
     return [path]

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.style import GREY, INK, PALETTE, note, palette, picture
 
 #: Largest number of formulas that remain legible; those with the largest errors are shown.
@@ -88,10 +89,10 @@ def _parity(axes: Axes, card: Card, quantity: str) -> None:
         if not len(points):
             continue
         reference, predicted = points.T
-        offset, label = float((predicted - reference).mean()), name
+        offset, label = float((predicted - reference).mean()), quoting.plot(name)
         if quantity == 'energy' and abs(offset) > max(np.ptp(reference), 0.1):
             # Energies of a different functional; drawn at their own position they would dominate the plot.
-            predicted, label = predicted - offset, f'{name}, moved by {-offset:+.2f}'
+            predicted, label = predicted - offset, f'{label}, moved by {-offset:+.2f}'
         low, high = min(low, reference.min(), predicted.min()), max(high, reference.max(), predicted.max())
         axes.scatter(reference, predicted, s=7, color=colour, alpha=0.45, lw=0, label=label, rasterized=True)
     if low < high:
@@ -120,10 +121,10 @@ def _dots(axes: Axes, card: Card, table: Mapping[str, Mapping[str, float]], titl
     labels = [label for label in table if label in worst][::-1]
     for index, (name, colour) in enumerate(card.colours.items()):
         mine = [(place, table[label][name]) for place, label in enumerate(labels) if name in table[label]]
-        style = {'marker': MARKERS[index % len(MARKERS)], 'color': colour, 's': 32, 'label': name}
+        style = {'marker': MARKERS[index % len(MARKERS)], 'color': colour, 's': 32, 'label': quoting.plot(name)}
         axes.scatter([value for _, value in mine], [place for place, _ in mine], **style)
     shown = f', the {len(labels)} largest of {len(table)}' if len(labels) < len(table) else ''
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [quoting.plot(label) for label in labels])
     axes.set(xlabel='MAE of forces  (meV Å$^{-1}$)', title=f'{title}{shown}', ylim=(-0.6, len(labels) - 0.4))
     largest = max((max(row.values()) for row in table.values()), default=1.0)
     axes.set_xlim(-0.03 * largest, 1.1 * largest)
@@ -145,11 +146,11 @@ def draw_crystals(axes: Axes, card: Card) -> None:
     for index, (name, colour) in enumerate(card.colours.items()):
         rows = [card.by_crystal[label] for label in labels]
         mine = [(place, row[name]) for place, row in enumerate(rows) if name in row]
-        style = {'marker': MARKERS[index % len(MARKERS)], 'color': colour, 's': 32, 'label': name}
+        style = {'marker': MARKERS[index % len(MARKERS)], 'color': colour, 's': 32, 'label': quoting.plot(name)}
         axes.scatter([value for _, value in mine], [place for place, _ in mine], **style)
     shown = f', {len(labels)} of {len(card.by_crystal)}' if len(labels) < len(card.by_crystal) else ''
     axes.axvline(0, color=INK, lw=0.9, zorder=0.5)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [quoting.plot(label) for label in labels])
     axes.set(xlabel='change of volume  (%)', title=f'Relaxed crystals{shown}', ylim=(-0.6, len(labels) - 0.4))
 
 
@@ -161,7 +162,7 @@ def _heating(axes: Axes, card: Card, name: str, error: str | None, label: str, t
         style = {'color': card.colours[potential], 'ls': ('-', '--', ':', '-.')[place % 4]}
         bars = [(row.get(error) or 0.0) if error else 0.0 for row in rows]
         x, y = [row['temperature_K'] for row in rows], [row[name] for row in rows]
-        axes.errorbar(x, y, yerr=bars, marker=MARKERS[place % len(MARKERS)], ms=5, label=text, **style)
+        axes.errorbar(x, y, yerr=bars, marker=MARKERS[place % len(MARKERS)], ms=5, label=quoting.plot(text), **style)
     axes.set(xlabel='temperature  (K)', ylabel=label, title=title)
 
 
@@ -195,7 +196,7 @@ def draw_plane(axes: Axes, card: Card) -> None:
         axes.scatter(*card.learnt.T, s=14, color=GREY, alpha=0.5, lw=0, label='training')
     for index, label in enumerate(sets):
         style = {'color': PALETTE[(index + 2) % len(PALETTE)], 'marker': MARKERS[index % len(MARKERS)]}
-        axes.scatter(*card.plane[label].T, s=18, alpha=0.8, lw=0, label=label, **style)
+        axes.scatter(*card.plane[label].T, s=18, alpha=0.8, lw=0, label=quoting.plot(label), **style)
     if explained is None:
         axes.set(xlabel='t-SNE 1', ylabel='t-SNE 2')
         axes.set(xticks=[], yticks=[])

@@ -16,7 +16,7 @@ from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.structures import PlannedWorkChain, define_cells, define_structures
 from aiida_dpasse.base.validators import check_dynamics_of
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
@@ -65,6 +65,7 @@ class TestSetsWorkChain(PlannedWorkChain):
         spec.input(
             'potential',
             valid_type=Potential,
+            validator=validate_potentials,
             help='Potential of the sampled dynamics; a checkpoint is frozen first by the code `dp`.',
         )
         define_labeller(spec, TEACHER)

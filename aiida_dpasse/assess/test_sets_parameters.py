@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.quantities import Steps, Temperature
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 #: The test sets, in order of creation.
@@ -55,7 +56,7 @@ def runs_of(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 class SamplingParameters(Parameters):
     """Number of steps and of sampled frames."""
 
-    steps: int = Field(gt=0, description='Number of steps of each run.')
+    steps: Steps = Field(description='Number of steps of each run.')
     frames: int = Field(
         gt=0,
         description='Number of frames of each structure, at regular intervals up to the last step, without the first.',
@@ -74,7 +75,7 @@ class SamplingParameters(Parameters):
 class NearEquilibriumParameters(SamplingParameters):
     """A short cold run of each crystal (figure S1)."""
 
-    temperature: float = Field(gt=0, description='Temperature in K.')
+    temperature: Temperature = Field(description='Temperature in K.')
 
 
 class HeatingRunParameters(SamplingParameters):

@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 from ase.units import kB
 
+from aiida_dpasse import quoting
 from aiida_dpasse.assess.test_sets_parameters import PARTS
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.frames.select_candidates import source_of
@@ -100,7 +101,7 @@ def plot_test_sets(path: Path, points: Mapping[tuple[str, str], Points]) -> None
         for (name, part), rows in points.items():
             style: dict[str, Any] = {'color': colours[name], 'marker': MARKERS[part], 'ls': '', 'ms': 3.5, 'alpha': 0.7}
             left.plot(rows[:, 0], 1e3 * (rows[:, 1] - lowest[name]), mew=0, **style)
-            label = f'{name}, {part.replace("_", " ")}'
+            label = quoting.plot(f'{name}, {part.replace("_", " ")}')
             right.plot(rows[:, 0], rows[:, 2], mew=0, label=label, **style)
         line = np.array([0.0, hottest])
         left.plot(line, 1.5e3 * kB * line, color=GREY, lw=1.0, ls=(0, (4, 2)), label='3/2 $kT$')

@@ -20,6 +20,7 @@ from aiida_dpasse.deepmd.engine import PROGRAM, check_form_for_lammps
 from aiida_dpasse.deepmd.engine import check_freezable as check_descriptor_freezable
 from aiida_dpasse.label_sources import load_sources, source_names
 from aiida_dpasse.structures.overlap import find_overlap
+from aiida_dpasse.unreadable import UnreadableError
 
 #: Programs, besides the label sources, whose scheduler options can be set; `default` holds for all.
 PROGRAMS = (
@@ -106,6 +107,11 @@ def validate_structure(structure: orm.StructureData | None, port: Any) -> str | 
 
 def validate_labelled(frames: FramesData | None, port: Any) -> str | None:
     """Check that ``frames`` have energies and forces."""
+    if frames is not None:
+        try:
+            frames.check()
+        except UnreadableError as error:
+            return f'{port.name}: {error}'
     if frames is None or frames.labelled:
         return None
     return f'{port.name}: the frames have no energies and forces: label them with `dpasse.label` first.'

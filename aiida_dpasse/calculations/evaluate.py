@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any
 
 from aiida import orm
@@ -11,7 +10,8 @@ from aiida.engine import CalcJobProcessSpec
 from pydantic import Field
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.calculations.staging import stage_potential, staged_name
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.parameters.base import Parameters, given, parameters_validator
@@ -64,13 +64,23 @@ class EvaluateCalculation(DriverCalculation):
     """Calculation job that evaluates potentials on frames and computes the errors with respect to existing labels."""
 
     DRIVER = 'evaluate'
-    MODULES = ('deepmd.dataset', 'assessment.errors', 'deepmd.frameset', 'deepmd.intake')
+    MODULES = (
+        'deepmd.arrays',
+        'deepmd.dataset',
+        'assessment.errors',
+        'deepmd.frameset',
+        'deepmd.intake',
+        'quoting',
+        'unreadable',
+    )
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define the ports and exit codes."""
         super().define(spec)
-        spec.input_namespace('potentials', valid_type=Potential, dynamic=True, help='Potentials by label.')
+        spec.input_namespace(
+            'potentials', valid_type=Potential, validator=validate_potentials, dynamic=True, help='Potentials by label.'
+        )
         spec.input('frames', valid_type=FramesData, help='Frames to evaluate; errors are computed if they have labels.')
         spec.input(
             'parameters',
@@ -122,7 +132,7 @@ class EvaluateCalculation(DriverCalculation):
         potentials = {}
         for label, potential in self.inputs.potentials.items():
             # DeePMD-kit determines the backend from the suffix.
-            target = f'potentials/{label}{PurePosixPath(potential.filename).suffix}'
-            potentials[label] = {'file': target, 'head': parameters.heads.get(label)}
-            copies.append((potential.uuid, potential.filename, target))
+            target = f'potentials/{label}'
+            potentials[label] = {'file': staged_name(potential, target), 'head': parameters.heads.get(label)}
+            copies.append(stage_potential(potential, target))
         return {'potentials': potentials, 'descriptors': parameters.descriptors}, copies

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import one_program, run_as_one_process
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.deepmd import engine
 from aiida_dpasse.deepmd.engine import model_file
 from aiida_dpasse.deepmd.multitask import single_model
@@ -82,7 +82,7 @@ class FreezeCalculation(OneWorker, CalcJob):
         options['parser_name'].default = 'dpasse.freeze'
         options['output_filename'].default = cls.STDOUT
         spec.inputs['code'].help = "DeePMD-kit's `dp`."
-        spec.input('potential', valid_type=Potential, help='Checkpoint (PyTorch).')
+        spec.input('potential', valid_type=Potential, validator=validate_potentials, help='Checkpoint (PyTorch).')
         spec.input(
             'parameters',
             valid_type=orm.Dict,

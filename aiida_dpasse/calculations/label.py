@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -13,9 +13,10 @@ from aiida.engine import CalcJobProcessSpec, Process
 from ase.calculators.calculator import names as ase_names
 
 from aiida_dpasse.calculations.driver import FRAMES, DriverCalculation
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.calculations.staging import stage_potential, staged_name
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.drivers.labellers import KNOWN
+from aiida_dpasse.drivers.calculators import ALLOWANCE, KNOWN, allowance_in, objection_to_calculator
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.records import JOURNAL
@@ -28,8 +29,8 @@ __all__ = ('LabelCalculation', 'RelaxationParameters', 'validate_calculator')
 DEVICE = ('device', 'use_device', 'check_cuda_mem')
 #: Help of every input that takes a calculator.
 CALCULATOR_HELP = (
-    "ASE calculator: `name` ('sevennet-l3i5', 'sevennet-0', 'chgnet', a name of ASE's, or 'module:Class') and its "
-    'arguments.'
+    "ASE calculator: `name` ('sevennet-l3i5', 'sevennet-0', 'chgnet', 'emt', 'lj' ...; another of ASE's, or "
+    f"'module:Class', after `export {ALLOWANCE}=...` on the computer of the code) and its arguments."
 )
 
 
@@ -58,6 +59,38 @@ def validate_calculator(calculator: orm.Dict | None, _: Any) -> str | None:
             stacklevel=2,
         )
     return None
+
+
+def check_allowed(
+    calculator: orm.Dict | None, code: orm.AbstractCode | None, options: Mapping[str, Any] | None = None
+) -> str | None:
+    """Return an error message if the computer of the code does not allow a calculator, see `drivers.calculators`.
+
+    The driver checks it again, with the environment that it runs in.
+
+    :param calculator: ``name`` of the calculator, and its arguments.
+    :param code: code that runs the driver; None is not checked.
+    :param options: scheduler options of the job, or of all programs by their names.
+    """
+    if calculator is None or code is None:
+        return None
+    lines = [code.prepend_text, *_shell_lines(options or {})]
+    if (computer := getattr(code, 'computer', None)) is not None:
+        lines.append(computer.get_prepend_text())
+    allowed = ','.join(value for value in map(allowance_in, lines) if value)
+    message = objection_to_calculator(calculator.get_dict(), allowed)
+    return message and f'calculator: {message}.'
+
+
+def _shell_lines(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the shell lines that precede a program, and those that assign its environment variables."""
+    for name, value in options.items():
+        if name == 'prepend_text':
+            yield str(value)
+        elif name == 'environment_variables' and isinstance(value, Mapping):
+            yield from (f'{variable}={content!r}' for variable, content in value.items())
+        elif isinstance(value, Mapping):
+            yield from _shell_lines(value)
 
 
 def is_known_soft(calculator: Mapping[str, Any]) -> bool:
@@ -101,6 +134,10 @@ def validate_labelling(inputs: Any, _: Any = None) -> str | None:
     if ('calculator' in inputs) == ('potential' in inputs):
         found = 'both are' if 'calculator' in inputs else 'neither is'
         return f'calculator, potential: give one of them to label with; {found} given.'
+    if message := check_allowed(
+        inputs.get('calculator'), inputs.get('code'), inputs.get('metadata', {}).get('options')
+    ):
+        return message
     return validate_teacher(inputs)
 
 
@@ -138,16 +175,20 @@ class LabelCalculation(DriverCalculation):
 
     DRIVER = 'label'
     MODULES = (
+        'deepmd.arrays',
         'deepmd.dataset',
         'deepmd.frameset',
         'deepmd.intake',
         'labels.admission',
+        'drivers.calculators',
         'drivers.dynamics',
         'drivers.labellers',
         'labels.records',
         'drivers.relaxation',
+        'quoting',
         'seeds',
         'structures.distances',
+        'unreadable',
     )
     RETRIEVE: ClassVar[tuple[Any, ...]] = (JOURNAL,)
 
@@ -167,6 +208,7 @@ class LabelCalculation(DriverCalculation):
         spec.input(
             'potential',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='Potential that labels, instead of a calculator.',
         )
@@ -216,6 +258,6 @@ class LabelCalculation(DriverCalculation):
         if 'potential' in self.inputs:
             # DeePMD-kit determines the backend from the suffix.
             potential = self.inputs.potential
-            job['potential'] = potential.filename
-            copies.append((potential.uuid, potential.filename, potential.filename))
+            job['potential'] = staged_name(potential, 'potential')
+            copies.append(stage_potential(potential, 'potential'))
         return job, copies

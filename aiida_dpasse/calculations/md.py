@@ -21,7 +21,7 @@ from aiida_dpasse.calculations.md_stops import define_stops
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.conversion import check_ordered
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PAIR_STYLE, check_form_for_lammps, lammps_commands
 from aiida_dpasse.exit_codes import exit_code
@@ -75,6 +75,10 @@ def check_simulated(structure: orm.StructureData) -> str | None:
         return message
     if not structure.sites:
         return 'it contains no atoms; give a structure with some.'
+    try:
+        script.check_elements(symbols_of(structure))
+    except ValueError as exception:
+        return str(exception)
     if not all(structure.pbc):
         return f'{structure.get_formula()} is not periodic in three directions: put it into a periodic cell.'
     try:
@@ -176,6 +180,7 @@ class MDCalculation(OneWorker, LammpsRawCalculation):
         spec.input_namespace(
             'potentials',
             valid_type=Potential,
+            validator=validate_potentials,
             help='Frozen or compressed potentials: the first by name drives the dynamics, all give the deviation.',
         )
         spec.input(

@@ -10,7 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 
 from aiida_dpasse.calculations.driver import DriverCalculation
-from aiida_dpasse.calculations.label import CALCULATOR_HELP, validate_calculator
+from aiida_dpasse.calculations.label import CALCULATOR_HELP, check_allowed, validate_calculator
 from aiida_dpasse.calculations.md import symbols_of, validate_structure
 from aiida_dpasse.calculations.md_stops import define_stops
 from aiida_dpasse.exit_codes import exit_code
@@ -46,6 +46,12 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
     return f'parameters: {message}' if message else None
 
 
+def validate_inputs(inputs: Any, _: Any) -> str | None:
+    """Return an error message if the computer of the code does not allow the calculator."""
+    options = (inputs.get('metadata') or {}).get('options')
+    return check_allowed(inputs.get('calculator'), inputs.get('code'), options)
+
+
 class AseMDCalculation(DriverCalculation):
     """Calculation job that runs molecular dynamics at constant volume with an ASE calculator.
 
@@ -56,10 +62,13 @@ class AseMDCalculation(DriverCalculation):
     MODULES: ClassVar[tuple[str, ...]] = (
         'deepmd.frameset',
         'labels.admission',
+        'drivers.calculators',
         'drivers.labellers',
         'lammps.watch',
+        'quoting',
         'structures.distances',
         'transport.displacement',
+        'unreadable',
     )
 
     @classmethod
@@ -67,6 +76,7 @@ class AseMDCalculation(DriverCalculation):
         """Define inputs, outputs and exit codes."""
         super().define(spec)
         spec.inputs['metadata']['options']['parser_name'].default = 'dpasse.md.ase'
+        spec.inputs.validator = validate_inputs
         spec.input('structure', valid_type=orm.StructureData, validator=validate_structure, help='Initial structure.')
         spec.input(
             'calculator',

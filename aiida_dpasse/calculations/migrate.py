@@ -9,6 +9,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 
 from aiida_dpasse.calculations.driver import DriverCalculation
+from aiida_dpasse.calculations.staging import stage_potential, staged_name
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.exit_codes import exit_code
 
@@ -52,4 +53,4 @@ class MigrateCalculation(DriverCalculation):
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
         """Return the job and the checkpoint to copy."""
         potential = self.inputs.potential
-        return {'file': potential.filename}, [(potential.uuid, potential.filename, potential.filename)]
+        return {'file': staged_name(potential, 'potential')}, [stage_potential(potential, 'potential')]

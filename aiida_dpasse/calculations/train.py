@@ -16,7 +16,7 @@ from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import one_program, run_as_one_process
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
 from aiida_dpasse.calculations.train_inputs import validate_inputs
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd import early_stop, engine
 from aiida_dpasse.deepmd.early_stop import early_stop_script
@@ -92,7 +92,13 @@ class TrainCalculation(OneWorker, CalcJob):
             validator=parameters_validator(TrainParameters),
             help='Settings of the training.',
         )
-        spec.input('pretrained', valid_type=Potential, required=False, help='Checkpoint to fine-tune (PyTorch).')
+        spec.input(
+            'pretrained',
+            valid_type=Potential,
+            validator=validate_potentials,
+            required=False,
+            help='Checkpoint to fine-tune (PyTorch).',
+        )
         spec.input(
             'restart_folder',
             valid_type=orm.RemoteData,

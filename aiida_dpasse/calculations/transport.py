@@ -51,6 +51,8 @@ class TransportCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
         'lammps.dump',
+        'opening',
+        'quoting',
         'transport.cages',
         'transport.displacement',
         'transport.maps',
@@ -59,6 +61,7 @@ class TransportCalculation(DriverCalculation):
         'transport.spectrum',
         'transport.tracks',
         'transport.vanhove',
+        'unreadable',
     )
 
     @classmethod

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.columns import Measurements, read_measurements
 from aiida_dpasse.cli.digits import number, with_error
-from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.output import OUTPUT, say, write_file, write_json, writes_files
+from aiida_dpasse.cli.refusal import EXISTING, SMALL, TEMPERATURE, Refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,16 +32,22 @@ QUANTITIES = {
     '--columns', metavar='NAMES', help='Names of the columns in order, for other headers: "T (K),D (cm2/s),error".'
 )
 @click.option(
-    '--extrapolate', type=POSITIVE, default=300.0, show_default=True, metavar='K', help='Temperature to extrapolate to.'
+    '--extrapolate',
+    type=TEMPERATURE,
+    default=300.0,
+    show_default=True,
+    metavar='K',
+    help='Temperature to extrapolate to.',
 )
 @click.option(
-    '--exponent', type=float, default=0.0, show_default=True, help='m of y = A T^m exp(-Ea / kT), y = D or σT.'
+    '--exponent', type=SMALL, default=0.0, show_default=True, help='m of y = A T^m exp(-Ea / kT), y = D or σT.'
 )
 @click.option(
-    '--charge', type=float, default=1.0, show_default=True, help='Charge of an ion in e, for the Nernst-Einstein σ.'
+    '--charge', type=SMALL, default=1.0, show_default=True, help='Charge of an ion in e, for the Nernst-Einstein σ.'
 )
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
 @click.option('--plot', 'plot_path', type=OUTPUT, help='Draw the Arrhenius plot (png, svg, pdf or jpg).')
+@writes_files
 def arrhenius(
     table: Path,
     columns: str | None,
@@ -88,7 +96,7 @@ def report(
     except ValueError as error:
         raise Refusal(f'{name}: {error}') from error
     write_json(json_path, {**answer, **(extra or {})})
-    click.echo(show(name, answer))
+    say(show(name, answer))
     if plot_path is not None:
         plot(plot_path, answer)
 
@@ -213,11 +221,11 @@ def show(name: str, answer: dict[str, Any]) -> str:
     :param name: name of the table.
     :param answer: numbers of :func:`describe`.
     """
-    lines = [f'{name}: {_span(answer)}']
+    lines = [f'{quoting.line(name)}: {_span(answer)}']
     for header, unit in answer['assumed_units'].items():
-        lines.append(f'The column {header} gives no unit: {unit} is assumed.')
+        lines.append(f'The column {quoting.line(header)} gives no unit: {unit} is assumed.')
     if answer['ignored_columns']:
-        lines.append(f'Columns that are not used: {", ".join(answer["ignored_columns"])}.')
+        lines.append(quoting.line(f'Columns that are not used: {", ".join(answer["ignored_columns"])}.'))
     if answer['skipped']:
         reasons = {f'line {each["line"]} ({each["undetermined"]})': None for each in answer['skipped']}
         lines.append(f'Undetermined and left out of the fit: {", ".join(reasons)}.')
@@ -303,9 +311,10 @@ def plot(path: Path, answer: dict[str, Any]) -> None:
     if (vtf := part['vtf']) is not None and vtf['preferred']:
         curve = (vtf['intercept'], vtf['B_K'], vtf['T0_K'])
         best = vtf if vtf[value_key] is not None else part
-    try:
-        plot_arrhenius(
-            path,
+    write_file(
+        path,
+        lambda partial: plot_arrhenius(
+            partial,
             points,
             line,
             Extrapolation(answer['temperature_K'], best[value_key], *best[interval_key]),
@@ -313,6 +322,5 @@ def plot(path: Path, answer: dict[str, Any]) -> None:
             diffusivity=part['quantity'] == 'diffusivity',
             source='',
             vtf=curve,
-        )
-    except (OSError, ValueError) as error:
-        raise Refusal(f'{path} cannot be drawn: {error}') from error
+        ),
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.quoting import line as quoted
+from aiida_dpasse.unreadable import UnreadableError, check_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +45,29 @@ UNITS = {
 }
 #: Units assumed if a header gives none. Conductivities are published in mS/cm and in S/cm, so none is assumed for them.
 ASSUMED = {'temperature': 'K', 'inverse temperature': '1/K', 'diffusivity': 'cm2/s', 'volume': 'A3', 'ions': ''}
+#: Smallest and largest value in these units that matter has. Beyond the highest temperature it is a plasma.
+LIMITS = {
+    'temperature': (1e-3, 1e5),
+    'diffusivity': (1e-60, 1e3),
+    'conductivity': (1e-60, 1e10),
+    'diffusivity error': (0.0, 1e3),
+    'conductivity error': (0.0, 1e10),
+    'volume': (1e-3, 1e30),
+    'ions': (1.0, 1e15),
+}
+UNIT = {
+    'temperature': 'K',
+    'diffusivity': 'cm^2/s',
+    'conductivity': 'mS/cm',
+    'diffusivity error': 'cm^2/s',
+    'conductivity error': 'mS/cm',
+    'volume': 'A^3',
+    'ions': '',
+}
+#: Smallest relative error that is believed.
+SMALLEST_ERROR = 1e-9
+#: Size of the largest table in bytes, and how many names of columns, and characters of each, a message repeats.
+LARGEST_TABLE, MOST_NAMED, LONGEST = 10 << 20, 8, 40
 #: Zero of the Celsius scale in K.
 CELSIUS = 273.15
 #: Entries of undetermined values.
@@ -117,50 +142,65 @@ def read_cells(path: Path, names: str | None = None) -> Cells:
     :param names: names of the columns in order, which replace those in the file, separated by commas.
     :raises Refusal: if the file has no table, or a row has more or fewer entries than the header.
     """
+    shown = quoted(path.name)
     try:
+        check_regular(path)
+        if (size := path.stat().st_size) > LARGEST_TABLE:
+            raise Refusal(f'{shown} takes {size} bytes, more than a table of temperatures: name another file.')
         text = path.read_text(encoding='utf-8-sig', errors='replace')
+    except UnreadableError as error:
+        raise Refusal(str(error)) from error
     except OSError as error:
-        raise Refusal(f'{path} cannot be read: {error.strerror}.') from error
+        raise Refusal(f'{shown} cannot be read: {error.strerror}.') from error
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     body = [(number, line) for number, line in lines if not line.startswith('#')]
     if not body:
-        raise Refusal(f'{path.name} holds no table: give a header and one row for each temperature.')
+        raise Refusal(f'{shown} holds no table: give a header and one row for each temperature.')
     sample = body[0][1]
     separator = next((mark for mark in ';\t,' if mark in sample), ' ')
     # The header of a file written by numpy is a comment.
     comments = [line.lstrip('#').strip() for number, line in lines if line.startswith('#') and number < body[0][0]]
-    first = _split(sample, separator)
+    first = _split(sample, separator, shown, body[0][0])
     if any(_is_number(entry) for entry in first) and not (separator == ',' and _is_number(sample)):
-        header = _split(comments[-1], separator) if comments else []
+        header = _split(comments[-1], separator, shown, 1) if comments else []
         if len(header) != len(first):
             header = []
     else:
-        header, body = _split(_join_units(sample) if separator == ' ' else sample, separator), body[1:]
+        header = _split(_join_units(sample) if separator == ' ' else sample, separator, shown, body[0][0])
+        body = body[1:]
     if names is not None:
         header = [name.strip() for name in names.split(',')]
     if not header:
-        raise Refusal(
-            f'{path.name} has no header: name its {len(first)} columns, as --columns "T (K),D (cm2/s),error".'
-        )
+        raise Refusal(f'{shown} has no header: name its {len(first)} columns, as --columns "T (K),D (cm2/s),error".')
     rows = []
     for number, line in body:
-        entries = _split(line, separator)
+        entries = _split(line, separator, shown, number)
         if len(entries) != len(header):
             hint = ': with decimal commas, separate the columns by semicolons' if separator == ',' else ''
             raise Refusal(
-                f'Line {number} of {path.name} has {len(entries)} entries for {len(header)} columns '
-                f'({", ".join(header)}){hint}.'
+                f'Line {number} of {shown} has {len(entries)} entries for {len(header)} columns '
+                f'({listed(header)}){hint}.'
             )
         rows.append((number, entries))
     if separator != ',':
-        _decimal_commas(path.name, rows)
-    return Cells(path.name, header, rows)
+        _decimal_commas(shown, rows)
+    return Cells(shown, header, rows)
 
 
-def _split(line: str, separator: str) -> list[str]:
+def _split(line: str, separator: str, name: str, number: int) -> list[str]:
     if separator == ' ':
         return line.split()
-    return [entry.strip() for entry in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    try:
+        return [entry.strip() for entry in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error as error:
+        raise Refusal(f'Line {number} of {name} is no row of a table ({error}): correct it.') from error
+
+
+def listed(header: list[str]) -> str:
+    """Return the names of columns, shortened."""
+    more = len(header) - MOST_NAMED
+    names = [f'{name[:LONGEST]}...' if len(name) > LONGEST else name for name in map(quoted, header[:MOST_NAMED])]
+    return ', '.join(names) + (f' and {more} more' if more > 0 else '')
 
 
 def _join_units(line: str) -> str:
@@ -181,7 +221,7 @@ def _decimal_commas(name: str, rows: list[tuple[int, list[str]]]) -> None:
     points = any('.' in entry and _is_number(entry) for entry in entries)
     if points or all(re.fullmatch(r'[-+]?\d{1,3},\d{3}', entry) for entry in commas):
         raise Refusal(
-            f'{name} holds {commas[0]!r}, whose comma is a decimal or a thousand: write numbers with a point.'
+            f'{name} holds {commas[0][:LONGEST]!r}, whose comma is a decimal or a thousand: write numbers with a point.'
         )
     for _, row in rows:
         row[:] = [entry.replace(',', '.') if entry in commas else entry for entry in row]
@@ -253,7 +293,7 @@ def _plain(unit: str) -> str:
 def _factor(unit: str, units: dict[str, float]) -> float | None:
     """Return the factor of a unit, with a power of ten before it if there is one; None if it is unknown."""
     power = 1.0
-    if found := re.match(r'\s*(?:1e|10\^?)\{?(-?\d+)\}?\s*x?\s*', unit):
+    if found := re.match(r'\s*(?:1e|10\^?)\{?(-?\d{1,2})\}?\s*x?\s*', unit):
         power, unit = 10.0 ** int(found.group(1)), unit[found.end() :]
     factor = units.get(_plain(unit))
     return None if factor is None else power * factor
@@ -270,7 +310,7 @@ def read_measurements(path: Path, names: str | None = None) -> Measurements:
 
     cells = read_cells(path, names)
     known = [recognise(header) for header in cells.header]
-    found = f'{cells.name} has the columns {", ".join(cells.header)}'
+    found = f'{cells.name} has the columns {listed(cells.header)}'
     change = 'rename them, or name all in order, as --columns "T (K),D (cm2/s),error"'
 
     def first(kind: str) -> int | None:
@@ -290,7 +330,7 @@ def read_measurements(path: Path, names: str | None = None) -> Measurements:
         if _column(known, place).factor is None
     }
     if 'conductivity' in places and _column(known, places['conductivity']).factor is None:
-        header = cells.header[places['conductivity']]
+        header = listed([cells.header[places['conductivity']]])
         raise Refusal(
             f'The column {header} of {cells.name} has no unit: name it "{header} (mS/cm)" or "{header} (S/cm)".'
         )
@@ -306,13 +346,15 @@ def read_measurements(path: Path, names: str | None = None) -> Measurements:
             # The error of a logarithm is relative.
             return column(value.kind) * numbers * math.log(base)
         factor = own.factor if own.factor is not None else value.factor or 1.0
-        return factor * (own.base**numbers if own.base > 1 else numbers)
+        with np.errstate(over='ignore'):
+            return factor * (own.base**numbers if own.base > 1 else numbers)
 
     if 'temperature' in places:
         temperatures = column('temperature') + CELSIUS * _column(known, places['temperature']).celsius
         places.pop('inverse temperature', None)
     else:
-        temperatures = 1000 / column('inverse temperature')
+        with np.errstate(divide='ignore'):
+            temperatures = 1000 / column('inverse temperature')
     both = 'volume' in places and 'ions' in places
     used = {kind: cells.header[place] for kind, place in places.items()}
     result = Measurements(
@@ -346,7 +388,7 @@ def _find_errors(cells: Cells, known: list[Column | None], places: dict[str, int
             i for i, each in errors if not each.name and (each.kind == kind or (not each.kind and len(kinds) == 1))
         ]
         if len(exact or nameless) > 1:
-            several = ', '.join(cells.header[i] for i in exact or nameless)
+            several = listed([cells.header[i] for i in exact or nameless])
             raise Refusal(f'{cells.name} has several columns of errors of the {kind} ({several}): keep one.')
         if exact or nameless:
             found[kind] = (exact or nameless)[0]
@@ -360,8 +402,23 @@ def _number(cells: Cells, line: int, entry: str, place: int) -> float:
     try:
         return float(entry)
     except ValueError:
-        header = cells.header[place]
-        raise Refusal(f'Line {line} of {cells.name} has no number in the column {header}: {entry!r}.') from None
+        header = listed([cells.header[place]])
+        raise Refusal(
+            f'Line {line} of {cells.name} has no number in the column {header}: {quoted(entry)[:LONGEST]!r}.'
+        ) from None
+
+
+def _check_errors(cells: Cells, kind: str, errors: Array, values: Array) -> None:
+    """Check that no error is so small that its value alone would determine the fit.
+
+    :raises Refusal: if one is.
+    """
+    for (line, _), error, value in zip(cells.rows, errors, values, strict=True):
+        if error < SMALLEST_ERROR * value:
+            raise Refusal(
+                f'Line {line} of {cells.name}: the {kind} is {error:g}, and {value:g} is never known so well: correct '
+                'it, or leave it empty.'
+            )
 
 
 def _check_rows(cells: Cells, table: Measurements) -> None:
@@ -378,6 +435,18 @@ def _check_rows(cells: Cells, table: Measurements) -> None:
         for (line, _), value in zip(cells.rows, array, strict=True):
             if value <= 0 or np.isinf(value):
                 raise Refusal(f'Line {line} of {cells.name}: the {kind} is {value:g} and should be positive, or empty.')
+            if kind == 'ions' and value % 1:
+                raise Refusal(
+                    f'Line {line} of {cells.name}: the number of ions is {value:g} and should be a whole one.'
+                )
+            low, high = LIMITS[kind]
+            if not low <= value <= high and not np.isnan(value):
+                raise Refusal(
+                    f'Line {line} of {cells.name}: the {kind} is {value:g} and should be between {low:g} and {high:g} '
+                    f'{UNIT[kind]}: correct it, or its unit.'
+                )
+        if kind.endswith(' error'):
+            _check_errors(cells, kind, array, table.values[kind.removesuffix(' error')])
     for index, (line, _) in enumerate(cells.rows):
         for kind in table.values:
             needed = ['temperature', kind, *([f'{kind} error'] if kind in table.errors else [])]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.unreadable import UnreadableError
 
 #: Type of an argument: a model file; models of some backends are directories, and are refused with a reason.
 MODEL = click.Path(exists=True, path_type=Path)
+#: Most characters of a value on the terminal.
+LONGEST = 2_000
 
 
 def describe_file(path: Path) -> dict[str, Any]:
@@ -22,16 +25,17 @@ def describe_file(path: Path) -> dict[str, Any]:
     :param path: path of the file.
     :raises Refusal: if it is not a potential, or not safe to load.
     """
-    from aiida_dpasse.deepmd.checkpoint import read_model_file
+    from aiida_dpasse.deepmd.checkpoint import hash_of, read_model_file
     from aiida_dpasse.deepmd.compatibility import objection_to_lammps, objection_to_python, objection_to_version
     from aiida_dpasse.deepmd.model_kind import lora_of
     from aiida_dpasse.deepmd.published import published_name
 
     try:
         content = read_model_file(path)
-    except ValueError as error:
+        sha256 = hash_of(path)
+    except UnreadableError as error:
         raise Refusal(str(error)) from error
-    here, sha256 = installed(), hashlib.sha256(path.read_bytes()).hexdigest()
+    here = installed()
     return {
         'name': path.name,
         **vars(content),
@@ -51,7 +55,7 @@ def describe_node(pk: str) -> dict[str, Any]:
     """Return the same properties for a potential stored in the profile.
 
     :param pk: pk of the potential.
-    :raises Refusal: if there is no potential with this pk.
+    :raises Refusal: if there is no potential with this pk, or if it is not what its attributes state.
     """
     from aiida_dpasse.data.engine import Potential
     from aiida_dpasse.deepmd.compatibility import objection_to_lammps, objection_to_python
@@ -59,6 +63,8 @@ def describe_node(pk: str) -> dict[str, Any]:
     node = find_node(int(pk), f'There is neither a file nor a node {pk}.')
     if not isinstance(node, Potential):
         raise Refusal(f'The node {pk} is a {type(node).__name__}, not a potential.')
+    if message := node.check_file():
+        raise Refusal(message)
     model = ('form', 'descriptor', 'type_map', 'cutoff', 'parameters', 'heads', 'other_heads', 'training_input', 'step')
     file = ('lora', 'needs_migration', 'python_before', 'deepmd_version', 'sha256', 'published_as')
     here = installed()
@@ -84,7 +90,7 @@ def installed() -> str | None:
 def table(answer: dict[str, Any]) -> str:
     """Return the text shown on the terminal.
 
-    :param answer: properties of the potential.
+    :param answer: properties of the potential; each is one line, whatever its text contains.
     """
     backend = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}[answer['backend']]
     step = '' if answer['step'] is None else f', {answer["step"]:,} steps'
@@ -101,7 +107,7 @@ def table(answer: dict[str, Any]) -> str:
         *([('published as', answer['published_as'])] if answer['published_as'] else []),
         ('SHA-256', answer['sha256']),
     ]
-    lines = [answer['name'], *(f'  {name:16s} {value}' for name, value in rows), '']
+    lines = [_shown(answer['name']), *(f'  {name:16s} {_shown(value)}' for name, value in rows), '']
     here = answer['deepmd_version_here']
     objections = [answer[name] for name in ('objection', 'objection_in_python', 'objection_in_lammps') if answer[name]]
     if here is None:
@@ -110,8 +116,13 @@ def table(answer: dict[str, Any]) -> str:
         lines.append(f'DeePMD-kit {here}, installed here, can read it.')
     if answer['objection_in_python'] and not answer['objection_in_lammps']:
         lines.append('LAMMPS runs it.')
-    lines += objections
+    lines += map(_shown, objections)
     return '\n'.join(lines)
+
+
+def _shown(text: object) -> str:
+    shown = quoting.line(text)
+    return shown if len(shown) <= LONGEST else f'{shown[:LONGEST]}...'
 
 
 def numbers(training_input: dict[str, Any]) -> list[tuple[str, str]]:

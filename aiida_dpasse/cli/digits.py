@@ -30,8 +30,10 @@ def number(value: float, error: float) -> str:
 
 def _rounded(value: float, error: float, power: int | None = None) -> tuple[str, int]:
     """Return mantissa and power of ten; the power is 0 for numbers of ordinary size."""
+    if not isfinite(value):
+        return str(value), 0
     if power is None:
-        largest = max(abs(value), abs(error))
+        largest = max(abs(value), abs(error) if isfinite(error) else 0.0)
         power = 0 if largest == 0 or 1e-2 <= largest < 1e5 else floor(log10(largest))
     digits = 4
     if error > 0 and isfinite(error):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_dpasse.cli.refusal import OUTPUT, Refusal, write_json
+from aiida_dpasse.cli.output import OUTPUT, say, write_json, writes_files
+from aiida_dpasse.cli.refusal import Refusal
 
 if TYPE_CHECKING:
     from aiida_dpasse.experiment.measured import Measured
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument('formula')
 @click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
+@writes_files
 def experiment(formula: str, json_path: Path | None) -> None:
     """Ionic conductivities measured on FORMULA at room temperature, with their sources.
 
@@ -32,7 +34,7 @@ def experiment(formula: str, json_path: Path | None) -> None:
     except ValueError as error:
         raise Refusal(str(error)) from error
     write_json(json_path, describe(found, others))
-    click.echo(show(found, others))
+    say(show(found, others))
 
 
 def describe(found: Measured, others: Sequence[tuple[Measured, float]]) -> dict[str, Any]:

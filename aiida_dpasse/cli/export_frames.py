@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from aiida_dpasse.cli.output import OUTPUT, replacing, say, writes_files
 from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal
 
 
 @click.command()
 @click.argument('node', metavar='PK')
-@click.argument('path', metavar='FILE', type=click.Path(path_type=Path))
+@click.argument('path', metavar='FILE', type=OUTPUT)
 @click.option(
     '--format',
     'fmt',
@@ -21,6 +22,7 @@ from aiida_dpasse.cli.refusal import Refusal
 )
 @click.option('-t', '--type-map', metavar='ELEMENTS', help='Elements of the format mixed in the order of their types.')
 @with_profile
+@writes_files
 def frames(node: str, path: Path, fmt: str | None, type_map: str | None) -> None:
     """Write frames with their labels and origin to FILE, a folder for npy and mixed.
 
@@ -36,8 +38,9 @@ def frames(node: str, path: Path, fmt: str | None, type_map: str | None) -> None
         found = found.outputs.frames
     if not isinstance(found, FramesData):
         raise Refusal(f'The node {node} is a {type(found).__name__}, not frames: give a FramesData.')
-    try:
-        found.to_file(path, fmt, type_map.replace(',', ' ').split() if type_map else None)
-    except ValueError as error:
-        raise Refusal(str(error)) from error
-    click.echo(f'wrote {found.frames} frames to {path}')
+    with replacing(path) as partial:
+        try:
+            found.to_file(partial, fmt, type_map.replace(',', ' ').split() if type_map else None)
+        except ValueError as error:
+            raise Refusal(str(error).replace(str(partial), str(path))) from error
+    say(f'wrote {found.frames} frames to {path}')

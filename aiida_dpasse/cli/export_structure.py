@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
+from aiida_dpasse.cli.output import OUTPUT, replacing, say, writes_files
 from aiida_dpasse.cli.profile import find_node, with_profile
-from aiida_dpasse.cli.refusal import OUTPUT, Refusal
+from aiida_dpasse.cli.refusal import Refusal
 
 
 @click.command()
 @click.argument('pk', metavar='PK')
 @click.argument('path', metavar='FILE', type=OUTPUT)
 @with_profile
+@writes_files
 def structure(pk: str, path: Path) -> None:
     """Write a structure to a file.
 
@@ -29,16 +31,19 @@ def structure(pk: str, path: Path) -> None:
     cif = path.suffix.lower() == '.cif'
     if partial and not cif:
         raise Refusal('The structure has partial occupancies, which only a CIF can contain: name the file .cif.')
-    try:
-        if cif:
-            node.get_pymatgen().to(str(path), fmt='cif')
-        else:
-            from ase.io import write
+    with replacing(path) as partial:
+        try:
+            if cif:
+                node.get_pymatgen().to(str(partial), fmt='cif')
+            else:
+                from ase.io import write
 
-            write(path, node.get_ase(), **_format(path))
-    except Exception as error:  # ASE raises exceptions of any type for a format that it cannot write
-        raise Refusal(f'{path} cannot be written: {error}') from error
-    click.echo(f'{node.get_formula()} written to {path}')
+                write(partial, node.get_ase(), **_format(partial))
+        except OSError:
+            raise
+        except Exception as error:  # ASE raises exceptions of any type for a format that it cannot write
+            raise Refusal(f'{path} cannot be written: {error}') from error
+    say(f'{node.get_formula()} written to {path}')
 
 
 def _format(path: Path) -> dict[str, object]:

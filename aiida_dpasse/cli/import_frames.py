@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.importing import import_options, store
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import with_profile
 from aiida_dpasse.cli.refusal import Refusal, pairs
 
@@ -88,9 +90,9 @@ def frames(
     except ValueError as error:
         raise Refusal(in_options(error)) from error
     if sets:
-        click.echo(table(sets).render())
+        say(table(sets).render())
     for line in [*intake.notes(skip), *repeated(sets), *unread(sets, intake)]:
-        click.echo(line)
+        say(quoting.line(line))
     try:
         notes = intake.close(skip)
         if not sets:
@@ -102,7 +104,7 @@ def frames(
             files[0].resolve().name if len(files) == 1 else f'{files[0].resolve().name} and {len(files) - 1} more'
         )
         node = store_frames(sets, notes, name, group)
-        click.echo(f'stored {count_of(node.frames)} as {node.pk}')
+        say(f'stored {count_of(node.frames)} as {node.pk}')
 
 
 def in_options(error: ValueError) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.importing import import_options, store
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import with_profile
 from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, Refusal, pairs
 
@@ -77,7 +79,7 @@ def structure(
         except ValueError as error:
             if len(paths) == 1:
                 raise Refusal(str(error)) from error
-            click.echo(f'{path.name}: refused: {error}', err=True)
+            say(quoting.line(f'{path.name}: refused: {error}'), err=True)
             refused += 1
     if refused:
         raise Refusal(f'{refused} of {len(paths)} files are refused, see above.')
@@ -119,13 +121,13 @@ def _import_file(
         rows += describe_ordering(crystal, ordering)
     else:
         _check_ordered(path, crystal)
-    click.echo('\n'.join([path.name, *(f'  {name:18s} {text}' for name, text in rows)]))
+    say('\n'.join([quoting.line(path.name), *(f'  {name:18s} {quoting.line(text)}' for name, text in rows)]))
     if dry_run:
         return
     name = label or path.stem
     nodes = _ordered_node(crystal) if ordering is None else _store_cells(path, index, own, name)
     for number, node in enumerate(nodes):
-        click.echo(f'stored as {store(node, f"{name}_{number}" if len(nodes) > 1 else name, group).pk}')
+        say(f'stored as {store(node, f"{name}_{number}" if len(nodes) > 1 else name, group).pk}')
 
 
 @with_profile

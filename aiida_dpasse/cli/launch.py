@@ -9,7 +9,9 @@ from typing import Any
 import click
 import yaml
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.importing import add_to_group
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal, pairs
 
@@ -84,7 +86,7 @@ def launch(
         raise Refusal(str(exception).removeprefix('invalid attribute value ')) from exception
     if error:
         raise Refusal(error.message)
-    click.echo(plan_text(process, given, known, computer))
+    say(plan_text(process, given, known, computer))
     if dry_run:
         return
     if not yes and not click.confirm('\nSubmit?'):
@@ -129,8 +131,8 @@ def nested(settings: Mapping[str, str]) -> dict[str, Any]:
     for key, text in settings.items():
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise Refusal(f'`--set {key}`: {text!r} is not YAML: quote it, for example "[500, 600]".') from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise Refusal(f'`--set {key}`: {text[:60]!r} is not YAML: quote it, for example "[500, 600]".') from error
         put(tree, key, value, '--set')
     return tree
 
@@ -243,14 +245,14 @@ def node_of(identifier: str, valid: Any = None) -> Any:
     given = valid if isinstance(valid, tuple) else (valid,)
     types = tuple(kind for kind in given if isinstance(kind, type) and issubclass(kind, orm.Data)) or (orm.Data,)
     query = orm.QueryBuilder().append(types, filters={'label': identifier}, project='id')
-    found = [] if identifier.isdigit() else query.all(flat=True)
+    found = [] if identifier.isdecimal() else query.all(flat=True)
     if len(found) > 1:
         listed = ', '.join(map(str, found[:5]))
         raise Refusal(f'{len(found)} nodes have the label `{identifier}`: give one of their PKs, for example {listed}.')
     if found:
         return orm.load_node(found[0])
     return find_node(
-        int(identifier) if identifier.isdigit() else identifier,
+        int(identifier) if identifier.isdecimal() else identifier,
         f'There is no node `{identifier}`: give a PK, UUID or label, or import the file with `aiida-dpasse import`.',
     )
 
@@ -327,7 +329,8 @@ def plan_text(process: Any, inputs: Mapping[str, Any], codes: Mapping[str, Any],
     parameters = process.PARAMETERS.model_validate(inputs['parameters'].get_dict())
     lines = [f'{process.__name__}']
     lines += [
-        f'  {name:10s} {code.full_label}  {getattr(code, "filepath_executable", "")}' for name, code in codes.items()
+        quoting.line(f'  {name:10s} {code.full_label}  {getattr(code, "filepath_executable", "")}')
+        for name, code in codes.items()
     ]
     plain = {name: value.get_dict() if isinstance(value, orm.Dict) else value for name, value in inputs.items()}
     try:
@@ -338,7 +341,7 @@ def plan_text(process: Any, inputs: Mapping[str, Any], codes: Mapping[str, Any],
     hours = [core_hours(work, rates) for work in works]
     rows = [
         (
-            work.phase.replace('_', ' '),
+            quoting.line(work.phase.replace('_', ' ')),
             work.program,
             f'{"≤ " if work.bound else ""}{work.jobs}',
             f'{amount(work.amount)} {work.unit}' if work.unit else '',
@@ -391,10 +394,10 @@ def submit(builder: Any, label: str | None, group: str | None) -> None:
         raise Refusal('The profile has no broker, which a submission needs: make one with `verdi presto --use-zeromq`.')
     # Nothing can be submitted to a ZeroMQ broker before: it is part of the daemon.
     if start_daemon():
-        click.echo('The daemon was not running and has been started.')
+        say('The daemon was not running and has been started.')
     if label is not None:
         builder.metadata.label = label
     node = submit_process(builder)
     add_to_group(node, group)
-    click.echo(f'submitted as {node.pk}')
-    click.echo(f'next: aiida-dpasse status {node.pk}', err=True)
+    say(f'submitted as {node.pk}')
+    say(f'next: aiida-dpasse status {node.pk}', err=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
-from aiida_dpasse import __version__
+from aiida_dpasse import __version__, quoting
 from aiida_dpasse.cli.lazy import LazyGroup
+from aiida_dpasse.cli.output import sentence_of
+from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.interrupt import end_on_interrupt
+from aiida_dpasse.unreadable import UnreadableError
 
 
 class Commands(LazyGroup):
@@ -43,6 +49,26 @@ class Commands(LazyGroup):
         'dpgen': ('aiida_dpasse.cli.dpgen:dpgen', "Convert DP-GEN's input, and export its datasets."),
     }
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it could not read or write is said in one sentence, and what click says is quoted.
+
+        :param ctx: context of the command.
+        """
+        try:
+            return super().invoke(ctx)
+        except UnreadableError as error:
+            raise Refusal(str(error)) from error
+        except Refusal:
+            raise
+        except click.ClickException as error:
+            error.message = quoting.paragraph(error.message)
+            raise
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # the reader of the output has enough: click ends without a word
+            where = f'{os.fsdecode(error.filename)}: ' if error.filename else ''
+            raise Refusal(f'{where}{sentence_of(error)}') from error
+
 
 @click.group(cls=Commands, context_settings={'help_option_names': ['-h', '--help']})
 @click.option('-p', '--profile', metavar='NAME', help='AiiDA profile to use instead of the default one.')
@@ -57,6 +83,7 @@ def cli(profile: str | None) -> None:
 
 def main() -> None:
     """Run the command; a missing or unknown profile gives a message instead of a traceback."""
+    end_on_interrupt()
     try:
         cli()
     except Exception as exception:
@@ -64,4 +91,4 @@ def main() -> None:
         aiida = sys.modules.get('aiida.common.exceptions')
         if aiida is None or not isinstance(exception, aiida.ConfigurationError):
             raise
-        raise SystemExit(f'Error: {exception}. Make a profile with `verdi presto`.') from exception
+        raise SystemExit(quoting.lines(f'Error: {exception}. Make a profile with `verdi presto`.')) from exception

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.digits import with_error
-from aiida_dpasse.cli.refusal import EXISTING, OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.output import OUTPUT, say, write_file, write_json, writes_files
+from aiida_dpasse.cli.refusal import EXISTING, POSITIVE, FiniteFloat, Refusal
 from aiida_dpasse.cli.trajectory import Source, masses_of, read_tracks, trajectory_options
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 #: Frames used for radial distributions: pairs of atoms are correlated over longer times than those of most frames.
 RDF_FRAMES = 100
+#: Largest number of points of a grid, which takes 0.4 GB.
+LARGEST_GRID = 5e7
+#: Types of options in A: a distance between ions, and the width of the bins of a distribution.
+DISTANCE = FiniteFloat(min=0, max=100, min_open=True)
+WIDTH = FiniteFloat(min=1e-3, max=10)
 
 json_option = click.option('--json', 'json_path', type=OUTPUT, help='Write all numbers to this file.')
 csv_option = click.option('--csv', 'csv_path', type=OUTPUT, help='Write the curves to this file.')
@@ -96,6 +103,7 @@ def read_atoms(source: Source, ions: Sequence[str]) -> Atoms:
 @click.option('--chgcar', 'chgcar_path', type=OUTPUT, help='Write the density as a CHGCAR file.')
 @plot_option
 @json_option
+@writes_files
 def density(
     source: Source,
     ions: tuple[str, ...],
@@ -116,6 +124,9 @@ def density(
     from aiida_dpasse.transport.density import ion_density, write_chgcar, write_cube
 
     atoms = read_atoms(source, ions)
+    points = float(np.prod(np.ceil(np.linalg.norm(atoms.cell, axis=1) / spacing)))
+    if points > LARGEST_GRID:
+        raise Refusal(f'--spacing {spacing:g} gives a grid of {points:.2g} points: give a larger distance in A.')
     grid = ion_density(atoms.positions[:, atoms.mobile], atoms.cell, spacing)
     hosts, sites = atoms.framework()
     unknown = sorted(set(hosts) - set(atomic_numbers))
@@ -123,9 +134,9 @@ def density(
         raise Refusal(f'{unknown[0]} is not an element: give --elements, which the file needs.')
     if cube_path is not None:
         numbers = [atomic_numbers[symbol] for symbol in hosts]
-        _write(cube_path, lambda path: write_cube(path, grid, atoms.cell, numbers, sites))
+        write_file(cube_path, lambda path: write_cube(path, grid, atoms.cell, numbers, sites))
     if chgcar_path is not None:
-        _write(chgcar_path, lambda path: write_chgcar(path, grid, atoms.cell, hosts, sites))
+        write_file(chgcar_path, lambda path: write_chgcar(path, grid, atoms.cell, hosts, sites))
     volume = float(abs(np.linalg.det(atoms.cell)))
     mean = atoms.mobile.sum() / volume
     answer = {
@@ -139,7 +150,7 @@ def density(
         'visited_fraction': float(np.mean(grid > 0)),
     }
     write_json(json_path, answer)
-    click.echo(
+    say(
         _table(
             source,
             atoms,
@@ -155,7 +166,7 @@ def density(
     if plot_path is not None:
         from aiida_dpasse.reports.maps_plot import plot_density
 
-        _write(plot_path, lambda path: plot_density(path, grid, atoms.cell, '/'.join(ions), hosts, sites))
+        write_file(plot_path, lambda path: plot_density(path, grid, atoms.cell, '/'.join(ions), hosts, sites))
 
 
 @click.command()
@@ -166,6 +177,7 @@ def density(
 @csv_option
 @plot_option
 @json_option
+@writes_files
 def sites(
     source: Source,
     ion: str,
@@ -213,7 +225,7 @@ def sites(
         _write_csv(csv_path, ('place', 'x', 'y', 'z', 'occupancy', 'error', 'site', 'cage'), rows)
     if cif_path is not None:
         structure, filled = refined.crystal(ion) if refined else _learnt(atoms.cell, ion, found, hosts, framework)
-        _write(cif_path, lambda path: _write_cif(path, structure, filled))
+        write_file(cif_path, lambda path: _write_cif(path, structure, filled))
     rate, error = (number / (exchanges.ions * exchanges.duration) for number in (exchanges.hops, exchanges.hops**0.5))
     shown = [
         ('ions', f'{exchanges.ions}, {100 * exchanges.located:.0f} % of the time at sites'),
@@ -228,13 +240,13 @@ def sites(
         shown.append(('', 'too few hops, or no distinct sites: the cages have no meaning'))
     elif exchanges.confined:
         shown.append(('', 'no ion makes its way through the crystal'))
-    click.echo(_table(source, atoms, shown))
+    say(_table(source, atoms, shown))
     if plot_path is not None:
         from aiida_dpasse.reports.maps_plot import plot_density
 
         grid = ion_density(positions, atoms.cell)
         marks = (found.places, found.occupancies)
-        _write(plot_path, lambda path: plot_density(path, grid, atoms.cell, ion, hosts, framework, marks))
+        write_file(plot_path, lambda path: plot_density(path, grid, atoms.cell, ion, hosts, framework, marks))
 
 
 @dataclass(frozen=True)
@@ -331,10 +343,11 @@ def _write_cif(path: Path, structure: Structure, filled: Sequence[tuple[float, f
 @click.command()
 @trajectory_options
 @ion_option
-@click.option('--distance', type=POSITIVE, default=10.0, show_default=True, metavar='A', help='Largest distance, in A.')
+@click.option('--distance', type=DISTANCE, default=10.0, show_default=True, metavar='A', help='Largest distance, in A.')
 @csv_option
 @plot_option
 @json_option
+@writes_files
 def vanhove(
     source: Source,
     ions: tuple[str, ...],
@@ -373,7 +386,7 @@ def vanhove(
         _write_csv(csv_path, ('lag_ps', 'r_A', 'self_per_A', 'distinct', 'non_gaussian'), rows)
     highest = int(np.argmax(alpha))
     farthest = f'{maps["distinct_r_A"][-1]:.1f} Å' if 'distinct' in maps else 'not computed: one ion, or a small cell'
-    click.echo(
+    say(
         _table(
             source,
             atoms,
@@ -388,19 +401,20 @@ def vanhove(
     if plot_path is not None:
         from aiida_dpasse.reports.maps_plot import plot_van_hove_functions
 
-        _write(plot_path, lambda path: plot_van_hove_functions(path, maps))
+        write_file(plot_path, lambda path: plot_van_hove_functions(path, maps))
 
 
 @click.command()
 @trajectory_options
 @click.option('--pair', 'pairs', multiple=True, metavar='A-B', help='Pair of elements; repeat for several.')
-@click.option('--distance', type=POSITIVE, default=8.0, show_default=True, metavar='A', help='Largest distance, in A.')
+@click.option('--distance', type=DISTANCE, default=8.0, show_default=True, metavar='A', help='Largest distance, in A.')
 @click.option(
-    '--bin', 'width', type=POSITIVE, default=0.05, show_default=True, metavar='A', help='Width of the bins, in A.'
+    '--bin', 'width', type=WIDTH, default=0.05, show_default=True, metavar='A', help='Width of the bins, in A.'
 )
 @csv_option
 @plot_option
 @json_option
+@writes_files
 def rdf(
     source: Source,
     pairs: tuple[str, ...],
@@ -464,11 +478,11 @@ def rdf(
         rows.append(
             (name, f'highest peak {g[peak]:.3g} at {r[peak]:.2f} Å; {n[-1]:.3g} neighbours within {edges[-1]:g} Å')
         )
-    click.echo(_table(source, atoms, rows))
+    say(_table(source, atoms, rows))
     if plot_path is not None:
         from aiida_dpasse.reports.maps_plot import plot_radial
 
-        _write(plot_path, lambda path: plot_radial(path, r, curves))
+        write_file(plot_path, lambda path: plot_radial(path, r, curves))
 
 
 def _pairs(given: tuple[str, ...], symbols: list[str]) -> list[tuple[str, str]]:
@@ -491,26 +505,15 @@ def _pairs(given: tuple[str, ...], symbols: list[str]) -> list[tuple[str, str]]:
 def _table(source: Source, atoms: Atoms, rows: Iterable[tuple[str, str]]) -> str:
     """Return the text shown on the terminal."""
     duration = atoms.interval * (len(atoms.positions) - 1)
-    head = f'{source.name}: {len(atoms.symbols)} atoms, {len(atoms.positions)} frames, {duration:.4g} ps'
-    return '\n'.join([head, '', *(f'  {name:30s} {text}' for name, text in rows)])
+    head = f'{quoting.line(source.name)}: {len(atoms.symbols)} atoms, {len(atoms.positions)} frames, {duration:.4g} ps'
+    return '\n'.join([head, '', *(f'  {quoting.line(name):30s} {quoting.line(text)}' for name, text in rows)])
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    def write(target: Path) -> None:
-        with target.open('w', newline='', encoding='utf8') as handle:
+    def write(partial: Path) -> None:
+        with partial.open('w', newline='', encoding='utf8') as handle:
             writer = csv.writer(handle)
             writer.writerow(header)
             writer.writerows([f'{value:.6g}' if isinstance(value, float) else value for value in row] for row in rows)
 
-    _write(path, write)
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file.
-
-    :raises Refusal: if it cannot be written.
-    """
-    try:
-        write(path)
-    except (OSError, ValueError) as error:
-        raise Refusal(f'{path} cannot be written: {error}') from error
+    write_file(path, write)

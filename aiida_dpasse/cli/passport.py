@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from aiida_dpasse.cli.output import OUTPUT, say, write_json, writes_files
 from aiida_dpasse.cli.profile import find_node, with_profile
-from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.refusal import POSITIVE, Refusal
 
 
 @click.command()
@@ -27,6 +28,7 @@ from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
 @click.option('--code', default='python@localhost', show_default=True, help='Python that runs the calculator.')
 @click.option('--json', 'json_path', type=OUTPUT, help='Write the passport to this file.')
 @with_profile
+@writes_files
 def passport(
     frames: tuple[str, ...],
     calculator: str | None,
@@ -72,7 +74,7 @@ def passport(
         raise click.ClickException(node.exit_message or f'The process {node.pk} did not end.')
     write_json(json_path, node.outputs.passport.get_dict())
     shown = [*(table.render() for table in tables(node) if table.rows), '\n'.join(lines(node))]
-    click.echo('\n\n'.join([*shown, f'process {node.pk}, passport stored as {node.outputs.passport.pk}']))
+    say('\n\n'.join([*shown, f'process {node.pk}, passport stored as {node.outputs.passport.pk}']))
 
 
 def load_frames(names: tuple[str, ...]) -> Any:
@@ -120,6 +122,9 @@ def load_labeller(calculator: str | None, arguments: str | None, potential: str 
         return {'potential': node}
     try:
         own = json.loads(arguments or '{}')
+        json.dumps(own, allow_nan=False)
+    except RecursionError as error:
+        raise Refusal('--arguments is too deep: give a JSON object such as \'{"device": "cuda"}\'.') from error
     except ValueError as error:
         raise Refusal(f'--arguments is not valid JSON: {error}.') from error
     if not isinstance(own, dict):

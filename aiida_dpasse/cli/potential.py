@@ -10,8 +10,9 @@ import click
 
 from aiida_dpasse.cli.describe_potential import MODEL, describe_file, describe_node, freezing, table
 from aiida_dpasse.cli.import_potential import potential as import_potential
-from aiida_dpasse.cli.profile import with_profile
-from aiida_dpasse.cli.refusal import Refusal, write_json
+from aiida_dpasse.cli.output import check_output, say, write_json
+from aiida_dpasse.cli.profile import find_node, with_profile
+from aiida_dpasse.cli.refusal import PK, Refusal
 
 #: Value of `--json` without a file: standard output.
 STDOUT = '-'
@@ -36,8 +37,9 @@ potential.add_command(import_potential, 'import')
     flag_value=STDOUT,
     help='Print all properties and the training input as JSON instead of the table, or write them to a file.',
 )
+@click.option('--force', is_flag=True, help='Overwrite the file if it exists.')
 @click.pass_context
-def show(ctx: click.Context, what: str | None, json_path: str | None) -> None:
+def show(ctx: click.Context, what: str | None, json_path: str | None, force: bool) -> None:
     """Describe a model: its kind, descriptor, elements, size, and whether the installed DeePMD-kit can read it.
 
     FILE_OR_PK is a model file, or the PK of a potential of the profile. Code in the file is never executed. No AiiDA
@@ -48,19 +50,21 @@ def show(ctx: click.Context, what: str | None, json_path: str | None) -> None:
         what, json_path = json_path, STDOUT
     if what is None:
         raise click.MissingParameter(param=ctx.command.params[0], ctx=ctx)
-    if what.isdigit() and not Path(what).exists():
+    if json_path not in (None, STDOUT):
+        check_output(Path(json_path), [Path(what)], force)
+    if what.isdecimal() and not Path(what).exists():
         answer = describe_node(what)
     else:
         answer = describe_file(Path(str(MODEL.convert(what, None, ctx))))
     if json_path == STDOUT:
-        click.echo(json.dumps(answer, indent=2, allow_nan=False))
+        say(json.dumps(answer, indent=2, allow_nan=False))
         return
     write_json(None if json_path is None else Path(json_path), answer)
-    click.echo(table(answer))
+    say(table(answer))
 
 
 @potential.command()
-@click.argument('pk', type=int)
+@click.argument('pk', type=PK)
 @click.option('--code', default='python@localhost', show_default=True, help='Python with DeePMD-kit 3.1 or later.')
 @with_profile
 def migrate(pk: int, code: str) -> None:
@@ -73,12 +77,12 @@ def migrate(pk: int, code: str) -> None:
 
     results = run_job(MigrateBaseWorkChain, pk, code)
     migrated = results['potential']
-    click.echo(f'added {len(results["results"]["added"])} empty tensors\nstored as {migrated.pk}')
-    click.echo(f'next: {freezing(migrated.pk, migrated.heads)}', err=True)
+    say(f'added {len(results["results"]["added"])} empty tensors\nstored as {migrated.pk}')
+    say(f'next: {freezing(migrated.pk, migrated.heads)}', err=True)
 
 
 @potential.command()
-@click.argument('pk', type=int)
+@click.argument('pk', type=PK)
 @click.option('--head', help='Head to freeze, for a checkpoint with several heads.')
 @click.option('--compress', is_flag=True, help='Compress the potential as well, which makes it faster.')
 @click.option('--code', default='dp@localhost', show_default=True, help="DeePMD-kit's dp.")
@@ -96,7 +100,7 @@ def freeze(pk: int, head: str | None, compress: bool, code: str) -> None:
     results = run_job(FreezeBaseWorkChain, pk, code, parameters=parameters)
     for name in ('frozen', 'compressed'):
         if name in results:
-            click.echo(f'{name}, stored as {results[name].pk}')
+            say(f'{name}, stored as {results[name].pk}')
 
 
 def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
@@ -114,7 +118,8 @@ def run_job(chain: Any, pk: int, code: str, **inputs: Any) -> dict[str, Any]:
     from aiida.engine import run_get_node
 
     try:
-        job = {'code': orm.load_code(code), 'potential': orm.load_node(pk), **inputs}
+        node = find_node(pk, f'There is no node {pk}.')
+        job = {'code': orm.load_code(code), 'potential': node, **inputs}
         results, node = run_get_node(chain, **{chain.NAMESPACE: job})
     except (NotExistent, ValueError) as error:
         raise Refusal(str(error)) from error

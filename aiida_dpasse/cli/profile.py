@@ -8,6 +8,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from aiida_dpasse.cli.refusal import Refusal
 
+#: Largest integer of a database.
+LARGEST_PK = 2**63 - 1
+
 P = ParamSpec('P')
 R = TypeVar('R')
 
@@ -41,7 +44,20 @@ def find_node(identifier: str | int, otherwise: str) -> Any:
     from aiida import orm
     from aiida.common import MultipleObjectsError, NotExistent
 
+    if not possible(identifier):
+        raise Refusal(otherwise)
     try:
         return orm.load_node(identifier)
     except (NotExistent, MultipleObjectsError) as error:
         raise Refusal(otherwise) from error
+
+
+def possible(identifier: str | int) -> bool:
+    """Return whether a database takes a PK, UUID or label; an error of the database would end AiiDA's session.
+
+    :param identifier: a number beyond 64 bits or text that is not UTF-8 is no identifier.
+    """
+    text = str(identifier)
+    if text.lstrip('-').isdecimal():
+        return len(text) <= 20 and abs(int(text)) <= LARGEST_PK
+    return text.isprintable() and text.strip() != ''

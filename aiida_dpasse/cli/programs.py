@@ -111,7 +111,7 @@ def remedy(python: str) -> str:
 
     :param python: path of its Python.
     """
-    return f'{python} -m pip install {" ".join(shlex.quote(item) for item in REQUIREMENTS)}'
+    return f'{shlex.quote(python)} -m pip install {" ".join(shlex.quote(item) for item in REQUIREMENTS)}'
 
 
 def find_programs(prefix: str, shell: Shell = local_shell) -> list[Program | Missing]:
@@ -142,7 +142,7 @@ def find_cp2k(shell: Shell = local_shell) -> Program | None:
     status, output, _ = shell(_CP2K)
     if status:
         return None
-    path, data = output.split()
+    path, data = output.splitlines()[-2:]
     status, output, _ = shell(f'{shlex.quote(path)} --version')
     release = re.search(r'CP2K version (\S+)', output)
     if status or release is None:
@@ -168,9 +168,12 @@ def prepend_text(program: Program, threads: int = 1) -> str:
 
     :param program: the program.
     :param threads: threads of a job.
+    :raises ValueError: if a variable has no name of the shell's.
     """
     lines = [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]
     for name, value in program.environment.items():
+        if not re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', name):
+            raise ValueError(f'{name!r} is no name of a variable.')
         rest = f'"${{{name}:+:${name}}}"' if name in LAMMPS_VARIABLES else ''
         lines.append(f'export {name}={shlex.quote(value)}{rest}')
     return '\n'.join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 
 import click
 
+from aiida_dpasse import quoting
 
-class PositiveFloat(click.FloatRange):
-    """A positive number; unlike in click's range, NaN and infinity are refused."""
 
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True)
+class FiniteFloat(click.FloatRange):
+    """A number in a range; unlike in click's range, NaN and infinity are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
@@ -25,16 +23,24 @@ class PositiveFloat(click.FloatRange):
         return number
 
 
-#: Types of options: a positive number, an existing file, and a file to write.
-POSITIVE = PositiveFloat()
+#: Highest temperature in K that an option takes: matter is a plasma long before.
+HOTTEST = 1e5
+#: Types of options: a positive number, a temperature in K, a PK, a charge in e or an exponent, an existing file.
+POSITIVE = FiniteFloat(min=0, min_open=True)
+TEMPERATURE = FiniteFloat(min=0, max=HOTTEST, min_open=True)
+PK = click.IntRange(min=1, max=2**63 - 1)
+SMALL = FiniteFloat(min=-10, max=10)
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
 
 class Refusal(click.ClickException):
     """A message that describes what is wrong with the input and how to correct it."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        """Return the message for the terminal; names of files and nodes in it may contain anything."""
+        return quoting.paragraph(self.message)
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -53,18 +59,3 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
             raise Refusal(f'`{option} {key}` is given twice: give it once.')
         found[key] = value
     return found
-
-
-def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Write a JSON file if a path is given.
-
-    :param path: path of the file, or None.
-    :param content: content to write.
-    :raises Refusal: if the file cannot be written.
-    """
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(content, indent=2, allow_nan=False) + '\n', encoding='utf8')
-    except OSError as error:
-        raise Refusal(f'{path} cannot be written: {error.strerror}.') from error

@@ -11,6 +11,7 @@ import click
 from aiida_dpasse.cli.profile import find_node, with_profile
 from aiida_dpasse.cli.refusal import Refusal
 from aiida_dpasse.lammps.script import DEFAULTS
+from aiida_dpasse.quoting import line as quoted
 
 #: Process types whose dumps have the atom types and the time step of their inputs.
 DYNAMICS = ('aiida.calculations:dpasse.md', 'aiida.calculations:dpasse.md.ase')
@@ -42,6 +43,13 @@ def find_segments(pk: int, context: click.Context) -> Segments:
 
     node = find_node(pk, f'{pk} is neither a file nor the PK of a node of the profile.')
     if isinstance(node, orm.FolderData):
+        # The names of an imported archive may be paths.
+        if any(
+            part in ('.', '..') or '/' in part
+            for root, *names in node.base.repository.walk()
+            for part in (*root.parts, *names[0], *names[1])
+        ):
+            raise Refusal(f'The files of {pk} have names that lead out of its folder: do not use it.')
         return Segments((context.with_resource(node.base.repository.as_path()),))
     found: list[Any] = []
     if isinstance(node, orm.RemoteData):
@@ -65,6 +73,9 @@ def find_segments(pk: int, context: click.Context) -> Segments:
     if creator is None or creator.process_type not in DYNAMICS:
         return Segments(folders)
     structure, parameters = creator.inputs.structure, creator.inputs.parameters.get_dict()
+    timestep = parameters.get('timestep', DEFAULTS['timestep'])
+    if not isinstance(timestep, int | float) or not 0 < timestep < 1e9:
+        raise Refusal(f'The timestep of {pk} is {quoted(timestep)[:40]}, not a positive number: do not use it.')
     used = {site.kind_name for site in structure.sites}
     kinds = sorted((kind.symbol, kind.name) for kind in structure.kinds if kind.name in used)
-    return Segments(folders, parameters.get('timestep', DEFAULTS['timestep']), tuple(symbol for symbol, _ in kinds))
+    return Segments(folders, float(timestep), tuple(symbol for symbol, _ in kinds))

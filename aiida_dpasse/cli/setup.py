@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from aiida.orm import Computer, InstalledCode, QueryBuilder
 
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.profile import with_profile
 from aiida_dpasse.cli.programs import (
     Missing,
@@ -61,9 +62,9 @@ def setup(label: str, threads: int, prefix: str | None) -> None:
             rows.append((program.name, code.full_label, state, f'{program.version}  {program.path}'))
         else:
             rows.append((program.name, '', 'missing', program.reason))
-    click.echo(_table(rows))
+    say(_table(rows))
     for command in dict.fromkeys(program.remedy for program in missing):
-        click.echo(f'\nTo install them, run this on `{label}` and repeat `setup`:\n  {command}')
+        say(f'\nTo install them, run this on `{label}` and repeat `setup`:\n  {command}')
     if missing:
         raise SystemExit(1)
 

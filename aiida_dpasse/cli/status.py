@@ -6,9 +6,12 @@ import click
 from aiida.cmdline.params.arguments import PROCESS
 from aiida.cmdline.utils.decorators import with_dbenv
 
+from aiida_dpasse.cli.nodes import ProcessType
+from aiida_dpasse.cli.output import say
+
 
 @click.command()
-@PROCESS(required=False)
+@PROCESS(required=False, type=ProcessType())
 @click.option('--repair', is_flag=True, help='Start or restart the daemon and send lost tasks again, as needed.')
 @with_dbenv()
 def status(process, repair: bool) -> None:  # type: ignore[no-untyped-def]
@@ -24,7 +27,7 @@ def status(process, repair: bool) -> None:  # type: ignore[no-untyped-def]
     pks = None if process is None else [call.pk for call in call_tree(process.pk) if not call.terminated]
     if repair:
         done = daemon.repair(pks)
-        click.echo('\n'.join(done or ['Nothing to repair: daemon and tasks are in order.']) + '\n')
-    click.echo(running_text() if process is None else status_text(process))
+        say('\n'.join(done or ['Nothing to repair: daemon and tasks are in order.']) + '\n')
+    say(running_text() if process is None else status_text(process))
     for sentence in daemon.standstill(pks).sentences(None if process is None else process.pk):
-        click.echo(f'\n{sentence}')
+        say(f'\n{sentence}')

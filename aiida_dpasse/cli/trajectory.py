@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
+from aiida_dpasse.cli.output import say
 from aiida_dpasse.cli.refusal import POSITIVE, Refusal
+from aiida_dpasse.quoting import line as quoted
+from aiida_dpasse.unreadable import UnreadableError, check_regular, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +38,13 @@ MOST_FRAMES = 4000
 SHORTEST_INTERVAL, LONGEST_INTERVAL, LONGEST_STEP = 0.1, 1e9, 100.0
 #: Headers with the number of a frame, by the reader of the file; for a dump see `lammps.dump`.
 HEADERS = {
-    'xdatcar': rb'Direct configuration=\s*(\d+)\s',
-    'cp2k': rb'\n\s*i =\s*(\d+),',
+    'xdatcar': rb'Direct configuration=\s*(\d{1,18})\s',
+    'cp2k': rb'\n\s*i =\s*(\d{1,18}),',
 }
+#: Largest length in A.
+LARGEST = 1e9
+#: Number of bytes of the shortest line of an atom, with three coordinates.
+SHORTEST = 6
 #: Size in bytes above which a progress bar is shown on a terminal.
 LONG = 50_000_000
 
@@ -76,7 +85,7 @@ class Source:
     def name(self) -> str:
         """Name to print."""
         more = len(self.paths) - 1
-        return self.paths[0].name + (f' and {more} more' if more else '')
+        return quoted(self.paths[0].name) + (f' and {more} more' if more else '')
 
 
 class _Cell(click.ParamType):
@@ -109,7 +118,7 @@ class _FileOrPk(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, or the segments of the node."""
-        if ctx is not None and str(value).isdigit() and not Path(value).exists():
+        if ctx is not None and str(value).isdecimal() and not Path(value).exists():
             from aiida_dpasse.cli.segments import find_segments
 
             return find_segments(int(value), ctx)
@@ -203,10 +212,10 @@ def _segments(path: Path) -> list[Path]:
         return [path]
     found = sorted(
         path.rglob('*.lammpstrj*'),
-        key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', str(file))],
+        key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', str(file))],
     )
     if not found:
-        raise Refusal(f'{path} holds no *.lammpstrj file: name the files of the trajectory.')
+        raise Refusal(f'{quoted(path)} holds no *.lammpstrj file: name the files of the trajectory.')
     return [file for file in found if file.name.startswith(TRAJECTORY_FILE)] or found
 
 
@@ -237,18 +246,19 @@ def read_tracks(source: Source, ions: Sequence[str]) -> tuple[Tracks, list[str],
         raise Refusal('This command reads one run: leave out --replicas, or name one file.')
     try:
         run = _Run(source, ions)
-        run.read()
+        with reading(source.name, 'give a trajectory that is whole'):
+            run.read()
         assert run.tracks is not None
         gap = run.tracks.gap()
         interval = gap / run.spacing * run.interval
         if run.numbered:
             _check_step(source, run.spacing)
         if not SHORTEST_INTERVAL <= run.interval <= LONGEST_INTERVAL:
-            raise ValueError(
+            raise UnreadableError(
                 f'The frames of {source.name} would be {run.interval:g} fs apart: correct --timestep or --interval.'
             )
         for sentence in run.notices():
-            click.echo(f'{source.name}: {sentence}', err=True)
+            say(quoting.line(f'{source.name}: {sentence}'), err=True)
     except (ValueError, OSError) as error:
         raise Refusal(str(error)) from error
     return run.tracks, [symbol for symbol in run.symbols if not ions or symbol in ions], interval * 1e-3
@@ -267,7 +277,7 @@ def masses_of(symbols: Sequence[str]) -> list[float]:
 
 def _check_step(source: Source, spacing: int) -> None:
     if source.timestep is not None and source.timestep > LONGEST_STEP and spacing > 1:
-        raise ValueError(
+        raise UnreadableError(
             f'--timestep {source.timestep:g} is the MD time step of {source.name}, and its frames are {spacing} steps '
             'apart: give the time between frames as --interval.'
         )
@@ -318,6 +328,8 @@ class _Run:
 
     def read(self) -> None:
         """Read all frames."""
+        for path in self.source.paths:
+            check_regular(path)
         kinds = [_kind(path, self.source.format) for path in self.source.paths]
         numbers = [_numbers(path, kind) for path, kind in zip(self.source.paths, kinds, strict=True)]
         self.numbered = all(kind == 'dump' for kind in kinds)
@@ -337,7 +349,7 @@ class _Run:
         with click.progressbar(length=total, label='Reading', file=sys.stderr, hidden=not (long and total)) as bar:
             self._take(kinds, numbers, timeline, lambda: bar.update(1))
         if self.tracks is None:
-            raise ValueError(
+            raise UnreadableError(
                 f'{self.source.name} holds no whole frame with positions'
                 f'{" xu, xsu, x or xs and with id and type" if self.numbered else ""}.'
             )
@@ -361,8 +373,13 @@ class _Run:
                     continue
                 at += 1
                 if timeline is not None:
-                    while numbers[file][at] != frame.number:
+                    while at < len(numbers[file]) and numbers[file][at] != frame.number:
                         at += 1
+                    if at == len(numbers[file]):
+                        raise UnreadableError(
+                            f'The headers of {quoted(path.name)} do not number its frames in their order: copy it '
+                            'again, or give it in another format.'
+                        )
                     place = timeline.steps[file][at]
                     if place is None:
                         continue
@@ -396,20 +413,33 @@ class _Run:
             self.tracks = self._begin(path)
         if len(frame.symbols) != len(self.symbols):
             counts = f'{len(frame.symbols)} atoms and the first frame {len(self.symbols)}'
-            raise ValueError(f'Frame {at + 1} of {path.name} holds {counts}: give frames of the same atoms.')
+            raise UnreadableError(
+                f'Frame {at + 1} of {quoted(path.name)} holds {counts}: give frames of the same atoms.'
+            )
         if frame.symbols != self.symbols:
-            raise ValueError(
-                f'Frame {at + 1} of {path.name} lists its atoms in another order than the first frame does.'
+            raise UnreadableError(
+                f'Frame {at + 1} of {quoted(path.name)} lists its atoms in another order than the first frame does.'
+            )
+        if max(abs(array).max(initial=0) for array in (frame.cell, frame.positions)) > LARGEST:
+            raise UnreadableError(
+                f'Frame {at + 1} of {quoted(path.name)} holds lengths beyond {LARGEST:g} A: correct it.'
             )
         self.tracks.add(step, frame.cell, frame.positions)
 
     def _begin(self, path: Path) -> Tracks:
+        from ase.data import atomic_numbers
+
         from aiida_dpasse.transport.tracks import Tracks
 
+        kinds = sorted(set(self.symbols))
+        if unknown := [kind for kind in kinds if not (kind.isdecimal() or kind in atomic_numbers)]:
+            raise UnreadableError(
+                f'{quoted(path.name)} names atoms `{quoted(unknown[0])[:40]}`, which is no element: name the types by '
+                'numbers, or by their elements.'
+            )
         for ion in self.ions:
-            if ion not in self.symbols:
-                held = ', '.join(sorted(set(self.symbols)))
-                raise ValueError(f'There is no {ion} in {path.name}: it holds {held}.')
+            if ion not in kinds:
+                raise UnreadableError(f'There is no {ion} in {quoted(path.name)}: it holds {", ".join(kinds)[:200]}.')
         wrapped = self.source.wrapped if self.source.wrapped is not None else self.wrapped or None
         spacing = self.spacing * self.source.stride
         return Tracks(
@@ -442,26 +472,28 @@ class _Run:
                 if elements and all(symbol.isdigit() for symbol in symbols):
                     if any(int(symbol) > len(elements) for symbol in symbols):
                         kinds = ', '.join(sorted(set(symbols)))
-                        raise ValueError(f'{len(elements)} elements are named and {path.name} holds the types {kinds}.')
+                        raise UnreadableError(
+                            f'{len(elements)} elements are named and {quoted(path.name)} holds the types {kinds}.'
+                        )
                     symbols = [elements[int(symbol) - 1] for symbol in symbols]
             yield _Frame(step, cell, positions, symbols)
         if reader.changed:
-            raise ValueError(
-                f'{reader.changed} frames of {path.name} hold other atoms than the first, or in another order.'
+            raise UnreadableError(
+                f'{reader.changed} frames of {quoted(path.name)} hold other atoms than the first, or in another order.'
             )
         self.damaged += reader.dropped
 
     def _xdatcar(self, path: Path) -> Iterator[_Frame]:
-        from aiida_dpasse.lammps.dump import open_plain
+        from aiida_dpasse.opening import most_lines, open_plain
         from aiida_dpasse.vasp.xdatcar import read_xdatcar
 
         damaged: list[int] = []
         with open_plain(path) as handle:
             try:
-                for number, scaled, cell, symbols in read_xdatcar(handle, damaged):
+                for number, scaled, cell, symbols in read_xdatcar(handle, damaged, most_lines(path, SHORTEST)):
                     yield _Frame(number, cell, scaled @ cell, symbols)
             except ValueError as error:
-                raise ValueError(f'{path.name} is not an XDATCAR that can be read: {error}') from error
+                raise UnreadableError(f'{quoted(path.name)} is not an XDATCAR that can be read: {error}') from error
         self.damaged += len(damaged)
 
     def _mdanalysis(self, path: Path) -> Iterator[_Frame]:
@@ -471,36 +503,45 @@ class _Run:
             from MDAnalysis.coordinates.core import reader
             from MDAnalysis.lib.mdamath import triclinic_vectors
         except ImportError as error:
-            raise ValueError(
-                f'{path.name} is read by MDAnalysis: install aiida-dpasse[trajectories], or convert it to extxyz.'
+            raise UnreadableError(
+                f'{quoted(path.name)} is read by MDAnalysis: install aiida-dpasse[trajectories], or convert it to '
+                'extxyz.'
             ) from error
         if self.source.topology is None:
-            raise ValueError(f'{path.name} holds no elements: name a structure with the same atoms as --topology.')
+            raise UnreadableError(
+                f'{quoted(path.name)} holds no elements: name a structure with the same atoms as --topology.'
+            )
         symbols = _symbols(self.source.topology, self.source)
-        try:
-            with warnings.catch_warnings():
-                # Each reader announces that a later release will reuse the memory of a frame; frames are copied here.
-                warnings.simplefilter('ignore')
-                frames: Any = reader(str(path), format=_suffix(path), n_atoms=len(symbols))
-        except Exception as error:
-            raise ValueError(f'{path.name} is not a trajectory that MDAnalysis can read: {error}') from error
+        advice = 'give a trajectory that MDAnalysis can read'
+        with reading(path.name, advice), _silent(), warnings.catch_warnings():
+            # Each reader announces that a later release will reuse the memory of a frame; frames are copied here.
+            warnings.simplefilter('ignore')
+            frames: Any = reader(str(path), format=_suffix(path), n_atoms=len(symbols))
         if frames.n_atoms != len(symbols):
-            counts = f'{frames.n_atoms} atoms and {self.source.topology.name} {len(symbols)}'
-            raise ValueError(f'{path.name} holds {counts}: name a structure with the same atoms as --topology.')
-        for index, found in enumerate(frames):
-            given = None if found.dimensions is None else triclinic_vectors(found.dimensions)
-            cell = self._cell(path, index, given)
-            yield _Frame(None, cell, np.array(found.positions, dtype=float), symbols)
+            counts = f'{frames.n_atoms} atoms and {quoted(self.source.topology.name)} {len(symbols)}'
+            raise UnreadableError(
+                f'{quoted(path.name)} holds {counts}: name a structure with the same atoms as --topology.'
+            )
+        with reading(path.name, advice):
+            for index, found in enumerate(frames):
+                given = None if found.dimensions is None else triclinic_vectors(found.dimensions)
+                cell = self._cell(path, index, given)
+                positions = np.array(found.positions, dtype=float)
+                if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+                    raise UnreadableError(
+                        f'Frame {index + 1} of {quoted(path.name)} holds NaN or infinity: leave it out.'
+                    )
+                yield _Frame(None, cell, positions, symbols)
 
     def _xyz(self, path: Path) -> Iterator[_Frame | None]:
         """Yield the frames of an xyz file in bounded memory, None for each that is damaged."""
         import numpy as np
 
         from aiida_dpasse.cli.xyz import read_xyz_frames
-        from aiida_dpasse.lammps.dump import open_plain
+        from aiida_dpasse.opening import most_lines, open_plain
 
         with open_plain(path) as handle, _reading(path):
-            for index, found in enumerate(read_xyz_frames(handle)):
+            for index, found in enumerate(read_xyz_frames(handle, most_lines(path, SHORTEST))):
                 comment, atoms = found or (b'', None)
                 if atoms is None or not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell).all():
                     self.damaged += 1
@@ -513,13 +554,14 @@ class _Run:
     def _ase(self, path: Path, kind: str) -> Iterator[_Frame]:
         """Yield the frames of a file that ASE reads."""
         import numpy as np
-        from ase.io import iread
 
         with _reading(path):
-            for index, atoms in enumerate(iread(path, index=':', format=None if kind == 'ase' else kind)):
+            for index, atoms in enumerate(_images(path, kind)):
                 cell = self._cell(path, index, np.array(atoms.cell))
                 if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
-                    raise ValueError(f'Frame {index + 1} of {path.name} holds numbers that are not finite.')
+                    raise UnreadableError(
+                        f'Frame {index + 1} of {quoted(path.name)} holds numbers that are not finite.'
+                    )
                 yield _Frame(None, cell, atoms.positions, atoms.get_chemical_symbols())
 
     def _cell(self, path: Path, index: int, cell: Array | None) -> Array:
@@ -529,30 +571,43 @@ class _Run:
         if self.source.cell is not None:
             return np.array(self.source.cell, dtype=float)
         if cell is None or abs(np.linalg.det(cell)) < 1e-6:
-            raise ValueError(f'Frame {index + 1} of {path.name} has no cell: give it as --cell "a b c".')
+            raise UnreadableError(f'Frame {index + 1} of {quoted(path.name)} has no cell: give it as --cell "a b c".')
         return np.asarray(cell, dtype=float)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """End a reader of MDAnalysis that was not made, whose destructor reports an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            clear_frames(error.__traceback__)
+        finally:
+            sys.unraisablehook = hook
+        raise
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Name the file in the errors of ASE's readers, which are arbitrary exceptions."""
-    from ase.io.formats import UnknownFileTypeError
-
-    try:
+    with reading(path.name, 'give a trajectory that ASE can read'):
         yield
-    except (UnknownFileTypeError, IndexError, KeyError, AssertionError, EOFError, StopIteration, OSError) as error:
-        raise ValueError(f'{path.name} is not a trajectory that ASE can read ({type(error).__name__}).') from error
-    except Exception as error:
-        if isinstance(error, ValueError) and path.name in str(error):
-            raise
-        raise ValueError(
-            f'{path.name} cannot be read as a trajectory: {str(error).strip() or "it is damaged"}.'
-        ) from error
+
+
+def _images(path: Path, kind: str) -> Iterator[Any]:
+    """Yield the frames of a file that ASE reads; an `@` in its name is no index."""
+    from ase.io import iread
+
+    images: Iterator[Any] = iread(path, index=':', format=None if kind == 'ase' else kind, do_not_split_by_at_sign=True)
+    return images
 
 
 def _kind(path: Path, name: str | None) -> str:
     """Return the reader of a file: that of ``--format``, or the one for its content."""
-    from aiida_dpasse.lammps.dump import is_dump, open_plain
+    from aiida_dpasse.lammps.dump import is_dump
+    from aiida_dpasse.opening import DAMAGE, open_plain
 
     if name is not None:
         return {'lammps-dump-text': 'dump', 'lammps': 'dump', 'vasp-xdatcar': 'xdatcar', 'extxyz': 'xyz'}.get(
@@ -563,7 +618,7 @@ def _kind(path: Path, name: str | None) -> str:
     try:
         with open_plain(path) as handle:
             start = handle.read(4096)
-    except EOFError:
+    except DAMAGE:
         return 'ase'
     if start[4:8] == b'CORD' or start.startswith((b'CDF', b'\x89HDF', b'\0\0\x07\xcb', b'\0\0\x07\xc9')):
         return 'mdanalysis'
@@ -600,11 +655,9 @@ def _symbols(path: Path, source: Source) -> list[str]:
     if kind in ('dump', 'xdatcar'):
         frame = next(_Run(replace(source, paths=(path,)), ())._frames(path, kind), None)
         if frame is None:
-            raise ValueError(f'{path.name} holds no frame.')
+            raise UnreadableError(f'{quoted(path.name)} holds no frame.')
         return frame.symbols
-    try:
-        atoms: Any = read(path, index=0)
-    except Exception as error:
-        raise ValueError(f'{path.name} is not a structure that ASE can read ({type(error).__name__}).') from error
+    with reading(path.name, 'give a structure that ASE can read'):
+        atoms: Any = read(path, index=0, do_not_split_by_at_sign=True)
     symbols: list[str] = atoms.get_chemical_symbols()
     return symbols

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_dpasse import quoting
 from aiida_dpasse.cli.digits import number, with_error
-from aiida_dpasse.cli.refusal import OUTPUT, POSITIVE, Refusal, write_json
+from aiida_dpasse.cli.output import OUTPUT, say, write_file, write_json, write_text, writes_files
+from aiida_dpasse.cli.refusal import POSITIVE, SMALL, TEMPERATURE, Refusal
 from aiida_dpasse.cli.trajectory import Source, read_replicas, trajectory_options
 
 if TYPE_CHECKING:
@@ -41,14 +43,17 @@ OF_SPECIES = (
 @trajectory_options
 @click.option('--ion', 'ions', required=True, multiple=True, help='Mobile element; repeat for several.')
 @click.option(
-    '--charge', 'charges', type=float, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
+    '--charge', 'charges', type=SMALL, multiple=True, help='Its charge in e, one for each --ion.  [default: 1]'
 )
 @click.option(
-    '--temperature', type=POSITIVE, metavar='K', help='Temperature of the run in K; without it FILE is a table of runs.'
+    '--temperature',
+    type=TEMPERATURE,
+    metavar='K',
+    help='Temperature of the run in K; without it FILE is a table of runs.',
 )
 @click.option(
     '--extrapolate',
-    type=POSITIVE,
+    type=TEMPERATURE,
     default=300.0,
     show_default=True,
     metavar='K',
@@ -60,6 +65,7 @@ OF_SPECIES = (
 @click.option(
     '--plot', 'plot_path', type=OUTPUT, help='Draw the MSD, its error and its asymptote (png, pdf, svg or jpg).'
 )
+@writes_files
 def transport(
     source: Source,
     ions: tuple[str, ...],
@@ -99,7 +105,7 @@ def transport(
     write_json(json_path, numbers)
     if msd_path is not None:
         write_msd(msd_path, found)
-    click.echo(table(source.name, numbers))
+    say(table(source.name, numbers))
     if plot_path is not None:
         plot(plot_path, temperature, found)
 
@@ -166,7 +172,7 @@ def table(name: str, numbers: dict[str, Any]) -> str:
     """
     used, read, runs = numbers['frames_used'], numbers['frames'], numbers['runs']
     lines = [
-        f'{name}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
+        f'{quoting.line(name)}: {numbers["ions"]} ions at {numbers["temperature_K"]:g} K',
         f'{f"{runs} runs, " if runs > 1 else ""}{used} of {read} frames, {numbers["interval_ps"]:.4g} ps apart: '
         f'{numbers["duration_ps"]:.4g} ps',
         '',
@@ -226,15 +232,10 @@ def write_msd(path: Path, found: Diffusion) -> None:
     """
     line = found.line
     rows = [
-        (lag, msd, error, '' if line is None else f'{line[0] + line[1] * lag:.6g}')
+        f'{lag:.6g},{msd:.6g},{error:.6g},' + ('' if line is None else f'{line[0] + line[1] * lag:.6g}')
         for lag, msd, error in zip(found.lags, found.msd, found.msd_error, strict=True)
     ]
-    try:
-        with path.open('w', encoding='utf8') as handle:
-            handle.write('lag_ps,msd_A2,msd_error_A2,asymptote_A2\n')
-            handle.writelines(f'{lag:.6g},{msd:.6g},{error:.6g},{straight}\n' for lag, msd, error, straight in rows)
-    except OSError as error:
-        raise Refusal(f'{path} cannot be written: {error.strerror}.') from error
+    write_text(path, '\n'.join(['lag_ps,msd_A2,msd_error_A2,asymptote_A2', *rows, '']))
 
 
 def plot(path: Path, temperature: float, found: Diffusion) -> None:
@@ -247,7 +248,5 @@ def plot(path: Path, temperature: float, found: Diffusion) -> None:
     """
     from aiida_dpasse.reports.msd import Curve, plot_msd
 
-    try:
-        plot_msd(path, [Curve(temperature, found.lags, found.msd, found.msd_error, found.window, found.line)])
-    except (OSError, ValueError) as error:
-        raise Refusal(f'{path} cannot be drawn: {error}') from error
+    curve = Curve(temperature, found.lags, found.msd, found.msd_error, found.window, found.line)
+    write_file(path, lambda partial: plot_msd(partial, [curve]))

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from aiida import orm
 
+from aiida_dpasse import quoting
 from aiida_dpasse.calculations.sqlite_locks import wait_for_locks
 from aiida_dpasse.cli.daemon import DaemonKeeper
 from aiida_dpasse.reports.progress import Progress, progress
@@ -35,8 +36,9 @@ class Display:
         self._last = float('-inf')
 
     def note(self, text: str) -> None:
-        """Write a permanent line."""
-        self.stream.write(f'\r\x1b[K{text}\n' if self.tty else f'{text}\n')
+        """Write a permanent line, in which nothing acts."""
+        shown = quoting.line(text)
+        self.stream.write(f'\r\x1b[K{shown}\n' if self.tty else f'{shown}\n')
         self.stream.flush()
 
     def show(self, state: Progress) -> None:
@@ -48,7 +50,7 @@ class Display:
         if self.tty:
             # A wrapped line could not be overwritten.
             width = max(20, shutil.get_terminal_size().columns - 1)
-            self.stream.write(f'\r\x1b[K{state.headline()[:width]}' + '\n' * state.terminated)
+            self.stream.write(f'\r\x1b[K{quoting.line(state.headline())[:width]}' + '\n' * state.terminated)
             self.stream.flush()
         elif news or state.terminated or time.monotonic() - self._last > HEARTBEAT:
             self.note(state.headline())

@@ -5,21 +5,24 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import IO, Any
 
-from aiida_dpasse.lammps.dump import DAMAGE
+from aiida_dpasse.opening import DAMAGE, take_lines
+from aiida_dpasse.structures.extxyz import has_plausible_columns
+from aiida_dpasse.unreadable import UnreadableError
 
 #: Number of bytes at the beginning of a comment line by which the comments of lost frames are recognised.
 BEGINNING = 8
 
 
-def read_xyz_frames(handle: IO[bytes]) -> Iterator[tuple[bytes, Any] | None]:
+def read_xyz_frames(handle: IO[bytes], most: int) -> Iterator[tuple[bytes, Any] | None]:
     """Yield the comment line and the atoms of each frame, and None for each that is truncated or damaged.
 
     Reading continues with the next line that is the number of atoms.
 
     :param handle: open file in the format xyz or extxyz.
+    :param most: largest number of lines that the file can have.
+    :raises UnreadableError: if the file holds too much.
     :raises Exception: that of ASE's reader, if it cannot read a first frame that is whole.
     """
     from ase.io.extxyz import read_xyz
@@ -33,15 +36,19 @@ def read_xyz_frames(handle: IO[bytes]) -> Iterator[tuple[bytes, Any] | None]:
         whole = True
         try:
             count = int(header)
-            rows = lines.take(count + 1)
+            if not 0 < count <= most:
+                raise ValueError('The number of atoms is none, or more than the file has lines.')
+            rows = lines.take(count + 1, head)
             whole = len(rows) > count and (head or header) not in rows[1:]
-            if not whole:
-                raise ValueError('The frame is truncated.')
+            if not whole or not has_plausible_columns(rows[0]):
+                raise ValueError('The frame is truncated, or declares columns that no row has.')
             while (line := lines.next()).startswith(b'VEC'):
                 rows.append(line)
             lines.give_back([line])
             text = b''.join([header, *rows]).decode('utf8', 'replace')
             atoms = next(read_xyz(io.StringIO(text), 0))
+        except UnreadableError:
+            raise
         except Exception:
             # The readers of ASE raise arbitrary exceptions.
             if not head and whole:
@@ -78,11 +85,11 @@ class _Lines:
             return self.handle.readline()
         return b''
 
-    def take(self, count: int) -> list[bytes]:
-        """Return the next lines, fewer at the end of the file."""
+    def take(self, count: int, head: bytes) -> list[bytes]:
+        """Return the next lines, fewer at the end of the file, or soon after one that begins as ``head``."""
         lines = [self.given_back.pop() for _ in range(min(count, len(self.given_back)))]
-        with suppress(*DAMAGE):
-            lines += islice(self.handle, count - len(lines))
+        if len(lines) < count:
+            lines += take_lines(self.handle, count - len(lines), head)
         return lines
 
     def give_back(self, lines: list[bytes]) -> None:

@@ -6,6 +6,7 @@ dynamics along a reference trajectory, so that CP2K starts only once for all of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
@@ -36,8 +37,42 @@ DEFAULTS: dict[str, Any] = {
     'input': {},
     'release': None,
 }
+#: Keywords of files that CP2K only reads, which may be anywhere on its machine.
+READ = (
+    'BASIS_SET_FILE_NAME',
+    'POTENTIAL_FILE_NAME',
+    'PARAMETER_FILE_NAME',
+    'KERNEL_FILE_NAME',
+    'MM_POTENTIAL_FILE_NAME',
+)
+_NAME = re.compile(r'[A-Za-z0-9_+-]+')
+#: What begins a line, a section, a command of the preprocessor (`@INCLUDE`) or one of its variables.
+_MARKUP = re.compile(r'^\s*[&@]|&END|\$\{?\w|[\0-\x1f\x7f]', re.IGNORECASE)
+_OUTSIDE = re.compile(r'(^|[\s="\'])[=]*[/~]|(^|/)\.\.(/|$)')
 #: Number of steps after which the preconditioner of OT is renewed.
 INNER_STEPS = 20
+
+
+def objection_to_lines(sections: Any) -> str | None:
+    """Check that names and values are parts of one line each, which includes no other file and writes none elsewhere.
+
+    :param sections: nested sections of CP2K's input.
+    :returns: a clause that states the problem, or None.
+    """
+    for name, value in sections.items():
+        if name != '_' and not _NAME.fullmatch(name):
+            return f'{name!r} is not the name of a section or keyword: correct it'
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Mapping):
+                if message := objection_to_lines(item):
+                    return message
+            elif item is not None and not isinstance(item, (str, int, float)):
+                return f'{name} should be a number, text or a section, got {str(item)[:60]!r}'
+            elif isinstance(item, str) and _MARKUP.search(item):
+                return f'the value of {name} contains a character that begins another line or section: remove it'
+            elif isinstance(item, str) and _OUTSIDE.search(item) and name.upper() not in READ:
+                return f'{name} names {item[:60]!r}: only files in the folder of the job can be named'
+    return None
 
 
 def missing_kinds(elements: Iterable[str], kinds: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.cp2k.releases import FIRST, LAST, SUPPORTED, release_of
 from aiida_dpasse.cp2k.units import BOHR, HARTREE
+from aiida_dpasse.quoting import line as line_of
 from aiida_dpasse.structures.calculated import CalculatedFrame
+from aiida_dpasse.unreadable import UnreadableError, reading
 
 #: CP2K's names of its unit of energy, in lower case.
 ENERGY_UNITS = ('a.u.', 'hartree')
@@ -28,6 +30,8 @@ STRESS_UNITS = {'gpa': 6.241509074e-3, 'bar': 6.241509074e-7}
 #: Largest difference in Ha between the energies of a frame in log and trajectory, which is written with ten decimals.
 SAME_ENERGY = 1e-8
 
+#: Number of atoms of a block of an XYZ file.
+_COUNT = re.compile(r'\d{1,9}', re.ASCII)
 _CONVERGED = re.compile(r'SCF run converged in|outer SCF loop converged in')
 _NOT_CONVERGED = re.compile(r'SCF run NOT converged|outer SCF loop FAILED to converge')
 _AT_REST = 'GEOMETRY OPTIMIZATION COMPLETED'
@@ -63,17 +67,28 @@ def read_frames(
     :param output: log of CP2K, with stress and convergence of each frame.
     :param relaxation: whether the run is a relaxation, whose trajectory lacks the initial frame.
     :returns: frames with energies (eV), forces (eV/A) and virials (eV).
-    :raises ValueError: if log and trajectory disagree on the energy of a frame, a unit is unknown, or the release of
-        CP2K is not supported.
+    :raises UnreadableError: if a file is damaged, log and trajectory disagree on the energy of a frame, a unit is
+        unknown, or the release of CP2K is not supported.
     """
     if (release := release_of(output)) and not FIRST <= release <= LAST:
-        raise ValueError('the log is that of CP2K {}.{}; {} are read'.format(*release, SUPPORTED))
+        raise UnreadableError('The log is that of CP2K {}.{}: {} are read.'.format(*release, SUPPORTED))
+    with reading('the output of CP2K', 'give the files of one run, as CP2K wrote them'):
+        return _read_frames(positions, forces, cells, output, relaxation)
+
+
+def _read_frames(positions: str, forces: str, cells: str, output: str, relaxation: bool) -> list[CalculatedFrame]:
     frames = []
     done = evaluations(output)[1 if relaxation else 0 :]
     rows = zip(_blocks(positions), _blocks(forces), _cells(cells), done, strict=False)
     for number, (places, pulls, cell, evaluation) in enumerate(rows):
-        if abs(places.energy - evaluation.energy) > SAME_ENERGY:
-            raise ValueError(f'Log and trajectory of CP2K disagree on the energy of frame {number}.')
+        if pulls.symbols != places.symbols:
+            raise UnreadableError(
+                f'Positions and forces of frame {number} of CP2K are those of other atoms: give the files of one run.'
+            )
+        if not abs(places.energy - evaluation.energy) <= SAME_ENERGY:
+            raise UnreadableError(
+                f'Log and trajectory of CP2K disagree on the energy of frame {number}: give the files of one run.'
+            )
         frames.append(
             CalculatedFrame(
                 symbols=places.symbols,
@@ -98,7 +113,7 @@ def evaluations(output: str) -> list[Evaluation]:
     converged.
 
     :param output: log of CP2K.
-    :raises ValueError: if the unit of energy or stress is unknown.
+    :raises UnreadableError: if the unit of energy or stress is unknown.
     """
     found: list[Evaluation] = []
     converged, energy = False, None
@@ -112,11 +127,15 @@ def evaluations(output: str) -> list[Evaluation]:
         elif match := _ENERGY.search(line):
             energy = float(match[2])
             if match[1].lower() not in ENERGY_UNITS:
-                raise ValueError(f'CP2K prints energies in {match[1]}: remove ENERGY_UNIT from its input.')
+                raise UnreadableError(
+                    f'CP2K prints energies in {line_of(match[1])}: remove ENERGY_UNIT from its input.'
+                )
         elif match := _STRESS.search(line):
             unit, rows = match[1].lower(), []
             if unit not in STRESS_UNITS:
-                raise ValueError(f'CP2K prints stress in {match[1]}, not in GPa or bar: remove STRESS_UNIT.')
+                raise UnreadableError(
+                    f'CP2K prints stress in {line_of(match[1])}, not in GPa or bar: remove STRESS_UNIT.'
+                )
         elif unit and energy is not None and (match := _STRESS_ROW.search(line)):
             rows.append([float(number) for number in match.groups()])
             if len(rows) == 3:
@@ -140,7 +159,7 @@ def _blocks(text: str) -> Iterator[_Block]:
     """Yield every complete block of an XYZ file, with its energy in Ha."""
     lines = _whole_lines(text)
     start = 0
-    while start + 1 < len(lines) and lines[start].strip().isdigit():
+    while start + 1 < len(lines) and _COUNT.fullmatch(lines[start].strip()):
         atoms = int(lines[start])
         rows = [line.split() for line in lines[start + 2 : start + 2 + atoms]]
         match = re.search(r'E =\s*(\S+)', lines[start + 1])

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.deepmd.dataset import ORIGIN_NAMES
-from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.deepmd.frameset import FrameSet, concatenate, real_numbers
 from aiida_dpasse.deepmd.intake import Intake
+from aiida_dpasse.quoting import line as quoted
+from aiida_dpasse.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     import ase
@@ -33,6 +35,8 @@ UNITS = {
     'virial-unit': ('ev',),
     'stress-unit': ('ev/angstrom^3', 'ev/angstrom3', 'ev/ang^3', 'ev/a^3', 'ev/å^3'),
 }
+#: Longest source or reason of a frame.
+LONGEST_TEXT = 1000
 #: Relative difference between virial and stress up to which they are the same.
 SAME = 1e-3
 
@@ -40,10 +44,10 @@ SAME = 1e-3
 def check_keys(keys: Mapping[str, str]) -> None:
     """Check that ``keys`` names labels only.
 
-    :raises ValueError: if it does not.
+    :raises UnreadableError: if it does not.
     """
     if unknown := [name for name in keys if name not in KEYS]:
-        raise ValueError(f'`keys` has no `{unknown[0]}`: it names {", ".join(KEYS)}.')
+        raise UnreadableError(f'`keys` has no `{unknown[0]}`: it names {", ".join(KEYS)}.')
 
 
 def sets_from_atoms(
@@ -60,7 +64,7 @@ def sets_from_atoms(
         here are not read.
     :param where: name of the file.
     :returns: one set for each formula and kind of labels.
-    :raises ValueError: if ``keys`` names no label, or one that no frame has, or if a label has the wrong shape.
+    :raises UnreadableError: if ``keys`` names no label, or one that no frame has, or if a label has the wrong shape.
     """
     from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -101,7 +105,7 @@ def sets_from_atoms(
         if image.calc is not None and not isinstance(image.calc, SinglePointCalculator):
             rest -= BY_PRODUCTS
         for name in sorted(name for name in rest if not _zero(values[name])):
-            intake.drop(f'`{name}`', where, 1)
+            intake.drop(f'`{quoted(name)[:60]}`', where, 1)
         if image.constraints:
             intake.drop('constraints', where, 1)
         arrays = {
@@ -118,7 +122,9 @@ def sets_from_atoms(
             if value is not None:
                 group.setdefault(name, []).append(value)
     if seen and (absent := [name for name in (keys or {}).values() if name not in seen]):
-        raise ValueError(f'No frame of `{where}` has `{absent[0]}`: there are {", ".join(sorted(seen))}.')
+        raise UnreadableError(
+            f'No frame of `{where}` has `{quoted(absent[0])}`: there are {quoted(", ".join(sorted(seen)))[:300]}.'
+        )
     return concatenate(
         item for (symbols, *_), arrays in groups.items() for item in intake.take(where, symbols, **arrays)
     )
@@ -127,11 +133,11 @@ def sets_from_atoms(
 def _labels(image: ase.Atoms, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the labels in the units of a frame set; the stress as virial.
 
-    :raises ValueError: if a label has the wrong shape.
+    :raises UnreadableError: if a label has the wrong shape.
     """
     labels: dict[str, Any] = {}
     for label, value in values.items():
-        array = np.asarray(value, dtype=float)
+        array = real_numbers(value, f'{label} of a frame in {where}')
         if label == 'energy' and array.size == 1:
             labels[label] = float(array.reshape(()))
         elif label == 'forces' and array.shape == (len(image), 3):
@@ -140,7 +146,9 @@ def _labels(image: ase.Atoms, values: Mapping[str, Any], where: str) -> dict[str
             matrix = _matrix(array)
             labels[label] = matrix if label == 'virial' else -matrix * image.get_volume()
         else:
-            raise ValueError(f'The {label} of a frame in `{where}` has the shape {array.shape} for {len(image)} atoms.')
+            raise UnreadableError(
+                f'The {label} of a frame in `{where}` has the shape {array.shape} for {len(image)} atoms: correct it.'
+            )
     return labels
 
 
@@ -168,7 +176,7 @@ def _zero(value: Any) -> bool:
 def _other_unit(info: Mapping[str, Any]) -> str | None:
     """Return the first unit of a file that is not that of a frame, or None."""
     given = ((name, str(info[name])) for name in UNITS if name in info)
-    return next((f'{name} {unit}' for name, unit in given if unit.lower() not in UNITS[name]), None)
+    return next((f'{name} {quoted(unit)[:60]}' for name, unit in given if unit.lower() not in UNITS[name]), None)
 
 
 def _partial(occupancy: Any) -> bool:
@@ -181,7 +189,8 @@ def _partial(occupancy: Any) -> bool:
 def _origin(name: str, value: Any) -> Any:
     """Return a part of the origin of a frame; a missing one gets the default of frame sets."""
     if name in ('source', 'reason'):
-        return '' if value is None else str(value)
+        return '' if value is None else str(value)[:LONGEST_TEXT]
     if name == 'step':
-        return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else -1
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return int(value) if whole and abs(value) < 2**62 else -1
     return float(value) if isinstance(value, float | np.floating) else np.nan

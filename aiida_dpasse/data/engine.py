@@ -11,9 +11,10 @@ from typing import Any
 from aiida import orm
 
 from aiida_dpasse.data.potential import DeepPotentialData as Potential
+from aiida_dpasse.data.potential import validate_potentials
 from aiida_dpasse.deepmd.engine import PROGRAM
 
-__all__ = ('VERSION_EXTRA', 'Potential', 'engine_code', 'version_of')
+__all__ = ('VERSION_EXTRA', 'Potential', 'engine_code', 'validate_potentials', 'version_of')
 
 #: Extra of a code that holds the version of its DeePMD-kit, set by `aiida-dpasse setup`.
 VERSION_EXTRA = 'dpasse_version'

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import re
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import ase
 import numpy as np
@@ -20,9 +20,12 @@ from aiida_dpasse.data import conversion
 from aiida_dpasse.data.atoms import sets_from_atoms
 from aiida_dpasse.data.reading import read_files
 from aiida_dpasse.data.writing import write_frames
-from aiida_dpasse.deepmd.dataset import read_set, write_dataset, write_mixed
-from aiida_dpasse.deepmd.frameset import LABELS, FrameSet
+from aiida_dpasse.deepmd.arrays import NUMBERS, TEXTS, read_array, read_header
+from aiida_dpasse.deepmd.dataset import TEXT_ARRAYS, read_set, write_dataset, write_mixed
+from aiida_dpasse.deepmd.frameset import LABELS, FrameSet, check_names, formula_of
 from aiida_dpasse.deepmd.intake import MINIMUM_DISTANCE, Intake, pseudo_elements
+from aiida_dpasse.quoting import line as quoted
+from aiida_dpasse.unreadable import UnreadableError, reading
 
 if TYPE_CHECKING:
     import dpdata
@@ -31,6 +34,20 @@ if TYPE_CHECKING:
 
 #: Files of a formula, beside its sets.
 TYPES = ('type.raw', 'type_map.raw')
+#: Names of the sets of a formula, and of the files of a set.
+_SET, _FILE = re.compile(r'set\.\d{1,9}', re.ASCII), re.compile(r'[A-Za-z]\w{0,30}\.npy', re.ASCII)
+#: Size of the largest type.raw in bytes.
+_LARGEST_TYPES = 64 << 20
+#: Nodes whose attributes, and whose ids, were compared with their files; stored nodes do not change.
+_CHECKED: set[str] = set()
+_HASHED: set[str] = set()
+
+
+def _size(handle: IO[bytes]) -> int:
+    """Return the size of an open file in bytes, and go back to its beginning."""
+    size = handle.seek(0, 2)
+    handle.seek(0)
+    return size
 
 
 class FramesData(orm.FolderData):
@@ -66,9 +83,9 @@ class FramesData(orm.FolderData):
     def _fill(self, sets: list[FrameSet]) -> None:
         sets = [item for item in sets if len(item)]
         if not sets:
-            raise ValueError('There are no frames: give at least one.')
+            raise UnreadableError('There are no frames: give at least one.')
         if names := pseudo_elements(symbol for item in sets for symbol in item.symbols):
-            raise ValueError(f'`{names[0]}` is no element: name the atoms by their elements.')
+            raise UnreadableError(f'`{quoted(names[0])}` is no element: name the atoms by their elements.')
         with tempfile.TemporaryDirectory() as directory:
             write_dataset(sets, directory)
             self.base.repository.put_object_from_tree(directory)
@@ -123,6 +140,72 @@ class FramesData(orm.FolderData):
         if self.base.attributes.get(self.KEY_FRAMES, None) != sum(len(item) for item in sets):
             raise ValidationError('The attributes do not count the frames of the files: build it with `from_sets`.')
         return True
+
+    # -- what an archive claims -------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Compare what the attributes state with the files, once for each stored node.
+
+        The attributes of an archive are imported as they are. Formulas and numbers of frames follow from the types of
+        the atoms and from the headers of the arrays, none of which is read.
+
+        :raises UnreadableError: in one sentence that names the node, if they differ, or a file is damaged.
+        """
+        if not self.is_stored or self.uuid in _CHECKED:
+            return
+        try:
+            found = self._found()
+        except UnreadableError as error:
+            raise UnreadableError(f'The node {self.pk} is damaged, import its frames anew: {error}') from error
+        for key, value in found.items():
+            if (stated := self.base.attributes.get(key, None)) != value:
+                raise UnreadableError(
+                    f'The node {self.pk} states {key} that are not those of its files ({quoted(stated)[:200]} instead '
+                    f'of {quoted(value)[:200]}): do not use it, and ask whoever gave you its archive.'
+                )
+        _CHECKED.add(self.uuid)
+
+    def _found(self) -> dict[str, Any]:
+        """Return the attributes that follow from the names and the headers of the files."""
+        repository = self.base.repository
+        formulas: dict[str, int] = {}
+        elements: set[str] = set()
+        labels = list(LABELS)
+        atoms = 0
+        for formula, sets in self.set_names().items():
+            types, type_map = self._types(formula)
+            symbols = sorted(type_map[types].tolist())
+            if formula != formula_of(symbols) or not len(symbols):
+                raise UnreadableError(f'the folder `{quoted(formula)}` holds {formula_of(symbols)[:200]}.')
+            elements |= set(symbols)
+            if set(repository.list_object_names(formula)) != {*TYPES, *sets}:
+                raise UnreadableError(f'the folder `{formula}` holds files that are no part of a dataset.')
+            formulas[formula] = 0
+            for path in (f'{formula}/{name}' for name in sets):
+                names = repository.list_object_names(path)
+                if not _SET.fullmatch(path.partition('/')[2]) or not all(_FILE.fullmatch(name) for name in names):
+                    raise UnreadableError(f'the folder `{quoted(path)}` holds files that are no arrays.')
+                counts = {name: self._length(path, name, names) for name in ('box', 'coord', 'id')}
+                if len(set(counts.values())) != 1:
+                    raise UnreadableError(f'the arrays of `{path}` hold different numbers of frames.')
+                formulas[formula] += counts['box']
+                atoms += counts['box'] * len(symbols)
+                labels = [label for label in labels if f'{label}.npy' in names]
+        return {
+            self.KEY_FRAMES: sum(formulas.values()),
+            self.KEY_FORMULAS: formulas,
+            self.KEY_ELEMENTS: sorted(elements),
+            self.KEY_LABELS: labels,
+            self.KEY_ATOMS: atoms,
+        }
+
+    def _length(self, path: str, name: str, names: Sequence[str]) -> int:
+        if f'{name}.npy' not in names:
+            raise UnreadableError(f'`{path}` lacks the array `{name}`.')
+        file = f'{path}/{name}.npy'
+        with self.base.repository.open(file, 'rb') as handle:
+            shape, *_ = read_header(handle, _size(handle), file)
+        return shape[0] if shape else 0
 
     # -- construction -----------------------------------------------------------------------------------------------
 
@@ -260,7 +343,9 @@ class FramesData(orm.FolderData):
         """
         members, union = list(nodes), cls()
         if not members:
-            raise ValueError('There are no frames: give at least one node.')
+            raise UnreadableError('There are no frames: give at least one node.')
+        for node in members:
+            node.check()
         counts: Counter[str] = Counter()
         for node in members:
             repository = node.base.repository
@@ -287,7 +372,11 @@ class FramesData(orm.FolderData):
         }
 
     def sets(self) -> list[FrameSet]:
-        """Return the frames, one member per set."""
+        """Return the frames, one member per set.
+
+        :raises UnreadableError: as `check`.
+        """
+        self.check()
         return [item for path in self._set_paths() for item in self._read(path)]
 
     def _read(self, path: str) -> list[FrameSet]:
@@ -301,32 +390,48 @@ class FramesData(orm.FolderData):
 
     def _types(self, formula: str) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
         """Return the type of each atom of a formula, (natoms,), and its elements in the order of the types."""
-        types, type_map = (self.base.repository.get_object_content(f'{formula}/{name}').split() for name in TYPES)
-        return np.array(types, dtype=np.int64), np.array(type_map)
+        parts = []
+        for name in TYPES:
+            with self.base.repository.open(f'{formula}/{name}', 'rb') as handle:
+                if _size(handle) > _LARGEST_TYPES:
+                    raise UnreadableError(f'`{quoted(formula)}/{name}` is too large.')
+                with reading(f'{formula}/{name}', 'copy it again'):
+                    parts.append(handle.read().decode('ascii').split())
+        check_names(parts[1], formula)
+        with reading(f'{formula}/{TYPES[0]}', 'copy it again'):
+            types, type_map = np.array(parts[0], dtype=np.int64), np.array(parts[1])
+        if len(types) and not (types.min() >= 0 and types.max() < len(type_map)):
+            raise UnreadableError(f'`{quoted(formula)}/{TYPES[0]}` holds types that have no name in {TYPES[1]}.')
+        return types, type_map
 
     @property
     def frames(self) -> int:
         """Number of frames."""
+        self.check()
         return int(self.base.attributes.get(self.KEY_FRAMES))
 
     @property
     def atoms(self) -> int:
         """Total number of atoms in all frames."""
+        self.check()
         return int(self.base.attributes.get(self.KEY_ATOMS))
 
     @property
     def formulas(self) -> dict[str, int]:
         """Number of frames of each formula."""
+        self.check()
         return dict(self.base.attributes.get(self.KEY_FORMULAS))
 
     @property
     def elements(self) -> list[str]:
         """Elements of all frames, sorted."""
+        self.check()
         return list(self.base.attributes.get(self.KEY_ELEMENTS))
 
     @property
     def labels(self) -> list[str]:
         """Labels among energy, force and virial that every frame has."""
+        self.check()
         return list(self.base.attributes.get(self.KEY_LABELS))
 
     @property
@@ -337,18 +442,38 @@ class FramesData(orm.FolderData):
     @property
     def notes(self) -> list[str]:
         """One sentence for each kind of data that an import dropped, left out or changed."""
-        return list(self.base.attributes.get(self.KEY_NOTES, []))
+        return [quoted(note) for note in self.base.attributes.get(self.KEY_NOTES, [])]
 
     def ids(self) -> list[str]:
-        """Return the identity of every frame, without reading anything else."""
-        return [str(identity) for path in self._set_paths() for identity in self._array(f'{path}/id.npy')]
+        """Return the identity of every frame, a hash of its symbols, cell and positions; labels are not read.
+
+        :raises UnreadableError: as `check`, or if an identity in the files is not that of its frame.
+        """
+        self.check()
+        if self.uuid in _HASHED:
+            return [str(name) for path in self._set_paths() for name in self._array(f'{path}/id.npy')]
+        found: list[str] = []
+        for path in self._set_paths():
+            types, type_map = self._types(path.partition('/')[0])
+            arrays = {name: self._array(f'{path}/{name}.npy') for name in ('coord', 'box', 'id')}
+            [item] = read_set(path, {name: arrays[name] for name in ('coord', 'box')}.get, types, type_map)
+            if item.ids.tolist() != arrays['id'].astype(str).tolist():
+                raise UnreadableError(
+                    f'The node {self.pk} states other ids than those of its frames in `{path}`: do not use it, and ask '
+                    'whoever gave you its archive.'
+                )
+            found += item.ids.tolist()
+        if self.is_stored:
+            _HASHED.add(self.uuid)
+        return found
 
     def _set_paths(self) -> list[str]:
         return [f'{formula}/{name}' for formula, names in self.set_names().items() for name in names]
 
     def _array(self, path: str) -> NDArray[Any]:
-        content = self.base.repository.get_object_content(path, mode='rb')
-        return np.load(io.BytesIO(content), allow_pickle=False)
+        name = path.rpartition('/')[2].removesuffix('.npy')
+        with self.base.repository.open(path, 'rb') as handle:
+            return read_array(handle, _size(handle), path, TEXTS if name in TEXT_ARRAYS else NUMBERS)
 
     # -- conversion -------------------------------------------------------------------------------------------------
 
@@ -362,6 +487,7 @@ class FramesData(orm.FolderData):
         """
         if mixed:
             return write_mixed(self.sets(), directory, type_map or self.elements)
+        self.check()
         self.base.repository.copy_tree(Path(directory))
         return [Path(directory) / formula for formula in self.formulas]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import ValidationError
+from aiida.orm.implementation.utils import clean_value
 
-from aiida_dpasse.deepmd.checkpoint import ModelFile, read_model_file
+from aiida_dpasse import quoting
+from aiida_dpasse.deepmd.checkpoint import ModelFile, hash_of, read_model_file
 from aiida_dpasse.deepmd.compatibility import (
     objection_to_lammps,
     objection_to_python,
@@ -20,14 +21,30 @@ from aiida_dpasse.deepmd.compatibility import (
 from aiida_dpasse.deepmd.engine import is_checkpoint, model_file
 from aiida_dpasse.deepmd.model_kind import check_potential, lora_of
 from aiida_dpasse.deepmd.multitask import single_heads
-from aiida_dpasse.deepmd.published import check_published
+from aiida_dpasse.deepmd.published import check_published, published_sha256
+from aiida_dpasse.unreadable import UnreadableError
+
+
+def validate_potentials(value: Any, port: Any) -> str | None:
+    """Check that what the nodes of an input port state about themselves is what their files contain.
+
+    :param value: a potential, potentials by label, or None.
+    :param port: the port, whose name begins the message.
+    """
+    nodes = value if isinstance(value, Mapping) else {None: value}
+    for label, node in nodes.items():
+        if isinstance(node, DeepPotentialData) and (message := node.check_file()):
+            return f'{port.name}{"" if label is None else f".{label}"}: {message}'
+    return None
 
 
 class DeepPotentialData(orm.SinglefileData):
     """A DeePMD-kit potential: a checkpoint (``.pt``), or a frozen or compressed model (``.pth``, ``.pb``).
 
     All metadata is read from the file at construction, without executing its content. The training input is complete
-    for TensorFlow; PyTorch files contain its model section only.
+    for TensorFlow; PyTorch files contain its model section only. The attributes of a stored node may come from an
+    archive of somebody else, and AiiDA imports them as they are: the metadata of a stored node is that of its file,
+    read again before the first use, and attributes that differ from it are an error.
     """
 
     KEY_BACKEND = 'backend'
@@ -63,50 +80,115 @@ class DeepPotentialData(orm.SinglefileData):
             read_version(deepmd_version)
         content = read_model_file(path)
         node = cls(path.resolve(), filename=model_file(content.backend, content.form))
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = hash_of(path)
         published = None if published_as is None else check_published(published_as, sha256)
         node._describe(content, sha256, deepmd_version, published)
         return node
 
     def _describe(self, content: ModelFile, sha256: str, deepmd_version: str | None, published: str | None) -> None:
-        self.base.attributes.set_many(
-            {
-                self.KEY_BACKEND: content.backend,
-                self.KEY_FORM: content.form,
-                self.KEY_DESCRIPTOR: content.descriptor,
-                self.KEY_TYPE_MAP: content.type_map,
-                self.KEY_CUTOFF: content.cutoff,
-                self.KEY_PARAMETERS: content.parameters,
-                self.KEY_HEADS: content.heads,
-                self.KEY_OTHER_HEADS: content.other_heads,
-                self.KEY_VERSION: deepmd_version,
-                self.KEY_SHA256: sha256,
-                self.KEY_INPUT: content.training_input,
-                self.KEY_STEP: content.step,
-                self.KEY_MIGRATION: content.needs_migration,
-                self.KEY_PYTHON: content.python_before,
-                self.KEY_PUBLISHED: published,
-            }
-        )
+        known = {self.KEY_VERSION: deepmd_version, self.KEY_PUBLISHED: published}
+        self.base.attributes.set_many(self._attributes_of(content, sha256) | known)
+
+    @classmethod
+    def _attributes_of(cls, content: ModelFile, sha256: str) -> dict[str, Any]:
+        """Return the attributes that a file determines."""
+        return {
+            cls.KEY_BACKEND: content.backend,
+            cls.KEY_FORM: content.form,
+            cls.KEY_DESCRIPTOR: content.descriptor,
+            cls.KEY_TYPE_MAP: content.type_map,
+            cls.KEY_CUTOFF: content.cutoff,
+            cls.KEY_PARAMETERS: content.parameters,
+            cls.KEY_HEADS: content.heads,
+            cls.KEY_OTHER_HEADS: content.other_heads,
+            cls.KEY_SHA256: sha256,
+            cls.KEY_INPUT: content.training_input,
+            cls.KEY_STEP: content.step,
+            cls.KEY_MIGRATION: content.needs_migration,
+            cls.KEY_PYTHON: content.python_before,
+        }
 
     def _validate(self) -> bool:
         """Check, before storing, that the file is a model and matches the attributes."""
         super()._validate()
-        with self.as_path() as path:
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            try:
-                content = read_model_file(path, name=self.filename)
-            except ValueError as exception:
-                raise ValidationError(str(exception)) from exception
-        expected = {self.KEY_SHA256: sha256, self.KEY_TYPE_MAP: content.type_map, self.KEY_FORM: content.form}
-        if any(self.base.attributes.get(key, None) != value for key, value in expected.items()):
+        try:
+            found = self._read_file()
+        except UnreadableError as exception:
+            raise ValidationError(str(exception)) from exception
+        if any(self.base.attributes.get(key, None) != value for key, value in found.items()):
             raise ValidationError('The attributes do not describe the file: build the node with `from_file`.')
         return True
 
     # -- metadata ---------------------------------------------------------------------------------------------------
 
+    def _read_file(self) -> dict[str, Any]:
+        """Return the attributes that the file of the node determines.
+
+        :raises UnreadableError: if it is no model, or has not the name that `from_file` gives it.
+        """
+        name = str(self.base.attributes.get('filename', ''))
+        try:
+            with self.as_path() as path:
+                found = self._attributes_of(read_model_file(path, name=name), hash_of(path))
+        except OSError as exception:
+            raise UnreadableError('its file is missing in the repository.') from exception
+        if name != model_file(found[self.KEY_BACKEND], found[self.KEY_FORM]):
+            shown = quoting.line(name)[:100]
+            raise UnreadableError(f'`{shown}` is not the name of its kind of model: build the node with `from_file`.')
+        return found
+
     def _get(self, key: str) -> Any:
-        return self.base.attributes.get(key, None)
+        """Return a property: of the file for a stored node, which was compared with the attributes."""
+        if not self.is_stored:
+            return self.base.attributes.get(key, None)
+        if not hasattr(self, '_checked'):
+            self._checked = self._compare(self._read_of_stored())
+        return self._checked.get(key)
+
+    def _read_of_stored(self) -> dict[str, Any]:
+        try:
+            return self._read_file()
+        except UnreadableError as exception:
+            raise UnreadableError(f'The potential {self.pk} ({self.uuid}) cannot be used: {exception}') from exception
+
+    def _compare(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Return the properties of the file and those that only the node states.
+
+        :raises UnreadableError: if the attributes differ from the file.
+        """
+        stated = self.base.attributes.all
+        # Nodes of earlier releases lack some; the reasons why heads are no potentials are sentences of each release.
+        keys = [key for key in found if key in stated and key != self.KEY_OTHER_HEADS]
+        # AiiDA rounds numbers when it stores them.
+        differing = [key for key in keys if stated[key] != clean_value(found[key])]
+        published = stated.get(self.KEY_PUBLISHED)
+        known = None if published is None else published_sha256(str(published))
+        if known not in (None, found[self.KEY_SHA256]):
+            differing.append(self.KEY_PUBLISHED)
+        version = stated.get(self.KEY_VERSION)
+        try:
+            version is None or read_version(str(version))
+        except ValueError:
+            differing.append(self.KEY_VERSION)
+        if differing:
+            raise UnreadableError(
+                f'The potential {self.pk} ({self.uuid}) is not what it states: its attribute `{differing[0]}` is '
+                f'{quoting.line(stated.get(differing[0]))[:100]}, and its file has '
+                f'{quoting.line(found.get(differing[0], "nothing of it"))[:100]}; do not use it, and ask where the '
+                'archive came from.'
+            )
+        return found | {self.KEY_VERSION: version, self.KEY_PUBLISHED: published if known else None}
+
+    def check_file(self) -> str | None:
+        """Check that the file can be read, and that the attributes describe it.
+
+        :returns: one sentence that states the problem, or None.
+        """
+        try:
+            self._get(self.KEY_SHA256)
+        except UnreadableError as exception:
+            return str(exception)
+        return None
 
     @property
     def framework(self) -> str:
@@ -156,7 +238,7 @@ class DeepPotentialData(orm.SinglefileData):
 
     @property
     def deepmd_version(self) -> str | None:
-        """Version of DeePMD-kit that wrote the file, or None if unknown."""
+        """Version of DeePMD-kit that wrote the file as stated at its import, or None; the file does not contain it."""
         value = self._get(self.KEY_VERSION)
         return None if value is None else str(value)
 
@@ -205,10 +287,12 @@ class DeepPotentialData(orm.SinglefileData):
         return sorted(set(elements) - set(self.type_map))
 
     def check_kind(self) -> str | None:
-        """Check that the model is a potential; nodes that were stored before other kinds were refused may not be.
+        """Check that the file is what the node states and a potential, which nodes of earlier releases may not be.
 
         :returns: one sentence that states the problem, or None.
         """
+        if message := self.check_file():
+            return message
         heads = single_heads(self.training_input.get('model', {})).values()
         objections = [check_potential(section, self.is_checkpoint) for section in heads]
         return f'It {objections[0]}' if all(objections) else None

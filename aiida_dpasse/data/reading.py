@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ from aiida_dpasse.data.conversion import sets_from_dpdata
 from aiida_dpasse.deepmd.dataset import read_dataset, read_hdf5, system_directories
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.deepmd.intake import Intake
+from aiida_dpasse.opening import DAMAGE, most_lines, open_plain, take_lines
+from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.structures.calculated import CalculatedFrame
+from aiida_dpasse.structures.extxyz import has_plausible_columns
+from aiida_dpasse.unreadable import UnreadableError, check_regular, reading, reason
 from aiida_dpasse.vasp.output import KILOBAR, converged_steps
 from aiida_dpasse.vasp.output import read_frames as read_vasp
 
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 #: Formats with a reader of our own; others are those of dpdata and ASE.
 OWN = ('deepmd', 'extxyz', 'ase', 'vasp', 'cp2k')
 OUTCAR, VASPRUN = 'OUTCAR', 'vasprun.xml'
+#: Number of bytes of the shortest line of an atom in extxyz.
+SHORTEST = 6
 #: Number of bytes at the beginning of a file by which its program is recognised.
 HEAD = 1 << 16
 #: Suffixes of files with frames that are not read as a part of a folder of systems.
@@ -57,20 +64,23 @@ def read_files(
         labels are read then.
     :param arguments: further arguments of dpdata's reader.
     :returns: the frames, of DeePMD-kit one member for each set, of others one for each formula and kind of labels.
-    :raises ValueError: in one sentence, if a file cannot be read.
+    :raises UnreadableError: in one sentence, if a file cannot be read.
     """
     found: list[FrameSet] = []
     for path in map(Path, paths):
         if not path.exists():
-            raise ValueError(f'There is no file or folder `{path}`.')
-        name = (fmt or format_of(path)).lower()
-        where = path.resolve().name
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter('always')
-            sets = _reader(name, type_map, keys, arguments)(path, where, intake)
+            raise UnreadableError(f'There is no file or folder `{quoted(path)}`: correct the path.')
+        if not path.is_dir():
+            check_regular(path)
+        where = quoted(path.resolve().name)
+        with reading(where, 'give a file that is whole, and its format'):
+            name = (fmt or format_of(path)).lower()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter('always')
+                sets = _reader(name, type_map, keys, arguments)(path, where, intake)
         if not sets and not intake.missing(where):
-            said = ''.join(f' ({line})' for line in _said(caught))
-            raise ValueError(
+            said = ''.join(f' ({line})' for line in _said(caught))[:400]
+            raise UnreadableError(
                 f'`{where}` has no frames that can be read as {name}{said}: give the format, if it is another.'
             )
         found += sets
@@ -81,19 +91,14 @@ def read_files(
 
 def _said(caught: Iterable[warnings.WarningMessage]) -> list[str]:
     """Return what libraries said about a file, each once."""
-    texts = [' '.join(str(item.message).split()) for item in caught if item.category is UserWarning]
+    texts = [reason(str(item.message)) for item in caught if item.category is UserWarning]
     return list(dict.fromkeys(texts))
-
-
-def _message(error: Exception) -> str:
-    """Return the message of an exception of a library in one line."""
-    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def format_of(path: Path) -> str:
     """Return the format of a file or folder, judged by its content.
 
-    :raises ValueError: if the format is not recognised.
+    :raises UnreadableError: if the format is not recognised.
     """
     if path.is_dir():
         if system_directories(path):
@@ -102,9 +107,9 @@ def format_of(path: Path) -> str:
             return 'vasp'
         if any(path.glob('*-pos-1.xyz')):
             return 'cp2k'
-        raise ValueError(
-            f'`{path.name}` holds neither a DeePMD-kit system (`type.raw`) nor output of VASP (OUTCAR, vasprun.xml) '
-            'or CP2K (-pos-1.xyz): give the files themselves.'
+        raise UnreadableError(
+            f'`{quoted(path.name)}` holds neither a DeePMD-kit system (`type.raw`) nor output of VASP '
+            '(OUTCAR, vasprun.xml) or CP2K (-pos-1.xyz): give the files themselves.'
         )
     if _TRAJECTORY.search(path.name):
         return 'cp2k'
@@ -130,12 +135,12 @@ def format_of(path: Path) -> str:
     except UnknownFileTypeError:
         found = ''
     if found not in ioformats:
-        raise ValueError(f'The format of `{path.name}` is not recognised: give the format.')
+        raise UnreadableError(f'The format of `{quoted(path.name)}` is not recognised: give the format.')
     if found.startswith('lammps-d') and b' element' not in head:
         # ASE takes the numbers of the types for those of elements.
         return 'lammps/lmp' if found == 'lammps-data' else 'lammps/dump'
     if found in STRUCTURES:
-        raise ValueError(f'`{path.name}` is a structure ({found}): use `aiida-dpasse import structure`.')
+        raise UnreadableError(f'`{quoted(path.name)}` is a structure ({found}): use `aiida-dpasse import structure`.')
     return found
 
 
@@ -147,7 +152,7 @@ def _reader(
 ) -> Reader:
     """Return the function that reads a format.
 
-    :raises ValueError: for an unknown format.
+    :raises UnreadableError: for an unknown format.
     """
     from ase.io.formats import ioformats
     from dpdata.format import Format
@@ -168,7 +173,7 @@ def _reader(
     if fmt == 'ase' or fmt in ioformats:
         name = None if fmt == 'ase' else fmt
         return lambda path, where, intake: sets_from_atoms(_ase(path, name), intake, keys, where)
-    raise ValueError(f'`{fmt}` is no format: take one of {", ".join(OWN)}, or the name of one of dpdata or ASE.')
+    raise UnreadableError(f'`{fmt}` is no format: take one of {", ".join(OWN)}, or the name of one of dpdata or ASE.')
 
 
 def _read_deepmd(path: Path, where: str, intake: Intake, type_map: Sequence[str] | None) -> list[FrameSet]:
@@ -188,23 +193,35 @@ def _read_deepmd(path: Path, where: str, intake: Intake, type_map: Sequence[str]
 def _extxyz(path: Path) -> Iterator[ase.Atoms]:
     """Yield the frames of an extxyz file, also those behind an empty line, at which ASE's reader ends."""
     from ase.io.extxyz import read_xyz
-    from ase.io.formats import open_with_compression
 
-    number = 0
-    with open_with_compression(str(path), 'r') as file:
+    number, most = 0, most_lines(path, SHORTEST)
+    with open_plain(path) as file:
         while header := file.readline():
             if not header.strip():
                 continue
             number += 1
+            where = f'Frame {number} of `{quoted(path.name)}`'
+            count = int(header) if re.fullmatch(rb'\s*\d{1,12}\s*', header) else 0
+            if not 0 < count <= most:
+                raise UnreadableError(
+                    f'{where} should begin with its number of atoms, at most the number of lines of the file: '
+                    'correct it.'
+                )
+            rows = take_lines(file, count + 1, header)
+            if len(rows) < count + 1:
+                raise UnreadableError(f'{where} ends after {len(rows)} of {count + 1} lines: copy the file again.')
+            if not has_plausible_columns(rows[0]):
+                raise UnreadableError(f'{where} declares columns that no row has: correct its `Properties`.')
             try:
-                rows = [file.readline() for _ in range(int(header) + 1)]
-                yield next(read_xyz(io.StringIO(header + ''.join(rows)), 0))
+                text = b''.join([header, *rows]).decode('utf8')
+                yield next(read_xyz(io.StringIO(text), 0))
+            except UnicodeDecodeError as error:
+                raise UnreadableError(f'{where} is no text in UTF-8: convert it.') from error
             except KeyError as error:
-                name = str(error.args[0])
-                raise ValueError(f'`{path.name}` names atoms `{name}`, which is no element: rename them.') from error
+                name = quoted(error.args[0])[:40]
+                raise UnreadableError(f'{where} names atoms `{name}`, which is no element: rename them.') from error
             except Exception as error:  # ASE's reader raises exceptions of any type for a broken file
-                message = _message(error)
-                raise ValueError(f'Frame {number} of `{path.name}` cannot be read as extxyz: {message}.') from error
+                raise UnreadableError(f'{where} cannot be read as extxyz: {reason(error)}: correct it.') from error
 
 
 def _ase(path: Path, fmt: str | None) -> Iterator[ase.Atoms]:
@@ -216,17 +233,41 @@ def _ase(path: Path, fmt: str | None) -> Iterator[ase.Atoms]:
         if (fmt or filetype(str(path))) in ('db', 'json'):
             from ase.db import connect
 
-            for row in connect(str(path)).select():
+            kind = fmt or filetype(str(path))
+            for row in connect(str(path.resolve()), type=kind, use_lock_file=False).select():
                 atoms = row.toatoms(add_additional_information=True)
                 data = dict(atoms.info.get('data', {}))
                 atoms.info = {**atoms.info.get('key_value_pairs', {}), **data.pop('origin', {}), **data}
                 yield atoms
         else:
-            yield from iread(str(path), ':', format=fmt)
+            _check_dump(path)
+            yield from iread(str(path), ':', format=fmt, do_not_split_by_at_sign=True)
+    except UnreadableError:
+        raise
     except UnknownFileTypeError:
-        raise ValueError(f'ASE does not recognise the format of `{path.name}`: give it.') from None
+        raise UnreadableError(f'ASE does not recognise the format of `{quoted(path.name)}`: give it.') from None
     except Exception as error:  # ASE's readers raise exceptions of any type for a broken file
-        raise ValueError(f'`{path.name}` cannot be read by ASE: {_message(error)}.') from error
+        raise UnreadableError(
+            f'`{quoted(path.name)}` cannot be read by ASE: {reason(error)}: give a file that is whole, and its format.'
+        ) from error
+
+
+def _check_dump(path: Path) -> None:
+    """Check that no frame of a LAMMPS dump declares more atoms than the file has lines.
+
+    :raises UnreadableError: if one does.
+    """
+    with open_plain(path) as file, suppress(*DAMAGE):
+        if not file.peek(64).lstrip().startswith(b'ITEM: '):  # type: ignore[attr-defined]
+            return
+        most = most_lines(path, SHORTEST)
+        for row in file:
+            if row.startswith(b'ITEM: NUMBER OF ATOMS'):
+                count = next(file, b'').strip()
+                if not re.fullmatch(rb'\d{1,12}', count) or int(count) > most:
+                    raise UnreadableError(
+                        f'`{quoted(path.name)}` declares a number of atoms that it has no lines for: correct it.'
+                    )
 
 
 # -- programs --------------------------------------------------------------------------------------------------------
@@ -261,23 +302,30 @@ def _read_vasp(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     if path.is_dir():
         runs = _vasp_runs(path)
         if not runs:
-            raise ValueError(f'`{where}` holds neither OUTCAR nor vasprun.xml.')
+            raise UnreadableError(f'`{where}` holds neither OUTCAR nor vasprun.xml: give the folder of a run.')
         found = []
         for run in runs:
-            name = '/'.join((where, *run.relative_to(path).parts))
+            name = quoted('/'.join((where, *run.relative_to(path).parts)))
             file = run / VASPRUN if (run / VASPRUN).is_file() else run / OUTCAR
+            if not file.resolve().is_relative_to(path.resolve()):
+                raise UnreadableError(
+                    f'`{name}/{file.name}` is a link out of the folder, which is not followed: give the file itself.'
+                )
             found += _read_vasp(file, f'{name}/{file.name}', intake)
         return concatenate(found)
+    check_regular(path, where)
     if not _begins_with(path, b'<?xml'):
         return _read_outcar(path, where, intake)
+    if _begins_with(path, b'<!DOCTYPE', b'<!ENTITY'):
+        raise UnreadableError(f'`{where}` defines entities, which VASP does not write: remove them.')
     outcar = path.with_name(OUTCAR)
     text = outcar.read_text(errors='replace') if outcar.is_file() else None
     try:
         frames = read_vasp(path, text)
     except ValueError as error:
         if text is None:
-            raise ValueError(f'`{where}`: {error}') from error
-        intake.remark(f'OUTCAR is read instead: {error}', where)
+            raise UnreadableError(f'`{where}`: {reason(error)}: give a file that is whole, or OUTCAR.') from error
+        intake.remark(f'OUTCAR is read instead: {reason(error)}', where)
         return _read_outcar(outcar, where, intake)
     if cut := path.read_text(errors='replace').count('<calculation>') - len(frames):
         intake.leave_out('an end that was cut off', where, cut)
@@ -304,9 +352,9 @@ def _read_outcar(path: Path, where: str, intake: Intake) -> list[FrameSet]:
             states = states[: len(energies)]
             lost = states.count(False)
     except Exception as error:  # dpdata's reader raises exceptions of any type for a broken file
-        raise ValueError(f'`{where}` cannot be read as OUTCAR: {_message(error)}.') from error
+        raise UnreadableError(f'`{where}` cannot be read as OUTCAR: {reason(error)}: copy it again.') from error
     if len(energies) == 0:
-        raise ValueError(f'`{where}` has no ionic step that is complete.')
+        raise UnreadableError(f'`{where}` has no ionic step that is complete: copy it again.')
     if lost:
         intake.leave_out(UNCONVERGED, where, lost)
     virials = None
@@ -331,24 +379,30 @@ def _read_cp2k(path: Path, where: str, intake: Intake) -> list[FrameSet]:
     folder = path if path.is_dir() else path.parent
     places = sorted(folder.glob('*-pos-1.xyz'))
     if len(places) != 1:
-        raise ValueError(f'`{where}` holds {len(places)} files `*-pos-1.xyz`: give a folder with one run of CP2K.')
+        raise UnreadableError(f'`{where}` holds {len(places)} files `*-pos-1.xyz`: give a folder with one run of CP2K.')
     project = places[0].name.removesuffix('-pos-1.xyz')
     files = {part: folder / f'{project}-{part}' for part in ('frc-1.xyz', '1.cell')}
     if missing := [file.name for file in files.values() if not file.is_file()]:
-        raise ValueError(
+        raise UnreadableError(
             f'`{where}` lacks `{missing[0]}`: print it, or give the folder and the format cp2k/aimd_output of dpdata, '
             'which takes cell and forces from the log and does not check the convergence.'
         )
     logs = [file for file in sorted(folder.iterdir()) if file.is_file() and _begins_with(file, b'CP2K|', b'ENERGY|')]
     if len(logs) != 1:
-        raise ValueError(f'`{where}` holds {len(logs)} logs of CP2K: one is needed beside `{places[0].name}`.')
+        raise UnreadableError(f'`{where}` holds {len(logs)} logs of CP2K: one is needed beside `{places[0].name}`.')
     log = logs[0].read_text(errors='replace')
     match = _RUN_TYPE.search(log)
     relaxation = match is not None and match[1].endswith('_OPT')
-    positions, forces, cells = (file.read_text() for file in (places[0], *files.values()))
+    for file in (places[0], *files.values()):
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise UnreadableError(
+                f'`{where}/{quoted(file.name)}` is a link out of the folder, which is not followed: give the '
+                'file itself.'
+            )
+    positions, forces, cells = (file.read_text(errors='replace') for file in (places[0], *files.values()))
     frames = read_cp2k(positions, forces, cells, log, relaxation)
     if not frames:
-        raise ValueError(
+        raise UnreadableError(
             f'`{where}` has no frame with energy, forces and stress: CP2K writes the stress with STRESS_TENSOR '
             'ANALYTICAL and its section PRINT.'
         )
@@ -391,10 +445,14 @@ def _read_dpdata(
 
         rot_frame_lower_triangular = Labelled.rot_frame_lower_triangular
 
+    if '@' in path.name and fmt.startswith('ase/'):
+        raise UnreadableError(f'dpdata takes what follows the `@` in `{where}` for an index: rename the file.')
+    if path.is_file():
+        _check_dump(path)
     reader = Format.get_formats()[fmt]()
     given = {**arguments, **({} if type_map is None else {'type_map': list(type_map)})}
     several = type(reader).from_multi_systems is not Format.from_multi_systems
-    reason, none = '', 'it holds no frames'
+    failure, none = '', 'it holds no frames'
     # A format may have labels or not, which only its reader knows.
     for method, system in (('from_labeled_system', Labelled), ('from_system', Bare)):
         if getattr(type(reader), method) is getattr(Format, method):
@@ -403,9 +461,11 @@ def _read_dpdata(
             places = list(reader.from_multi_systems(str(path), **given)) if several else []
             members = [system().from_fmt_obj(reader, place, **given) for place in places or [str(path)]]
         except Exception as exception:  # dpdata's readers raise exceptions of any type for a broken file
-            reason = _message(exception)
+            failure = reason(exception)
             continue
-        if reason:
-            intake.remark(f'read without labels, since there were none that dpdata could read ({reason})', where)
+        if failure:
+            intake.remark(f'read without labels, since there were none that dpdata could read ({failure})', where)
         return concatenate(item for member in members for item in sets_from_dpdata(member, intake, where, type_map))
-    raise ValueError(f'`{where}` could not be read as `{fmt}`: {reason or none}.')
+    raise UnreadableError(
+        f'`{where}` could not be read as `{fmt}`: {failure or none}: correct the file, or its format.'
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ import numpy as np
 from aiida_dpasse.data.conversion import sets_to_ase
 from aiida_dpasse.deepmd.dataset import write_mixed
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.quoting import line as quoted
+from aiida_dpasse.unreadable import UnreadableError, reason
 
 if TYPE_CHECKING:
     from aiida_dpasse.data.frames import FramesData
@@ -30,37 +34,48 @@ def write_frames(
     :param fmt: one of `FORMATS`, by default extxyz or ase-db by the suffix of ``path``, and npy without one.
     :param type_map: elements of the layout ``mixed`` in the order of their types, by default those of the frames.
     :returns: the path.
-    :raises ValueError: if ``path`` exists, the format is unknown, or ``type_map`` lacks an element.
+    :raises UnreadableError: if ``path`` exists or cannot be written, the format is unknown, or ``type_map`` lacks an
+        element.
     """
     place = Path(path)
     form = fmt or SUFFIXES.get(place.suffix.lower(), 'npy')
     if form not in FORMATS:
-        raise ValueError(f'`{form}` is no format to write: take one of {", ".join(FORMATS)}.')
+        raise UnreadableError(f'`{form}` is no format to write: take one of {", ".join(FORMATS)}.')
     if type_map is not None and form != 'mixed':
-        raise ValueError(f'A type map is that of the format mixed: {form} names the elements themselves.')
+        raise UnreadableError(f'A type map is that of the format mixed: {form} names the elements themselves.')
     if place.exists():
-        raise ValueError(f'`{place}` exists: give another path, or remove it.')
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if form == 'npy':
-        frames.base.repository.copy_tree(place)
-    elif form == 'mixed':
-        write_mixed(frames.sets(), place, type_map or frames.elements)
-    elif form == 'ase-db':
-        _write_database(frames.sets(), place)
-    else:
-        with place.open('w', encoding='utf8') as file:
-            file.writelines(block for item in frames.sets() for block in _extxyz(item))
+        raise UnreadableError(f'`{place}` exists: give another path, or remove it.')
+    frames.check()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.', dir=place.parent) as folder:
+            whole = Path(folder) / place.name
+            if form == 'npy':
+                frames.base.repository.copy_tree(whole)
+            elif form == 'mixed':
+                write_mixed(frames.sets(), whole, type_map or frames.elements)
+            elif form == 'ase-db':
+                _write_database(frames.sets(), whole)
+            else:
+                with whole.open('w', encoding='utf8') as file:
+                    file.writelines(block for item in frames.sets() for block in _extxyz(item))
+            whole.rename(place)
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, 'strerror', None) or reason(error)
+        raise UnreadableError(
+            f'`{quoted(place)}` cannot be written ({why}), and nothing of it is left: make room, or give another path.'
+        ) from error
     return place
 
 
 def _origins(item: FrameSet) -> list[dict[str, Any]]:
     """Return the origin of each frame, without the parts that it lacks."""
     rows = []
-    for source, step, deviation, reason in zip(item.sources, item.steps, item.deviations, item.reasons, strict=True):
+    for source, step, deviation, why in zip(item.sources, item.steps, item.deviations, item.reasons, strict=True):
         row: dict[str, Any] = {'source': str(source)} if source else {}
         row |= {'step': int(step)} if step >= 0 else {}
         row |= {'deviation': float(deviation)} if np.isfinite(deviation) else {}
-        row |= {'reason': str(reason)} if reason else {}
+        row |= {'reason': str(why)} if why else {}
         rows.append(row)
     return rows
 

@@ -1,37 +1,40 @@
 """Metadata of DeePMD-kit model files, read without executing any of their content.
 
-A PyTorch file is a pickle, and an untrusted pickle can execute arbitrary code when it is loaded. Here the globals of a
-``.pt`` are limited to a fixed set of inert stand-ins, a ``.pth`` is scanned without being loaded, and a ``.pb`` is
-parsed with a minimal reader of protobuf's wire format; neither torch nor TensorFlow is imported.
+A PyTorch file is a pickle, and an untrusted pickle can execute arbitrary code when it is loaded. Here `inert_pickle`
+evaluates it with stand-ins for all globals, the code of a ``.pth`` is scanned by `script_scan`, and a ``.pb`` is parsed
+with a minimal reader of protobuf's wire format, and the operations of its graph are compared with a list; neither torch
+nor TensorFlow is imported.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
-import pickle
-import pickletools
-import struct
-import zipfile
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiida_dpasse import quoting
+from aiida_dpasse.deepmd.allowed_operations import GRAPH
 from aiida_dpasse.deepmd.frozen_graph import FrozenGraph, read_frozen_graph
+from aiida_dpasse.deepmd.inert_pickle import RefusedError, Tensor, Thing, evaluate
 from aiida_dpasse.deepmd.model_kind import check_potential, descriptor_type
+from aiida_dpasse.deepmd.model_section import MOST_HEADS, check_elements, check_section, check_training, plain
+from aiida_dpasse.deepmd.model_zip import ModelZip, is_zip
 from aiida_dpasse.deepmd.multitask import single_heads, type_map_of
+from aiida_dpasse.deepmd.script_scan import scan_script
 from aiida_dpasse.unreadable import UnreadableError
 
 #: Last part of the names of DeePMD-kit's trainable arrays in a PyTorch state.
 _WEIGHTS = ('matrix', 'bias', 'idt')
 _RESIDUALS = 'residual'
-_TENSORS = ('_rebuild_tensor_v2', '_rebuild_parameter')
-_STORAGES = ('Double', 'Float', 'Half', 'BFloat16', 'Long', 'Int', 'Short', 'Char', 'Byte', 'Bool', 'Untyped')
-#: Modules whose globals a TorchScript file references; they are resolved by DeePMD-kit's C++ side, never by Python.
-_SCRIPT_MODULES = ('__torch__', 'torch', 'torch._utils', 'torch.jit._pickle', 'collections')
-_SCRIPT_GLOBALS = ('OrderedDict', *_TENSORS, 'build_', 'restore_type_tag')
+#: Files and folders of the zips that PyTorch writes for models: of checkpoints, and further ones of frozen models.
+_FILES = {'data.pkl', 'data', 'byteorder', 'version', '.data', '.format_version', '.storage_alignment'}
+_SCRIPT_FILES = _FILES | {'constants.pkl', 'constants', 'code', 'extra'}
+#: Endings of machine code in a zip.
+_MACHINE_CODE = ('.so', '.cubin', '.o', '.dll')
 _COMPRESSED = ('compress', 'geo_compress', 'tebd_compress')
 #: Written by DPA-2 since DeePMD-kit 3.1; checkpoints of 3.0 lack it and cannot be loaded by later versions.
 _SINCE_3_1 = 'type_embd_data'
@@ -103,172 +106,121 @@ def read_model_file(path: str | Path, name: str | None = None) -> ModelFile:
     :param path: the file.
     :param name: its name, if ``path`` does not end in it (as in a repository); used for the check of the ending and in
         messages.
-    :raises ValueError: in one sentence, if it is not a DeePMD-kit model, not a potential, or not safe to read.
+    :raises UnreadableError: in one sentence, if it is not a DeePMD-kit model, not a potential, or not safe to read.
     """
     path = Path(path)
-    name = name or path.name
+    name = quoting.line(name or path.name)
     for ending, advice in _OTHER_FORMATS.items():
         if name.endswith(ending):
-            raise ValueError(f'`{name}` {advice.format(name=name, stem=name.removesuffix(ending))}.')
-    if not path.is_file():
-        raise ValueError(f'`{name}` is no file: give the path of a `.pt`, `.pth` or `.pb` model.')
+            raise UnreadableError(f'`{name}` {advice.format(name=name, stem=name.removesuffix(ending))}.')
     try:
+        if not path.is_file():
+            raise UnreadableError(f'`{name}` is no file: give the path of a `.pt`, `.pth` or `.pb` model.')
         return _read(path)
-    except _RefusedError as exception:
-        raise ValueError(f'`{name}` is refused: {exception}.') from None
+    except RefusedError as exception:
+        message = f'is refused: {exception}.'
     except _NoPotentialError as exception:
-        raise ValueError(f'`{name}` {str(exception).replace(_NAME, name)}') from None
-    except _NOT_A_MODEL as exception:
-        known = isinstance(exception, UnreadableError)
-        reason = str(exception) if known else 'it is damaged, or was written by another program'
-        raise ValueError(
-            f'`{name}` is no model of DeePMD-kit ({reason}): give a `.pt`, `.pth` or `.pb` file.'
-        ) from None
+        message = str(exception).replace(_NAME, name)
+    except OSError as exception:
+        message = f'cannot be read ({exception.strerror}): check its permissions and its disk.'
+    except UnreadableError as exception:
+        if str(exception).startswith(f'`{name}`'):
+            raise
+        message = f'is no model of DeePMD-kit ({exception}): give a `.pt`, `.pth` or `.pb` file.'
+    raise UnreadableError(f'`{name}` {quoting.line(message)}') from None
+
+
+def hash_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file.
+
+    :param path: the file.
+    """
+    with Path(path).open('rb') as handle:
+        return hashlib.file_digest(handle, 'sha256').hexdigest()
 
 
 def _read(path: Path) -> ModelFile:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+    if is_zip(path):
+        with ModelZip(path) as archive:
             return _read_pytorch(archive)
     with path.open('rb') as handle:
-        magic = handle.read(4)
-    if magic[:2] in (b'\x80\x02', b'\x80\x03', b'\x80\x04', b'\x80\x05'):
-        raise UnreadableError('it is a bare pickle, not the zip that PyTorch writes')
-    if magic == b'PK\x03\x04':
-        raise UnreadableError('it was cut short, copy it again')
-    return _read_tensorflow(path.read_bytes())
+        magic = handle.read(2)
+        if magic in (b'\x80\x02', b'\x80\x03', b'\x80\x04', b'\x80\x05'):
+            raise UnreadableError('it is a bare pickle, not the zip that PyTorch writes')
+        if not magic:
+            raise UnreadableError('it is empty, and neither a zip nor a TensorFlow graph')
+        # Constants of a graph are passed over, so that the file is not read into memory.
+        content = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
+    return _read_tensorflow(read_frozen_graph(content))
 
 
-class _RefusedError(Exception):
-    """The file references a global or an operation that a model does not need."""
-
-
-class _NoPotentialError(Exception):
+class _NoPotentialError(UnreadableError):
     """The model cannot be used as a potential; the message is the rest of a sentence that begins with its name."""
-
-
-_NOT_A_MODEL = (
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    UnicodeDecodeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 # -- PyTorch ---------------------------------------------------------------------------------------------------------
 
 
-class _Storage:
-    """Stand-in for a storage type; it cannot be called."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """Stand-in for a tensor: its storage, offset and shape."""
-
-    key: str
-    offset: int
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        count = 1
-        for length in self.shape:
-            count *= length
-        return count
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, *_: Any) -> _Tensor:
-    return _Tensor(str(storage), int(offset), tuple(int(length) for length in shape))
-
-
-def _parameter(tensor: Any, *_: Any) -> Any:
-    return tensor
-
-
-_GLOBALS: dict[tuple[str, str], Any] = {
-    ('collections', 'OrderedDict'): OrderedDict,
-    ('torch._utils', '_rebuild_tensor_v2'): _tensor,
-    ('torch._utils', '_rebuild_parameter'): _parameter,
-    **{('torch', f'{kind}Storage'): _Storage() for kind in _STORAGES},
-    ('torch.storage', 'UntypedStorage'): _Storage(),
-}
-
-
-class _InertUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _GLOBALS[module, name]
-        except KeyError:
-            raise _RefusedError(
-                f'its pickle asks for `{module}.{name}`, which no model needs and which could run code'
-            ) from None
-
-    def persistent_load(self, pid: Any) -> Any:
-        kind, _, key, *_ = pid
-        if kind != 'storage':
-            raise _RefusedError(f'its pickle asks for a persistent object of the kind `{kind}`')
-        return str(key)
-
-
-def _read_pytorch(archive: zipfile.ZipFile) -> ModelFile:
-    names = archive.namelist()
-    pickles = [name for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
-    if len(pickles) != 1:
+def _read_pytorch(archive: ModelZip) -> ModelFile:
+    if any(name.lower().endswith(_MACHINE_CODE) for name in archive.names):
+        raise RefusedError('it contains machine code: give the checkpoint from which it was compiled')
+    if 'data.pkl' not in archive.names:
         raise UnreadableError('its zip has no `data.pkl`')
-    content = archive.read(pickles[0])
-    prefix = pickles[0].partition('/')[0]
-    if f'{prefix}/constants.pkl' in names:
-        return _read_torchscript(archive, prefix, content)
-    return _read_checkpoint(content)
+    script = 'constants.pkl' in archive.names
+    known = _SCRIPT_FILES if script else _FILES
+    if others := [name for name in archive.names if name.partition('/')[0] not in known]:
+        raise RefusedError(f'its zip holds `{others[0][:200]}`, which PyTorch does not write for a model')
+    return _read_torchscript(archive) if script else _read_checkpoint(archive)
 
 
-def _read_checkpoint(content: bytes) -> ModelFile:
-    state = _InertUnpickler(io.BytesIO(content)).load()
-    weights = state.get('model', state)
+def _read_checkpoint(archive: ModelZip) -> ModelFile:
+    state = _mapping(evaluate(archive.read('data.pkl')))
+    weights = _mapping(state.get('model', state))
     if '_extra_state' not in weights:
-        if not any(isinstance(value, _Tensor) for value in weights.values()):
-            raise UnreadableError('it contains no weights')
+        _check_weights(archive, weights)
         raise _NoPotentialError(
             'contains weights without the model section that describes them: give the checkpoint that `dp train` '
             'wrote (`model.ckpt.pt`).'
         )
-    extra = weights['_extra_state']
-    model = dict(extra['model_params'])
-    step = extra.get('train_infos', {}).get('step')
+    extra = _mapping(weights['_extra_state'])
+    model = plain(_mapping(extra.get('model_params')))
+    step = _mapping(extra.get('train_infos', {})).get('step')
+    if step is not None and (not isinstance(step, int) or not 0 <= step < 2**53):
+        raise UnreadableError('its number of steps is not a count')
     names = [str(name) for name in weights]
     # The exportable backend names its arrays otherwise, and counts steps from one.
     exportable = any(name.endswith('.w') for name in names)
     dpa2 = any('.repinit.' in name for name in names)
+    described = _describe(model, checkpoint=True)
+    _check_weights(archive, weights)
     return ModelFile(
         backend='pytorch',
         form='checkpoint',
-        **_describe(model, checkpoint=True),
+        **described,
         parameters=_count_trained(state) or _count_parameters(weights),
-        training_input={'model': _plain(model)},
+        training_input={'model': model},
         # DeePMD-kit counts from zero.
-        step=None if step is None else int(step) + (0 if exportable else 1),
+        step=None if step is None else step + (0 if exportable else 1),
         needs_migration=dpa2 and not any(name.endswith(f'.repinit.{_SINCE_3_1}') for name in names),
     )
 
 
+def _check_weights(archive: ModelZip, weights: Mapping[str, Any]) -> None:
+    """Check that there are weights, and that the zip contains the numbers of all of them."""
+    tensors = [value for value in weights.values() if isinstance(value, Tensor)]
+    if not any(tensor.size for tensor in tensors):
+        raise UnreadableError('it contains no weights')
+    for tensor in tensors:
+        storage, file = tensor.storage, f'data/{tensor.storage.key}'
+        if tensor.size and (not archive.is_stored(file) or archive.size(file) < storage.count * storage.item_bytes):
+            raise UnreadableError('weights are missing in it, copy it again')
+
+
 def _count_trained(state: Mapping[str, Any]) -> int:
     """Return the number of parameters for which the optimizer keeps a momentum, 0 if the file contains none."""
-    moments = (state.get('optimizer') or {}).get('state', {}).values()
-    found = (entry.get('exp_avg', entry.get('momentum_buffer')) for entry in moments)
-    return sum(moment.size for moment in found if isinstance(moment, _Tensor))
+    moments = _mapping(_mapping(state.get('optimizer') or {}).get('state', {})).values()
+    found = (entry.get('exp_avg', entry.get('momentum_buffer')) for entry in map(_mapping, moments))
+    return sum(moment.size for moment in found if isinstance(moment, Tensor))
 
 
 def _count_parameters(weights: Mapping[str, Any]) -> int | None:
@@ -279,74 +231,106 @@ def _count_parameters(weights: Mapping[str, Any]) -> int | None:
     for name, tensor in weights.items():
         parts = str(name).split('.')
         trained = parts[-1] in _WEIGHTS or any(part.endswith(_RESIDUALS) for part in parts[-2:])
-        if isinstance(tensor, _Tensor) and trained:
-            found[tensor.key, tensor.offset] = tensor.size
+        if isinstance(tensor, Tensor) and trained:
+            found[tensor.storage.key, tensor.offset] = tensor.size
     return sum(found.values())
 
 
-def _read_torchscript(archive: zipfile.ZipFile, prefix: str, content: bytes) -> ModelFile:
-    script: str | None = None
-    compressed = linear = False
-    strings: list[str] = []
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ('GLOBAL', 'INST'):
-            _check_script_global(*str(argument).split(' ', 1))
-            linear = linear or 'LinearEnergyModel' in str(argument)
-        elif opcode.name in ('STACK_GLOBAL', 'EXT1', 'EXT2', 'EXT4'):
-            raise _RefusedError(f'its pickle holds the operation `{opcode.name}`, which TorchScript does not write')
-        elif opcode.name.endswith('UNICODE'):
-            if strings[-1:] == ['model_def_script'] and script is None:
-                script = str(argument)
-            strings.append(str(argument))
-        elif opcode.name == 'NEWTRUE' and strings[-1:] and strings[-1] in _COMPRESSED:
-            compressed = True
-    if script is None:
+def _read_torchscript(archive: ModelZip) -> ModelFile:
+    top = evaluate(archive.read('data.pkl'), script=True)
+    things, tensors = _parts_of_script(top)
+    states = [thing.state for thing in things if isinstance(thing.state, Mapping)]
+    script = next((state['model_def_script'] for state in states if 'model_def_script' in state), None)
+    if not isinstance(script, str):
         raise UnreadableError('it has no `model_def_script`')
+    evaluate(archive.read('constants.pkl'), script=True)
     # DeePMD-kit writes an empty description of these models.
-    model = json.loads(script or '{}') if not linear else {'type': 'linear_ener'}
+    linear = any(thing.kind.endswith('LinearEnergyModel') for thing in things)
+    model: dict[str, Any] = _json(script or '{}') if not linear else {'type': 'linear_ener'}
     if not model:
         raise _NoPotentialError('does not describe its model: freeze its checkpoint with DeePMD-kit 3.0 or later.')
-    sizes = {entry.filename.removeprefix(f'{prefix}/'): entry.file_size for entry in archive.infolist()}
-    if sizes.get('extra/data_modifier.pth'):
+    if archive.size('extra/data_modifier.pth'):
         model.setdefault('modifier', {'type': 'dipole_charge'})
+    described = _describe(model)
+    scan_script(archive)
+    _check_weights(archive, tensors)
     return ModelFile(
         backend='pytorch',
-        form='compressed' if compressed else 'frozen',
-        **_describe(model),
+        form='compressed' if any(state.get(name) is True for state in states for name in _COMPRESSED) else 'frozen',
+        **described,
         training_input={'model': model},
-        python_before=_python_before(archive, [f'{prefix}/{name}' for name in sizes]),
+        python_before=_python_before(archive),
     )
 
 
-def _python_before(archive: zipfile.ZipFile, names: Sequence[str]) -> str | None:
-    code = [name for name in names if '/model/model/' in name and name.endswith('.py')]
+def _parts_of_script(top: Any) -> tuple[list[Thing], dict[str, Tensor]]:
+    """Return all objects of a frozen model, the outer ones first, and its tensors."""
+    things: list[Thing] = []
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    rest = [top]
+    for item in rest:  # grows while it is walked
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Thing):
+            things.append(item)
+            rest.append(item.state)
+        elif isinstance(item, Tensor):
+            tensors[str(len(tensors))] = item
+        elif isinstance(item, Mapping):
+            rest += item.values()
+        elif isinstance(item, list | tuple):
+            rest += item
+    return things, tensors
+
+
+def _python_before(archive: ModelZip) -> str | None:
+    code = [name for name in archive.names if '/model/model/' in name and name.endswith('.py')]
     given = any(_ARGUMENT in archive.read(name) for name in code)
     return None if given or not code else _ARGUMENT_SINCE
 
 
-def _check_script_global(module: str, name: str) -> None:
-    root = '__torch__' if module.startswith('__torch__.') else module
-    known = root == '__torch__' or name.startswith(_SCRIPT_GLOBALS) or (root == 'torch' and name.endswith('Storage'))
-    if root not in _SCRIPT_MODULES or not known:
-        raise _RefusedError(f'its pickle asks for `{module}.{name}`, which no model needs and which could run code')
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise UnreadableError('it is damaged, or was written by another program')
+    return value
+
+
+def _json(text: str | bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as exception:
+        raise UnreadableError('its training input is damaged') from exception
+    return dict(_mapping(plain(content)))
 
 
 # -- TensorFlow ------------------------------------------------------------------------------------------------------
 
 
-def _read_tensorflow(content: bytes) -> ModelFile:
-    graph = read_frozen_graph(content)
+def _read_tensorflow(graph: FrozenGraph) -> ModelFile:
     script = graph.strings.get('train_attr/training_script')
-    training_input = {'model': _model_of(graph)} if script is None else json.loads(script)
+    training_input = {'model': _model_of(graph)} if script is None else _json(script)
+    model = dict(_mapping(training_input.get('model')))
     if modifier := graph.strings.get('modifier_attr/type'):
-        training_input['model'].setdefault('modifier', {'type': modifier.decode()})
+        model.setdefault('modifier', {'type': _decoded(modifier)})
+    training_input['model'] = model
+    check_training(training_input)
+    described = _describe(model)
+    if others := sorted(graph.operations - GRAPH):
+        raise RefusedError(f"its graph holds the operation `{others[0]}`, which no model of DeePMD-kit's needs")
+    if graph.functions:
+        raise RefusedError('its graph defines functions, which no model of DeePMD-kit does')
     # In a compressed model, tables replace the networks they were computed from.
     compressed = graph.strings.get('model_type') == b'compressed_model'
+    parameters = None if compressed else graph.count(_WEIGHTS)
+    if not graph.weights or parameters == 0:
+        raise UnreadableError('it contains no weights')
     return ModelFile(
         backend='tensorflow',
         form='compressed' if compressed else 'frozen',
-        **_describe(training_input['model']),
-        parameters=None if compressed else graph.count(_WEIGHTS),
+        **described,
+        parameters=parameters,
         training_input=training_input,
     )
 
@@ -363,15 +347,26 @@ def _model_of(graph: FrozenGraph) -> dict[str, Any]:
         )
     kinds = {'ProdEnvMatA': 'se_e2_a', 'ProdEnvMatR': 'se_e2_r'}
     descriptors = sorted({kind for name, kind in kinds.items() if name in graph.operations})
+    cutoff = {'rcut': graph.numbers['descrpt_attr/rcut']} if 'descrpt_attr/rcut' in graph.numbers else {}
+    numbers = {
+        name: plain(graph.numbers.get(f'fitting_attr/{short}', 0))
+        for name, short in (('numb_fparam', 'dfparam'), ('numb_aparam', 'daparam'))
+    }
     return {
-        'type_map': graph.strings['model_attr/tmap'].decode().split(),
-        'descriptor': {'type': '+'.join(descriptors) or 'unknown', 'rcut': graph.numbers['descrpt_attr/rcut']},
+        'type_map': _decoded(graph.strings.get('model_attr/tmap', b'')).split(),
+        'descriptor': {'type': '+'.join(descriptors) or 'unknown', **cutoff},
         'fitting_net': {
-            'type': graph.strings.get('model_attr/model_type', b'ener').decode(),
-            'numb_fparam': int(graph.numbers.get('fitting_attr/dfparam', 0)),
-            'numb_aparam': int(graph.numbers.get('fitting_attr/daparam', 0)),
+            'type': _decoded(graph.strings.get('model_attr/model_type', b'ener')),
+            **{name: int(number) for name, number in numbers.items()},
         },
     }
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return str(plain(text.decode()))
+    except UnicodeDecodeError as exception:
+        raise UnreadableError('it has text that is not Unicode') from exception
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------
@@ -379,11 +374,17 @@ def _model_of(graph: FrozenGraph) -> dict[str, Any]:
 
 def _describe(model: Mapping[str, Any], checkpoint: bool = False) -> dict[str, Any]:
     heads = single_heads(model)
+    if len(heads) > MOST_HEADS:
+        raise UnreadableError(f'it has {len(heads):,} heads')
+    for head, section in heads.items():
+        check_section(section, '' if head is None else f'model_dict.{head[:100]}.')
     objections = {head: check_potential(section, checkpoint) for head, section in heads.items()}
     others = {head: message for head, message in objections.items() if message}
     if len(others) == len(heads):
         raise _NoPotentialError(next(iter(others.values()), 'has no heads: give another model.'))
-    parts = [part for section in heads.values() for part in _parts(section)]
+    for head, section in heads.items():
+        check_elements(section.get('type_map', []), 'type_map' if head is None else f'model_dict.{head[:100]}.type_map')
+    parts = [_part(section) for section in heads.values()]
     kinds = sorted({kind for _, kind in parts})
     type_map = type_map_of(model)
     if not type_map:
@@ -398,30 +399,21 @@ def _describe(model: Mapping[str, Any], checkpoint: bool = False) -> dict[str, A
     }
 
 
-def _parts(section: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
+def _part(section: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     descriptor = section.get('descriptor')
     if not isinstance(descriptor, Mapping):
         raise UnreadableError('its model section has no descriptor')
-    return [(descriptor, descriptor_type(descriptor, section))]
+    return descriptor, descriptor_type(descriptor, section)
 
 
 def _cutoff(descriptor: Mapping[str, Any], kind: str) -> float:
     """Return the largest cutoff radius of one layer of the descriptor, which is LAMMPS' cutoff, in A."""
-    if 'list' in descriptor:
+    if descriptor.get('list'):
         return max(_cutoff(member, str(member.get('type'))) for member in descriptor['list'])
-    sections = [descriptor, *(descriptor.get(name, {}) for name in ('repinit', 'repformer', 'repflow'))]
+    sections = [descriptor, *(descriptor.get(name) or {} for name in ('repinit', 'repformer', 'repflow'))]
     found = [section[name] for section in sections for name in ('rcut', 'e_rcut') if name in section]
     if not found and kind in ('dpa4', 'dpa4c'):
         return _DPA4_CUTOFF
     if not found:
         raise UnreadableError('its descriptor has no cutoff')
     return float(max(found))
-
-
-def _plain(value: Any) -> Any:
-    """Convert to dictionaries, lists, strings and numbers, the types that attributes of a node can store."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -6,6 +6,12 @@ from packaging.version import InvalidVersion, Version
 
 #: First version of DeePMD-kit with a descriptor; older descriptors are omitted.
 _SINCE = {'dpa2': '3.0', 'dpa3': '3.1', 'dpa4': '3.2', 'dpa4c': '3.2'}
+#: All descriptors of DeePMD-kit by the names that it accepts, and that of a graph which does not tell its own.
+DESCRIPTORS = {
+    *('loc_frame', 'se_e2_a', 'se_a', 'se_e3', 'se_at', 'se_a_3be', 'se_t', 'se_e3_tebd', 'se_a_ebd_v2', 'se_a_tpe_v2'),
+    *('se_a_tpe', 'se_a_ebd', 'se_a_mask', 'se_e2_r', 'se_r', 'se_atten', 'se_atten_v2', 'dpa1', 'hybrid'),
+    *('dpa2', 'dpa3', 'dpa4', 'sezm', 'dpa4c', 'unknown'),
+}
 #: Descriptors whose neighbours are counted for each element.
 _BY_ELEMENT = {'se_e2_a', 'se_a', 'se_e2_r', 'se_r', 'se_e3', 'se_t', 'se_at', 'hybrid'}
 _CONVERT = 'convert it with `dp convert-backend old.pth new.pth` and import the result.'
@@ -43,6 +49,8 @@ def objection_to_version(
     if not version:
         return None
     program = read_version(version)
+    if unknown := [kind for kind in descriptor.split('+') if kind not in DESCRIPTORS]:
+        return f'DeePMD-kit has no descriptor `{unknown[0]}`: give a model of one of its own.'
     first = [Version(_SINCE[kind]) for kind in descriptor.split('+') if kind in _SINCE]
     if first and program < max(first):
         return f'The descriptor `{descriptor}` needs DeePMD-kit {max(first)}, the code has {version}: use a newer one.'

@@ -10,21 +10,31 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_dpasse.deepmd.frameset import FIELDS, LABELS, ORIGIN, FrameSet
+from aiida_dpasse.deepmd.arrays import NUMBERS, TEXTS, check_kind, load_array
+from aiida_dpasse.deepmd.frameset import FIELDS, LABELS, ORIGIN, FrameSet, check_names
 from aiida_dpasse.deepmd.intake import Intake, pseudo_elements
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError, check_regular, reading
 
 #: Name of each part of the origin of a frame in files, by its field in `FrameSet`.
 ORIGIN_NAMES = {'sources': 'source', 'steps': 'step', 'deviations': 'deviation', 'reasons': 'reason'}
 #: Names of the arrays that are read, or made anew (``id``); others are dropped.
 KNOWN = {'coord', 'box', 'real_atom_types', 'type', 'type_map', 'id', *LABELS, *ORIGIN_NAMES.values()}
+#: Arrays of texts; all others hold numbers.
+TEXT_ARRAYS = ('source', 'reason', 'id')
 #: Type of the atoms that fill up the frames of the mixed layout.
 PADDING = -1
+#: Most elements of a type map; there are 118.
+MOST_TYPES = 1000
+#: An array of an HDF5 file may be compressed by this ratio, and is read in any case up to this number of bytes.
+HDF5_RATIO, HDF5_SMALL = 200, 64 << 20
 
 
 def set_arrays(frames: FrameSet) -> dict[str, NDArray[Any]]:
@@ -92,20 +102,44 @@ def write_dataset(sets: Iterable[FrameSet], directory: str | Path) -> list[Path]
 def system_directories(directory: str | Path) -> list[Path]:
     """Return the directories that contain a ``type.raw``, at or below ``directory``, sorted.
 
-    Links are followed, and a directory that several paths lead to, as in the work folders of DP-GEN, is returned once.
+    Links are followed within ``directory``, and a directory that several paths lead to, as in the work folders of
+    DP-GEN, is returned once. Links that lead out of it are not followed.
     """
+    return _search(Path(directory))[0]
+
+
+def _search(directory: Path) -> tuple[list[Path], list[str]]:
+    """Return the directories with a ``type.raw``, and the links that lead out of ``directory``."""
     found: dict[Path, Path] = {}
     entered: set[Path] = set()
+    outside: list[str] = []
+    top = directory.resolve()
     for root, folders, files in os.walk(directory, followlinks=True):
         real = Path(root).resolve()
-        if real in entered:
+        if not real.is_relative_to(top):
+            outside.append(Path(root).relative_to(directory).as_posix())
+        if real in entered or not real.is_relative_to(top):
             folders.clear()
             continue
         entered.add(real)
         folders.sort()
         if 'type.raw' in files:
             found[real] = Path(root)
-    return sorted(found.values())
+    return sorted(found.values()), outside
+
+
+def _inside(path: Path, top: Path, where: str) -> Path:
+    """Return a file or folder of a dataset.
+
+    :raises UnreadableError: if it is a link that leads out of the dataset, a device or a pipe.
+    """
+    if not path.resolve().is_relative_to(top.resolve()):
+        raise UnreadableError(
+            f'`{line(where)}` is a link out of the dataset, which is not followed: put the file itself in its place.'
+        )
+    if not path.is_dir():
+        check_regular(path, where)
+    return path
 
 
 def read_dataset(
@@ -121,17 +155,24 @@ def read_dataset(
         no elements.
     :param intake: account of what is dropped, changed or refused. Without one, refused frames are an error, and each
         line of the rest of the account is a warning.
-    :raises ValueError: in one sentence, if there is no system, a set does not follow DeePMD-kit's layout, or frames are
-        refused.
+    :raises UnreadableError: in one sentence, if there is no system, a set does not follow DeePMD-kit's layout, or
+        frames are refused.
     """
-    systems = system_directories(directory)
+    systems, outside = _search(Path(directory))
+    name = line(Path(directory).resolve().name)
+    links = f'links out of the folder are not followed ({line(", ".join(outside[:3]))})'
     if not systems:
-        raise ValueError(f'There is no DeePMD-kit system (a directory with `type.raw`) in `{Path(directory).name}`.')
+        raise UnreadableError(
+            f'There is no DeePMD-kit system (a directory with `type.raw`) in `{name}`'
+            f'{f"; {links}: name their targets" if outside else ": give a folder that is or holds one"}.'
+        )
     account = Intake(minimum_distance=None, name_sources=False) if intake is None else intake
+    if outside:
+        account.remark(f'{links}: name their targets as well', name)
     found = [item for path in systems for item in _read_system(_System.of(path, Path(directory)), type_map, account)]
     if intake is None:
-        for line in account.close():
-            warnings.warn(line, stacklevel=2)
+        for sentence in account.close():
+            warnings.warn(sentence, stacklevel=2)
     return found
 
 
@@ -142,16 +183,37 @@ def read_hdf5(path: str | Path, type_map: Sequence[str] | None, intake: Intake) 
     """
     import h5py
 
-    try:
-        with h5py.File(path, 'r') as file:
-            groups: list[Any] = [file]
-            file.visititems(lambda _, item: groups.append(item) if isinstance(item, h5py.Group) else None)
-            systems = [_System.of_group(group, Path(path).name) for group in groups if 'type.raw' in group]
-            if not systems:
-                raise ValueError(f'`{Path(path).name}` holds no DeePMD-kit system (a group with `type.raw`).')
-            return [item for system in systems for item in _read_system(system, type_map, intake)]
-    except OSError as error:
-        raise ValueError(f'`{Path(path).name}` cannot be read as HDF5: {error}.') from error
+    name = Path(path).name
+    check_regular(Path(path))
+    with reading(name, 'copy it again'), h5py.File(path, 'r') as file:
+        groups: list[Any] = [file]
+        file.visititems(lambda _, item: groups.append(item) if isinstance(item, h5py.Group) else None)
+        systems = [_System.of_group(group, name) for group in groups if 'type.raw' in group]
+        if not systems:
+            raise UnreadableError(f'`{line(name)}` holds no DeePMD-kit system (a group with `type.raw`): give another.')
+        return [item for system in systems for item in _read_system(system, type_map, intake)]
+
+
+def _member(group: Any, name: str, where: str) -> Any:
+    """Return what a group of an HDF5 file holds under a name.
+
+    :raises UnreadableError: if it is in another file, or larger than what the file stores of it.
+    """
+    import h5py
+
+    shown = line(f'{where}/{name}')
+    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+        raise UnreadableError(f'`{shown}` is a link to another file, which is not followed: store the array itself.')
+    found = group[name]
+    if isinstance(found, h5py.Dataset):
+        if found.is_virtual or found.external:
+            raise UnreadableError(f'`{shown}` is stored in another file, which is not read: store the array itself.')
+        if found.nbytes > max(HDF5_SMALL, HDF5_RATIO * found.id.get_storage_size()):
+            raise UnreadableError(
+                f'`{shown}` declares {found.nbytes:.3g} bytes, of which the file stores '
+                f'{found.id.get_storage_size()}: copy it again, or store it without compression.'
+            )
+    return found
 
 
 class _Set(NamedTuple):
@@ -180,25 +242,36 @@ class _System(NamedTuple):
         where = '/'.join((top.resolve().name, *path.relative_to(top).parts))
         sets = []
         for folder in sorted(folder for folder in path.glob('set.*') if folder.is_dir()):
+            here = f'{where}/{folder.name}'
+            _inside(folder, top, here)
 
-            def load(name: str, folder: Path = folder) -> NDArray[Any] | None:
-                file = folder / f'{name}.npy'
-                return np.load(file, allow_pickle=False) if file.is_file() else None
+            def load(name: str, folder: Path = folder, here: str = here) -> NDArray[Any] | None:
+                file, shown = folder / f'{name}.npy', f'{here}/{name}.npy'
+                if not os.path.lexists(file):
+                    return None
+                return load_array(_inside(file, top, shown), shown, TEXTS if name in TEXT_ARRAYS else NUMBERS)
 
-            sets.append(_Set(f'{where}/{folder.name}', [file.stem for file in sorted(folder.glob('*.npy'))], load))
+            sets.append(_Set(here, [file.stem for file in sorted(folder.glob('*.npy'))], load))
+        load_raw = partial(_load_raw, path, top, where)
         if (path / 'coord.raw').is_file():
             inside = [item.load('coord') for item in sets]
-            count = sum(0 if coord is None else len(coord) for coord in inside)
-            rows = len(np.loadtxt(path / 'coord.raw', ndmin=2))
+            count = sum(0 if coord is None else len(np.atleast_1d(coord)) for coord in inside)
+            coord = load_raw('coord')
+            rows = 0 if coord is None else len(coord)
             if not sets:
-                sets = [_Set(where, [file.stem for file in sorted(path.glob('*.raw'))], partial(_load_raw, path))]
+                sets = [_Set(where, [file.stem for file in sorted(path.glob('*.raw'))], load_raw)]
             elif count != rows:
-                raise ValueError(
-                    f'`{where}` has {count} frames in its sets and {rows} in its raw files: remove one of the two.'
+                raise UnreadableError(
+                    f'`{line(where)}` has {count} frames in its sets and {rows} in its raw files: remove one of the '
+                    'two.'
                 )
-        names = path / 'type_map.raw'
-        types = np.loadtxt(path / 'type.raw', dtype=int, ndmin=1).reshape(-1)
-        elements = names.read_text().split() if names.is_file() else None
+        with reading(f'{where}/type.raw', 'write one number a line for each atom'):
+            file = _inside(path / 'type.raw', top, f'{where}/type.raw')
+            types = np.loadtxt(file, dtype=int, ndmin=1).reshape(-1)
+        elements = None
+        if os.path.lexists(names := path / 'type_map.raw'):
+            with reading(f'{where}/type_map.raw', 'write one element a line'):
+                elements = _inside(names, top, f'{where}/type_map.raw').read_text(encoding='utf8').split()
         return cls(where, types, elements, (path / 'nopbc').exists(), sets)
 
     @classmethod
@@ -207,41 +280,61 @@ class _System(NamedTuple):
         where = f'{file}{group.name}'.rstrip('/')
         sets = []
         for name in sorted(name for name in group if name.startswith('set.')):
+            folder = _member(group, name, where)
 
-            def load(array: str, folder: Any = group[name]) -> NDArray[Any] | None:
-                return np.asarray(folder[f'{array}.npy']) if f'{array}.npy' in folder else None
+            def load(array: str, folder: Any = folder, here: str = f'{where}/{name}') -> NDArray[Any] | None:
+                if f'{array}.npy' not in folder:
+                    return None
+                found = _member(folder, f'{array}.npy', here)
+                if array in TEXT_ARRAYS:
+                    return np.array(found.asstr()[()], dtype=str)
+                check_kind(found.dtype, f'{here}/{array}.npy')
+                return np.asarray(found)
 
-            sets.append(_Set(f'{where}/{name}', [key.removesuffix('.npy') for key in sorted(group[name])], load))
+            sets.append(_Set(f'{where}/{name}', [key.removesuffix('.npy') for key in sorted(folder)], load))
         elements = None
         if 'type_map.raw' in group:
-            elements = [text.decode() if isinstance(text, bytes) else str(text) for text in group['type_map.raw'][()]]
-        return cls(where, np.asarray(group['type.raw']).reshape(-1), elements, 'nopbc' in group, sets)
+            names = np.atleast_1d(_member(group, 'type_map.raw', where)[()])
+            elements = [text.decode() if isinstance(text, bytes) else str(text) for text in names]
+        types = np.atleast_1d(_member(group, 'type.raw', where)[()]).reshape(-1)
+        if types.dtype.kind not in 'iu':
+            raise UnreadableError(f'`{line(where)}/type.raw` should hold one whole number for each atom: correct it.')
+        return cls(where, types.astype(np.int64), elements, 'nopbc' in group, sets)
 
 
-def _load_raw(path: Path, name: str) -> NDArray[Any] | None:
+def _load_raw(path: Path, top: Path, where: str, name: str) -> NDArray[Any] | None:
     """Return an array of the raw layout, (frames, numbers of a frame), or None if there is no such file."""
-    file = path / f'{name}.raw'
-    return np.loadtxt(file, ndmin=2) if file.is_file() else None
+    file, shown = path / f'{name}.raw', f'{where}/{name}.raw'
+    if not os.path.lexists(file):
+        return None
+    with reading(shown, 'write the numbers of one frame a line'):
+        return np.loadtxt(_inside(file, top, shown), ndmin=2)
 
 
 def _read_system(system: _System, type_map: Sequence[str] | None, intake: Intake) -> list[FrameSet]:
     where, elements = system.where, system.elements
     if elements is None:
         if type_map is None:
-            raise ValueError(f'`{where}` has no `type_map.raw`: add it, one element a line, or give `type_map`.')
+            raise UnreadableError(
+                f'`{line(where)}` has no `type_map.raw`: add it, one element a line, or give `type_map`.'
+            )
         elements = list(type_map)
     elif type_map is not None and pseudo_elements(elements):
         if len(type_map) != len(elements):
-            raise ValueError(
-                f'`{where}` names its types {" ".join(elements)}: `type_map` needs one element for each of these '
-                f'{len(elements)}.'
+            raise UnreadableError(
+                f'`{line(where)}` names its types {line(" ".join(elements))[:200]}: `type_map` needs one element for '
+                f'each of these {len(elements)}.'
             )
         elements = list(type_map)
+    if len(elements) > MOST_TYPES:
+        raise UnreadableError(f'`{line(where)}` names {len(elements)} types: name one element for each type, once.')
+    check_names(elements, where)
     if not system.sets:
         intake.remark('no frames: there is neither a set nor `coord.raw`', where)
     found = []
     for item in system.sets:
         coord = item.load('coord')
+        # Without the dimension of the frames it is that of one frame.
         frames = 0 if coord is None else len(coord) if coord.ndim > 1 else 1
         if system.open and intake.is_open(system.where, frames):
             continue
@@ -269,29 +362,33 @@ def read_set(
     """
     coord, box = load('coord'), load('box')
     if coord is None or box is None:
-        raise ValueError(f'`{where}` lacks the array `coord` or `box`: both are needed.')
+        raise UnreadableError(f'`{line(where)}` lacks the array `coord` or `box`: both are needed.')
     # DeePMD-kit takes a set of one frame also without the dimension of the frames.
     n = len(coord) if coord.ndim > 1 else coord.size // max(3 * len(types), 1)
     atoms = coord.size // max(3 * n, 1)
-    per_frame: dict[str, Any] = {}
-    try:
-        per_frame['cells'] = box.reshape(n, 3, 3)
-        per_frame['positions'] = coord.reshape(n, atoms, 3)
-        for label, name in FIELDS.items():
-            values = load(label)
-            shape = tuple(atoms if size == -1 else size for size in LABELS[label])
-            per_frame[name] = None if values is None else values.reshape(n, *shape)
-    except ValueError as exception:
-        raise ValueError(f'`{where}` holds arrays of the wrong shape: {exception}.') from None
-    per_frame |= {name: load(file) for name, file in ORIGIN_NAMES.items()}
     real_types = load('real_atom_types')
-    rows = np.broadcast_to(types, (n, len(types))) if real_types is None else real_types.reshape(n, -1).astype(int)
+    rows = np.broadcast_to(types, (n, len(types)))
+    if real_types is not None:
+        rows = _whole(_shaped(real_types, n, (len(types),), f'{where}/real_atom_types'), f'{where}/real_atom_types')
     lowest = 0 if real_types is None else PADDING
     if rows.shape != (n, atoms) or (rows.size and (rows.min() < lowest or rows.max() >= len(type_map))):
-        raise ValueError(
-            f'The atom types of `{where}` do not fit its arrays or type map: it has {atoms} atoms, and the elements '
-            f'{" ".join(type_map)}.'
+        raise UnreadableError(
+            f'The atom types of `{line(where)}` do not fit its arrays or type map: it has {atoms} atoms, and the '
+            f'elements {line(" ".join(type_map))[:200]}: correct the files.'
         )
+    per_frame: dict[str, Any] = {
+        'cells': _shaped(box, n, (3, 3), f'{where}/box'),
+        'positions': _shaped(coord, n, (atoms, 3), f'{where}/coord'),
+    }
+    for label, name in FIELDS.items():
+        values = load(label)
+        shape = tuple(atoms if size == -1 else size for size in LABELS[label])
+        per_frame[name] = None if values is None else _shaped(values, n, shape, f'{where}/{label}')
+    for name, file in ORIGIN_NAMES.items():
+        values = load(file)
+        per_frame[name] = None if values is None else _shaped(values, n, (), f'{where}/{file}')
+    if per_frame['steps'] is not None:
+        per_frame['steps'] = _whole(per_frame['steps'], f'{where}/step')
     found: list[FrameSet] = []
     orders, inverse = np.unique(rows, axis=0, return_inverse=True)
     for index, order in enumerate(orders):
@@ -300,6 +397,35 @@ def read_set(
         chosen |= {name: chosen[name][:, real] for name in ('positions', 'forces') if name in chosen}
         symbols = [str(symbol) for symbol in type_map[order[real]]]
         found += [FrameSet.sort_atoms(symbols, **chosen)] if intake is None else intake.take(where, symbols, **chosen)
+    return found
+
+
+def _shaped(values: NDArray[Any], n: int, shape: tuple[int, ...], where: str) -> NDArray[Any]:
+    """Return an array as (n, *shape); files hold it so, or with the numbers of a frame in one row, and that of one
+    frame also without the dimension of the frames.
+
+    :raises UnreadableError: for any other shape, such as that of a transposed array.
+    """
+    allowed = [(n, *shape), (n, prod(shape)), *([shape, (prod(shape),)] if n == 1 else [])]
+    if values.shape not in allowed:
+        raise UnreadableError(
+            f'`{line(where)}` has the shape {values.shape} and should have {allowed[0]} or {allowed[1]}: correct it.'
+        )
+    return values.reshape(n, *shape)
+
+
+def _whole(values: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Return an array of whole numbers.
+
+    :raises UnreadableError: if it holds others.
+    """
+    found: NDArray[np.int64] = (
+        values.astype(np.int64, casting='unsafe')
+        if values.dtype.kind in 'iu'
+        else (np.where(np.isfinite(values) & (np.abs(values) < 2**53), values, 0).astype(np.int64))
+    )
+    if not np.array_equal(found, values):
+        raise UnreadableError(f'`{line(where)}` should hold whole numbers: correct it.')
     return found
 
 
@@ -319,7 +445,7 @@ def write_mixed(sets: Iterable[FrameSet], directory: str | Path, type_map: Seque
     for item in sets:
         missing = sorted(set(item.symbols) - set(type_map))
         if missing:
-            raise ValueError(f'The element {missing[0]} is not in the type map {list(type_map)}: add it.')
+            raise ValueError(f'The element {line(missing[0])} is not in the type map {list(type_map)}: add it.')
         if len(item):
             groups.setdefault((item.natoms, item.labels), []).append(item)
     written = []

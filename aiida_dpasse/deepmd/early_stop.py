@@ -45,5 +45,5 @@ def flat_step(text: str) -> int | None:
 
     :param text: content of `REPORT`.
     """
-    match = re.search(r'flat at step (\d+)', text)
+    match = re.search(r'flat at step (\d{1,18})', text)
     return int(match.group(1)) if match else None

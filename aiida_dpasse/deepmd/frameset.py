@@ -7,6 +7,7 @@ Depends on numpy only, since it is shipped with the drivers to the compute machi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError
+
+#: Name of an element, or of another kind of atom such as `Type_0` and `HW`. Formulas of such names name folders.
+NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,15}', re.ASCII)
 #: Labels and their shape for one frame, with -1 for the number of atoms.
 LABELS = {'energy': (), 'force': (-1, 3), 'virial': (3, 3)}
 #: Field of a frame set that holds each label.
@@ -27,6 +33,35 @@ NOWHERE: Any = None
 def formula_of(symbols: Sequence[str]) -> str:
     """Return the directory name of ``symbols``, for example ``Cl4Li24P4S20``."""
     return ''.join(f'{symbol}{count}' for symbol, count in sorted(Counter(symbols).items()))
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Check that names of atoms are those of elements, or of other kinds of atoms in `NAME`.
+
+    :param names: the names.
+    :param where: file or system, for the message.
+    :raises UnreadableError: for any other text, which could be a path.
+    """
+    for name in dict.fromkeys(names):
+        if not NAME.fullmatch(name):
+            raise UnreadableError(f'`{line(where)}` names atoms `{line(name)[:60]}`, which is no element: correct it.')
+
+
+def real_numbers(values: Any, name: str) -> NDArray[np.float64]:
+    """Return an array of doubles.
+
+    :param values: real numbers, in any form of an array.
+    :param name: what they are, for the message.
+    :raises UnreadableError: if they are none, such as complex numbers, whose imaginary parts would be lost, or dates.
+    """
+    try:
+        array = np.asarray(values)
+        found = array.astype(np.float64, copy=False) if array.dtype.kind in 'fiu' else None
+    except (TypeError, ValueError):
+        found = None
+    if found is None:
+        raise UnreadableError(f'`{name}` should hold real numbers, and of each frame equally many: correct it.')
+    return found
 
 
 def _texts(values: Any, count: int) -> NDArray[np.str_]:
@@ -50,7 +85,7 @@ class FrameSet:
     :param steps: (n,), MD step of the frame, or -1.
     :param deviations: (n,), largest force deviation among a committee in eV/A, or nan.
     :param reasons: (n,), why the frame was selected.
-    :raises ValueError: in one sentence, if shapes disagree, a number is not finite, a cell is empty or left-handed, the
+    :raises UnreadableError: if shapes disagree, a number is not finite, a cell is empty or left-handed, the
         atoms are not sorted, or there are forces or virials without energies.
     """
 
@@ -68,11 +103,9 @@ class FrameSet:
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
         put('symbols', tuple(str(symbol) for symbol in self.symbols))
-        put('cells', np.ascontiguousarray(self.cells, dtype=np.float64))
-        put('positions', np.ascontiguousarray(self.positions, dtype=np.float64))
-        for name in FIELDS.values():
+        for name in ('cells', 'positions', *FIELDS.values()):
             if getattr(self, name) is not None:
-                put(name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+                put(name, np.ascontiguousarray(real_numbers(getattr(self, name), name)))
         count = len(self.cells) if self.cells.ndim else 0
         put('sources', _texts(self.sources, count))
         put('reasons', _texts(self.reasons, count))
@@ -84,9 +117,10 @@ class FrameSet:
     def _check(self) -> None:
         n, atoms = len(self.cells), len(self.symbols)
         if atoms == 0:
-            raise ValueError('The frames hold no atoms: give at least one atom.')
+            raise UnreadableError('The frames hold no atoms: give at least one atom.')
+        check_names(self.symbols, 'the frames')
         if list(self.symbols) != sorted(self.symbols):
-            raise ValueError('The atoms are not sorted by element: build the frames with `FrameSet.sort_atoms`.')
+            raise UnreadableError('The atoms are not sorted by element: build the frames with `FrameSet.sort_atoms`.')
         expected = {'cells': (n, 3, 3), 'positions': (n, atoms, 3), 'energies': (n,), 'forces': (n, atoms, 3)}
         expected |= {'virials': (n, 3, 3), 'sources': (n,), 'reasons': (n,)}
         for name, shape in expected.items():
@@ -94,19 +128,21 @@ class FrameSet:
             if array is None:
                 continue
             if array.shape != shape:
-                raise ValueError(f'`{name}` of {self.formula} has the shape {array.shape} and should have {shape}.')
+                raise UnreadableError(
+                    f'`{name}` of {self.formula} has the shape {array.shape} and should have {shape}.'
+                )
             if array.dtype.kind == 'f' and not np.isfinite(array).all():
                 frame = int(np.argwhere(~np.isfinite(array))[0][0])
-                raise ValueError(f'`{name}` of {self.formula} holds NaN or infinity in frame {frame}: remove it.')
+                raise UnreadableError(f'`{name}` of {self.formula} holds NaN or infinity in frame {frame}: remove it.')
         volumes = np.linalg.det(self.cells)
         if n and volumes.min() <= 1e-6:
             frame = int(np.argmin(volumes))
-            raise ValueError(
+            raise UnreadableError(
                 f'The cell of frame {frame} of {self.formula} is empty or left-handed (volume {volumes[frame]:.3g} '
                 'A^3): give three right-handed lattice vectors.'
             )
         if self.energies is None and (self.forces is not None or self.virials is not None):
-            raise ValueError(f'The frames of {self.formula} have forces or virials without energies: give these.')
+            raise UnreadableError(f'The frames of {self.formula} have forces or virials without energies: give these.')
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -155,11 +191,18 @@ class FrameSet:
         :raises ValueError: as for the class.
         """
         order = np.argsort(np.asarray(symbols), kind='stable')
+        places, pulls = (None if given is None else np.asarray(given) for given in (positions, forces))
+        for name, array in (('positions', places), ('forces', pulls)):
+            if array is not None and (array.ndim != 3 or array.shape[1:] != (len(order), 3)):
+                raise UnreadableError(
+                    f'`{name}` has the shape {array.shape} and should have (frames, {len(order)}, 3): correct it.'
+                )
+        assert places is not None
         return cls(
             symbols=tuple(np.asarray(symbols)[order]),
             cells=cells,
-            positions=np.asarray(positions)[:, order],
-            forces=None if forces is None else np.asarray(forces)[:, order],
+            positions=places[:, order],
+            forces=None if pulls is None else pulls[:, order],
             **rest,
         )
 

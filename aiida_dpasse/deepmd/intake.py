@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_dpasse.deepmd.frameset import FIELDS, FrameSet
+from aiida_dpasse.deepmd.frameset import FIELDS, FrameSet, real_numbers
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError
 
 _SYMBOLS = (
     'H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y '
@@ -24,8 +26,8 @@ _SYMBOLS = (
 ELEMENTS = tuple(_SYMBOLS.split())
 #: Shortest distance in A between two atoms of a frame that is taken; that of H2 is 0.74 A.
 MINIMUM_DISTANCE = 0.5
-#: Smallest volume of a cell in A^3.
-EMPTY = 1e-6
+#: Smallest volume of a cell in A^3, and largest number (A, eV, eV/A) of a frame.
+EMPTY, LARGEST = 1e-6, 1e9
 OPEN = 'open boundaries', '`periodic` takes them with the cell of the file'
 #: Number of places that a line names.
 NAMED = 3
@@ -139,10 +141,10 @@ class Intake:
         """Return the notes.
 
         :param skip: whether refused frames are left out.
-        :raises ValueError: if frames are refused and not left out.
+        :raises UnreadableError: if frames are refused and not left out.
         """
         if self._refused and not skip:
-            raise ValueError(' '.join(self.objections()))
+            raise UnreadableError(' '.join(self.objections()))
         return self.notes(skip)
 
     # -- frames -----------------------------------------------------------------------------------------------------
@@ -161,15 +163,18 @@ class Intake:
         :param where: file or system, for the account.
         :param symbols: (N,), in any order.
         :param arrays: fields of `FrameSet`, of which ``cells`` and ``positions`` are required.
-        :raises ValueError: if the shapes of the arrays disagree.
+        :raises UnreadableError: if the shapes of the arrays disagree.
         """
         given = {name: np.asarray(value) for name, value in arrays.items() if value is not None}
-        given |= {name: given[name].astype(float) for name in ('cells', 'positions', *FIELDS.values()) if name in given}
-        count = len(given['cells'])
+        numbers = [name for name in ('cells', 'positions', *FIELDS.values()) if name in given]
+        given |= {name: real_numbers(given[name], f'{line(where)}: {name}') for name in numbers}
+        count = len(np.atleast_1d(given['cells']))
         if count == 0:
             return []
+        self._check_shapes(where, given, count, len(symbols))
         if names := pseudo_elements(symbols):
-            listed = ', '.join(f'`{name}`' for name in names)
+            listed = ', '.join(f'`{line(name)[:40]}`' for name in names[:NAMED])
+            listed += f' and {len(names) - NAMED} more' if len(names) > NAMED else ''
             why = f'atoms of {listed}, which {"is no element" if len(names) == 1 else "are no elements"}'
             self.refuse(why, '`type_map` gives an element for each name of the file', where, count)
             return []
@@ -184,9 +189,20 @@ class Intake:
             given = {name: value[sound] if np.ndim(value) else value for name, value in given.items()}
         return [FrameSet.sort_atoms(symbols, **given)] if sound.any() else []
 
+    @staticmethod
+    def _check_shapes(where: str, given: dict[str, NDArray[Any]], count: int, atoms: int) -> None:
+        shapes = {'cells': (count, 3, 3), 'positions': (count, atoms, 3), 'energies': (count,)}
+        shapes |= {'forces': (count, atoms, 3), 'virials': (count, 3, 3)}
+        for name, shape in shapes.items():
+            if name in given and given[name].shape != shape:
+                raise UnreadableError(
+                    f'`{line(where)}`: {name} have the shape {given[name].shape} and should have {shape}: correct them.'
+                )
+
     def _right_handed(self, cells: NDArray[np.float64], where: str) -> NDArray[np.float64]:
         """Return the cells with a and b exchanged where they are left-handed, which describes the same crystal."""
-        left = np.linalg.det(cells) < -EMPTY
+        with np.errstate(all='ignore'):
+            left = np.linalg.det(cells) < -EMPTY
         if left.any():
             how = 'left-handed cell: a and b exchanged, which describes the same crystal'
             self.change(how, where, int(left.sum()))
@@ -196,12 +212,18 @@ class Intake:
     def _sound(self, where: str, given: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """Return which frames have a cell, finite numbers, and atoms apart from each other."""
         count = len(given['cells'])
-        sound = np.ones(count, dtype=bool)
+        sound, vast = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
         for name in ('cells', 'positions', *FIELDS.values()):
             if name in given and len(given[name]) == count:
-                sound &= np.isfinite(given[name]).reshape(count, -1).all(axis=1)
+                finite = np.isfinite(given[name]).reshape(count, -1).all(axis=1)
+                sound &= finite
+                with np.errstate(invalid='ignore'):
+                    vast |= finite & (np.abs(given[name]) > LARGEST).reshape(count, -1).any(axis=1)
         if not sound.all():
             self.refuse('NaN or infinity', '', where, int((~sound).sum()))
+        if (vast := vast & sound).any():
+            self.refuse(f'numbers beyond {LARGEST:g}', '', where, int(vast.sum()))
+            sound &= ~vast
         empty = sound & (np.abs(np.linalg.det(np.where(sound[:, None, None], given['cells'], 0))) <= EMPTY)
         if empty.any():
             self.refuse('no cell', '', where, int(empty.sum()))

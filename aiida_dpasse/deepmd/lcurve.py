@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.unreadable import UnreadableError
+
 #: A training whose force error exceeds that of its first rows by this factor has diverged: the error of an untrained
 #: model is only as large as the forces themselves.
 EXPLODED = 100.0
 #: Smallest number of such rows.
 ROWS = 3
+#: Largest step that is taken for one.
+LARGEST_STEP = 1e15
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +115,7 @@ def parse_lcurve(text: str) -> LearningCurve:
     or inconsistent with their header, are skipped.
 
     :param text: content of the file.
-    :raises ValueError: if no header names the columns.
+    :raises UnreadableError: if no header names the columns.
     """
     rows: dict[int, dict[str, float]] = {}
     names: list[str] = []
@@ -131,10 +135,12 @@ def parse_lcurve(text: str) -> LearningCurve:
             values = [float(field) for field in fields]
         except ValueError:
             continue
-        if math.isfinite(values[0]):
+        if 0 <= values[0] <= LARGEST_STEP:
             rows[int(values[0])] = dict(zip(names, values, strict=True))
     if not order:
-        raise ValueError('This is no learning curve of DeePMD-kit: no line `# step ...` names its columns.')
+        raise UnreadableError(
+            'This is no learning curve of DeePMD-kit, since no line `# step ...` names its columns: give `lcurve.out`.'
+        )
     steps = sorted(rows)
     return LearningCurve({name: np.array([rows[step].get(name, math.nan) for step in steps]) for name in order})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aiida_dpasse.unreadable import UnreadableError
+
 #: Types of fitting nets that give energies, and forces as their gradient.
 _ENERGY = ('ener', 'dpa4_ener', 'sezm_ener')
 #: What models with another fitting net predict.
@@ -112,11 +114,11 @@ def descriptor_type(descriptor: Mapping[str, Any], model: Mapping[str, Any]) -> 
 
     :param descriptor: section of the descriptor.
     :param model: model section; its type is that of the descriptor if that one has none.
-    :raises ValueError: if the section names no type.
+    :raises UnreadableError: if the section names no type.
     """
     kind = descriptor.get('type', model.get('type'))
     if kind is None:
-        raise ValueError('its descriptor has no type')
+        raise UnreadableError('its descriptor has no type')
     return _ALIASES.get(str(kind).lower(), str(kind))
 
 

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aiida_dpasse.unreadable import UnreadableError
+
 #: Parts of a head that `shared_dict` may contain for all heads.
 _SHARED = ('type_map', 'descriptor', 'fitting_net')
 
@@ -29,14 +31,8 @@ def type_map_of(model: Mapping[str, Any]) -> list[str]:
 
     :param model: model section of a training input.
     """
-    if 'model_dict' not in model:
-        return list(model.get('type_map', []))
-    shared = model.get('shared_dict', {})
-    found: dict[str, None] = {}
-    for head in model['model_dict'].values():
-        entry = head.get('type_map', [])
-        found |= dict.fromkeys(shared.get(entry, []) if isinstance(entry, str) else entry)
-    return list(found)
+    found = (name for section in single_heads(model).values() for name in section.get('type_map', []))
+    return list(dict.fromkeys(found)) if 'model_dict' in model else list(model.get('type_map', []))
 
 
 def single_heads(model: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]]:
@@ -44,9 +40,11 @@ def single_heads(model: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]
 
     :param model: model section of a checkpoint.
     :return: sections by head; the head of a model without heads is None.
-    :raises ValueError: if a head names an entry that ``shared_dict`` does not contain.
+    :raises UnreadableError: if a head names an entry that ``shared_dict`` does not contain.
     """
-    return {**without_sharing(model)['model_dict']} if 'model_dict' in model else {None: model}
+    if 'model_dict' not in model:
+        return {None: model}
+    return {name: {**head, **_shared_parts(model, name, head)} for name, head in _heads(model).items()}
 
 
 def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str, Any]:
@@ -56,12 +54,12 @@ def single_model(model: Mapping[str, Any], head: str | None = None) -> dict[str,
     :param head: the head to take them from if there are several; the first by default.
     """
     if 'model_dict' not in model:
-        return {name: copy.deepcopy(model[name]) for name in ('descriptor', 'fitting_net')}
+        return {name: copy.deepcopy(model.get(name, {})) for name in ('descriptor', 'fitting_net')}
     shared, chosen = model.get('shared_dict', {}), model['model_dict'][head or next(iter(model['model_dict']))]
     return {
         name: copy.deepcopy(shared[entry.partition(':')[0]] if isinstance(entry, str) else entry)
         for name in ('descriptor', 'fitting_net')
-        for entry in (chosen[name],)
+        for entry in (chosen.get(name, {}),)
     }
 
 
@@ -69,22 +67,34 @@ def without_sharing(model: Mapping[str, Any]) -> dict[str, Any]:
     """Return a model section with shared entries copied into every head, the form that DeePMD-kit's checker accepts.
 
     :param model: model section of a multi-task training.
-    :raises ValueError: if a head references an entry that ``shared_dict`` does not contain.
+    :raises UnreadableError: if a head references an entry that ``shared_dict`` does not contain.
     """
-    shared = model.get('shared_dict', {})
-    heads = {}
-    for name, head in model['model_dict'].items():
-        heads[name] = copy.deepcopy(dict(head))
-        for part in _SHARED:
-            entry = head.get(part)
-            if not isinstance(entry, str):
-                continue
-            key = entry.partition(':')[0]
-            if key not in shared:
-                known = ', '.join(shared) or 'nothing'
-                raise ValueError(f'`model.model_dict.{name}.{part}` names `{entry}`, `shared_dict` holds {known}')
-            heads[name][part] = copy.deepcopy(shared[key])
-    return {'model_dict': heads}
+    return {'model_dict': copy.deepcopy(single_heads(model))}
+
+
+def _heads(model: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    heads = model['model_dict']
+    if not isinstance(heads, Mapping) or not all(isinstance(head, Mapping) for head in heads.values()):
+        raise UnreadableError('`model_dict` is not a section of heads')
+    return heads
+
+
+def _shared_parts(model: Mapping[str, Any], name: str, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of ``shared_dict`` that a head names in place of its own."""
+    shared = model.get('shared_dict') or {}
+    if not isinstance(shared, Mapping):
+        raise UnreadableError('`shared_dict` is not a section')
+    found = {}
+    for part in _SHARED:
+        entry = head.get(part)
+        if not isinstance(entry, str):
+            continue
+        key = entry.partition(':')[0]
+        if key not in shared:
+            known = ', '.join(map(str, shared)) or 'nothing'
+            raise UnreadableError(f'`model.model_dict.{name}.{part}` names `{entry}`, `shared_dict` holds {known}')
+        found[part] = shared[key]
+    return found
 
 
 def with_type_map(model: Mapping[str, Any], type_map: list[str]) -> dict[str, Any]:

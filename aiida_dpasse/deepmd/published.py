@@ -17,6 +17,14 @@ def published_name(sha256: str) -> str | None:
     return next((name for name, known in _registry().items() if known == sha256), None)
 
 
+def published_sha256(name: str) -> str | None:
+    """Return the SHA-256 of the file that was published under a name, None if the registry has no such name.
+
+    :param name: name as the registry writes it.
+    """
+    return _registry().get(name)
+
+
 def check_published(name: str, sha256: str) -> str:
     """Check that a file is the one published under a name.
 

@@ -66,8 +66,8 @@ def latest_step(pointer: str, log: str = '') -> int:
     :param pointer: text of DeePMD-kit's file ``checkpoint``.
     :param log: output of ``dp train``.
     """
-    named = re.findall(rf'{re.escape(PREFIX)}-(\d+)', pointer)
-    saved = re.findall(rf'Saved model to \S*{re.escape(PREFIX)}-(\d+)', log)
+    named = re.findall(rf'{re.escape(PREFIX)}-(\d{{1,18}})', pointer)
+    saved = re.findall(rf'Saved model to \S*{re.escape(PREFIX)}-(\d{{1,18}})', log)
     return max((int(step) for step in (*named[:1], *saved[-1:])), default=0)
 
 
@@ -76,7 +76,7 @@ def restarted_from(text: str) -> int:
 
     :param text: content of `REPORT`.
     """
-    match = re.search(r'restart from step (\d+)', text)
+    match = re.search(r'restart from step (\d{1,18})', text)
     return int(match.group(1)) if match else 0
 
 

@@ -7,6 +7,7 @@ hours in a queue.
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from aiida_dpasse.deepmd.multitask import (
     with_type_map,
     without_sharing,
 )
+from aiida_dpasse.quoting import line
 from aiida_dpasse.seeds import derive_seed
 
 #: System directories, by head if there are several.
@@ -30,6 +32,14 @@ PYTORCH_ONLY = frozenset({'dpa2', 'dpa3', 'dpa4', 'DPA4', 'SeZM', 'sezm', 'dpa4c
 #: Sections that `check_input` reads; all but ``validating`` and ``optimizer`` must be there.
 REQUIRED = ('model', 'learning_rate', 'training')
 
+#: Text that is a path out of the job's folder, one of AiiDA's own files in it, an option of a program, or no single
+#: line. Many keys name files (`stat_file`, `tensorboard_log_dir`, `tab_file`, ...), and other releases have others.
+_OUTSIDE = re.compile(r'^[/~\\-]|(^|[/\\])(\.\.|_aiida|\.aiida)|^[A-Za-z][\w+.-]*:[/\\]|[\0-\x1f\x7f]')
+#: Files that a job reads when the training has ended.
+_FIXED = {'disp_file': 'lcurve.out', 'save_ckpt': 'model.ckpt'}
+#: Names of heads, which become arguments of ``dp`` and columns of the learning curve.
+_HEAD = re.compile(r'\w[\w.+-]*', re.ASCII)
+DEEPEST = 40
 #: Cutoffs in A; each may have a counterpart with `_smth`, the radius from which neighbours are smoothly switched off.
 _CUTOFFS = frozenset({'rcut', 'e_rcut', 'a_rcut', 'three_body_rcut'})
 #: Widths and numbers of neighbours.
@@ -55,14 +65,53 @@ def check_input(content: Mapping[str, Any], backend: str, finetune: bool = False
         if not isinstance(content.get(section), Mapping):
             return f'The training input lacks the section `{section}`: add it.'
     try:
-        if message := check_heads(content, backend):
+        if message := _check_text(content) or _check_fixed(content) or check_heads(content, backend):
             return message
         filled = _with_placeholders(content, finetune)
         message = _check_with_deepmd(filled) or _check_numbers(content) or _check_backend(filled, backend)
-    except (AttributeError, TypeError) as exception:
+    except Exception:
         # DeePMD-kit's checker fails on sections of the wrong type instead of reporting them.
-        message = f'The training input has a section of the wrong type: {exception}.'
-    return message
+        message = 'The training input has a section of the wrong type: compare it with an example of DeePMD-kit.'
+    return message and line(message)
+
+
+def _check_text(value: Any, path: str = '', depth: int = 0) -> str | None:
+    """Return one sentence if text anywhere names a file outside the job's folder, or a number is not finite."""
+    place = f'`{path}` of the training input' if path else 'The training input'
+    if depth > DEEPEST:
+        return f'The training input is nested more than {DEEPEST} levels deep: correct it.'
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str) or not name.isprintable():
+                return f'{place} has the key {name!r}: rename it.'
+            # DeePMD-kit ignores keys that begin with an underscore.
+            inner = f'{path}.{name}' if path else name
+            if not name.startswith('_') and (message := _check_text(item, inner, depth + 1)):
+                return message
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if message := _check_text(item, path, depth + 1):
+                return message
+    elif isinstance(value, str) and _OUTSIDE.search(value):
+        return f'{place} names {value[:60]!r}: only files in the folder of the job can be named.'
+    elif isinstance(value, (int, float)) and not abs(value) < LARGEST:
+        return f'{place} should be a finite number below {LARGEST:g}, got {value:.4g}.'
+    return None
+
+
+#: No number of a training is larger; an integer beyond is no number of DeePMD-kit.
+LARGEST = 1e18
+
+
+def _check_fixed(content: Mapping[str, Any]) -> str | None:
+    """Return one sentence if a file that the job reads is to have another name, or the name of a head is no word."""
+    for name, fixed in _FIXED.items():
+        if content['training'].get(name, fixed) != fixed:
+            return f'`training.{name}` of the training input is set by the job ({fixed}): remove it.'
+    for head in content['model'].get('model_dict') or {}:
+        if not _HEAD.fullmatch(head):
+            return f'The training input has the head {head!r}: name it with letters, digits and underscores.'
+    return None
 
 
 def _with_placeholders(content: Mapping[str, Any], finetune: bool) -> dict[str, Any]:

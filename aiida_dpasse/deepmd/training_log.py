@@ -14,8 +14,8 @@ _OUT_OF_MEMORY = re.compile(
 )
 _DIVERGED = 'Non-finite gradient norm'
 _VERSION = re.compile(r'(?:DeePMD version|Source):\s+v?(\d+\.\d+\S*)')
-_STEP_TIME = re.compile(r'average training time: ([\d.eE+-]+) s/batch')
-_BLOCK_TIME = re.compile(r'total wall time = ([\d.eE+-]+) s')
+_STEP_TIME = re.compile(r'average training time: (\d{1,9}\.?\d{0,20}(?:[eE][+-]?\d{1,3})?) s/batch')
+_BLOCK_TIME = re.compile(r'total wall time = (\d{1,9}\.?\d{0,20}(?:[eE][+-]?\d{1,3})?) s')
 #: The last line of a traceback: an exception's name and message.
 _ERROR = re.compile(
     r'^(?:\[rank\d+\]: )?((?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)|KeyError|AssertionError)(?:: .*)?)$', re.M

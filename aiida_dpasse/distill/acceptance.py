@@ -19,7 +19,7 @@ from aiida_dpasse.base.structures import (
     sampled_frames,
 )
 from aiida_dpasse.base.validators import check_ion, check_same_computer, define_labelled
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
 from aiida_dpasse.distill.judge_student import judge_student
@@ -70,7 +70,9 @@ class AcceptanceWorkChain(PlannedWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         for name in POTENTIALS:
-            spec.input(name, valid_type=Potential, help=f'The {name}, frozen or compressed.')
+            spec.input(
+                name, valid_type=Potential, validator=validate_potentials, help=f'The {name}, frozen or compressed.'
+            )
         define_structures(spec, 'Structures for which the student is tested.')
         for name, whose in (('frames', "the teacher's"), ('test_data', 'reference')):
             define_labelled(

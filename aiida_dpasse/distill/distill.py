@@ -13,7 +13,7 @@ from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.reasons import first_reason, reason_of
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_structures, sampled_frames
 from aiida_dpasse.base.validators import best_form, define_labelled
-from aiida_dpasse.data.engine import Potential, version_of
+from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.distill.acceptance import AcceptanceWorkChain, validate_acceptance
@@ -87,7 +87,12 @@ class DistillWorkChain(PlannedWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.input('teacher', valid_type=Potential, help='Potential that labels the frames: frozen, or a checkpoint.')
+        spec.input(
+            'teacher',
+            valid_type=Potential,
+            validator=validate_potentials,
+            help='Potential that labels the frames: frozen, or a checkpoint.',
+        )
         define_structures(spec, 'Structures for which the student is trained.')
         define_labelled(
             spec,

@@ -6,6 +6,7 @@ from aiida import orm
 
 from aiida_dpasse.distill import acceptance_report
 from aiida_dpasse.label import label_report
+from aiida_dpasse.reports.broken import lines_of, tables_of
 from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.tables import Table, text
 from aiida_dpasse.train import held_out_report
@@ -19,11 +20,18 @@ def lines(process: orm.ProcessNode) -> list[str]:
 
     :param process: a `dpasse.distill`.
     """
+    return lines_of(
+        process,
+        lambda: label_report.lines(process),
+        lambda: _speed(process),
+        # Errors on reference labels are more informative than those on labels of the teacher.
+        lambda: sorted(held_out_report.lines(process), key=lambda line: 'against teacher' in line),
+    )
+
+
+def _speed(process: orm.ProcessNode) -> list[str]:
     speed = output_dict(process, 'speed').get('ratio')
-    faster = [f'{text(float(speed))} times faster than its teacher'] if speed else []
-    # Errors on reference labels are more informative than those on labels of the teacher.
-    errors = sorted(held_out_report.lines(process), key=lambda line: 'against teacher' in line)
-    return [*label_report.lines(process), *faster, *errors]
+    return [f'{text(float(speed))} times faster than its teacher'] if speed else []
 
 
 def tables(process: orm.ProcessNode) -> list[Table]:
@@ -31,4 +39,4 @@ def tables(process: orm.ProcessNode) -> list[Table]:
 
     :param process: a `dpasse.distill`.
     """
-    return [*held_out_report.tables(process), *acceptance_report.tables(process)]
+    return tables_of(process, lambda: held_out_report.tables(process), lambda: acceptance_report.tables(process))

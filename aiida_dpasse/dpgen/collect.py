@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from aiida_dpasse.deepmd.dataset import set_arrays
-from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
+from aiida_dpasse.deepmd.frameset import FrameSet, check_names, concatenate
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError
 
 PREFIX = 'sys.'
 SET = 'set.000'
@@ -35,28 +39,38 @@ def collect(sets: Iterable[FrameSet], directory: str | Path, type_map: Sequence[
     :param directory: folder in which the systems are created.
     :param type_map: elements in the order of the types; by default those of all frames, sorted.
     :return: the folders written.
-    :raises ValueError: if there are no frames, frames have no labels, an element is missing from ``type_map``, or a
-        folder exists already.
+    :raises UnreadableError: if there are no frames, frames have no labels, an element is missing from ``type_map``, or
+        a folder exists already.
     """
     joined = concatenate(sets)
     elements = sorted({symbol for item in joined for symbol in item.symbols})
     types = list(type_map) if type_map else elements
     if not joined:
-        raise ValueError('There are no frames to collect.')
+        raise UnreadableError('There are no frames to collect.')
     if missing := [element for element in elements if element not in types]:
-        raise ValueError(f'The type map {" ".join(types)} lacks {missing[0]}: add it.')
+        raise UnreadableError(f'The type map {" ".join(types)} lacks {missing[0]}: add it.')
     if unlabelled := [item.formula for item in joined if not item.labelled]:
-        raise ValueError(f'The frames of {unlabelled[0]} have no energies and forces: collect labelled frames.')
-    written: list[Path] = []
+        raise UnreadableError(f'The frames of {unlabelled[0]} have no energies and forces: collect labelled frames.')
+    check_names(types, 'the type map')
+    names: list[str] = []
     for item in joined:
         name = PREFIX + formula(item.symbols, types)
-        again = sum(path.name.split('.')[1] == name.split('.')[1] for path in written)
-        folder = Path(directory) / (f'{name}.{again}' if again else name)
-        if folder.exists():
-            raise ValueError(f'`{folder}` is there already: collect to another directory.')
-        _write(item, folder, types)
-        written.append(folder)
-    return written
+        again = sum(other.split('.')[1] == name.split('.')[1] for other in names)
+        names.append(f'{name}.{again}' if again else name)
+    target = Path(directory)
+    if there := [name for name in names if os.path.lexists(target / name)]:
+        raise UnreadableError(f'`{line(target / there[0])}` is there already: collect to another directory.')
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.', dir=target) as folder:
+            for item, name in zip(joined, names, strict=True):
+                _write(item, Path(folder) / name, types)
+            return [(Path(folder) / name).rename(target / name) for name in names]
+    except OSError as error:
+        raise UnreadableError(
+            f'`{line(target)}` cannot be written ({error.strerror}), and nothing of the frames is left in it: make '
+            'room, or give another folder.'
+        ) from error
 
 
 def _write(item: FrameSet, folder: Path, type_map: Sequence[str]) -> None:

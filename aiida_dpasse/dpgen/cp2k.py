@@ -8,6 +8,7 @@ from typing import Any
 from aiida_dpasse.cp2k.input import FUNCTIONALS
 from aiida_dpasse.dpgen.keys import Keys, Ledger, mapping, number, shortened, whole
 from aiida_dpasse.merging import merge
+from aiida_dpasse.unreadable import UnreadableError
 
 #: DP-GEN's defaults, as far as they concern the physics.
 DEFAULTS: dict[str, Any] = {
@@ -24,7 +25,7 @@ def cp2k_parameters(keys: Keys) -> dict[str, Any]:
     """Return ``cp2k`` of the parameters of `label`, or nothing if the file refers to a separate input file.
 
     :param keys: keys of param.json.
-    :raises ValueError: as :func:`settings`.
+    :raises UnreadableError: as :func:`settings`.
     """
     if 'user_fp_params' not in keys and 'external_input_path' in keys:
         keys.leave('external_input_path', 'an input file is not read: give its settings in `label.cp2k`')
@@ -58,7 +59,7 @@ def settings(given: Mapping[str, Any], where: str, ledger: Ledger) -> dict[str, 
     :param given: sections of the CP2K input, with names in capitals.
     :param where: key of the sections in param.json, for messages.
     :param ledger: record of the keys without a counterpart.
-    :raises ValueError: if no element has a basis set, or a value is not a number.
+    :raises UnreadableError: if no element has a basis set, or a value is not a number.
     """
     sections = {name: value for name, value in given.items() if name != 'FORCE_EVAL'}
     evaluation = mapping(given.get('FORCE_EVAL', {}), 'FORCE_EVAL')
@@ -118,7 +119,7 @@ def scf(section: dict[str, Any]) -> dict[str, Any]:
 
     :param section: section SCF, which is modified.
     :return: content of :class:`ScfParameters`.
-    :raises ValueError: if a value is not a number.
+    :raises UnreadableError: if a value is not a number.
     """
     steps = whole(_real(section.pop('MAX_SCF'), 'MAX_SCF'), 'MAX_SCF')
     outer = section.pop('OUTER_SCF', None)
@@ -155,16 +156,18 @@ def kinds_of(section: Any, where: str) -> dict[str, dict[str, Any]]:
 
     :param section: content of `KIND`.
     :param where: key of the CP2K input in param.json, for messages.
-    :raises ValueError: if no element is named, or a list has a different length.
+    :raises UnreadableError: if no element is named, or a list has a different length.
     """
     name = f'{where}.FORCE_EVAL.SUBSYS.KIND'
     if not isinstance(section, Mapping) or not section.get('_'):
-        raise ValueError(f'`{name}` should name elements (`_`), POTENTIAL and BASIS_SET, got {shortened(section)}.')
+        raise UnreadableError(
+            f'`{name}` should name elements (`_`), POTENTIAL and BASIS_SET, got {shortened(section)}.'
+        )
     columns = {key: value if isinstance(value, list) else [value] for key, value in section.items()}
     elements = columns.pop('_')
     for key, values in columns.items():
         if len(values) != len(elements):
-            raise ValueError(f'`{name}.{key}` should have one entry for each of {len(elements)} elements.')
+            raise UnreadableError(f'`{name}.{key}` should have one entry for each of {len(elements)} elements.')
     return {
         str(element): {key: values[index] for key, values in columns.items()} for index, element in enumerate(elements)
     }
@@ -176,7 +179,7 @@ def _real(value: Any, name: str) -> float:
         try:
             value = float(value.upper().replace('D', 'E'))
         except ValueError:
-            raise ValueError(f'`{name}` of CP2K should be a number, got {value!r}.') from None
+            raise UnreadableError(f'`{name}` of CP2K should be a number, got {shortened(value)}.') from None
     return number(value, name)
 
 

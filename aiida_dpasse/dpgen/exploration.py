@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened, whole
+from aiida_dpasse.unreadable import UnreadableError
 
 JOBS = 'model_devi_jobs'
 BAR_PER_GPA = 1e4
@@ -32,6 +34,9 @@ JOB_KEYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'model_devi_v_trust_lo': ('frames are chosen by the deviation of the forces only', (1e10,)),
     'model_devi_v_trust_hi': ('frames are chosen by the deviation of the forces only', (1e10,)),
 }
+
+
+_SPAN = re.compile(r'(?P<first>[0-9]{1,9})(-(?P<end>[0-9]{1,9}))?(:(?P<step>[0-9]{1,9}))?')
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,11 @@ def read_jobs(keys: Keys, systems: int) -> list[Job]:
 
     :param keys: keys of param.json.
     :param systems: number of entries of `sys_configs`.
-    :raises ValueError: if a job lacks a key, or a value is not accepted by DP-GEN.
+    :raises UnreadableError: if a job lacks a key, or a value is not accepted by DP-GEN.
     """
     entries = listed(keys.need(JOBS, 'max_active_iterations, stages, explore'), JOBS)
     if not entries:
-        raise ValueError(f'`{JOBS}` is empty: give at least one iteration.')
+        raise UnreadableError(f'`{JOBS}` is empty: give at least one iteration.')
     return [_job(Keys(entry, keys.ledger, f'{JOBS}[].'), systems) for entry in entries]
 
 
@@ -78,11 +83,11 @@ def _job(keys: Keys, systems: int) -> Job:
     indices = tuple(expanded(keys.need('sys_idx', 'structures'), systems))
     ensemble = keys.take(('ensemble', 'ens'), 'explore.md.ensemble')
     if ensemble is not None and ensemble not in ('nvt', 'nve', *COUPLINGS):
-        raise ValueError(f'`{keys.where}ensemble` is unknown: {shortened(ensemble)}.')
+        raise UnreadableError(f'`{keys.where}ensemble` is unknown: {shortened(ensemble)}.')
     temperatures = listed(keys.take(('temps', 'Ts'), 'explore.temperatures, stages', []), f'{keys.where}temps')
     steps = keys.take('nsteps', 'explore.md.steps, stages')
     if 'template' not in keys and (ensemble is None or not temperatures or steps is None):
-        raise ValueError(f'A job of `{JOBS}` lacks `ensemble`, `temps` or `nsteps`: give them.')
+        raise UnreadableError(f'A job of `{JOBS}` lacks `ensemble`, `temps` or `nsteps`: give them.')
     interval = keys.take(('trj_freq', 't_freq', 'traj_freq'), 'explore.md.sample_interval')
     low = keys.take('model_devi_f_trust_lo', 'explore.trust.low')
     high = keys.take('model_devi_f_trust_hi', 'explore.trust.high')
@@ -111,7 +116,7 @@ def _pressures(keys: Keys, ensemble: str | None) -> tuple[float, ...]:
     name = f'{keys.where}press'
     values = [number(value, name) for value in listed(keys.take(('press', 'Ps'), 'explore.pressures, stages'), name)]
     if not values:
-        raise ValueError(f'`{name}` should be a list of pressures in bar.')
+        raise UnreadableError(f'`{name}` should be a list of pressures in bar.')
     if tension := [value for value in values if value < 0]:
         keys.ledger.leave(name, tension, 'pressures below 0 are not run, and were left out')
     return tuple(value / BAR_PER_GPA for value in values if value >= 0) or (0.0,)
@@ -122,18 +127,22 @@ def expanded(indices: Any, systems: int) -> list[int]:
 
     :param indices: list of the file.
     :param systems: number of entries of `sys_configs`.
-    :raises ValueError: if it is not such a list, or an index is out of range.
+    :raises UnreadableError: if it is not such a list, or an index is out of range.
     """
     found: list[int] = []
     for item in listed(indices, f'{JOBS}[].sys_idx'):
-        span, _, step = str(item).partition(':')
-        first, _, end = span.partition('-')
-        try:
-            found += range(int(first), int(end), int(step or 1)) if end else [int(first)]
-        except ValueError:
-            raise ValueError(f'`{JOBS}[].sys_idx` should hold indices, got {shortened(item)}.') from None
-    if beyond := [index for index in found if not 0 <= index < systems]:
-        raise ValueError(f'`{JOBS}[].sys_idx` names system {beyond[0]}, and `sys_configs` has {systems}.')
+        match = _SPAN.fullmatch(str(item))
+        if not match or match['step'] == '0':
+            raise UnreadableError(f'`{JOBS}[].sys_idx` should hold indices, got {shortened(item)}.')
+        first = int(match['first'])
+        span = range(first, int(match['end'] or first + 1), int(match['step'] or 1))
+        # A range is not written out before it is known to be inside.
+        if span and max(span[0], span[-1]) >= systems:
+            beyond = next(index for index in (span[0], systems, span[-1]) if index >= systems)
+            raise UnreadableError(f'`{JOBS}[].sys_idx` names system {beyond}, and `sys_configs` has {systems}.')
+        found += span
+    if not found:
+        raise UnreadableError(f'`{JOBS}[].sys_idx` is empty: name the systems to explore.')
     return found
 
 
@@ -142,7 +151,7 @@ def explore_parameters(keys: Keys, jobs: Sequence[Job]) -> dict[str, Any]:
 
     :param keys: keys of param.json.
     :param jobs: jobs of all iterations.
-    :raises ValueError: if a key is missing, or a value is not accepted by DP-GEN.
+    :raises UnreadableError: if a key is missing, or a value is not accepted by DP-GEN.
     """
     timestep = FS_PER_PS * number(keys.need('model_devi_dt', 'explore.md.timestep'), 'model_devi_dt', above=0)
     md: dict[str, Any] = {'timestep': timestep, 'sample_interval': min(job.interval for job in jobs)}
@@ -209,7 +218,7 @@ def trust(keys: Keys, jobs: Iterable[Job]) -> dict[str, Any]:
 
     :param keys: keys of param.json.
     :param jobs: jobs of all iterations.
-    :raises ValueError: if a system has no level, or the lower level is not below the upper one.
+    :raises UnreadableError: if a system has no level, or the lower level is not below the upper one.
     """
     names = ('model_devi_f_trust_lo', 'model_devi_f_trust_hi')
     common = [keys.take(name, f'explore.trust.{ours}') for name, ours in zip(names, ('low', 'high'), strict=True)]
@@ -219,7 +228,7 @@ def trust(keys: Keys, jobs: Iterable[Job]) -> dict[str, Any]:
         for index in job.systems:
             low, high = (_level(value, index, name) for value, name in zip(own, names, strict=True))
             if not low < high:
-                raise ValueError(f'`{names[0]}` ({low}) should be below `{names[1]}` ({high}).')
+                raise UnreadableError(f'`{names[0]}` ({low}) should be below `{names[1]}` ({high}).')
             pairs.add((low, high))
     low, high = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
     if len(pairs) > 1:
@@ -235,7 +244,7 @@ def _level(value: Any, index: int, name: str) -> float:
     elif isinstance(value, Mapping):
         value = value.get(str(index))
     if value is None:
-        raise ValueError(f'`{name}` is missing for system {index}: give it.')
+        raise UnreadableError(f'`{name}` is missing for system {index}: give it.')
     # A lower level of 0 makes every frame a candidate.
     return number(value, name, least=0)
 

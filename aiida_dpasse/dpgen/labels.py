@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiida_dpasse.dpgen.cp2k import cp2k_parameters
-from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, number, shortened
+from aiida_dpasse.dpgen.keys import LARGEST_FILE, Keys, Ledger, listed, mapping, number, read_text, shortened
+from aiida_dpasse.unreadable import UnreadableError
 from aiida_dpasse.vasp.incar import BY_ELEMENT, MAGMOM, NELECT, NONCOLLINEAR, OURS
 
 INCAR = 'label.vasp.incar'
@@ -31,6 +34,8 @@ OF_VASP: dict[str, Any] = {
     'LASPH': False,
     'ISYM': None,
 }
+#: Largest POTCAR in bytes, and most atoms whose moments an INCAR lists.
+LARGEST_POTCAR, MOST_ATOMS = 2**25, 10**6
 _TRUTH = {'T': True, 'F': False, 'TRUE': True, 'FALSE': False}
 _TITEL = re.compile(r'TITEL\s*=\s*\S+\s+(\S+)')
 _NEEDED = 'the POTCARs were not read: name that of each element in `label.vasp.potential_mapping`'
@@ -69,13 +74,13 @@ def read_labels(
     :param compositions: function that returns the numbers of atoms by element of the structures that are here.
     :return: `vasp`, `cp2k` or None for any other program; the parameters; and one sentence by the place of each setting
         without which the labels would not be those of DP-GEN.
-    :raises ValueError: if a value is not accepted by DP-GEN.
+    :raises UnreadableError: if a value is not accepted by DP-GEN.
     """
     parameters: dict[str, Any] = {}
     if 'ratio_failed' in keys:
         ratio = number(keys.take('ratio_failed', 'label.minimum_success'), 'ratio_failed')
         if not 0 <= ratio <= 1:
-            raise ValueError(f'`ratio_failed` should be between 0 and 1, got {ratio}.')
+            raise UnreadableError(f'`ratio_failed` should be between 0 and 1, got {ratio}.')
         parameters['minimum_success'] = 1 - ratio
     style = keys.need('fp_style', 'codes')
     if style == 'vasp':
@@ -143,8 +148,8 @@ def _tags(keys: Keys, folder: Path) -> tuple[str, dict[str, Any]] | None:
         for name in ('user_fp_params', 'fp_params'):
             keys.leave(name, 'DP-GEN takes `fp_incar` instead')
         path = folder / str(keys.take('fp_incar', INCAR))
-        if path.is_file():
-            return 'fp_incar', parse_incar(path.read_text(errors='replace'))
+        if os.path.isfile(path):
+            return 'fp_incar', parse_incar(read_text(path, LARGEST_FILE))
         keys.leave('fp_incar', "the file is not there, and the protocol's tags stay: give yours in `label.vasp.incar`")
         return None
     if 'user_fp_params' in keys:
@@ -252,12 +257,14 @@ def by_element(
 def _runs(value: Any) -> list[tuple[int, float]]:
     """Return the numbers of a tag and how often each is repeated, as in `4*0.6`; empty if they are no numbers."""
     words = value.split() if isinstance(value, str) else value if isinstance(value, list) else [value]
-    runs = []
+    runs: list[tuple[int, float]] = []
     for word in words:
         count, star, number = str(word).rpartition('*')
         try:
             runs.append((int(count) if star else 1, _number(number)))
         except ValueError:
+            return []
+        if sum(count for count, _ in runs) > MOST_ATOMS or not math.isfinite(runs[-1][1]):
             return []
     return runs
 
@@ -287,7 +294,7 @@ def old_incar(keys: Keys) -> dict[str, Any]:
     """Return the tags that DP-GEN derives from the settings of `fp_params`.
 
     :param keys: keys of `fp_params`.
-    :raises ValueError: if a key is missing, or the smearing is unknown.
+    :raises UnreadableError: if a key is missing, or the smearing is unknown.
     """
     tags: dict[str, Any] = {'PREC': 'A', 'ISYM': 0, 'ALGO': 'fast', 'LREAL': 'A', 'NELMIN': 4}
     tags |= {'LWAVE': False, 'LCHARG': False}
@@ -296,7 +303,7 @@ def old_incar(keys: Keys) -> dict[str, Any]:
     tags['KSPACING'] = keys.need('kspacing', 'label.vasp.kpoints.spacing')
     kind, _, order = str(keys.take('smearing', f'{INCAR}.ISMEAR', '')).lower().partition(':')
     if kind and kind not in ('mp', 'gauss', 'fd'):
-        raise ValueError(f'`fp_params.smearing` should be gauss, mp:N or fd, got {shortened(kind)}.')
+        raise UnreadableError(f'`fp_params.smearing` should be gauss, mp:N or fd, got {shortened(kind)}.')
     if kind:
         tags['ISMEAR'] = {'gauss': 0, 'fd': -1}.get(kind, int(order) if order.isdigit() else 1)
     if 'sigma' in keys:
@@ -305,6 +312,7 @@ def old_incar(keys: Keys) -> dict[str, Any]:
         tags |= {'METAGGA': metagga, 'LASPH': True}
     own = keys.take('user_vasp_params', INCAR, {})
     keys.leave_rest()
+    own = mapping(own, 'fp_params.user_vasp_params')
     return {**tags, **{tag.upper(): value for tag, value in own.items()}}
 
 
@@ -319,10 +327,10 @@ def potcar_names(keys: Keys, folder: Path) -> dict[str, str]:
     names = listed(keys.take('fp_pp_files', 'label.vasp.potential_mapping', []), 'fp_pp_files')
     keys.leave('fp_pp_path', _UPLOAD)
     files = [place / str(name) for name in names]
-    if not all(file.is_file() for file in files):
+    if not all(map(os.path.isfile, files)):
         keys.leave('fp_pp_files', _NEEDED)
         return {}
-    titles = [title for file in files for title in _TITEL.findall(file.read_text(errors='replace'))]
+    titles = [title for file in files for title in _TITEL.findall(read_text(file, LARGEST_POTCAR))]
     if not titles:
         keys.leave('fp_pp_files', _NEEDED)
     return {title.split('_')[0]: title for title in titles}

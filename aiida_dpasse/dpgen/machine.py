@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, shortened, whole
+from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, mapping, shortened, whole
+from aiida_dpasse.dpgen.secrets import holds_secret, names_secret
+from aiida_dpasse.dpgen.shell import assignment, words
+from aiida_dpasse.unreadable import UnreadableError
 
 #: Programs by DP-GEN's step; the labelling program is named by its code.
 PROGRAMS = {'train': 'train', 'model_devi': 'md', 'fp': 'label'}
@@ -48,6 +51,15 @@ _COMPUTER = 'it belongs to the computer: `verdi computer setup` and `verdi compu
 #: Strategies without any effect.
 _IDLE: tuple[Any, ...] = ({}, {'if_cuda_multi_devices': False}, {'ratio_unfinished': 0.0})
 _GPU = 'AiiDA asks this scheduler for no GPU: add its own line to `custom_scheduler_commands`'
+#: Jobs keep their options, in clear, in AiiDA's database and in every archive.
+_SECRET = (
+    'it may hold a password or a token, and options of jobs are stored and exported in clear: set it on the computer '
+    'itself, for example in a file that its shell reads'
+)
+#: Queues and parallel environments, which become part of a directive of the scheduler.
+_QUEUE = re.compile(r'[\w@%+=:,./-]+')
+#: Most processes, nodes, cores or GPUs of a job, and longest walltime in s.
+MOST_PROCESSES, LONGEST = 10**7, 10**9
 
 
 class Command(NamedTuple):
@@ -77,11 +89,11 @@ def read_machine(content: Any, labeller: str | None, ledger: Ledger) -> Machines
     :param content: content of machine.json.
     :param labeller: code that labels; if None, its options are those of `label`.
     :param ledger: record of all keys.
-    :raises ValueError: if it is not a machine.json of DP-GEN, or a value is not accepted by DP-GEN.
+    :raises UnreadableError: if it is not a machine.json of DP-GEN, or a value is not accepted by DP-GEN.
     """
     keys = Keys(content, ledger)
     if not any(step in keys for step in PROGRAMS):
-        raise ValueError(
+        raise UnreadableError(
             'The machine file holds none of `train`, `model_devi` and `fp`: give one of the API 1.0 of DP-GEN.'
         )
     for name in ('api_version', 'deepmd_version'):
@@ -130,7 +142,6 @@ def read_command(text: str, code: str | None) -> Command:
     while match := _VARIABLE.match(command):
         before.append(f'export {match[1]}')
         command = command[match.end() :]
-    words = command.split()
     found = names(command)
     launcher = next((name for name in found if name in LAUNCHERS), None)
     after = found[found.index(launcher) + 1 :] if launcher else found
@@ -138,7 +149,7 @@ def read_command(text: str, code: str | None) -> Command:
     processes = None
     if launcher:
         options = '|'.join(LAUNCHERS[launcher])
-        match = re.search(rf'\s(?:{options})(?:\s+|=|(?<=\s-n))(\d+)(?:\s|$)', ' '.join(words))
+        match = re.search(rf'\s(?:{options})(?:\s+|=|(?<=\s-n))(\d{{1,7}})(?:\s|$)', ' '.join(command.split()))
         processes = int(match[1]) if match and int(match[1]) else None
     return Command(before, launcher is not None, processes, program if program and _NAME.fullmatch(program) else None)
 
@@ -149,6 +160,7 @@ def _program(keys: Keys, name: str, code: str | None, labels: bool) -> tuple[dic
     """
     command = read_command(str(keys.take('command', 'code', '')), code)
     keys.leave('command', _CODE, ('',))
+    command = command._replace(before=_without_secrets(keys, 'command', command.before))
     for files in ('user_forward_files', 'user_backward_files'):
         keys.leave(files, 'jobs are given and keep what they need: other files belong where the code finds them', ([],))
     machine = Keys(keys.take('machine', f'options.{name}', {}), keys.ledger, f'{keys.where}machine.')
@@ -175,9 +187,10 @@ def _options(keys: Keys, scheduler: str, command: Command, name: str) -> dict[st
     """Return AiiDA's options for the resources of one program."""
     to = f'options.{name}'
     keys.take('batch_type', 'scheduler of the computer')
-    nodes = whole(keys.take('number_node', f'{to}.resources', 1), 'number_node')
-    cores = whole(keys.take('cpu_per_node', f'{to}.resources', 1), 'cpu_per_node')
-    gpus = whole(keys.take('gpu_per_node', f'{to}.custom_scheduler_commands', 0), 'gpu_per_node', least=0)
+    nodes = whole(keys.take('number_node', f'{to}.resources', 1), 'number_node', most=MOST_PROCESSES)
+    cores = whole(keys.take('cpu_per_node', f'{to}.resources', 1), 'cpu_per_node', most=MOST_PROCESSES)
+    gpus = keys.take('gpu_per_node', f'{to}.custom_scheduler_commands', 0)
+    gpus = whole(gpus, 'gpu_per_node', least=0, most=MOST_PROCESSES)
     extra = Keys(keys.take('kwargs', f'{to}.custom_scheduler_commands', {}), keys.ledger, f'{keys.where}kwargs.')
     options: dict[str, Any] = {'withmpi': command.parallel}
     if scheduler in ('core.lsf', 'core.sge'):
@@ -186,7 +199,7 @@ def _options(keys: Keys, scheduler: str, command: Command, name: str) -> dict[st
             keys.leave('cpu_per_node', 'AiiDA asks this scheduler for one slot per process of the command')
         if scheduler == 'core.sge':
             environment = extra.take(('pe_name', 'sge_pe_name'), f'{to}.resources.parallel_env', 'mpi')
-            options['resources']['parallel_env'] = environment
+            options['resources']['parallel_env'] = _queue(environment, f'{keys.where}kwargs.pe_name')
     else:
         # A single process has threads on all cores of the node; several share them.
         each = -(-(command.processes or nodes * cores) // nodes) if command.parallel else 1
@@ -197,14 +210,14 @@ def _options(keys: Keys, scheduler: str, command: Command, name: str) -> dict[st
         if scheduler != 'core.direct' and (not command.parallel or cores // each > 1):
             options['resources']['num_cores_per_mpiproc'] = cores // each
     if queue := keys.take('queue_name', f'{to}.queue_name', ''):
-        options['queue_name'] = queue
+        options['queue_name'] = _queue(queue, f'{keys.where}queue_name')
     lines, commands = _flags(keys, scheduler, options, to)
     line = extra.take('custom_gpu_line', f'{to}.custom_scheduler_commands')
     if line is None and gpus and scheduler == 'core.slurm':
         line = f'#SBATCH --gres=gpu:{gpus}'
     elif line is None and gpus:
         keys.leave('gpu_per_node', _GPU)
-    lines += [str(line)] if line else []
+    lines += _directives(line, f'{keys.where}kwargs.custom_gpu_line') if line else []
     if lines:
         options['custom_scheduler_commands'] = '\n'.join(lines)
     _script(keys, options, commands, command.before, to)
@@ -231,7 +244,35 @@ def _flags(keys: Keys, scheduler: str, options: dict[str, Any], to: str) -> tupl
             keys.take('custom_flags', f'{to}.custom_scheduler_commands, {to}.max_wallclock_seconds')
         else:
             (directives if line.startswith('#') else commands).append(line)
-    return directives, commands
+    return directives, _without_secrets(keys, 'custom_flags', commands)
+
+
+def _directives(text: Any, name: str) -> list[str]:
+    """Return lines for the scheduler, each of which begins with ``#``: any other would end its directives."""
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    if not isinstance(text, str) or not all(line.startswith('#') for line in lines):
+        raise UnreadableError(
+            f'`{name}` should be a line for the scheduler, which begins with #, got {shortened(text)}.'
+        )
+    return lines
+
+
+def _queue(text: Any, name: str) -> str:
+    """Return the name of a queue or of a parallel environment."""
+    if not isinstance(text, str) or not _QUEUE.fullmatch(text):
+        raise UnreadableError(f'`{name}` should be a name without spaces and quotes, got {shortened(text)}.')
+    return text
+
+
+def _without_secrets(keys: Keys, name: str, lines: Iterable[Any]) -> list[str]:
+    """Return shell lines without those that may hold a password, which are recorded."""
+    kept = []
+    for line in map(str, lines):
+        if holds_secret(line):
+            keys.ledger.leave(f'{keys.where}{name}: a line', line, _SECRET)
+        else:
+            kept.append(line)
+    return kept
 
 
 def seconds(text: str, scheduler: str) -> int:
@@ -242,16 +283,13 @@ def seconds(text: str, scheduler: str) -> int:
 
     :param text: the walltime.
     :param scheduler: entry point of the scheduler.
-    :raises ValueError: if it is not a time.
+    :raises UnreadableError: if it is not a time.
     """
     days, dash, clock = text.rpartition('-')
-    try:
-        parts = [int(part) for part in clock.split(':')]
-        count = int(days) if dash else 0
-    except ValueError:
-        raise ValueError(f'{shortened(text)} is no walltime.') from None
-    if len(parts) > 3:
-        raise ValueError(f'{shortened(text)} is no walltime.')
+    numbers = [*([days] if dash else []), *clock.split(':')]
+    if not all(re.fullmatch(r'[0-9]{1,9}', number) for number in numbers) or clock.count(':') > 2:
+        raise UnreadableError(f'{shortened(text)} is no walltime: write it as hours:minutes:seconds.')
+    count, parts = int(days) if dash else 0, [int(part) for part in clock.split(':')]
     if dash:
         units = (3600, 60, 1)[: len(parts)]
     elif scheduler in ('core.slurm', 'core.lsf') and len(parts) < 3:
@@ -259,7 +297,10 @@ def seconds(text: str, scheduler: str) -> int:
         units = (60, 1)[: len(parts)] if scheduler == 'core.slurm' else (3600, 60)[-len(parts) :]
     else:
         units = (3600, 60, 1)[-len(parts) :]
-    return 86400 * count + sum(part * unit for part, unit in zip(parts, units, strict=True))
+    found = 86400 * count + sum(part * unit for part, unit in zip(parts, units, strict=True))
+    if found > LONGEST:
+        raise UnreadableError(f'{shortened(text)} is no walltime: it is more than thirty years.')
+    return found
 
 
 def _script(keys: Keys, options: dict[str, Any], first: list[str], last: list[str], to: str) -> None:
@@ -271,13 +312,31 @@ def _script(keys: Keys, options: dict[str, Any], first: list[str], last: list[st
         ('module_list', 'module load'),
         ('source_list', 'source'),
     ):
-        lines += [f'{start} {item}' for item in listed(keys.take(name, f'{to}.prepend_text', []), name)]
-    environment = keys.take('envs', f'{to}.prepend_text', {})
-    for name, value in environment.items() if isinstance(environment, Mapping) else ():
-        values = value if isinstance(value, list) else [value]
-        lines += [f'export {name}={item}' for item in values if not str(name).startswith('_')]
-    lines += [*listed(keys.take('prepend_script', f'{to}.prepend_text', []), 'prepend_script'), *last]
+        given = listed(keys.take(name, f'{to}.prepend_text', []), name)
+        lines += _without_secrets(keys, name, [f'{start} {words(str(item))}' for item in given])
+    lines += _variables(keys, to)
+    before = listed(keys.take('prepend_script', f'{to}.prepend_text', []), 'prepend_script')
+    lines += [*_without_secrets(keys, 'prepend_script', before), *last]
     if lines:
-        options['prepend_text'] = '\n'.join(map(str, lines))
-    if after := listed(keys.take('append_script', f'{to}.append_text', []), 'append_script'):
-        options['append_text'] = '\n'.join(map(str, after))
+        options['prepend_text'] = '\n'.join(lines)
+    after = listed(keys.take('append_script', f'{to}.append_text', []), 'append_script')
+    if after := _without_secrets(keys, 'append_script', after):
+        options['append_text'] = '\n'.join(after)
+
+
+def _variables(keys: Keys, to: str) -> list[str]:
+    """Return the lines that assign the environment variables, without those that may hold a password."""
+    lines = []
+    for name, value in mapping(keys.take('envs', f'{to}.prepend_text', {}), f'{keys.where}envs').items():
+        if name.startswith('_'):
+            continue
+        if names_secret(name):
+            keys.ledger.leave(f'{keys.where}envs.{name}', value, _SECRET)
+            continue
+        try:
+            lines += [assignment(name, str(item)) for item in (value if isinstance(value, list) else [value])]
+        except ValueError:
+            raise UnreadableError(
+                f'`{keys.where}envs` has {shortened(name)}, which is no name of a variable.'
+            ) from None
+    return _without_secrets(keys, 'envs', lines)

@@ -8,19 +8,24 @@ DP-GEN uses ps, bar and eV/A; the parameters here fs, GPa and eV/A.
 from __future__ import annotations
 
 import glob
+import os
+import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from aiida_dpasse.dpgen.counterparts import leave_counterparts
 from aiida_dpasse.dpgen.exploration import choice, explore_parameters, read_jobs
-from aiida_dpasse.dpgen.keys import Keys, Ledger, Unmatched, listed, number, read_content, shortened
+from aiida_dpasse.dpgen.keys import Keys, Ledger, Unmatched, listed, mapping, number, read_content, read_text, shortened
 from aiida_dpasse.dpgen.labels import read_labels
 from aiida_dpasse.dpgen.machine import read_machine
 from aiida_dpasse.dpgen.simplify import read_simplify
 from aiida_dpasse.dpgen.training import INPUT, read_committee
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError
 
 ACTIVE_LEARNING, SIMPLIFY = 'dpasse.active_learning', 'dpasse.simplify'
 #: Inputs of other commands, by keys that only they have, and what to use instead.
@@ -34,6 +39,15 @@ OTHERS = {
     'autotest': (('interaction', 'properties'), 'there is no counterpart'),
 }
 NO_FILE = 'no such file is here: hand in its structures yourself'
+#: Formats of structures that are text: dpdata knows others, which may hold anything.
+FOLDERS = ('deepmd/npy', 'deepmd/raw')
+FORMATS: tuple[str, ...] = (
+    *('vasp/poscar', 'vasp/contcar', 'vasp/outcar', 'lammps/lmp', 'lammps/dump', 'abacus/stru', 'gromacs/gro'),
+    *('poscar', 'contcar', 'outcar', 'lmp', 'dump', 'stru', 'gro', 'xyz', 'cp2k/output', 'qe/pw/scf'),
+    *FOLDERS,
+)
+#: Most files of a pattern, most wildcards in it, and largest file of a structure in bytes.
+MOST_FILES, MOST_WILDCARDS, LARGEST_STRUCTURE = 10_000, 6, 2**26
 
 
 @dataclass(frozen=True)
@@ -82,19 +96,21 @@ def read_dpgen(param: str | Path, machine: str | Path | None = None) -> Conversi
 
     :param param: path of param.json, of `dpgen run` or `dpgen simplify`.
     :param machine: path of machine.json.
-    :raises ValueError: if a file cannot be read, a required key is missing, a value is not accepted by DP-GEN, or the
-        input is that of another command.
+    :raises UnreadableError: if a file cannot be read, a required key is missing, a value is not accepted by DP-GEN, or
+        the input is that of another command.
     """
     folder, ledger = Path(param).resolve().parent, Ledger()
     keys = Keys(read_content(param), ledger)
-    content = None if machine is None else read_content(machine)
+    content = None if machine is None else mapping(read_content(machine), 'the machine file')
     if 'pick_data' in keys:
         return _simplify(keys, folder, content)
     if 'type_map' not in keys and {'train', 'model_devi', 'fp'} & set(keys.content):
-        raise ValueError('This is a machine file: give the parameters of `dpgen run` first, and it as the second file.')
+        raise UnreadableError(
+            'This is a machine file: give the parameters of `dpgen run` first, and it as the second file.'
+        )
     for command, (own, instead) in OTHERS.items():
         if 'model_devi_jobs' not in keys and any(name in keys for name in own):
-            raise ValueError(f'This is an input of `dpgen {command}`, which is not converted: {instead}.')
+            raise UnreadableError(f'This is an input of `dpgen {command}`, which is not converted: {instead}.')
     return _run(keys, folder, content)
 
 
@@ -102,7 +118,7 @@ def _run(keys: Keys, folder: Path, machine: Any) -> Conversion:
     """Convert the parameters of `dpgen run`."""
     engine = keys.take('model_devi_engine', 'codes.lmp', 'lammps')
     if engine != 'lammps':
-        raise ValueError(
+        raise UnreadableError(
             f'`model_devi_engine` should be lammps: exploration by {shortened(engine)} has no counterpart.'
         )
     committee, training = read_committee(keys)
@@ -111,7 +127,9 @@ def _run(keys: Keys, folder: Path, machine: Any) -> Conversion:
     jobs = read_jobs(keys, len(systems))
     used = {index for job in jobs for index in job.systems}
     structures = find_structures(keys, systems, used, folder)
-    structure_format = str(keys.take('sys_format', 'structures', 'vasp/poscar'))
+    structure_format = keys.take('sys_format', 'structures', 'vasp/poscar')
+    if structure_format not in FORMATS:
+        raise UnreadableError(f'`sys_format` should be one of {", ".join(FORMATS)}, got {shortened(structure_format)}.')
     single = len({label.split('_')[1] for label in structures}) == len(structures) == len(used)
     datasets = find_datasets(keys, folder)
     labeller, label, to_do = read_labels(
@@ -122,7 +140,7 @@ def _run(keys: Keys, folder: Path, machine: Any) -> Conversion:
     if 'fp_accurate_threshold' in keys:
         fraction = number(keys.take('fp_accurate_threshold', 'convergence.accurate_fraction'), 'fp_accurate_threshold')
         if not 0 < fraction <= 1:
-            raise ValueError(f'`fp_accurate_threshold` should be above 0 and at most 1, got {fraction}.')
+            raise UnreadableError(f'`fp_accurate_threshold` should be above 0 and at most 1, got {fraction}.')
         overrides['convergence'] = {'accurate_fraction': fraction}
     inputs = {}
     if 'model_devi_clean_traj' in keys:
@@ -202,6 +220,7 @@ def compositions(files: Iterable[Path], fmt: str, type_map: Iterable[str]) -> li
     found: list[dict[str, int]] = []
     for path in files:
         try:
+            check_declared(path, fmt)
             system = dpdata.System(str(path), fmt=fmt, type_map=list(type_map))
         except Exception:  # dpdata's readers raise exceptions of any type; the script says it of each file
             continue
@@ -229,13 +248,48 @@ def find_structures(keys: Keys, systems: list[Any], used: Iterable[int], folder:
             continue
         paths: list[str] = []
         for place, pattern in enumerate([patterns] if isinstance(patterns, str) else listed(patterns, name)):
-            matches = sorted(glob.glob(str(prefix / str(pattern))))
+            matches = _files(prefix, str(pattern))
             if not matches:
                 keys.ledger.leave(f'{name}[{place}]', pattern, NO_FILE)
             paths += matches
         # Files are numbered in sorted order, as in DP-GEN.
         found |= {f'sys_{index:03d}_{place:04d}': Path(path) for place, path in enumerate(sorted(paths))}
     return found
+
+
+def _files(prefix: Path, pattern: str) -> list[str]:
+    """Return the files that match a pattern, in sorted order.
+
+    :raises UnreadableError: if it matches too many, or has so many wildcards that the search would not end.
+    """
+    if sum(map(pattern.count, '*?[')) > MOST_WILDCARDS:
+        raise UnreadableError(
+            f'`sys_configs` has the pattern {shortened(pattern)}: use at most {MOST_WILDCARDS} of *, ?, [.'
+        )
+    found = list(islice(glob.iglob(str(prefix / pattern)), MOST_FILES + 1))
+    if len(found) > MOST_FILES:
+        raise UnreadableError(f'`sys_configs` has a pattern of more than {MOST_FILES} files: name fewer.')
+    # Devices and pipes never end.
+    return sorted(path for path in found if os.path.isfile(path) or os.path.isdir(path))
+
+
+def check_declared(path: str | Path, fmt: str) -> None:
+    """Check a file of a structure before it is read: it is a file, and as large as the number of its atoms needs.
+
+    :param path: the file.
+    :param fmt: format, as named by dpdata.
+    :raises UnreadableError: if it is not.
+    """
+    file = Path(path)
+    if fmt in FOLDERS and os.path.isdir(file):
+        return
+    text = read_text(file, LARGEST_STRUCTURE)
+    head = text.splitlines()[:40]
+    # The lines of a POSCAR with numbers of atoms, and those of LAMMPS, such as `8 atoms`.
+    lines = head[5:7] if fmt.endswith(('poscar', 'contcar')) else [item for item in head if item.endswith('atoms')]
+    counts = [word for item in lines for word in re.findall('[0-9]+', item)]
+    if any(len(word) > 9 for word in counts) or sum(map(int, counts)) > text.count('\n') + 1:
+        raise UnreadableError(f'`{line(file)}` has fewer lines than atoms: give a whole file.')
 
 
 def find_datasets(keys: Keys, folder: Path) -> list[Path]:
@@ -248,11 +302,13 @@ def find_datasets(keys: Keys, folder: Path) -> list[Path]:
     found = []
     for index, name in enumerate(listed(keys.need('init_data_sys', 'frames'), 'init_data_sys')):
         path = prefix / str(name)
-        if path.is_dir():
+        if os.path.isdir(path):
             found.append(path)
         else:
             why = (
-                'it is no folder of .npy files: convert it with dpdata' if path.is_file() else 'no such folder is here'
+                'it is no folder of .npy files: convert it with dpdata'
+                if os.path.isfile(path)
+                else 'no such folder is here'
             )
             keys.ledger.leave(f'init_data_sys[{index}]', name, why)
     return found
@@ -263,7 +319,7 @@ def replace_sections(parameters: Mapping[str, Any], sections: Mapping[str, Any])
 
     :param parameters: parameters of a work chain.
     :param sections: new content by place, such as `committee.train.input`.
-    :raises ValueError: if a place does not exist.
+    :raises UnreadableError: if a place does not exist.
     """
     replaced = deepcopy(dict(parameters))
     for place, content in sections.items():
@@ -272,7 +328,7 @@ def replace_sections(parameters: Mapping[str, Any], sections: Mapping[str, Any])
         for parent in parents:
             level = level.get(parent) if isinstance(level, dict) else None
         if not isinstance(level, dict):
-            raise ValueError(f'The parameters have no place `{place}`: choose a protocol that has.')
+            raise UnreadableError(f'The parameters have no place `{place}`: choose a protocol that has.')
         level[name] = deepcopy(content)
     return replaced
 

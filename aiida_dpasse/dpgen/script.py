@@ -5,6 +5,7 @@ Whatever stands in the files is written as a Python literal, never as code or co
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,7 @@ def script(conversion: Conversion, source: str, protocol: str = 'balanced') -> s
         ('Settings that DP-GEN does not have.', 'PROTOCOL', protocol),
         ('Laid over the protocol.', 'OVERRIDES', conversion.overrides),
         ('Instead of what the protocol has in these places.', 'SECTIONS', conversion.sections),
-        ('Scheduler options by program.', 'OPTIONS', conversion.options),
+        ('Scheduler options by program, with shell lines that jobs run: read them.', 'OPTIONS', conversion.options),
         ('Labelled frames to start from.', 'FRAMES', [str(path) for path in conversion.datasets]),
         ('Elements, for files that only number them.', 'TYPE_MAP', conversion.type_map),
     ]
@@ -87,9 +88,14 @@ def literal(value: Any, indent: str = '') -> str:
 
     :param value: value to write.
     :param indent: indentation of the first line.
+    :raises ValueError: for a number that is not finite.
     """
     text = repr(value)
     if len(indent) + len(text) <= WIDTH or not isinstance(value, (Mapping, list)):
+        try:
+            ast.literal_eval(text)
+        except ValueError:
+            raise ValueError('A number is not finite, so it has no Python literal: correct the input.') from None
         return text
     inner = indent + '    '
     if isinstance(value, list):

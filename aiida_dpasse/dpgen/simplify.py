@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from aiida_dpasse.dpgen.counterparts import leave_counterparts
 from aiida_dpasse.dpgen.keys import Keys, listed, number, whole
 from aiida_dpasse.dpgen.labels import OF_PROGRAMS
 from aiida_dpasse.dpgen.training import read_committee
+from aiida_dpasse.unreadable import UnreadableError
 
 _UNUSED = 'the data have labels: nothing is run for them'
 #: Keys of `simplify` without a counterpart: the reason, and the values that have no effect.
@@ -39,10 +41,11 @@ def read_simplify(keys: Keys, folder: Path) -> tuple[dict[str, Any], dict[str, A
 
     :param keys: keys of the input of `dpgen simplify`.
     :param folder: folder that relative paths refer to.
-    :raises ValueError: if the data have no labels, a required key is missing, or a value is not accepted by DP-GEN.
+    :raises UnreadableError: if the data have no labels, a required key is missing, or a value is not accepted by
+        DP-GEN.
     """
     if keys.take('labeled', 'nothing: `dpasse.simplify` selects labelled frames', False) is not True:
-        raise ValueError(
+        raise UnreadableError(
             'This is an input of `dpgen simplify` for data without labels (`labeled` is not true): label them with '
             '`dpasse.label` and select with `dpasse.simplify`, or explore with `dpasse.active_learning`.'
         )
@@ -64,7 +67,7 @@ def read_simplify(keys: Keys, folder: Path) -> tuple[dict[str, Any], dict[str, A
     found = []
     for index, name in enumerate(listed(given if isinstance(given, list) else [given], 'pick_data')):
         path = folder / str(name)
-        if path.is_dir():
+        if os.path.isdir(path):
             found.append(path)
         else:
             keys.ledger.leave(f'pick_data[{index}]', name, 'no such folder is here')

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ase.data import chemical_symbols
+
 from aiida_dpasse.dpgen.keys import Keys, Ledger, listed, mapping, shortened, whole
+from aiida_dpasse.unreadable import UnreadableError
 
 PARAM = 'default_training_param'
 INPUT = 'committee.train.input'
@@ -21,12 +24,12 @@ def read_committee(keys: Keys) -> tuple[dict[str, Any], dict[str, Any]]:
 
     :param keys: keys of param.json.
     :return: the parameters, and the sections model, learning_rate, loss and training.
-    :raises ValueError: if a required key is missing, or a value is not accepted by DP-GEN.
+    :raises UnreadableError: if a required key is missing, or a value is not accepted by DP-GEN.
     """
     members = whole(keys.need('numb_models', 'committee.members'), 'numb_models', least=2)
     backend = keys.take('train_backend', 'committee.train.backend', 'tensorflow')
     if backend not in ('tensorflow', 'pytorch'):
-        raise ValueError(f'`train_backend` should be tensorflow or pytorch, got {shortened(backend)}.')
+        raise UnreadableError(f'`train_backend` should be tensorflow or pytorch, got {shortened(backend)}.')
     compress = bool(keys.take('dp_compress', 'committee.train.compress', False))
     content = training_input(keys.need(PARAM, INPUT), keys.ledger)
     content['model']['type_map'] = type_map_of(keys)
@@ -40,12 +43,14 @@ def type_map_of(keys: Keys) -> list[str]:
     """Return the elements in DP-GEN's order.
 
     :param keys: keys of param.json.
-    :raises ValueError: if an element is repeated or there are none.
+    :raises UnreadableError: if an element is repeated or there are none.
     """
     type_map = listed(keys.need('type_map', f'{INPUT}.model.type_map'), 'type_map')
     if not type_map or len(set(map(str, type_map))) != len(type_map):
-        raise ValueError(f'`type_map` should name each element once, got {shortened(type_map)}.')
-    return [str(element) for element in type_map]
+        raise UnreadableError(f'`type_map` should name each element once, got {shortened(type_map)}.')
+    if unknown := [element for element in type_map if element not in chemical_symbols[1:]]:
+        raise UnreadableError(f'`type_map` should name elements, got {shortened(unknown[0])}.')
+    return list(type_map)
 
 
 def training_input(given: Any, ledger: Ledger) -> dict[str, Any]:
@@ -53,12 +58,12 @@ def training_input(given: Any, ledger: Ledger) -> dict[str, Any]:
 
     :param given: training input of DP-GEN.
     :param ledger: record of the keys that are left out.
-    :raises ValueError: if a section is missing.
+    :raises UnreadableError: if a section is missing.
     """
     content = cleaned(mapping(given, PARAM))
     for section in ('model', 'learning_rate', 'training'):
         if not isinstance(content.get(section), dict):
-            raise ValueError(f'`{PARAM}.{section}` is missing: give this section of the training input.')
+            raise UnreadableError(f'`{PARAM}.{section}` is missing: give this section of the training input.')
     training = content['training']
     if 'stop_batch' in training:
         training['numb_steps'] = training.pop('stop_batch')
@@ -99,7 +104,7 @@ def batch_size(keys: Keys, training: Mapping[str, Any]) -> Any:
 
     :param keys: keys of param.json.
     :param training: section `training` of the training input.
-    :raises ValueError: if a batch size is neither a number nor text.
+    :raises UnreadableError: if a batch size is neither a number nor text.
     """
     to = f'{INPUT}.training.training_data.batch_size'
     given = training['training_data'].get('batch_size')
@@ -113,7 +118,7 @@ def batch_size(keys: Keys, training: Mapping[str, Any]) -> Any:
         value = keys.take(name, to, [])
         sizes += value if isinstance(value, list) else [value]
         if not all(isinstance(size, (int, str)) for size in sizes):
-            raise ValueError(f'`{name}` should be a list of numbers, or "auto", got {shortened(value)}.')
+            raise UnreadableError(f'`{name}` should be a list of numbers, or "auto", got {shortened(value)}.')
     distinct = list(dict.fromkeys(sizes)) or ['auto']
     if len(distinct) == 1:
         return distinct[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.calculators import NotAllowedError
 from aiida_dpasse.drivers.dynamics import sample_dynamics
 from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
 from aiida_dpasse.drivers.labellers import CalculatorLabeller, PotentialLabeller, make_calculator
@@ -148,6 +149,8 @@ def main(arguments: list[str]) -> int:
                 labeller: CalculatorLabeller | PotentialLabeller = PotentialLabeller(job['potential'])
             else:
                 labeller = CalculatorLabeller(make_calculator(**job['calculator']))
+        except NotAllowedError as exception:
+            error = str(exception)
         except Exception as exception:  # without a labeller every frame is recorded as failed
             error = one_line(exception)
         else:

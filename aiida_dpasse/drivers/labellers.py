@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,20 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_dpasse.deepmd.frameset import FrameSet
+from aiida_dpasse.drivers.calculators import ALLOWANCE, KNOWN, NotAllowedError, objection_to_calculator
 from aiida_dpasse.labels.admission import Labels
 
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-SEVENNET = 'sevenn.calculator:SevenNetCalculator'
-#: Short names of calculators that are not part of ASE: the class, and the arguments that the name fixes.
-KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
-    'chgnet': ('chgnet.model.dynamics:CHGNetCalculator', {}),
-    'mace_mp': ('mace.calculators:mace_mp', {}),
-    'sevennet-0': (SEVENNET, {'model': '7net-0'}),
-    'sevennet-l3i5': (SEVENNET, {'model': '7net-l3i5'}),
-}
 #: Beginning of SevenNet's warning that its kernels for GPUs are not in use; there are none for a CPU.
 ACCELERATOR = 'No tensor product accelerator is enabled'
 #: Atoms that a potential evaluates in one call.
@@ -33,21 +27,46 @@ ATOMS_PER_CALL = 8192
 def make_calculator(name: str, **arguments: Any) -> Calculator:
     """Return an ASE calculator.
 
+    Nothing is imported or called that the owner of this machine has not allowed, see `calculators`.
+
     :param name: a name in `KNOWN`, a name known to ASE, or 'module:Class'.
     :param arguments: arguments of the calculator. Those that choose the device are optional: CHGNet and SevenNet use a
         GPU if there is one, otherwise the CPU.
+    :raises NotAllowedError: if it is no class of ASE calculators, or it or one of its arguments, a file or an address,
+        is not allowed on this machine.
     :raises ValueError: if there is no such calculator.
     :raises TypeError: if an argument is fixed by the name.
     """
+    if message := objection_to_calculator({**arguments, 'name': name}, os.environ.get(ALLOWANCE, '')):
+        raise NotAllowedError(message)
     path, fixed = KNOWN.get(name, (name, {}))
+    registered = path in {known for known, _ in KNOWN.values()}
     if ':' in path:
         module, _, attribute = path.partition(':')
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', ACCELERATOR)
-            return getattr(importlib.import_module(module), attribute)(**fixed, **arguments)
+            make = getattr(importlib.import_module(module), attribute)
+            check_class(make, name, registered)
+            return make(**fixed, **arguments)
     from ase.calculators.calculator import get_calculator_class
 
-    return get_calculator_class(path)(**arguments)
+    make = get_calculator_class(path)
+    check_class(make, name, registered=False)
+    return make(**arguments)
+
+
+def check_class(make: Any, name: str, registered: bool) -> None:
+    """Check that an object is a class of ASE calculators, before it is called.
+
+    :param make: the object.
+    :param name: its name.
+    :param registered: whether it is one of `KNOWN`, which may be a function that returns a calculator.
+    :raises NotAllowedError: if it is not.
+    """
+    from ase.calculators.calculator import BaseCalculator
+
+    if not registered and not (isinstance(make, type) and issubclass(make, BaseCalculator)):
+        raise NotAllowedError(f'`{name}` is no class of ASE calculators: give one')
 
 
 def to_atoms(item: FrameSet, frame: int) -> Atoms:

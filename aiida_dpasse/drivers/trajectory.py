@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.drivers.calculators import NotAllowedError
 from aiida_dpasse.drivers.job import OUTPUT, read_job, write_result
 from aiida_dpasse.drivers.labellers import make_calculator
 from aiida_dpasse.lammps.watch import DRIFT, EXPLOSION, HEATING, MELTING, STRIDE
@@ -182,6 +183,8 @@ def main(arguments: list[str]) -> int:
     job = read_job(arguments)
     try:
         result = run(job)
+    except NotAllowedError as error:
+        result = {'error': str(error)}
     except Exception as error:  # calculators raise exceptions of any type; the parser reports them
         result = {'error': f'{type(error).__name__}: {error}'}
     write_result(result)

@@ -14,10 +14,10 @@ from aiida_dpasse.base.jobs import AseMDBaseWorkChain, TransportBaseWorkChain
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_runs, define_structures
 from aiida_dpasse.base.validators import check_ion, check_same_computer
-from aiida_dpasse.calculations.label import validate_calculator
+from aiida_dpasse.calculations.label import check_allowed, validate_calculator
 from aiida_dpasse.calculations.md_ase import check_dynamics
 from aiida_dpasse.calculations.md_stops import BY_LABEL
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.dynamics.determine_transport import determine_transport
@@ -61,6 +61,9 @@ def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
         return 'committee: it drives runs together with a potential, not with a calculator: omit it.'
     if settings.precision is not None:
         return 'parameters: `precision` extends runs, and those of a calculator cannot be continued: set it to null.'
+    python = (inputs.get('codes') or {}).get('python')
+    if message := check_allowed(inputs['calculator'], python, inputs.get('options')):
+        return message
     message = check_dynamics({**settings.md, 'temperature': 1.0, 'seed': 1})
     return f'parameters: `md`: {message}' if message else None
 
@@ -100,6 +103,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         spec.input(
             'potential',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='The potential; a checkpoint is frozen first.',
         )
@@ -115,6 +119,7 @@ class ConductivityWorkChain(PlannedWorkChain):
         spec.input_namespace(
             'committee',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='Further potentials, trained on the same frames: the replicas are driven by `potential` and these in '
             'turn, so that the spread between potentials is part of every error.',

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from aiida_dpasse.parameters.base import Parameters
 from aiida_dpasse.parameters.md import DeviationLimit, check_transport_run, refuse_what_is_set
+from aiida_dpasse.parameters.quantities import Temperature
 from aiida_dpasse.parameters.sizes import SupercellSize
 from aiida_dpasse.parameters.transport import DiffusionParameters
 
@@ -38,7 +39,7 @@ class FiniteSizeParameters(Parameters):
     supercell: SupercellSize = Field(
         description='The larger cell: three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
-    temperature: float = Field(gt=0, description='One of `temperatures`.')
+    temperature: Temperature = Field(description='One of `temperatures`.')
     replicas: int | None = Field(
         default=None,
         gt=0,
@@ -52,7 +53,7 @@ class ConductivityParameters(DiffusionParameters):
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
-    temperatures: list[PositiveFloat] = Field(min_length=1, description='Temperatures in K.')
+    temperatures: list[Temperature] = Field(min_length=1, description='Temperatures in K.')
     replicas: int = Field(
         gt=0,
         description='Independent runs of each structure at each temperature; with a `committee` at least the number of '

@@ -13,6 +13,8 @@ from aiida_dpasse.dynamics.van_hove import read_maps
 from aiida_dpasse.experiment.measured import AT_ROOM_TEMPERATURE, ROOM_TEMPERATURE, SOURCE, Measured, find
 from aiida_dpasse.experiment.measured import COLUMNS as SAMPLES
 from aiida_dpasse.reports.arrhenius_plot import Experiment, Extrapolation, Line, Point, plot_arrhenius
+from aiida_dpasse.reports.broken import drawn
+from aiida_dpasse.reports.cause import cause
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import inputs, output, output_dict
 from aiida_dpasse.reports.msd import Curve, plot_msd
@@ -73,12 +75,12 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     if found is None:
         return []
     arrhenius, msd = directory / 'arrhenius.png', directory / 'msd.png'
-    plot_arrhenius(arrhenius, **found.arrhenius_plot())
-    plot_msd(msd, found.curves)
+    drawn(arrhenius, lambda path: plot_arrhenius(path, **found.arrhenius_plot()))
+    drawn(msd, plot_msd, found.curves)
     if not found.maps:
         return [arrhenius, msd]
     maps = directory / 'van_hove.png'
-    plot_van_hove(maps, found.maps)
+    drawn(maps, plot_van_hove, found.maps)
     return [arrhenius, msd, maps]
 
 
@@ -92,6 +94,8 @@ class Conductivity:
     finite_size: dict[str, Any] = field(default_factory=dict)
     maps: list[VanHove] = field(default_factory=list)
     measured: Measured | None = None
+    #: Sentences on nodes that cannot be read.
+    damaged: list[str] = field(default_factory=list)
 
     @property
     def points(self) -> list[Point]:
@@ -202,7 +206,7 @@ class Conductivity:
         if self.extrapolation is None:
             lost = [row for row in self.temperatures if row.get('diffusivity_cm2_s') is None and row.get('reason')]
             found += [f'{row["temperature_K"]:g} K: {row["reason"]}' for row in lost]
-        return [*found, *([self.comparison] if self.comparison else [])]
+        return [*found, *([self.comparison] if self.comparison else []), *self.damaged]
 
     def caption(self) -> tuple[str, list[str]]:
         """Return the result in a few words for a diagram: a title, and lines below it."""
@@ -316,16 +320,25 @@ def read_conductivity(process: orm.ProcessNode) -> Conductivity | None:
     transport = output_dict(process, 'transport')
     if not transport:
         return None
-    curves = output(process, 'curves')
     rows = transport['temperatures']
-    return Conductivity(
+    found = Conductivity(
         temperatures=rows,
         arrhenius=output_dict(process, 'arrhenius'),
-        curves=read_curves(curves, rows) if isinstance(curves, orm.ArrayData) else [],
-        maps=read_maps(curves, [row['temperature_K'] for row in rows]) if isinstance(curves, orm.ArrayData) else [],
         finite_size=transport.get('finite_size') or {},
-        measured=read_measured(process),
     )
+    node = output(process, 'curves')
+    damaged = []
+    try:
+        if isinstance(node, orm.ArrayData):
+            kelvins = [row['temperature_K'] for row in rows]
+            found = replace(found, curves=read_curves(node, rows), maps=read_maps(node, kelvins))
+    except Exception as error:
+        damaged.append(f'The curves are not shown: {cause(error)}')
+    try:
+        found = replace(found, measured=read_measured(process))
+    except Exception as error:
+        damaged.append(f'The structures are not compared with measurements: {cause(error)}')
+    return replace(found, damaged=damaged)
 
 
 def read_measured(process: orm.ProcessNode) -> Measured | None:

@@ -14,7 +14,7 @@ from aiida_dpasse.base.jobs import TransportBaseWorkChain
 from aiida_dpasse.base.outline import freeze_first, run_queue
 from aiida_dpasse.base.structures import PlannedWorkChain, check_elements, define_cells, define_runs, define_structure
 from aiida_dpasse.base.validators import check_ion, check_same_computer
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.dynamics.convergence_parameters import ConvergenceParameters
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.dynamics.plan_convergence import plan_convergence
@@ -55,7 +55,12 @@ class ConvergenceWorkChain(PlannedWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         define_structure(spec, 'Unit cell of the conductor.')
-        spec.input('potential', valid_type=Potential, help='The potential; a checkpoint is frozen first.')
+        spec.input(
+            'potential',
+            valid_type=Potential,
+            validator=validate_potentials,
+            help='The potential; a checkpoint is frozen first.',
+        )
         spec.inputs.validator = validate_convergence
         spec.outline(
             *freeze_first(cls),

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, PositiveInt, model_validator
 
 from aiida_dpasse.parameters.md import check_transport_run, refuse_what_is_set
+from aiida_dpasse.parameters.quantities import Temperature
 from aiida_dpasse.parameters.sizes import SupercellSize
 from aiida_dpasse.parameters.transport import DiffusionParameters
 
@@ -20,7 +21,7 @@ class ConvergenceParameters(DiffusionParameters):
     )
     steps: list[PositiveInt] = Field(min_length=1, description='Lengths of the production run, in steps.')
     replicas: int = Field(gt=1, description='Independent runs of each size, which give the spread.')
-    temperature: float = Field(gt=0, description='Temperature in K.')
+    temperature: Temperature = Field(description='Temperature in K.')
     md: dict[str, Any] = Field(description='Parameters of `dpasse.md`, without `temperature`, `steps` and `seed`.')
     relative_error: float = Field(
         gt=0, lt=1, description='Largest relative spread of a run, and deviation from the largest and longest runs.'

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.style import GREEN, note, palette, picture
 from aiida_dpasse.reports.tables import Table
@@ -74,7 +75,7 @@ def plot_convergence(path: Path, points: Sequence[Mapping[str, Any]], chosen: Ma
                 yerr=[row['spread_cm2_s'] or 0.0 for row in rows],
                 fmt='o-',
                 color=colour,
-                label=f'{ions} ions',
+                label=f'{quoting.plot(ions)} ions',
             )
         if chosen is not None:
             place = (chosen['duration_ps'], chosen['diffusivity_cm2_s'])

@@ -15,6 +15,9 @@ from typing import Any
 
 from pymatgen.core.composition import Composition
 
+from aiida_dpasse.quoting import line
+from aiida_dpasse.unreadable import UnreadableError
+
 SOURCE = 'OBELiX, F. Therrien et al., arXiv 2502.14234 (2025), CC BY 4.0'
 #: Temperature in K at which the samples are drawn; the source says "room temperature".
 ROOM_TEMPERATURE = 298.0
@@ -24,6 +27,8 @@ AT_ROOM_TEMPERATURE = (290.0, 305.0)
 #: larger than that of Li6PS5Cl and Li5.9PS4.9Cl1.1 (0.009), and smaller than that of Li10GeP2S12 and
 #: Li10.2Ge1.2P1.8S12 (0.012).
 EQUAL, TOLERANCE = 0.001, 0.01
+#: Longest formula that is read, and most atoms of it.
+LONGEST, MOST_ATOMS = 100, 1e6
 #: Columns of a table of samples.
 COLUMNS = ('σ (mS/cm)', 'composition', 'space group', 'DOI')
 
@@ -187,15 +192,19 @@ def read_formula(formula: str) -> Composition:
     """Return a composition.
 
     :param formula: a chemical formula, such as `Li6PS5Cl`, `Li24P4S20Cl4` or `Li5.9PS4.9Cl1.1`.
-    :raises ValueError: if it is no chemical formula.
+    :raises UnreadableError: if it is no chemical formula.
     """
-    try:
-        composition = Composition(formula.strip())
-        known = composition.valid and composition.num_atoms > 0
-    except (ValueError, KeyError):
-        known = False
+    known = len(formula) <= LONGEST
+    if known:
+        try:
+            composition = Composition(formula.strip())
+            known = composition.valid and 0 < composition.num_atoms < MOST_ATOMS
+        except Exception:  # pymatgen evaluates nested formulas, which raises exceptions of several types
+            known = False
     if not known:
-        raise ValueError(f'{formula!r} is not a chemical formula: write it as Li6PS5Cl or Li5.9PS4.9Cl1.1.')
+        raise UnreadableError(
+            f'{line(formula)[:LONGEST]!r} is not a chemical formula: write it as Li6PS5Cl or Li5.9PS4.9Cl1.1.'
+        )
     return composition
 
 
@@ -222,7 +231,7 @@ def find(formula: str, tolerance: float = TOLERANCE) -> Measured:
 
     :param formula: chemical formula, of any number of formula units.
     :param tolerance: largest `distance` of similar compositions; they have the same elements.
-    :raises ValueError: if it is no chemical formula.
+    :raises UnreadableError: if it is no chemical formula.
     """
     wanted = read_formula(formula)
     # Dopants change a conductivity by orders of magnitude, however few they are.
@@ -244,7 +253,7 @@ def nearest(formula: str, count: int = 5) -> list[tuple[Measured, float]]:
 
     :param formula: chemical formula, of any number of formula units.
     :param count: number of compositions.
-    :raises ValueError: if it is no chemical formula.
+    :raises UnreadableError: if it is no chemical formula.
     """
     wanted = read_formula(formula)
     away = sorted((distance(wanted, composition), sample.formula) for sample, composition in _compositions().items())

@@ -14,15 +14,16 @@ from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.label.passport import ACCEPT_SOFT_LABELS
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.quantities import Pressure, Steps, Temperature
 from aiida_dpasse.parameters.sizes import PartSize
 
 
 class StageParameters(Parameters):
     """Conditions of one stage of the exploration; null keeps the value of `explore`."""
 
-    temperatures: list[float] | None = Field(default=None, min_length=1, description='Temperatures in K.')
-    pressures: list[float] | None = Field(default=None, min_length=1, description='Pressures in GPa.')
-    steps: int | None = Field(default=None, gt=0, description='Number of steps of each run.')
+    temperatures: list[Temperature] | None = Field(default=None, min_length=1, description='Temperatures in K.')
+    pressures: list[Pressure] | None = Field(default=None, min_length=1, description='Pressures in GPa.')
+    steps: Steps | None = Field(default=None, description='Number of steps of each run.')
     ensemble: Literal['nve', 'nvt', 'npt'] | None = Field(default=None, description='Ensemble of each run.')
     coupling: Literal['iso', 'aniso', 'tri'] | None = Field(
         default=None, description='Degrees of freedom of the barostat.'

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
+from aiida_dpasse import quoting
 from aiida_dpasse.label import label_report
 from aiida_dpasse.label.passport import quality_of
+from aiida_dpasse.reports.broken import drawn, lines_of, tables_of
 from aiida_dpasse.reports.graph import call_tree, output_dict
 from aiida_dpasse.reports.read import latest_iterations
 from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, RED, picture
@@ -30,7 +32,8 @@ def lines(process: orm.ProcessNode) -> list[str]:
         return []
     count = len(table['iterations'])
     state = 'converged' if table['converged'] else 'not converged'
-    return [f'{count} iteration{"s" if count != 1 else ""}, {state}', *label_report.lines(process), quality_of(process)]
+    found = [f'{count} iteration{"s" if count != 1 else ""}, {state}']
+    return [*found, *lines_of(process, lambda: label_report.lines(process), lambda: [quality_of(process)])]
 
 
 def tables(process: orm.ProcessNode) -> list[Table]:
@@ -38,7 +41,11 @@ def tables(process: orm.ProcessNode) -> list[Table]:
 
     :param process: a `dpasse.active_learning`.
     """
-    return [iterations_table(latest_iterations(call_tree(process.pk))), *label_report.tables(process)]
+    return tables_of(
+        process,
+        lambda: [iterations_table(latest_iterations(call_tree(process.pk)))],
+        lambda: label_report.tables(process),
+    )
 
 
 def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
@@ -48,7 +55,7 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     :param directory: folder of the pictures.
     """
     path = directory / 'iterations.png'
-    plot_iterations(path, latest_iterations(call_tree(process.pk)).get('iterations', []))
+    drawn(path, plot_iterations, latest_iterations(call_tree(process.pk)).get('iterations', []))
     return [path, *train_report.plots(process, directory), *label_report.plots(process, directory)]
 
 
@@ -88,7 +95,15 @@ def _draw_judgement(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         bottom += share
     axes.set(ylabel='sampled frames  (%)', ylim=(0, 100))
     for row in rows:
-        axes.text(row['iteration'], 101, f'of {row["sampled"]}', ha='center', va='bottom', fontsize=8, color=GREY)
+        axes.text(
+            row['iteration'],
+            101,
+            quoting.plot(f'of {row["sampled"]}'),
+            ha='center',
+            va='bottom',
+            fontsize=8,
+            color=GREY,
+        )
     axes.legend(
         loc='lower center', bbox_to_anchor=(0.45, 1.05), ncols=3, fontsize=8, handlelength=1.2, columnspacing=1.0
     )

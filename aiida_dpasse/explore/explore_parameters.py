@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
+from aiida_dpasse.parameters.quantities import Pressure, Temperature
 from aiida_dpasse.parameters.sizes import SupercellSize
 
 
@@ -54,8 +55,8 @@ class ExploreParameters(Parameters):
     supercell: SupercellSize = Field(
         description='Three repetitions, a 3x3 matrix, or the smallest distance between images in A.'
     )
-    temperatures: list[float] = Field(min_length=1, description='Temperatures in K.')
-    pressures: list[float] = Field(min_length=1, description='Pressures in GPa.')
+    temperatures: list[Temperature] = Field(min_length=1, description='Temperatures in K.')
+    pressures: list[Pressure] = Field(min_length=1, description='Pressures in GPa.')
     replicas: int = Field(gt=0, description='Number of runs of each structure at each temperature and pressure.')
     runs: int | None = Field(
         gt=0, description='Number of these runs that are drawn, in turn from each structure; null takes all.'

@@ -13,7 +13,7 @@ from aiida_dpasse.data.conversion import sets_from_dpdata, sets_to_ase
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.dataset import read_dataset
 from aiida_dpasse.dpgen.keys import Unmatched
-from aiida_dpasse.dpgen.param import ACTIVE_LEARNING, SIMPLIFY, Conversion, read_dpgen
+from aiida_dpasse.dpgen.param import ACTIVE_LEARNING, SIMPLIFY, Conversion, check_declared, read_dpgen
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
 from aiida_dpasse.explore.simplify import SimplifyWorkChain
 from aiida_dpasse.merging import merge
@@ -121,6 +121,7 @@ def read_structures(files: Mapping[str, str | Path], fmt: str, type_map: Iterabl
 
     structures = {}
     for label, path in files.items():
+        check_declared(path, fmt)
         try:
             [item] = sets_from_dpdata(dpdata.System(str(path), fmt=fmt, type_map=list(type_map)))
         except Exception as error:  # dpdata's readers raise exceptions of any type for a broken file

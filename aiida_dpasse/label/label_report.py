@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
+from aiida_dpasse import quoting
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.reports.accounting import batches
+from aiida_dpasse.reports.broken import drawn, tables_of
 from aiida_dpasse.reports.chain import pretty
 from aiida_dpasse.reports.graph import output, output_dict
 from aiida_dpasse.reports.style import note, palette, picture
@@ -36,7 +38,11 @@ def tables(process: orm.ProcessNode) -> list[Table]:
 
     :param process: process with the output `account`.
     """
-    return [accounts_table(batches(process)), refused_table(output_dict(process, 'account'))]
+    return tables_of(
+        process,
+        lambda: [accounts_table(batches(process))],
+        lambda: [refused_table(output_dict(process, 'account'))],
+    )
 
 
 def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
@@ -49,7 +55,7 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     if not isinstance(frames, FramesData) or not frames.labelled:
         return []
     path = directory / 'frames.png'
-    plot_frames(path, frames.sets(), {formula: pretty(formula) for formula in frames.formulas})
+    drawn(path, plot_frames, frames.sets, lambda: {formula: pretty(formula) for formula in frames.formulas})
     return [path]
 
 
@@ -70,7 +76,7 @@ def plot_frames(path: Path, sets: Sequence[FrameSet], names: Mapping[str, str] |
         for (name, members), colour in zip(labelled.items(), palette(len(labelled)), strict=True):
             energies = np.concatenate([np.asarray(item.energies) / item.natoms for item in members])
             forces = np.concatenate([np.linalg.norm(np.asarray(item.forces), axis=-1).ravel() for item in members])
-            label = f'{name}, {len(energies)} frames'
+            label = f'{quoting.plot(name)}, {len(energies)} frames'
             style: dict[str, Any] = {'histtype': 'stepfilled', 'color': colour, 'alpha': 0.35, 'edgecolor': colour}
             left.hist(1e3 * (energies - energies.min()), bins=_bins(len(energies)), label=label, lw=1.4, **style)
             right.hist(forces, bins=_bins(len(forces)), label=label, lw=1.4, **style)

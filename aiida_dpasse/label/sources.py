@@ -11,8 +11,14 @@ from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import LabelJobWorkChain
-from aiida_dpasse.calculations.label import CALCULATOR_HELP, physics_of, validate_calculator, validate_teacher
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.calculations.label import (
+    CALCULATOR_HELP,
+    check_allowed,
+    physics_of,
+    validate_calculator,
+    validate_teacher,
+)
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.label.batch import BatchLabelWorkChain
 from aiida_dpasse.label.job_parameters import job_parameters
 from aiida_dpasse.label_sources import load_sources
@@ -45,6 +51,7 @@ def define_labeller(spec: WorkChainSpec, teacher: str = TEACHER) -> None:
     spec.input(
         teacher,
         valid_type=Potential,
+        validator=validate_potentials,
         required=False,
         help='Teacher potential that labels, instead of a calculator.',
     )
@@ -124,6 +131,8 @@ def validate_labeller(inputs: Any, _: Any = None, teacher: str = TEACHER) -> str
         return f'{", ".join(sources)}: give one of them to label with, not {len(sources)}.'
     if sources[0] in driven and inputs.get('codes', {}).get('python') is None:
         return f'codes.python: it is missing; `{sources[0]}` requires it.'
+    if message := check_allowed(given.get('calculator'), inputs.get('codes', {}).get('python'), inputs.get('options')):
+        return message
     message = validate_teacher(given)
     return validate_program(given) or (message and message.replace(TEACHER, teacher, 1))
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.lammps.script import check_elements
+
 Array = NDArray[np.float64]
 
 
@@ -47,7 +49,7 @@ def format_data_file(
     :param kinds: element and mass in amu of each kind, in the order of the atom types 1, 2, ..., which `pair_coeff` has
         to repeat; kinds of the same element may differ in mass.
     :returns: the text, and the rotation (3, 3) as in :func:`lammps_frame`.
-    :raises ValueError: if a kind is not listed, shapes disagree or the cell is not right-handed.
+    :raises ValueError: if a kind is not listed or no element, shapes disagree or the cell is not right-handed.
     """
     unknown = sorted(set(names) - set(kinds))
     if unknown:
@@ -55,6 +57,7 @@ def format_data_file(
     positions = np.asarray(positions, dtype=float)
     if positions.shape != (len(names), 3):
         raise ValueError(f'`positions` has the shape {positions.shape} and should have {(len(names), 3)}.')
+    check_elements(element for element, _ in kinds.values())
     turned, rotation = lammps_frame(cell)
     atoms = positions if np.array_equal(rotation, np.eye(3)) else positions @ rotation
     title = 'Written by aiida-dpasse: ' + ' '.join(element for element, _ in kinds.values())

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 COLUMNS = ('max_devi_v', 'min_devi_v', 'avg_devi_v', 'max_devi_f', 'min_devi_f', 'avg_devi_f')
 
 
+#: Largest step that is taken for one.
+LARGEST_STEP = 10**15
+
+
 def parse_deviation(text: str) -> dict[str, NDArray[np.float64]]:
     """Return ``step`` (n,) and each of the six :data:`COLUMNS` (n,).
 
@@ -25,7 +29,9 @@ def parse_deviation(text: str) -> dict[str, NDArray[np.float64]]:
         if line.startswith('#') or len(fields) < 1 + len(COLUMNS):
             continue
         try:
-            rows[int(fields[0])] = [float(value) for value in fields[1 : 1 + len(COLUMNS)]]
+            if abs(step := int(fields[0])) > LARGEST_STEP:
+                continue
+            rows[step] = [float(value) for value in fields[1 : 1 + len(COLUMNS)]]
         except ValueError:
             continue
     steps = sorted(rows)

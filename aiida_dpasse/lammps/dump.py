@@ -5,14 +5,9 @@ Depends on numpy only, since it is shipped with the drivers to the machine that 
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from importlib import import_module
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -20,26 +15,28 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_dpasse.opening import DAMAGE, most_lines, open_plain, take_lines
+from aiida_dpasse.unreadable import UnreadableError
+
 Array = NDArray[np.float64]
 Frame = tuple[int, Array, Array]
 
 
 #: Suffixes of the position columns, in order of preference: u means unwrapped, s scaled by the box.
 STYLES = ('u', 'su', '', 's')
-#: First bytes of compressed files.
-GZIP, BZIP2, XZ, ZSTANDARD = b'\x1f\x8b', b'BZh', b'\xfd7zXZ\x00', b'\x28\xb5\x2f\xfd'
 #: First lines of a frame; the first two are written by `dump_modify units yes` and `time yes`.
 HEADS = (b'ITEM: UNITS', b'ITEM: TIME', b'ITEM: TIMESTEP')
 #: Header of a frame, with its step.
-HEADER = rb'ITEM: TIMESTEP\s+(\d+)\s'
+HEADER = rb'ITEM: TIMESTEP\s+(\d{1,18})\s'
+#: Number of bytes of the shortest line of an atom: id, type and three coordinates.
+SHORTEST = 10
 #: Number of bytes that are searched at once for the headers of frames.
 BLOCK = 1 << 22
-#: Errors of a compressed file that is truncated or damaged.
-DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error)
-# A Python may be built without bz2 and lzma, and zstandard is a package of its own; few dumps need them.
-for _module, _error in (('lzma', 'LZMAError'), ('zstandard', 'ZstdError')):
-    with suppress(ImportError):
-        DAMAGE += (getattr(import_module(_module), _error),)
+#: Exceptions of the reading of a frame that is damaged.
+DAMAGED = (ValueError, IndexError, TypeError, OverflowError)
+
+
+_WHOLE = re.compile(r'\d{1,18}', re.ASCII)
 
 
 class _Record(NamedTuple):
@@ -48,31 +45,6 @@ class _Record(NamedTuple):
     positions: Array
     kinds: NDArray[np.str_] | NDArray[np.int64]
     wrapped: bool
-
-
-def open_plain(path: str | PathLike[str]) -> IO[bytes]:
-    """Open a file for reading, decompressed if its first bytes are those of gzip, bzip2, xz or zstd.
-
-    :param path: path of the file, of any name.
-    :raises ValueError: if the file is compressed and the module that reads it is missing, as ``zstandard`` may be.
-    """
-    with open(path, 'rb') as handle:
-        magic = handle.read(6)
-    if magic.startswith(GZIP):
-        return gzip.open(path, 'rb')  # type: ignore[return-value]
-    for first, module in ((BZIP2, 'bz2'), (XZ, 'lzma'), (ZSTANDARD, 'zstandard')):
-        if magic.startswith(first):
-            try:
-                found = import_module(module)
-            except ImportError as error:
-                name = Path(path).name
-                raise ValueError(f'{name} is compressed, and Python has no module {module}: decompress it.') from error
-            if first != ZSTANDARD:
-                return found.open(path, 'rb')
-            # Files may be joined, and the reader of the package yields no lines.
-            plain = open(path, 'rb')  # noqa: SIM115
-            return io.BufferedReader(found.ZstdDecompressor().stream_reader(plain, read_across_frames=True))
-    return open(path, 'rb')
 
 
 def is_dump(path: str | PathLike[str]) -> bool:
@@ -153,8 +125,10 @@ class DumpReader:
             return None
         with open_plain(path) as handle:
             try:
-                record = _read_record(_Lines(handle))
-            except (ValueError, IndexError):
+                record = _read_record(_Lines(handle, most_lines(path, SHORTEST)))
+            except UnreadableError:
+                raise
+            except DAMAGED:
                 return None
         return record.step if record else None
 
@@ -162,11 +136,13 @@ class DumpReader:
         if not path.exists():
             return
         with open_plain(path) as handle:
-            lines = _Lines(handle)
+            lines = _Lines(handle, most_lines(path, SHORTEST))
             while True:
                 try:
                     record = _read_record(lines)
-                except (ValueError, IndexError):
+                except UnreadableError:
+                    raise
+                except DAMAGED:
                     self.dropped += 1
                     self.unreadable += 1
                     lines.seek_frame()
@@ -187,8 +163,10 @@ class DumpReader:
 class _Lines:
     """The lines of a file, of which those of the last frame can be searched again for the header of another."""
 
-    def __init__(self, handle: IO[bytes]):
+    def __init__(self, handle: IO[bytes], most: int):
         self.handle = handle
+        #: Largest number of lines that the file can have.
+        self.most = most
         #: Lines that were given back, the next one last.
         self.given_back: list[bytes] = []
         #: Lines of the frame that is being read.
@@ -200,9 +178,7 @@ class _Lines:
         while self.given_back and len(lines) < count:
             lines.append(self.given_back.pop())
         if len(lines) < count:
-            # A compressed file may be cut.
-            with suppress(*DAMAGE):
-                lines += islice(self.handle, count - len(lines))
+            lines += take_lines(self.handle, count - len(lines), HEADS[2])
         self.frame += lines
         return lines
 
@@ -242,7 +218,11 @@ def _read_record(lines: _Lines) -> _Record | None:
     header = [line.decode('utf8', 'replace') for line in lines.take(8)]
     if len(header) < 8 or not header[7].startswith('ITEM: ATOMS') or not header[3].startswith('ITEM: BOX BOUNDS'):
         raise ValueError('The header of a frame is not complete.')
+    if not (_WHOLE.fullmatch(header[0].strip()) and _WHOLE.fullmatch(header[2].strip())):
+        raise ValueError('The step or the number of atoms is no number.')
     step, count, columns = int(header[0]), int(header[2]), header[7].split()[2:]
+    if count > lines.most:
+        raise ValueError(f'The frame of step {step} declares more atoms than the file has lines.')
     rows = lines.take(count)
     if len(rows) < count or not (rows[-1].endswith(b'\n') if rows else header[-1].endswith('\n')):
         raise ValueError(f'The frame of step {step} is not complete.')
@@ -276,12 +256,16 @@ def _read_record(lines: _Lines) -> _Record | None:
 def _cell(style: list[str], lines: list[list[str]]) -> tuple[Array, Array]:
     """Return the cell and its corner from the bounds of the box (LAMMPS manual, "Triclinic simulation boxes")."""
     rows = np.array(lines, dtype=float)
+    if rows.ndim != 2 or rows.shape[1] < (4 if 'abc' in style else 3 if 'xy' in style else 2):
+        raise ValueError('The bounds of the box are not complete.')
     if 'abc' in style:
         # `dump_modify triclinic/general yes`: a lattice vector in each line, and a component of the origin.
         return rows[:, :3], rows[:, 3]
     xy, xz, yz = rows[:, 2] if 'xy' in style else (0.0, 0.0, 0.0)
     low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
     high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
+    if (high <= low).any():
+        raise ValueError('The bounds of the box enclose nothing.')
     cell = np.diag(high - low)
     cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
     return cell, low

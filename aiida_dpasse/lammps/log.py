@@ -32,13 +32,16 @@ COLUMNS = {
     f'v_{DISPLACEMENT}': ('framework_displacement_A', 1.0),
 }
 
-_LOOP = re.compile(r'^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms')
-_USE = re.compile(r'^(\S+)% CPU use with \d+ MPI tasks x (\d+|no) OpenMP threads')
-_START = re.compile(r'^\s*Current step\s*: (\d+)')
-_WALL = re.compile(r'^Total wall time: (\d+):(\d+):(\d+)')
+_REAL = r'([+-]?(?:\d{1,20}\.?\d{0,20}|\.\d{1,20})(?:[eE][+-]?\d{1,3})?|[+-]?nan|[+-]?inf)'
+_LOOP = re.compile(rf'^Loop time of {_REAL} on (\d{{1,9}}) procs for (\d{{1,18}}) steps with (\d{{1,18}}) atoms')
+_USE = re.compile(rf'^{_REAL}% CPU use with \d+ MPI tasks x (\d{{1,9}}|no) OpenMP threads')
+_START = re.compile(r'^\s*Current step\s*: (\d{1,18})\s*$')
+_WALL = re.compile(r'^Total wall time: (\d{1,9}):(\d{1,2}):(\d{1,2})\s*$')
 _ERROR = re.compile(r'^ERROR.*?: (.*?)(?:\s*\(\S+?:\d+\))?$')
+#: Largest step that is taken for one.
+LARGEST_STEP = 10**18
 #: Message of the fix that stops a run when a limit is exceeded.
-_HALT = re.compile(r'Fix halt condition for fix-id (\S+) met on step (\d+) with value (\S+)')
+_HALT = re.compile(r'Fix halt condition for fix-id (\S+) met on step (\d{1,18}) with value ' + _REAL)
 #: Messages of LAMMPS for an unstable simulation.
 _EXPLOSION = re.compile(
     r'lost atoms|non-numeric|atoms? (?:out of range|missing)|out of range atoms|simulation unstable'
@@ -167,7 +170,8 @@ def parse_log(text: str) -> Log:
 
 def _numbers(fields: Sequence[str]) -> list[float]:
     try:
-        int(fields[0])
+        if abs(int(fields[0])) > LARGEST_STEP:
+            return []
         return [float(value) for value in fields]
     except ValueError:
         return []

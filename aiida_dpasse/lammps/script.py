@@ -6,8 +6,10 @@ continues from a restart file ends at the same step as an uninterrupted run, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from ase.data import chemical_symbols
 
 from aiida_dpasse.lammps.fixed import (
     TEMPERATURE,
@@ -66,6 +68,17 @@ _CELL = ('lx', 'ly', 'lz', 'xy', 'xz', 'yz')
 _AVERAGE_LINE = 'variable before vector [${total},' + ','.join(f'${{{name}_mean}}' for name in _CELL) + ']'
 
 
+def check_elements(elements: Iterable[str]) -> None:
+    """Check that names are symbols of elements, since they become words of commands.
+
+    :param elements: the names.
+    :raises ValueError: if one is not.
+    """
+    for element in elements:
+        if element not in chemical_symbols[1:]:
+            raise ValueError(f'{element!r} is not an element: correct the structure.')
+
+
 def total_steps(parameters: Mapping[str, Any]) -> tuple[int, int]:
     """Return the steps at which equilibration and production end.
 
@@ -116,7 +129,9 @@ def build_script(
     :param continued: whether to continue from the latest restart file in :data:`PREVIOUS_FOLDER`.
     :param walltime_s: seconds after which the run stops by itself and writes a restart file.
     :param orthogonal: whether the cell is orthogonal.
+    :raises ValueError: if an element is none, or a parameter is not a number: they are part of commands.
     """
+    check_elements(elements)
     values = {**DEFAULTS, **parameters}
     middle, last = total_steps(values)
     equilibration = values['equilibration'] if middle else None

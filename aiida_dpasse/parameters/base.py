@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from aiida_dpasse.merging import merge
+from aiida_dpasse.quoting import line
 from aiida_dpasse.renamed import new_keys
 
 if TYPE_CHECKING:
     from aiida import orm
 
 
+#: Most levels, values and characters of a text that parameters have, and the largest integer of a database.
+DEEPEST, MOST_VALUES, LONGEST_TEXT, LARGEST_INTEGER = 40, 1_000_000, 1_000_000, 2**63 - 1
+
+
 class Parameters(BaseModel):
     """Base class of all parameter models: unknown names are rejected, and validated parameters are immutable."""
 
-    model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra='forbid', frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     @model_validator(mode='before')
     @classmethod
@@ -32,11 +38,13 @@ def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | No
     :param value: content of the parameters.
     :return: a message that names the first invalid entry, or None.
     """
+    if message := objection_to_values(value):
+        return message
     try:
         model.model_validate(value)
     except ValidationError as exception:
         error = exception.errors()[0]
-        name = '.'.join(str(part) for part in error['loc'])
+        name = line('.'.join(str(part) for part in error['loc']))
         if error['type'] == 'missing':
             return f'`{name}` is missing: give it.'
         if error['type'] == 'extra_forbidden':
@@ -44,9 +52,50 @@ def check_parameters(model: type[Parameters], value: dict[str, Any]) -> str | No
             return f'`{name}` is not a known parameter; remove it or choose one of {", ".join(known)}.'
         text = error['msg'].removeprefix('Input ').removeprefix('Value error, ')
         if error['type'] == 'value_error':
-            return f'`{name}`: {text}' if name else text
-        return f'`{name}` {text[0].lower()}{text[1:]}, got {error["input"]!r}.'
+            return line(f'`{name}`: {text}' if name else text)
+        return f'`{name}` {text[0].lower()}{text[1:]}, got {shortened(error["input"])}.'
     return None
+
+
+def shortened(value: Any) -> str:
+    """Return a value as Python text of one line and of at most a hundred characters.
+
+    :param value: the value.
+    """
+    text = line(repr(value))
+    return text if len(text) <= 100 else f'{text[:96]} ...'
+
+
+def objection_to_values(content: Any) -> str | None:
+    """Check parameters for what no database and no program takes: numbers that are not finite, and endless nesting.
+
+    :param content: the parameters.
+    :return: a message that names the first such entry, or None.
+    """
+    level: list[tuple[str, Any]] = [('', content)]
+    count = 0
+    for _ in range(DEEPEST + 1):
+        for name, value in level:
+            if isinstance(value, float) and not math.isfinite(value):
+                return f'`{name}` should be a finite number, got {value}.'
+            if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+                return f'`{name}` should be a number below 2^63.'
+            if isinstance(value, str) and len(value) > LONGEST_TEXT:
+                return f'`{name}` has {len(value)} characters: shorten it.'
+        count += len(level)
+        if count > MOST_VALUES:
+            return f'there are more than {MOST_VALUES} values: give fewer.'
+        level = [part for name, value in level for part in _parts(name, value)]
+        if not level:
+            return None
+    return f'`{level[0][0][:60]}` is nested more than {DEEPEST} levels deep: correct it.'
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from ((line(f'{name}.{key}'.lstrip('.')), item) for key, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        yield from ((name, item) for item in value)
 
 
 def _known_names(model: type[Parameters], parents: list[str]) -> list[str]:

@@ -8,18 +8,19 @@ from pydantic import Field, model_validator
 
 from aiida_dpasse.labels.admission import DYNAMICS, LIMITS, RELAXATION
 from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.quantities import Steps, Temperature, Timestep
 
 
 class DynamicsParameters(Parameters):
     """Short Langevin dynamics from every frame, whose samples are labelled."""
 
-    temperature: float = Field(gt=0, description='Temperature at the start, in K.')
-    final_temperature: float | None = Field(
-        default=None, gt=0, description='Temperature at the end, in K, reached linearly; by default the initial one.'
+    temperature: Temperature = Field(description='Temperature at the start, in K.')
+    final_temperature: Temperature | None = Field(
+        default=None, description='Temperature at the end, in K, reached linearly; by default the initial one.'
     )
-    steps: int = Field(gt=0, description='Number of steps from each frame.')
+    steps: Steps = Field(description='Number of steps from each frame.')
     interval: int = Field(gt=0, description='Steps between samples; the first is the initial frame.')
-    timestep: float = Field(default=DYNAMICS['timestep'], gt=0, description='Timestep in fs.')
+    timestep: Timestep = Field(default=DYNAMICS['timestep'], description='Timestep in fs.')
     friction: float = Field(
         default=DYNAMICS['friction'], gt=0, description='Friction of the Langevin thermostat in 1/fs.'
     )
@@ -38,9 +39,8 @@ class RelaxationParameters(Parameters):
     max_force: float = Field(
         default=RELAXATION['max_force'], gt=0, description='Convergence criterion: largest force in eV/A.'
     )
-    steps: int = Field(
+    steps: Steps = Field(
         default=RELAXATION['steps'],
-        gt=0,
         description='Largest number of steps; a frame that is not relaxed then has failed.',
     )
     cell: bool = Field(

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from aiida_dpasse.lammps.script import DEFAULTS
 from aiida_dpasse.parameters.base import Parameters, check_parameters
+from aiida_dpasse.parameters.quantities import Damping, Pressure, Steps, Temperature, Timestep
 from aiida_dpasse.seeds import LARGEST_SEED
 
 
@@ -19,7 +20,7 @@ class EquilibrationParameters(Parameters):
         description='`nvt` or `npt`. After an `npt` equilibration, an `nvt` or `nve` production starts with the mean '
         'cell of the second half of the equilibration.'
     )
-    steps: int = Field(gt=0, description='Number of steps.')
+    steps: Steps = Field(description='Number of steps.')
 
 
 class DeviationLimit(Parameters):
@@ -78,16 +79,15 @@ class MDParameters(Parameters):
     """Parameters of one molecular dynamics run."""
 
     ensemble: Literal['nve', 'nvt', 'npt'] = Field(description='Ensemble of the production.')
-    temperature: float = Field(gt=0, description='Temperature in K of the thermostat and of the initial velocities.')
-    final_temperature: float | None = Field(
+    temperature: Temperature = Field(description='Temperature in K of the thermostat and of the initial velocities.')
+    final_temperature: Temperature | None = Field(
         default=DEFAULTS['final_temperature'],
-        gt=0,
         description='Temperature of the thermostat at the end of the production, in K, reached linearly from '
         '`temperature`; null keeps the temperature constant.',
     )
-    pressure: float = Field(default=DEFAULTS['pressure'], ge=0, description='Pressure in GPa, for `npt`.')
-    timestep: float = Field(default=DEFAULTS['timestep'], gt=0, description='Time step in fs.')
-    steps: int = Field(gt=0, description='Number of steps of the production.')
+    pressure: Pressure = Field(default=DEFAULTS['pressure'], description='Pressure in GPa, for `npt`.')
+    timestep: Timestep = Field(default=DEFAULTS['timestep'], description='Time step in fs.')
+    steps: Steps = Field(description='Number of steps of the production.')
     equilibration: EquilibrationParameters | None = Field(
         default=DEFAULTS['equilibration'], description='Equilibration before the production; null omits it.'
     )
@@ -137,11 +137,11 @@ class MDParameters(Parameters):
     watch: WatchParameters | None = Field(
         default=DEFAULTS['watch'], description='Limits that stop the run when exceeded; null disables them.'
     )
-    temperature_damping: float = Field(
-        default=DEFAULTS['temperature_damping'], gt=0, description='Relaxation time of the thermostat in fs.'
+    temperature_damping: Damping = Field(
+        default=DEFAULTS['temperature_damping'], description='Relaxation time of the thermostat in fs.'
     )
-    pressure_damping: float = Field(
-        default=DEFAULTS['pressure_damping'], gt=0, description='Relaxation time of the barostat in fs.'
+    pressure_damping: Damping = Field(
+        default=DEFAULTS['pressure_damping'], description='Relaxation time of the barostat in fs.'
     )
     seed: int = Field(ge=1, le=LARGEST_SEED, description='Seed of the initial velocities.')
 

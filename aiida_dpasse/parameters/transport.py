@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from aiida_dpasse.lammps.script import total_steps
 from aiida_dpasse.parameters.base import Parameters
+from aiida_dpasse.parameters.quantities import Timestep
 
 
 class MobileIonParameters(Parameters):
@@ -31,7 +32,7 @@ class TransportParameters(MobileIonParameters):
     """The mobile ion and the selection of frames from its trajectory."""
 
     ion: str = Field(description='Element of the mobile ion.')
-    timestep: float = Field(gt=0, description='Timestep of the dynamics in fs.')
+    timestep: Timestep = Field(description='Timestep of the dynamics in fs.')
     trajectory_interval: int | None = Field(
         default=None,
         gt=0,

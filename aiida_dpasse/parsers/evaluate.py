@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
+from aiida_dpasse.deepmd.arrays import read_archive
 from aiida_dpasse.drivers.evaluate import DESCRIPTORS, DEVIATION, PREDICTIONS
 from aiida_dpasse.parsers.base import JobParser
 
@@ -41,7 +40,6 @@ class EvaluateParser(JobParser):
     def _arrays(self, name: str) -> orm.ArrayData:
         content = self.retrieved.base.repository.get_object_content(f'{OUTPUT}/{name}', mode='rb')
         node = orm.ArrayData()
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            for key in arrays.files:
-                node.set_array(key, arrays[key])
+        for key, array in read_archive(content, name).items():
+            node.set_array(key, array)
         return node

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
 from aiida_dpasse.calculations.md_stops import STOPS, what_was_found
+from aiida_dpasse.deepmd.arrays import read_archive
 from aiida_dpasse.drivers.trajectory import LAST, THERMO
 from aiida_dpasse.lammps.datafile import lammps_frame
 from aiida_dpasse.lammps.script import total_steps
@@ -82,4 +82,4 @@ class AseMDParser(JobParser):
 
     def _arrays(self, name: str) -> dict[str, NDArray[np.float64]]:
         content = self.retrieved.base.repository.get_object_content(f'{OUTPUT}/{name}', mode='rb')
-        return dict(np.load(io.BytesIO(content)))
+        return read_archive(content, name)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
+from aiida_dpasse.deepmd.arrays import read_archive
 from aiida_dpasse.drivers.transport import STATISTICS
 from aiida_dpasse.parsers.base import JobParser
 
@@ -31,8 +29,8 @@ class TransportParser(JobParser):
                 return self.exit_codes.ERROR_TRAJECTORY.format(reason=reason)
             if damage := check_manifest(self.retrieved):
                 return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
-            arrays = dict(np.load(io.BytesIO(repository.get_object_content(f'{OUTPUT}/{STATISTICS}', mode='rb'))))
-        except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as exception:
+            arrays = read_archive(repository.get_object_content(f'{OUTPUT}/{STATISTICS}', mode='rb'), STATISTICS)
+        except (OSError, ValueError, KeyError, AttributeError) as exception:
             return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         self.out('results', orm.Dict(result))
         self.out('statistics', orm.ArrayData(arrays))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiida import orm
 
 from aiida_dpasse.data.frames import FramesData
+from aiida_dpasse.reports.cause import cause
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, output, output_dict
 
 #: Entry point of the label job and the label work chain; those of the programs are `dpasse.label.<program>`.
@@ -33,10 +34,14 @@ class Batch:
     given: int
     returned: int
     lost: tuple[str, ...]
+    #: Why the account cannot be read, empty if it can.
+    fault: str = ''
 
     @property
     def balanced(self) -> bool:
         """Whether the account adds up and agrees with the nodes."""
+        if self.fault:
+            return False
         adds_up = self.requested == self.admitted + self.rejected + self.failed
         return adds_up and self.admitted == self.returned and not self.lost
 
@@ -101,8 +106,15 @@ def batches(process: orm.ProcessNode) -> list[Batch]:
 
     :param process: any process.
     """
-    found = (account_of(orm.load_node(call.pk), label) for call, label in labellings(process))
+    found = (_account_or_fault(call, label) for call, label in labellings(process))
     return [batch for batch in found if batch is not None]
+
+
+def _account_or_fault(call: Call, label: str) -> Batch | None:
+    try:
+        return account_of(orm.load_node(call.pk), label)
+    except Exception as error:
+        return Batch(call.pk, call.uuid, label, 0, 0, 0, 0, 0, 0, (), cause(error))
 
 
 def unaccounted(process: orm.ProcessNode) -> list[str]:
@@ -112,8 +124,10 @@ def unaccounted(process: orm.ProcessNode) -> list[str]:
     """
     faults = []
     for call, label in labellings(process):
-        batch = account_of(orm.load_node(call.pk), label)
-        if batch is None:
+        batch = _account_or_fault(call, label)
+        if batch is not None and batch.fault:
+            faults.append(f'The account of the label process {call.pk} is damaged: {batch.fault}')
+        elif batch is None:
             faults.append(f'The label process {call.pk} left no account (exit status {call.exit_status}).')
         elif not batch.balanced:
             faults.append(

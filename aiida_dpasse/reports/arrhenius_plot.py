@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.markers import CARETDOWNBASE
 from numpy.typing import NDArray
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.style import BLUE, GREY, INK, ORANGE, RED, note, picture
 
 LEFT_OUT = 'not diffusive, left out'
@@ -146,7 +147,7 @@ def plot_arrhenius(
             _draw_experiment(axes, axis, experiment)
         if not points:
             axes.set_axis_off()
-            note(axes, fill(f'No temperature gave a {axis.name}. {remark}', 70))
+            note(axes, fill(f'No temperature gave a {axis.name}. {quoting.plot(remark)}', 70))
             return
         axes.set_xlabel(r'$1000\,/\,T$  (K$^{-1}$)')
         axes.set_ylabel(axis.label)
@@ -159,16 +160,16 @@ def plot_arrhenius(
         _temperature_axis(axes, shown)
         entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
         # The measured values last, although error bars follow lines.
-        entries.sort(key=lambda entry: experiment is not None and entry[1] == experiment.label)
+        entries.sort(key=lambda entry: experiment is not None and entry[1] == quoting.plot(experiment.label))
         axes.legend(
             *zip(*entries, strict=True),
             loc='lower left',
-            title=title or None,
+            title=quoting.plot(title) or None,
             alignment='left',
             title_fontproperties={'weight': 'bold', 'size': 10},
         )
         if remark:
-            figure.supxlabel(fill(remark, 110), x=0.01, ha='left', color=GREY, fontsize=8)
+            figure.supxlabel(fill(quoting.plot(remark), 110), x=0.01, ha='left', color=GREY, fontsize=8)
 
 
 def _span_a_decade(axes: Axes) -> None:
@@ -234,7 +235,7 @@ def _draw_points(axes: Axes, axis: Axis, points: list[Point], label: str, diffus
         mfc=INK if diffusive else 'white',
         lw=1.4,
         zorder=3,
-        label=label or None,
+        label=quoting.plot(label) or None,
     )
 
 
@@ -255,7 +256,7 @@ def _draw_extrapolation(axes: Axes, axis: Axis, extrapolation: Extrapolation) ->
         zorder=4,
         label=f'{extrapolation.temperature:.0f} K: {_significant(extrapolation.value)} {axis.unit} '
         f'({_significant(extrapolation.low)} to {_significant(extrapolation.high)})'
-        + (f',\n{extrapolation.name}' if extrapolation.name else ''),
+        + (f',\n{quoting.plot(extrapolation.name)}' if extrapolation.name else ''),
     )
 
 
@@ -265,7 +266,7 @@ def _draw_experiment(axes: Axes, axis: Axis, experiment: Experiment) -> None:
     y = scale * np.array([*experiment.values, *experiment.bounds])
     below = scale * np.array(experiment.bounds)
     axes.plot([x, x], [y.min(), y.max()], color=GREY, lw=13, alpha=0.25, solid_capstyle='butt', zorder=1.5)
-    axes.plot([x] * len(y), y, '_', color=GREY, ms=13, mew=1.4, zorder=1.6, label=experiment.label)
+    axes.plot([x] * len(y), y, '_', color=GREY, ms=13, mew=1.4, zorder=1.6, label=quoting.plot(experiment.label))
     axes.plot([x] * len(below), below, marker=CARETDOWNBASE, ls='', color=GREY, ms=7, zorder=1.6)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 from aiida import orm
 from pymatgen.core.composition import Composition
 
+from aiida_dpasse.reports.cause import cause
 from aiida_dpasse.reports.drawing import Item, draw
 from aiida_dpasse.reports.graph import Call, below, call_tree, inputs, outputs
 from aiida_dpasse.reports.timing import PhaseTime, clock, phase_times
+from aiida_dpasse.unreadable import UnreadableError
 
 #: Node types that are drawn between phases; settings and tables would obscure the chain.
 KINDS = {
@@ -22,6 +24,8 @@ KINDS = {
 }
 NAMES = {'structure': 'Structure', 'frames': 'Frames', 'potential': 'Potential'}
 GIVEN = 'given'
+#: Largest number of items in a diagram.
+MOST_ITEMS = 400
 #: Phases of one kind with the same sources are drawn as one from this number on.
 MANY = 3
 TITLES = {
@@ -59,7 +63,7 @@ def chain_svg(
             # Inputs of the whole workflow are drawn next to each phase that uses them: long edges would obscure the
             # flow.
             key = f'{maker}/{kind}' if maker != GIVEN else f'{maker}/{kind}/{name}'
-            items.setdefault(key, describe(key, kind, nodes))
+            items.setdefault(key, described(key, kind, nodes))
             edges += [(maker, key)] if maker != GIVEN and (maker, key) not in edges else []
             edges.append((key, name))
     for members in groups:
@@ -67,7 +71,7 @@ def chain_svg(
         for kind, nodes in flow.final([phase.pk for phase in members]).items():
             key = f'{name}/{kind}'
             if key not in items:
-                items[key] = describe(key, kind, nodes)
+                items[key] = described(key, kind, nodes)
                 edges.append((name, key))
         if results and name in results:
             title, found = results[name]
@@ -75,8 +79,10 @@ def chain_svg(
             items[key] = Item(key, title, list(found), 'result')
             edges.append((name, key))
     if not items:
-        reason = process.exit_message or process.exception or 'It has not begun.'
+        reason = str(process.exit_message or process.exception or 'It has not begun.')
         items['nothing'] = Item('nothing', 'No program ran', [reason.splitlines()[-1]], 'failed')
+    if len(items) > MOST_ITEMS:
+        raise UnreadableError(f'{len(items)} phases and nodes are too many for a picture.')
     counts = {
         'process': len(tree),
         'job': sum(call.is_job for call in tree),
@@ -86,6 +92,19 @@ def chain_svg(
         process.process_label, str(process.uuid)[:8], *(_counted(count, noun) for noun, count in counts.items())
     )
     return draw(list(items.values()), edges, heading or title_of(str(process.process_label)), footing)
+
+
+def described(key: str, kind: str, nodes: Sequence[Any]) -> Item:
+    """Return the item of nodes of one kind; a sentence in it if one of them is damaged.
+
+    :param key: key of the item.
+    :param kind: kind of the nodes, of `KINDS`.
+    :param nodes: the nodes.
+    """
+    try:
+        return describe(key, kind, nodes)
+    except Exception as error:
+        return Item(key, NAMES[kind], [cause(error)], kind)
 
 
 def title_of(label: str) -> str:
@@ -161,14 +180,23 @@ class _Flow:
 
     def _resolve(self, data: orm.Data) -> list[tuple[str, orm.Data]]:
         """Trace a node through functions between phases, such as unions and splits, to their inputs."""
-        if data.node_type not in KINDS:
-            return []
-        if data.pk in self._maker:
-            return [(self._maker[data.pk], data)]
-        creator = data.creator
-        if creator is not None and creator.pk in self._functions:
-            return [pair for _, given in inputs(creator) for pair in self._resolve(given)]
-        return [(GIVEN, data)]
+        found: list[tuple[str, orm.Data]] = []
+        waiting, seen = [data], {data.pk}
+        while waiting:
+            node = waiting.pop()
+            if node.node_type not in KINDS:
+                continue
+            if node.pk in self._maker:
+                found.append((self._maker[node.pk], node))
+                continue
+            creator = node.creator
+            if creator is None or creator.pk not in self._functions:
+                found.append((GIVEN, node))
+                continue
+            given = [each for _, each in inputs(creator) if each.pk not in seen]
+            seen |= {each.pk for each in given}
+            waiting += reversed(given)
+        return found
 
     def final(self, phases: Sequence[int]) -> dict[str, list[orm.Data]]:
         """Return the potentials of ``phases`` that are outputs of the whole process."""

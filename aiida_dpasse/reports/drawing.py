@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from itertools import pairwise
 from textwrap import shorten
+
+from aiida_dpasse import quoting
 
 FONT = 'Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif'
 TITLE, BODY = 14.0, 11.5
@@ -42,10 +43,10 @@ FILLS = {
 
 def limited(item: Item) -> Item:
     """Return the item with lines of at most `LONGEST` characters, and with at most `MOST` of them."""
-    lines = [shorten(line, LONGEST, placeholder=' …') for line in item.lines]
+    lines = [shorten(quoting.line(line), LONGEST, placeholder=' …') for line in item.lines]
     if len(lines) > MOST:
         lines = [*lines[: MOST - 1], f'and {len(lines) - MOST + 1} more']
-    return replace(item, title=shorten(item.title, LONGEST, placeholder=' …'), lines=lines)
+    return replace(item, title=shorten(quoting.line(item.title), LONGEST, placeholder=' …'), lines=lines)
 
 
 def _width(item: Item) -> float:
@@ -244,5 +245,5 @@ def _text(x: float, y: float, text: str, size: float, colour: str, bold: bool = 
     weight = ' font-weight="bold"' if bold else ''
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"{weight}>'
-        f'{escape(text)}</text>'
+        f'{quoting.xml(text)}</text>'
     )

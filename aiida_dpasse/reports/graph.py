@@ -10,12 +10,18 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.tools.graph.graph_traversers import traverse_graph
 
+from aiida_dpasse import quoting
 from aiida_dpasse.renamed import ENTRY_POINTS, LINKS
 
 CALLS = (LinkType.CALL_CALC.value, LinkType.CALL_WORK.value)
 DATA = (LinkType.CREATE, LinkType.INPUT_CALC)
 FINISHED, EXCEPTED, KILLED = 'finished', 'excepted', 'killed'
 TERMINATED = (FINISHED, EXCEPTED, KILLED)
+#: Number of levels and of processes of a tree: a study has six levels and some thousand processes; an imported archive
+#: may have any number, and calls in a circle.
+DEEPEST, MOST_CALLS = 32, 100_000
+#: Number of characters that are kept of a name and of a message.
+LONGEST_NAME, LONGEST_MESSAGE = 200, 20_000
 
 _COLUMNS = (
     'id',
@@ -33,7 +39,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Call:
-    """One process of a workflow, with the current values of its columns."""
+    """One process of a workflow, with the current values of its columns; its texts are quoted, the message in lines."""
 
     pk: int
     uuid: str
@@ -82,17 +88,18 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
     pk, uuid, node_type, process_type, ctime, mtime, name, state, exit_status, exit_message = row
     return Call(
         pk=pk,
-        uuid=uuid,
+        uuid=quoting.line(uuid),
         node_type=node_type,
         process_type=process_type or '',
         ctime=ctime,
         mtime=mtime,
-        name=name or '',
-        state=state or 'created',
-        exit_status=exit_status,
-        exit_message=exit_message,
+        # The attributes of an imported node are those of its archive, of any type.
+        name=quoting.line(str(name or '')[:LONGEST_NAME]),
+        state=quoting.line(str(state or 'created')[:LONGEST_NAME]),
+        exit_status=exit_status if exit_status is None or isinstance(exit_status, int) else -1,
+        exit_message=None if exit_message is None else quoting.lines(str(exit_message)[:LONGEST_MESSAGE]),
         parent=parent,
-        label=LINKS.get(label, label),
+        label=quoting.line(LINKS.get(label, label)),
         depth=depth,
     )
 
@@ -100,14 +107,18 @@ def _call(row: list, parent: int | None, label: str, depth: int) -> Call:
 def call_tree(pk: int) -> list[Call]:
     """Return a process and all its direct and indirect children, by depth and then by creation time.
 
+    Each process occurs once, below its first caller. Levels below `DEEPEST`, and processes beyond `MOST_CALLS`, are
+    left out; :func:`cut_short` says so.
+
     :param pk: pk of the process.
     """
     query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': pk}, project=_COLUMNS)
     found = [_call(row, None, '', 0) for row in query.all(flat=False)]
     level = [call.pk for call in found]
-    depth = 0
-    while level:
-        depth += 1
+    seen = set(level)
+    for depth in range(1, DEEPEST + 1):
+        if not level or len(found) >= MOST_CALLS:
+            break
         query = orm.QueryBuilder()
         query.append(orm.ProcessNode, filters={'id': {'in': level}}, tag='caller', project='id')
         query.append(
@@ -119,10 +130,37 @@ def call_tree(pk: int) -> list[Call]:
         )
         # Sorted by time, since importing an archive assigns new pks.
         rows = sorted(query.all(), key=lambda row: (row[5], row[2]))
-        children = [_call(row[1:11], row[0], row[11], depth) for row in rows]
-        found += children
-        level = [child.pk for child in children]
-    return found
+        level = []
+        for row in rows:
+            if row[1] not in seen:
+                seen.add(row[1])
+                level.append(row[1])
+                found.append(_call(row[1:11], row[0], row[11], depth))
+    return found[:MOST_CALLS]
+
+
+def cut_short(tree: list[Call]) -> list[str]:
+    """Return a sentence if a tree may lack processes, since it has too many or they are too deep.
+
+    :param tree: processes, of :func:`call_tree`.
+    """
+    if tree and (tree[-1].depth == DEEPEST or len(tree) == MOST_CALLS):
+        return [f'Only {len(tree)} processes are shown, on {tree[-1].depth} levels of calls: no study has more.']
+    return []
+
+
+def by_child(tree: list[Call]) -> list[tuple[Call, list[Call]]]:
+    """Return each direct child of the first process with all processes that it called, itself first.
+
+    :param tree: processes, of :func:`call_tree`.
+    """
+    branches: dict[int, list[Call]] = {}
+    branch_of: dict[int, int] = {}
+    for call in tree[1:]:  # parents precede their children
+        branch = branch_of.get(call.parent, call.pk) if call.parent is not None else call.pk
+        branch_of[call.pk] = branch
+        branches.setdefault(branch, []).append(call)
+    return [(calls[0], calls) for calls in branches.values()]
 
 
 def children(tree: list[Call], pk: int) -> list[Call]:
@@ -213,6 +251,6 @@ def entry_point(node: orm.ProcessNode) -> str:
     :return: a name such as ``dpasse.label``.
     """
     if isinstance(node, orm.CalcFunctionNode | orm.WorkFunctionNode):
-        return str(node.process_label)
+        return quoting.line(node.process_label)
     name = str(node.process_type or '').rpartition(':')[2]
     return ENTRY_POINTS.get(name, name)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.style import BLUE, GREEN, GREY, ORANGE, PURPLE, note, picture
 
 
@@ -78,7 +79,7 @@ def _draw_curves(axes: Axes, title: str, curves: list[Training], colour: str) ->
         if curve.validation is not None:
             axes.plot(curve.step, _smooth(curve.validation), color=colour, alpha=alpha, lw=1.5, ls=(0, (3, 1.5)))
     count = f'  ({len(curves)} trainings)' if len(curves) > 1 else ''
-    axes.set_title(f'{title}{count}', fontsize=10)
+    axes.set_title(f'{quoting.plot(title)}{count}', fontsize=10)
     axes.set_xlabel('step')
     axes.set_xlim(left=0)
     axes.locator_params(axis='x', nbins=4)
@@ -108,7 +109,7 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _draw_bars(axes: Axes, errors: list[Errors], values: list[float], label: str) -> None:
     positions = np.arange(len(errors))[::-1]
     axes.barh(positions, values, color=[_colour(error.name) for error in errors], height=0.62)
-    axes.set_yticks(positions, [error.name for error in errors])
+    axes.set_yticks(positions, [quoting.plot(error.name) for error in errors])
     axes.set_xlabel(label)
     axes.grid(visible=False, axis='y')
     axes.set_xlim(0, 1.22 * max([*values, 1e-9]))

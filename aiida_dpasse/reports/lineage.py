@@ -18,6 +18,8 @@ from aiida_dpasse.reports.graph import data_ancestors, entry_point, inputs, outp
 
 T = TypeVar('T')
 LABEL, MD, TRAIN = 'dpasse.label', 'dpasse.md', 'dpasse.train'
+#: Number of frames that were displaced one from the other which a lineage follows: studies have two.
+GENERATIONS = 32
 
 
 class Record(NamedTuple):
@@ -145,18 +147,22 @@ class Tracer:
             }
         return self._records[frames.pk]
 
-    def trace(self, frames: FramesData, frame_id: str) -> FrameOrigin:
+    def trace(self, frames: FramesData, frame_id: str, generation: int = 0) -> FrameOrigin:
         """Return the lineage of one frame.
 
         :param frames: node that contains the frame.
         :param frame_id: id of the frame.
+        :param generation: how many frames were displaced from this one; the lineage ends after `GENERATIONS`.
         :raises ValueError: if ``frames`` does not contain the frame.
         """
         if frame_id not in self.records(frames):
             raise ValueError(f'The frame {frame_id} is not in FramesData<{frames.pk}>: take one of its `ids()`.')
         origin = FrameOrigin(frame_id)
         node: FramesData | None = frames
-        while node is not None and (maker := self.maker(node)) is not None:
+        # In an imported archive, data may be made from each other in a circle.
+        passed: set[int] = set()
+        while node is not None and node.pk not in passed and (maker := self.maker(node)) is not None:
+            passed.add(node.pk)
             record = self.records(node)[frame_id]
             holders = {label: data for label, data in maker.given.items() if frame_id in self.records(data)}
             origin = replace(origin, path=(*origin.path, maker.pk))
@@ -169,19 +175,21 @@ class Tracer:
             if chosen is not None and self.records(chosen)[frame_id].source != record.source:
                 origin = replace(origin, selected_by=maker.pk, source=record.source)
             if not holders:
-                parent = None if job else self._parent(maker.given, record)
+                parent = None if job else self._parent(maker.given, record, generation)
                 pk, name = job or (maker.pk, maker.name)
                 origin = replace(origin, made_by=pk, made_by_name=name, by_job=job is not None)
                 return replace(origin, step=record.step, parent=parent)
             node = next(iter(holders.values())) if chosen is None else chosen
         return origin
 
-    def _parent(self, given: dict[str, FramesData], record: Record) -> FrameOrigin | None:
+    def _parent(self, given: dict[str, FramesData], record: Record, generation: int) -> FrameOrigin | None:
         """Trace the frame that a frame was displaced from, whose id is part of the reason."""
+        if generation == GENERATIONS:
+            return None
         for node in given.values():
             named = [word for word in record.reason.split() if word in self.records(node)]
             if named:
-                return self.trace(node, named[0])
+                return self.trace(node, named[0], generation + 1)
         return None
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm, TwoSlopeNorm
 from numpy.typing import NDArray
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.style import BLUE, GREY, INK, PALETTE, note, picture, plain_ticks
 from aiida_dpasse.reports.van_hove_plot import draw_map
 
@@ -54,7 +55,7 @@ def plot_density(
             for symbol, colour in colours.items():
                 chosen = np.array([each == symbol for each in symbols])
                 points = _flat(np.asarray(sites)[chosen][:, [first, second]], cell, axis)
-                axes.plot(*points.T, 'o', ms=3.5, mfc='none', mec=colour, mew=1.2, label=symbol)
+                axes.plot(*points.T, 'o', ms=3.5, mfc='none', mec=colour, mew=1.2, label=quoting.plot(symbol))
             if marks is not None:
                 points = _flat(marks[0][:, [first, second]], cell, axis)
                 dots = axes.scatter(*points.T, c=marks[1], s=16, marker='s', cmap='plasma', vmin=0, vmax=1, lw=0)
@@ -67,7 +68,9 @@ def plot_density(
             )
         if marks is not None:
             figure.colorbar(dots, ax=list(panels), label='occupancy of the site', pad=0.01, shrink=0.8)
-        figure.colorbar(drawn, ax=list(panels), label=f'{ion} per area  (Å$^{{-2}}$)', pad=0.01, shrink=0.8)
+        figure.colorbar(
+            drawn, ax=list(panels), label=f'{quoting.plot(ion)} per area  (Å$^{{-2}}$)', pad=0.01, shrink=0.8
+        )
 
 
 def _others(axis: int) -> tuple[int, int]:
@@ -152,7 +155,7 @@ def plot_radial(path: Path, distances: Array, curves: Mapping[str, tuple[Array, 
 def _draw_radial(axes: Axes, name: str, distances: Array, g: Array, neighbours: Array) -> None:
     axes.plot(distances, g, color=BLUE, lw=1.4)
     axes.axhline(1, color=GREY, lw=0.8, ls=':')
-    axes.set(title=name, xlim=(0, distances[-1]))
+    axes.set(title=quoting.plot(name), xlim=(0, distances[-1]))
     axes.set_ylim(0, max(1.2, 1.08 * float(g.max())))
     other = axes.twinx()
     other.plot(distances, neighbours, color=GREY, lw=1.0, ls='--')

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.style import GREY, INK, note, picture, plain_ticks, temperature_colours
 
 
@@ -52,7 +53,13 @@ def plot_msd(
             for curve in curves:
                 _draw(axes, curve, colours[curve.temperature], '-', f'{curve.temperature:.0f} K')
             for curve in reference:
-                _draw(axes, curve, colours[curve.temperature], '--', f'{curve.temperature:.0f} K, {reference_name}')
+                _draw(
+                    axes,
+                    curve,
+                    colours[curve.temperature],
+                    '--',
+                    f'{curve.temperature:.0f} K, {quoting.plot(reference_name)}',
+                )
             axes.set_xlabel('lag time  (ps)')
         linear.set_ylabel('MSD of the mobile ion  (Å$^2$)')
         logarithmic.set_ylabel('MSD  (Å$^2$)')

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from aiida import orm
 
-from aiida_dpasse.reports.graph import Call, below, call_tree, children
+from aiida_dpasse import quoting
+from aiida_dpasse.reports.graph import Call, by_child, call_tree
 from aiida_dpasse.reports.registry import outcome
 from aiida_dpasse.reports.timing import clock
 
@@ -37,6 +38,7 @@ class Progress:
     name: str
     state: str
     exit_status: int | None
+    #: Quoted; it may have several lines.
     exit_message: str | None
     phase: str
     phases_done: int
@@ -77,11 +79,12 @@ def progress(process: orm.ProcessNode, now: datetime | None = None) -> Progress:
     now = now or datetime.now(UTC)
     tree = call_tree(process.pk)
     top = tree[0]
-    phases = [call for call in children(tree, top.pk) if call.is_job or any(job.is_job for job in below(tree, call.pk))]
+    branches = by_child(tree)
+    phases = [child for child, calls in branches if any(call.is_job for call in calls)]
     planned = dict(WEIGHTS.get(top.entry_point, {}))
     # A known phase that waits for its first job counts as well.
     known = {call.pk for call in phases}
-    phases += [call for call in children(tree, top.pk) if call.label in planned and call.pk not in known]
+    phases += [child for child, _ in branches if child.label in planned and child.pk not in known]
     weights = _expected(planned, phases, top.terminated)
     running = [call for call in phases if not call.terminated]
     jobs = [call for call in tree if call.is_job]
@@ -109,7 +112,7 @@ def _lines(call: Call, now: datetime) -> list[str]:
     if not call.ok:
         message = call.exit_message or ''
         found = [line for line in found if line not in message]
-        found.append(f'ended with exit code {call.exit_status}: {message}')
+        found.append(f'ended with exit code {call.exit_status}: {quoting.line(message)}')
     return [f'{took}: {line}' for line in found] or [took]
 
 

@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_dpasse.label_sources import load_sources
-from aiida_dpasse.reports.graph import call_tree
+from aiida_dpasse.reports.graph import DEEPEST, call_tree
 
 CONSUMERS = (LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value)
 PRODUCTS = (LinkType.CREATE.value, LinkType.RETURN.value)
@@ -43,6 +43,8 @@ def _linked(pks: list[int], links: tuple[str, ...], incoming: bool) -> list[int]
 
 
 def _created(pks: set[int]) -> list[int]:
+    if not pks:
+        return []
     query = orm.QueryBuilder().append(orm.Data, filters={'id': {'in': list(pks)}}, tag='data', project='id')
     query.append(orm.ProcessNode, with_outgoing='data', edge_filters={'type': LinkType.CREATE.value})
     return [row[0] for row in query.all()]
@@ -55,10 +57,15 @@ def _exempt(node: orm.Data) -> bool:
 
 
 def _foreign(user: orm.ProcessNode) -> list[tuple[type[orm.Data], ...]]:
-    chain, found = [user], []
-    while chain:
-        name = str(chain[0].process_type or '').rpartition(':')[2]
-        found += [EXEMPT[name]] if name in EXEMPT else []
-        links = chain[0].base.links.get_incoming(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK))
-        chain = [*chain[1:], *(link.node for link in links)]
+    """Return the exempt types of a process and of its callers, each of which is visited once."""
+    level, found, seen = [user], [], {user.pk}
+    for _ in range(DEEPEST):
+        callers: dict[int, orm.ProcessNode] = {}
+        for node in level:
+            name = str(node.process_type or '').rpartition(':')[2]
+            found += [EXEMPT[name]] if name in EXEMPT else []
+            links = node.base.links.get_incoming(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK))
+            callers |= {link.node.pk: link.node for link in links if link.node.pk not in seen}
+        seen |= set(callers)
+        level = list(callers.values())
     return found

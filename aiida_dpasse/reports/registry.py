@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from aiida import orm
 
+from aiida_dpasse.reports.broken import drawn, lines_of, tables_of
 from aiida_dpasse.reports.graph import entry_point, output_dict
 from aiida_dpasse.reports.tables import Table, values_table
 
@@ -83,8 +84,27 @@ def report_of(process: orm.ProcessNode) -> Report:
 
 
 def outcome(process: orm.ProcessNode) -> list[str]:
-    """Return the results of a process in short lines, empty without results.
+    """Return the results of a process in short lines, empty without results; a sentence if its nodes are damaged.
 
     :param process: any process.
     """
-    return report_of(process).lines(process)
+    return lines_of(process, lambda: report_of(process).lines(process))
+
+
+def tables_in(process: orm.ProcessNode) -> list[Table]:
+    """Return the tables of a process; a sentence if its nodes are damaged.
+
+    :param process: any process.
+    """
+    return tables_of(process, lambda: report_of(process).tables(process))
+
+
+def pictures_in(process: orm.ProcessNode, directory: Path) -> list[Path]:
+    """Write the pictures of a process; one that says why if its nodes are damaged.
+
+    :param process: any process.
+    :param directory: folder of the pictures, which is empty.
+    """
+    found: list[Path] = []
+    drawn(directory / 'pictures.png', lambda _: found.extend(report_of(process).plots(process, directory)))
+    return found or sorted(directory.iterdir())

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 from aiida import orm
 
-from aiida_dpasse.reports.graph import EXCEPTED, Call, call_tree
+from aiida_dpasse import quoting
+from aiida_dpasse.reports.broken import tables_of
+from aiida_dpasse.reports.graph import EXCEPTED, LONGEST_MESSAGE, Call, call_tree, cut_short
 from aiida_dpasse.reports.progress import progress
 from aiida_dpasse.reports.read import latest_iterations
 from aiida_dpasse.reports.tables import Table, iterations_table, phases_table
@@ -49,13 +51,15 @@ def held_up(tree: list[Call]) -> list[str]:
     for call in tree:
         paused, status, exception = columns[call.pk]
         if paused and not call.terminated:
-            reason = f': {status.strip()}' if status else '.'
+            reason = f': {quoting.line(str(status)[:LONGEST_MESSAGE]).strip()}' if status else '.'
             found.append(
                 f'{call.name}<{call.pk}> is paused{reason}\nRemove the cause, then run `verdi process play {call.pk}`.'
             )
         elif call.state == EXCEPTED:
-            lines = (exception or '').strip().splitlines() or ['no reason was stored: read `verdi process report`']
-            found.append(f'{call.name}<{call.pk}> was excepted: {lines[-1].strip()}')
+            lines = str(exception or '')[:LONGEST_MESSAGE].strip().splitlines() or [
+                'no reason was stored: read `verdi process report`'
+            ]
+            found.append(f'{call.name}<{call.pk}> was excepted: {quoting.line(lines[-1].strip())}')
     return found
 
 
@@ -89,13 +93,16 @@ def status_text(process: orm.ProcessNode, now: datetime | None = None) -> str:
     tree = call_tree(process.pk)
     parts = [f'{now_at.name}<{now_at.pk}>  {now_at.headline()}']
     if now_at.exit_message:
-        parts.append(now_at.exit_message)
-    parts += held_up(tree)
+        parts.append(quoting.paragraph(now_at.exit_message))
+    parts += [*cut_short(tree), *held_up(tree)]
     tables = [phases_table(phase_times(tree, now))]
-    iterations = latest_iterations(tree)
-    if iterations:
-        tables.append(iterations_table(iterations))
+    tables += tables_of(process, lambda: _iterations(tree))
     tables.append(jobs_table(tree, now))
     parts += [table.render() for table in tables if table.rows]
     parts += ['\n'.join(now_at.lines)] if now_at.lines else []
     return '\n\n'.join(parts)
+
+
+def _iterations(tree: list[Call]) -> list[Table]:
+    iterations = latest_iterations(tree)
+    return [iterations_table(iterations)] if iterations else []

@@ -12,7 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from aiida_dpasse import quoting
 
 #: Palette of Okabe and Ito without its yellow, which is too pale for lines on white.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = '#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9'
@@ -68,9 +71,18 @@ def picture(path: Path, width: float = 6.4, height: float = 4.6) -> Iterator[Fig
         FigureCanvasAgg(figure)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
+        for text in figure.findobj(Text):
+            if (shown := quoting.lines(text.get_text())) != text.get_text():
+                text.set_text(shown)
         # The version of matplotlib and the date in the metadata would make identical pictures differ.
         key = {'.png': 'Software', '.svg': 'Date', '.pdf': 'CreationDate'}.get(path.suffix.lower())
-        figure.savefig(path, metadata={key: None} if key else None)
+        try:
+            figure.savefig(path, metadata={key: None} if key else None)
+        except ValueError:
+            # A formula that cannot be read, which no text of others should be: rather none than no picture.
+            for text in figure.findobj(Text):
+                text.set_parse_math(False)
+            figure.savefig(path, metadata={key: None} if key else None)
 
 
 def temperature_colours(temperatures: list[float]) -> dict[float, Any]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from aiida_dpasse import quoting
 from aiida_dpasse.reports.accounting import Batch
 from aiida_dpasse.reports.timing import PhaseTime, clock
 
 MISSING = '-'
+#: Largest number of characters in a cell, and of rows of a table of values: an archive of others may hold any.
+LONGEST, MOST_VALUES = 1000, 1000
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Table:
     def render(self) -> str:
         """Return the table as text, with numbers right-aligned and words left-aligned."""
         cells = [[text(value) for value in row] for row in self.rows]
-        widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(self.columns)]
+        columns = [text(column) for column in self.columns]
+        widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
         right = [
             all(isinstance(row[i], int | float) or row[i] is None for row in self.rows) and bool(self.rows)
             for i in range(len(self.columns))
@@ -44,11 +49,11 @@ class Table:
             return '  '.join(aligned).rstrip()
 
         rule = '  '.join('-' * width for width in widths)
-        return '\n'.join([self.title, line(self.columns), rule, *(line(row) for row in cells)])
+        return '\n'.join([text(self.title), line(columns), rule, *(line(row) for row in cells)])
 
 
 def text(value: Any) -> str:
-    """Return ``value`` as shown in a table: numbers with three significant digits, a dash for None."""
+    """Return ``value`` as shown in a table: numbers with three digits, a dash for None, text in one line."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -57,7 +62,8 @@ def text(value: Any) -> str:
         if value == 0 or 1e-3 <= abs(value) < 1e5:
             return f'{value:.0f}' if abs(value) >= 1000 else f'{value:.3g}'
         return f'{value:.2e}'
-    return str(value)
+    shown = str(value)
+    return quoting.line(shown if len(shown) <= LONGEST else f'{shown[:LONGEST]} …')
 
 
 def phases_table(phases: Iterable[PhaseTime]) -> Table:
@@ -118,7 +124,12 @@ def accounts_table(batches: Iterable[Batch]) -> Table:
     :param batches: the accounts.
     """
     rows = [
-        (batch.uuid[:8], batch.label, batch.requested, batch.admitted, batch.rejected, batch.failed, batch.balanced)
+        (
+            batch.uuid[:8],
+            batch.label,
+            *((None,) * 4 if batch.fault else (batch.requested, batch.admitted, batch.rejected, batch.failed)),
+            batch.fault or batch.balanced,
+        )
         for batch in batches
     ]
     return Table('Labels', ('batch', 'process', 'requested', 'accepted', 'rejected', 'failed', 'consistent'), rows)
@@ -139,7 +150,10 @@ def values_table(title: str, values: Mapping[str, Any]) -> Table:
     :param title: title of the table.
     :param values: content of the node.
     """
-    return Table(title, ('quantity', 'value'), list(_flat(values)))
+    rows = list(islice(_flat(values), MOST_VALUES + 1))
+    if len(rows) > MOST_VALUES:
+        rows[-1] = ('and more, which are not shown', None)
+    return Table(title, ('quantity', 'value'), rows)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from aiida_dpasse.reports.graph import Call, below, children
+from aiida_dpasse.reports.graph import Call, by_child
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ def phase_times(tree: list[Call], now: datetime | None = None) -> list[PhaseTime
     :param now: current time, used for running phases.
     """
     phases = []
-    for child in children(tree, tree[0].pk):
-        jobs = [call for call in (child, *below(tree, child.pk)) if call.is_job]
+    for child, calls in by_child(tree):
+        jobs = [call for call in calls if call.is_job]
         if not jobs:
             continue  # calcfunctions that plan or join frames are not phases
         phases.append(

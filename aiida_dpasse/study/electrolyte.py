@@ -20,7 +20,7 @@ from aiida_dpasse.base.validators import (
     validate_structure,
     validate_structures,
 )
-from aiida_dpasse.data.engine import Potential, engine_code, version_of
+from aiida_dpasse.data.engine import Potential, engine_code, validate_potentials, version_of
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.deepmd.multitask import type_map_of
@@ -408,10 +408,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             'finetuned': 'Fine-tuned potential, instead of the fine-tuning.',
             'student': 'Potential of the molecular dynamics, instead of the distillation; a checkpoint is frozen.',
         }.items():
-            spec.input(name, valid_type=Potential, required=False, help=use)
+            spec.input(name, valid_type=Potential, validator=validate_potentials, required=False, help=use)
         spec.input_namespace(
             'committee',
             valid_type=Potential,
+            validator=validate_potentials,
             required=False,
             help='Further potentials beside `student`, trained on the same frames, whose spread shows the error.',
         )

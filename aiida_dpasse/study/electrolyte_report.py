@@ -14,6 +14,8 @@ from aiida_dpasse.dynamics.conductivity_report import Conductivity, read_conduct
 from aiida_dpasse.label.passport import quality_of
 from aiida_dpasse.reports.accounting import LABEL, batches
 from aiida_dpasse.reports.arrhenius_plot import plot_arrhenius
+from aiida_dpasse.reports.broken import drawn, lines_of, tables_of
+from aiida_dpasse.reports.cause import cause
 from aiida_dpasse.reports.chain import chain_svg, pretty
 from aiida_dpasse.reports.graph import Call, call_tree, inputs, last_child, output_dict
 from aiida_dpasse.reports.learning import plot_learning
@@ -71,8 +73,8 @@ def lines(process: orm.ProcessNode) -> list[str]:
 
     :param process: a `dpasse.electrolyte`.
     """
-    found, _ = conductivities(process)
-    return [] if found is None else [*found.lines(), quality_of(process)]
+    found = electrolyte_of(process)
+    return [] if found is None else [*found.lines(), *lines_of(process, lambda: [quality_of(process)])]
 
 
 def summarize(process: orm.ProcessNode) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
-    electrolyte, _ = conductivities(process)
+    electrolyte = electrolyte_of(process)
     measured = electrolyte and electrolyte.measured
     times = {phase.phase: round(phase.wall_s, 1) for phase in phase_times(tree)}
     return {
@@ -96,17 +98,25 @@ def summarize(process: orm.ProcessNode) -> dict[str, Any]:
     }
 
 
-def conductivities(process: orm.ProcessNode) -> tuple[Conductivity | None, Conductivity | None]:
-    """Return the transport results of the electrolyte and of the reference structure, None if missing.
+def electrolyte_of(process: orm.ProcessNode) -> Conductivity | None:
+    """Return the transport results of the electrolyte, None if missing.
+
+    :param process: a `dpasse.electrolyte`.
+    """
+    found = latest(process, call_tree(process.pk), 'conductivity')
+    return found and read_conductivity(found)
+
+
+def reference_of(process: orm.ProcessNode) -> Conductivity | None:
+    """Return the transport results of the reference structure, None if missing.
 
     Measured conductivities are compared with the electrolyte only.
 
     :param process: a `dpasse.electrolyte`.
     """
-    tree = call_tree(process.pk)
-    electrolyte, reference = latest(process, tree, 'conductivity'), last_child(tree, 'reference')
+    reference = last_child(call_tree(process.pk), 'reference')
     found = reference and read_conductivity(reference)
-    return electrolyte and read_conductivity(electrolyte), found and replace(found, measured=None)
+    return found and replace(found, measured=None)
 
 
 def latest(process: orm.ProcessNode, tree: list[Call], phase: str) -> orm.ProcessNode | None:
@@ -178,19 +188,37 @@ def tables(process: orm.ProcessNode) -> list[Table]:
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
-    chains = {call.pk for call in tree if call.entry_point == LABEL and not call.is_job}
-    found = [accounts_table(batch for batch in batches(process) if batch.pk in chains)]
-    learned = last_child(tree, 'active_learning')
-    if learned is not None:
-        found.insert(0, iterations_table(output_dict(learned, 'iterations')))
-    found += [errors_table(phase_errors(process)), *repairs_table(process)]
-    electrolyte, reference = conductivities(process)
-    for name, transport in (('electrolyte', electrolyte), ('reference', reference)):
-        found += [replace(table, title=f'{table.title}, {name}') for table in (transport.tables() if transport else [])]
-    if reference is not None:
+    return tables_of(
+        process,
+        lambda: _iterations(tree),
+        lambda: [_accounts(process, tree)],
+        lambda: [errors_table(phase_errors(process))],
+        lambda: repairs_table(process),
+        lambda: _transport(electrolyte_of(process), 'electrolyte'),
+        lambda: _transport(reference_of(process), 'reference'),
         # Those of the electrolyte are the lines of the report.
-        found.append(Table('Result, reference', ('conductivity',), [(line,) for line in reference.results()]))
-    return found
+        lambda: _results(reference_of(process)),
+    )
+
+
+def _iterations(tree: list[Call]) -> list[Table]:
+    learned = last_child(tree, 'active_learning')
+    return [] if learned is None else [iterations_table(output_dict(learned, 'iterations'))]
+
+
+def _accounts(process: orm.ProcessNode, tree: list[Call]) -> Table:
+    chains = {call.pk for call in tree if call.entry_point == LABEL and not call.is_job}
+    return accounts_table(batch for batch in batches(process) if batch.pk in chains)
+
+
+def _transport(found: Conductivity | None, name: str) -> list[Table]:
+    return [replace(table, title=f'{table.title}, {name}') for table in found.tables()] if found else []
+
+
+def _results(reference: Conductivity | None) -> list[Table]:
+    if reference is None:
+        return []
+    return [Table('Result, reference', ('conductivity',), [(line,) for line in reference.results()])]
 
 
 def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
@@ -201,16 +229,27 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     :return: their paths.
     """
     paths = {name: directory / name for name in ('arrhenius.png', 'msd.png', 'learning.png', 'provenance.svg')}
-    electrolyte, reference = conductivities(process)
-    title = _electrolyte(process)
-    plot_arrhenius(paths['arrhenius.png'], **(electrolyte.arrhenius_plot(title) if electrolyte else {'points': []}))
-    curves, others = (found.curves if found else [] for found in (electrolyte, reference))
-    plot_msd(paths['msd.png'], curves, others, 'reference')
-    plot_learning(paths['learning.png'], trainings(process), bars(phase_errors(process)))
-    paths['provenance.svg'].write_text(electrolyte_svg(process), encoding='utf8')
+    drawn(paths['arrhenius.png'], _draw_arrhenius, process)
+    drawn(paths['msd.png'], _draw_displacements, process)
+    drawn(paths['learning.png'], plot_learning, lambda: trainings(process), lambda: bars(phase_errors(process)))
+    drawn(paths['provenance.svg'], lambda path: path.write_text(electrolyte_svg(process), encoding='utf8'))
     summary = directory / 'summary.json'
-    summary.write_text(json.dumps(summarize(process), indent=2, ensure_ascii=False) + '\n', encoding='utf8')
+    try:
+        numbers = summarize(process)
+    except Exception as error:
+        numbers = {**dict.fromkeys(KEYS), 'process_uuid': process.uuid, 'damaged': cause(error)}
+    summary.write_text(json.dumps(numbers, indent=2, ensure_ascii=False) + '\n', encoding='utf8')
     return [summary, *paths.values()]
+
+
+def _draw_arrhenius(path: Path, process: orm.ProcessNode) -> None:
+    electrolyte = electrolyte_of(process)
+    plot_arrhenius(path, **(electrolyte.arrhenius_plot(_electrolyte(process)) if electrolyte else {'points': []}))
+
+
+def _draw_displacements(path: Path, process: orm.ProcessNode) -> None:
+    curves, others = (found.curves if found else [] for found in (electrolyte_of(process), reference_of(process)))
+    plot_msd(path, curves, others, 'reference')
 
 
 def _electrolyte(process: orm.ProcessNode) -> str:
@@ -229,7 +268,7 @@ def electrolyte_svg(process: orm.ProcessNode) -> str:
     :param process: a `dpasse.electrolyte`.
     """
     tree = call_tree(process.pk)
-    electrolyte, reference = conductivities(process)
+    electrolyte, reference = electrolyte_of(process), reference_of(process)
     last = latest(process, tree, 'conductivity')
     produced = {call.pk: call.label for call in tree}.get(last.pk, '') if last is not None else 'conductivity'
     found = {produced: electrolyte, 'reference': reference}

@@ -10,6 +10,8 @@ from aiida import engine, orm
 from aiida.manage.caching import enable_caching
 from aiida.plugins import WorkflowFactory
 
+from aiida_dpasse import quoting
+from aiida_dpasse.interrupt import end_on_interrupt
 from aiida_dpasse.reports.report import report_text, write_report
 
 
@@ -28,12 +30,13 @@ def run_chain(
     :param inputs: further arguments of `get_builder_from_protocol`.
     :returns: the terminated process, whatever its exit status.
     """
+    end_on_interrupt()
     process = WorkflowFactory(f'dpasse.{chain}')
     known = {name: codes[name] for name in process.known_codes(codes)}
     builder = process.get_builder_from_protocol(known, protocol=protocol, **inputs)
     with enable_caching():
         node = engine.run_get_node(builder).node
     group.add_nodes(node)
-    print(report_text(node), flush=True)
+    print(quoting.lines(report_text(node)), flush=True)
     write_report(node, directory)
     return node

@@ -8,7 +8,7 @@ from aiida.engine import ExitCode, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_dpasse.base.jobs import MigrateBaseWorkChain
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.deepmd.engine import check_form_for_finetuning
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.train.finetune_parameters import FinetuneParameters
@@ -57,7 +57,12 @@ class FinetuneWorkChain(HeldOutWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         """Define the ports."""
         super().define(spec)
-        spec.input('pretrained', valid_type=Potential, help='Checkpoint of the pre-trained potential.')
+        spec.input(
+            'pretrained',
+            valid_type=Potential,
+            validator=validate_potentials,
+            help='Checkpoint of the pre-trained potential.',
+        )
         spec.inputs.validator = validate_finetune
         spec.outline(
             cls.make_plan,

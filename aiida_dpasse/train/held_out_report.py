@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida import orm
 
 from aiida_dpasse.reports.accounting import batches
+from aiida_dpasse.reports.broken import tables_of
 from aiida_dpasse.reports.read import error_lines, error_results
 from aiida_dpasse.reports.tables import Table, accounts_table, errors_table
 from aiida_dpasse.train.train_report import plots
@@ -25,4 +26,8 @@ def tables(process: orm.ProcessNode) -> list[Table]:
 
     :param process: process with the output `errors`.
     """
-    return [errors_table(error_results(process)), accounts_table(batches(process))]
+    return tables_of(
+        process,
+        lambda: [errors_table(error_results(process))],
+        lambda: [accounts_table(batches(process))],
+    )

@@ -13,7 +13,7 @@ from aiida_dpasse.base.chain import ONE_PROCESS, Child
 from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.structures import PlannedWorkChain
 from aiida_dpasse.base.validators import define_labelled
-from aiida_dpasse.data.engine import Potential
+from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
@@ -68,7 +68,12 @@ class LearningCurveWorkChain(PlannedWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         define_labelled(spec, 'frames', 'Labelled frames to draw from.')
-        spec.input('pretrained', valid_type=Potential, help='Checkpoint of the pre-trained potential.')
+        spec.input(
+            'pretrained',
+            valid_type=Potential,
+            validator=validate_potentials,
+            help='Checkpoint of the pre-trained potential.',
+        )
         define_labelled(spec, 'test_data', 'Labelled frames to test on, instead of a part of `frames`.', required=False)
         spec.inputs.validator = validate_learning_curve
         spec.outline(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiida import orm
 
+from aiida_dpasse.reports.broken import drawn
 from aiida_dpasse.reports.graph import output_dict
 from aiida_dpasse.reports.learning import plot_learning
 from aiida_dpasse.reports.read import all_errors, bars, trainings
@@ -30,5 +31,5 @@ def plots(process: orm.ProcessNode, directory: Path) -> list[Path]:
     :param directory: folder of the picture.
     """
     path = directory / 'learning.png'
-    plot_learning(path, trainings(process), bars(all_errors(process)))
+    drawn(path, plot_learning, lambda: trainings(process), lambda: bars(all_errors(process)))
     return [path]

@@ -19,10 +19,12 @@ def conductivity(diffusivity: float, ions: int, volume: float, temperature: floa
     :param volume: V in A^3.
     :param temperature: T in K.
     :param charge: z in elementary charges.
-    :raises ValueError: if volume or temperature is not positive.
+    :raises ValueError: if volume, temperature or number of ions is not positive.
     """
-    if volume <= 0 or temperature <= 0:
-        raise ValueError(f'Volume ({volume} A^3) and temperature ({temperature} K) should be positive.')
+    if volume <= 0 or temperature <= 0 or ions <= 0:
+        raise ValueError(
+            f'Volume ({volume} A^3), temperature ({temperature} K) and number of ions ({ions}) should be positive.'
+        )
     density = ions / (volume * 1e-30)
     siemens_per_metre = density * (charge * elementary_charge) ** 2 * diffusivity * 1e-4 / (Boltzmann * temperature)
     return siemens_per_metre * 10.0

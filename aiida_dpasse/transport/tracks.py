@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.transport.displacement import framework_weights
+from aiida_dpasse.unreadable import UnreadableError
 
 Array = NDArray[np.float64]
 
@@ -194,12 +195,12 @@ class Tracks:
         gaps = np.unique(np.diff(self.steps))
         if len(gaps) > 1 or gaps[0] <= 0:
             spread = f'{gaps.min()} to {gaps.max()} steps apart'
-            raise ValueError(f'The frames are {spread} and should be evenly spaced: give all segments of the run.')
+            raise UnreadableError(f'The frames are {spread} and should be evenly spaced: give all segments of the run.')
         return int(gaps[0])
 
     def _require(self) -> None:
         if (frames := len(self.steps)) < FEWEST_FRAMES:
-            raise ValueError(f'The trajectory holds {frames} whole frames, at least {FEWEST_FRAMES} are needed.')
+            raise UnreadableError(f'The trajectory holds {frames} whole frames, at least {FEWEST_FRAMES} are needed.')
 
     def _check_order(self) -> None:
         """Refuse two runs that are joined, and atoms whose order changes."""
@@ -212,16 +213,16 @@ class Tracks:
             limit = max(BREAK, TIMES * float(np.quantile(moved, USUAL)))
             if np.any(moved > limit):
                 at = int(np.argmax(moved > limit))
-                raise ValueError(
+                raise UnreadableError(
                     f'Most atoms of the {name} jump by {moved[at]:.1f} A in one frame, at step {table[at, 0]:.0f} '
                     f'(frame {at + 2}), where the order of the atoms changes or another run begins: {cure}.'
                 )
         edge = float(np.cbrt(np.abs(np.linalg.det(self.cells[0]))))
         if np.median(travel[:, 0]) > RANDOM * edge:
             length = f'{np.median(travel[:, 0]):.1f} A in each frame'
-            raise ValueError(f'The atoms of the framework move by {length}, so that their order changes: {cure}.')
+            raise UnreadableError(f'The atoms of the framework move by {length}, so that their order changes: {cure}.')
         if self.wrapped is None and self._exchanged():
-            raise ValueError(f'The ions exchange their places in each frame, so that their order changes: {cure}.')
+            raise UnreadableError(f'The ions exchange their places in each frame, so that their order changes: {cure}.')
 
     def _exchanged(self) -> bool:
         """Return whether the ions are in another order in each frame.
@@ -250,7 +251,7 @@ class Tracks:
             self._given = [np.zeros_like(given) for given in self._given]
         if self.wrapped and self.doubtful > LARGEST_PART * self.moves:
             part = f'{self.doubtful} of {self.moves} moves between frames are longer than {LONGEST_MOVE} of the cell'
-            raise ValueError(f'{part}: give unwrapped positions, or frames that are closer in time.')
+            raise UnreadableError(f'{part}: give unwrapped positions, or frames that are closer in time.')
 
     def _take_even_frames(self) -> None:
         """Keep the longest evenly spaced part of the stored frames, where some are missing."""

@@ -7,6 +7,7 @@ element, as `{Fe: 4.0}`, and written for each frame (:func:`expand_tags`).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -47,6 +48,9 @@ NELECT = 'NELECT'
 BY_ELEMENT = (*PER_ELEMENT, MAGMOM, NELECT)
 #: Tags of noncollinear magnetism, with which an atom has three moments.
 NONCOLLINEAR = ('LNONCOLLINEAR', 'LSORBIT')
+#: Names of tags, and what ends the value of one: a line, or a sign of VASP's.
+_TAG = re.compile(r'[A-Za-z][A-Za-z0-9_/]*')
+_ENDS = re.compile(r'[;=#!{}\\"\0-\x1f\x7f]')
 #: Largest first number of RANDOM_SEED.
 LARGEST_SEED = 900_000_000
 
@@ -58,6 +62,16 @@ def objection_to_tags(incar: Mapping[str, Any], elements: Iterable[str] | None =
     :param elements: elements of all frames; None if they are not known.
     :returns: a clause that states the problem, or None.
     """
+    for name, value in incar.items():
+        if not _TAG.fullmatch(name):
+            return f'{name!r} is not the name of a tag: correct it'
+        if isinstance(value, Mapping) and name.upper() not in BY_ELEMENT:
+            return f'{name} is no tag of single elements: give a number, text or a list'
+        texts = value if isinstance(value, list) else [value]
+        if wrong := [text for text in texts if not isinstance(text, (str, int, float, Mapping, type(None)))]:
+            return f'{name} should be a number, text or a list of them, got {str(wrong[0])[:60]!r}'
+        if any(isinstance(text, str) and _ENDS.search(text) for text in texts):
+            return f'the value of {name} contains a character that begins another tag: remove it'
     tags = {name.upper(): value for name, value in incar.items()}
     known = None if elements is None else sorted(set(elements))
     for name, value in tags.items():

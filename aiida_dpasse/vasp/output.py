@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aiida_dpasse.quoting import line as line_of
 from aiida_dpasse.structures.calculated import CalculatedFrame
+from aiida_dpasse.unreadable import UnreadableError, reading
+from aiida_dpasse.unreadable import reason as said
 
 if TYPE_CHECKING:
     from pymatgen.io.vasp import Vasprun
@@ -28,8 +31,8 @@ KILOBAR = 6.241509074e-4
 #: VASP's default of EDIFF in eV.
 EDIFF = 1e-4
 
-_STEP = re.compile(r'Iteration\s+(\d+)\(\s*(\d+)\)')
-_NELM = re.compile(r'^\s+NELM\s*=\s*(\d+);')
+_STEP = re.compile(r'Iteration\s+(\d{1,6})\(\s*(\d{1,9})\)')
+_NELM = re.compile(r'^\s+NELM\s*=\s*(\d{1,9});')
 _EDIFF = re.compile(r'^\s+EDIFF\s*=\s*(\S+)\s+stopping-criterion')
 #: Change of the energy and, in parentheses, of the eigenvalues, in eV.
 _CHANGE = re.compile(r'total energy-change \(2\. order\)\s*:\s*(\S+)\s*\(\s*(\S+)\)')
@@ -45,7 +48,7 @@ def converged_steps(outcar: str) -> list[bool]:
     """Return whether the electrons converged in each ionic step, according to OUTCAR.
 
     :param outcar: text of OUTCAR.
-    :raises ValueError: as :func:`unconverged_reasons`.
+    :raises UnreadableError: as :func:`unconverged_reasons`.
     """
     return [not reason for reason in unconverged_reasons(outcar)]
 
@@ -56,8 +59,13 @@ def unconverged_reasons(outcar: str) -> list[str]:
     A step without a statement, as in a stopped or killed run, is not converged.
 
     :param outcar: text of OUTCAR.
-    :raises ValueError: if a change of the energy is not a number.
+    :raises UnreadableError: if a change of the energy is not a number.
     """
+    with reading('OUTCAR', 'copy it again'):
+        return _unconverged_reasons(outcar)
+
+
+def _unconverged_reasons(outcar: str) -> list[str]:
     found: list[str] = []
     limit, ediff, cycle, change = 0, 0.0, 0, 0.0
     for line in outcar.splitlines():
@@ -84,12 +92,15 @@ def real(word: str) -> float:
     """Return a number that Fortran wrote, such as `0.7113381-191`; asterisks, a number too long, are infinite.
 
     :param word: the number.
-    :raises ValueError: if it is not a number.
+    :raises UnreadableError: if it is not a number.
     """
     if word and not word.strip('*'):
         return float('inf')
     match = _LONG.fullmatch(word)
-    return float(f'{match[1]}e{match[2]}' if match else word)
+    try:
+        return float(f'{match[1]}e{match[2]}' if match else word)
+    except ValueError as error:
+        raise UnreadableError(f'OUTCAR has `{line_of(word)[:40]}` in the place of a number: copy it again.') from error
 
 
 def read_frames(vasprun: Path, outcar: str | None = None) -> list[CalculatedFrame]:
@@ -98,7 +109,7 @@ def read_frames(vasprun: Path, outcar: str | None = None) -> list[CalculatedFram
     :param vasprun: ``vasprun.xml``, which may be truncated.
     :param outcar: text of OUTCAR; without it the convergence is that of the energies in ``vasprun``.
     :returns: frames with energies (eV), forces (eV/A) and virials (eV), and why electrons did not converge.
-    :raises ValueError: if ``vasprun.xml`` cannot be read at all.
+    :raises UnreadableError: if ``vasprun.xml`` cannot be read at all.
     """
     from pymatgen.io.vasp import Vasprun
 
@@ -110,7 +121,12 @@ def read_frames(vasprun: Path, outcar: str | None = None) -> list[CalculatedFram
                 vasprun, parse_dos=False, parse_eigen=False, parse_potcar_file=False, exception_on_bad_xml=False
             )
     except Exception as error:  # pymatgen raises exceptions of any type for a broken file
-        raise ValueError(f'vasprun.xml is cut off or broken ({" ".join(str(error).split())})') from error
+        raise UnreadableError(f'vasprun.xml is cut off or broken ({said(error)}): copy it again.') from error
+    with reading('vasprun.xml', 'copy it again'):
+        return _frames_of(run, outcar)
+
+
+def _frames_of(run: Vasprun, outcar: str | None) -> list[CalculatedFrame]:
     reasons = [_reason(step, run) for step in run.ionic_steps] if outcar is None else unconverged_reasons(outcar)
     frames = []
     for step, reason in zip(run.ionic_steps, reasons, strict=False):

@@ -153,7 +153,7 @@ def test_a_run_that_stops_early_gives_its_frames_up_to_there(inputs, copper_comm
 
 def test_a_run_without_any_frame_ends_with_its_sentence(inputs):
     wild = {**PARAMETERS['md'], 'timestep': 200.0}
-    given = inputs(near_equilibrium=None, heating={'first': 1e7, 'last': 2e7, 'steps': 200, 'frames': 1}, md=wild)
+    given = inputs(near_equilibrium=None, heating={'first': 5e4, 'last': 1e5, 'steps': 200, 'frames': 1}, md=wild)
     del given['structures']['large']
     outputs, node = run_get_node(TestSetsWorkChain, **given)
     assert node.exit_status == EXIT.ERROR_NO_FRAME_SAMPLED.status

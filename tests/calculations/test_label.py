@@ -21,6 +21,8 @@ from aiida_dpasse.structures.prototypes import argyrodite
 
 DYNAMICS = {'temperature': 300.0, 'steps': 4, 'interval': 2, 'seed': 3}
 
+#: The owner of the computer allows the calculators below.
+ALLOWED = '\nexport AIIDA_DPASSE_CALCULATORS=deadly,slow'
 SLOW = """
 import time
 from ase.calculators.emt import EMT
@@ -148,7 +150,7 @@ def test_a_killed_job_returns_what_it_finished(localhost, python_code, tmp_path)
         computer=localhost,
         filepath_executable=str(python_code.filepath_executable),
         label='killed-python',
-        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}:$PYTHONPATH',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}:$PYTHONPATH{ALLOWED}',
     ).store()
     given = inputs(code, [copper(9)], {'name': 'deadly:Deadly'})
     results, node = run_get_node(LabelCalculation, **given)
@@ -240,7 +242,7 @@ def test_a_job_ends_before_its_time_limit_with_what_it_finished(localhost, pytho
         computer=localhost,
         filepath_executable=str(python_code.filepath_executable),
         label='slow-python',
-        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}:$PYTHONPATH',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}:$PYTHONPATH{ALLOWED}',
     ).store()
     given = inputs(code, [copper(9)], {'name': 'slow:Slow'})
     given['metadata'] = {'options': {'max_wallclock_seconds': 10}}

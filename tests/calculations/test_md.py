@@ -133,7 +133,7 @@ def test_npt_equilibration_hands_its_mean_cell_to_production(inputs, tilted):
 
 
 def test_an_explosion_keeps_the_frames_before_it(inputs):
-    changes = {'ensemble': 'nve', 'temperature': 1e8, 'timestep': 50.0, 'steps': 200, 'sample_interval': 1}
+    changes = {'ensemble': 'nve', 'temperature': 1e5, 'timestep': 1000.0, 'steps': 200, 'sample_interval': 1}
     outputs, node = run_get_node(MDCalculation, **inputs(**changes))
     assert node.exit_status == EXIT.ERROR_EXPLODED.status
     assert outputs['frames'].frames >= 1
@@ -144,7 +144,7 @@ def test_an_explosion_keeps_the_frames_before_it(inputs):
 def test_a_run_that_lost_atoms_before_it_was_stopped_keeps_its_frames(inputs):
     """The halt looks every ten steps, the table of LAMMPS, which misses atoms, every thousand."""
     watch = {'mobile': ['Li'], 'framework_displacement': 2.5}
-    wild = {'temperature': 1e6, 'timestep': 50.0, 'steps': 2000, 'thermo_interval': 1000, 'sample_interval': 1}
+    wild = {'temperature': 1e5, 'timestep': 158.0, 'steps': 2000, 'thermo_interval': 1000, 'sample_interval': 1}
     outputs, node = run_get_node(MDCalculation, **inputs(**wild, watch=watch))
     assert node.exit_status in range(410, 414), node.exit_message
     assert outputs['frames'].frames >= 1

@@ -22,7 +22,7 @@ def run(tmp_path, text, *options):
     """Return the numbers and the output of the command on a table."""
     (tmp_path / 'table').write_text(text)
     target = tmp_path / 'numbers.json'
-    arguments = [str(tmp_path / 'table'), '--json', str(target), *map(str, options)]
+    arguments = [str(tmp_path / 'table'), '--force', '--json', str(target), *map(str, options)]
     result = CliRunner().invoke(arrhenius, arguments)
     assert result.exit_code == 0, result.output
     return json.loads(target.read_text()), result.output

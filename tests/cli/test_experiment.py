@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / 'docs' / 'experiment.md'
 def run(tmp_path, formula):
     """Return the exit status, the output, and the content of the JSON file."""
     path = tmp_path / 'out.json'
-    result = CliRunner().invoke(experiment, [formula, '--json', str(path)])
+    result = CliRunner().invoke(experiment, [formula, '--force', '--json', str(path)])
     return result.exit_code, result.output, json.loads(path.read_text()) if path.exists() else None
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import zipfile
 from pathlib import Path
 
+import made_up_models
 import pytest
 from aiida import orm
 from click.testing import CliRunner
@@ -15,11 +14,7 @@ from deepmd.pretrained.registry import MODEL_REGISTRY
 
 from aiida_dpasse.cli.main import cli
 
-MODEL = {
-    'type_map': ['Li', 'S'],
-    'descriptor': {'type': 'se_e2_a', 'rcut': 6.0},
-    'fitting_net': {'neuron': [8]},
-}
+MODEL = made_up_models.MODEL
 
 
 def invoke(*arguments):
@@ -28,11 +23,8 @@ def invoke(*arguments):
 
 
 def checkpoint(path: Path, **changes) -> Path:
-    """Write a checkpoint without weights, as PyTorch lays it out."""
-    weights = {'_extra_state': {'model_params': MODEL | changes, 'train_infos': {'step': 9}}}
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
-    return path
+    """Write a checkpoint, as PyTorch lays it out."""
+    return made_up_models.checkpoint(path, MODEL | changes)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def run(command, path, *options):
     """Return the numbers of a command."""
     target = path.parent / 'numbers.json'
     picture = path.parent / 'picture.png'
-    arguments = [path, '--timestep', 100, '--json', target, '--plot', picture, *options]
+    arguments = [path, '--timestep', 100, '--force', '--json', target, '--plot', picture, *options]
     result = CliRunner().invoke(command, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
     assert picture.read_bytes().startswith(b'\x89PNG')

@@ -56,7 +56,7 @@ def dynamics(localhost, tmp_path_factory):
 def check(tmp_path, *arguments):
     """The command gives the diffusivity of the walk."""
     target = tmp_path / 'a.json'
-    command = [*map(str, arguments), '--ion', 'Li', '--temperature', '600', '--json', str(target)]
+    command = [*map(str, arguments), '--ion', 'Li', '--temperature', '600', '--force', '--json', str(target)]
     result = CliRunner().invoke(transport, command)
     assert result.exit_code == 0, result.output
     numbers = json.loads(target.read_text())

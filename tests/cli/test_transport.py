@@ -62,7 +62,8 @@ def write_ase(path, positions, symbols, format):
 def run(tmp_path, path, *options, timestep=100.0):
     """Run the command and return its numbers and its output."""
     target = tmp_path / 'numbers.json'
-    arguments = [str(path), '--ion', 'Li', '--temperature', '600', '--timestep', str(timestep), '--json', str(target)]
+    arguments = [str(path), '--ion', 'Li', '--temperature', '600', '--timestep', str(timestep)]
+    arguments += ['--force', '--json', str(target)]
     result = CliRunner().invoke(transport, [*arguments, *options])
     assert result.exit_code == 0, result.output
     return json.loads(target.read_text()), result.output
@@ -210,7 +211,7 @@ def test_bad_files_are_refused(tmp_path):
         'short': 'The trajectory holds 5 whole frames, at least 8 are needed',
         'lost': '10 frames of lost hold other atoms than the first',
         'order': '10 frames of order hold other atoms than the first, or in another order',
-        'noise': 'noise is not a trajectory that ASE can read',
+        'noise': 'give a trajectory that ASE can read',
         'empty': 'empty',
         'nowhere': 'nowhere',
     }.items():

@@ -109,13 +109,17 @@ def test_one_frame_and_the_ids_are_read_without_the_other_arrays(monkeypatch, ma
     node = FramesData.from_sets([make_frames('Li Br'), make_frames('Li Li S'), make_frames('Li Li S')]).store()
     expected = [identity for item in node.sets() for identity in item.ids]
     positions = [frame for item in node.sets() for frame in item.positions]
-    read, files = node.base.repository.get_object_content, []
+    read, files = node.base.repository.open, []
 
-    def count(path, **kwargs):
+    def count(path, *args, **kwargs):
         files.append(path.rpartition('/')[2])
-        return read(path, **kwargs)
+        return read(path, *args, **kwargs)
 
-    monkeypatch.setattr(node.base.repository, 'get_object_content', count)
+    monkeypatch.setattr(node.base.repository, 'open', count)
+    assert node.ids() == expected
+    # The first time, the ids are those of the atoms.
+    assert set(files) == {'id.npy', 'box.npy', 'coord.npy', 'type.raw', 'type_map.raw'}
+    files.clear()
     assert node.ids() == expected
     assert set(files) == {'id.npy'}
     for index in (0, len(positions) - 1, -1):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from vasp_files import ENERGIES, outcar, run_stand_in
 
 from aiida_dpasse.data.conversion import sets_to_ase, sets_to_dpdata
 from aiida_dpasse.data.frames import FramesData
@@ -24,13 +21,11 @@ from aiida_dpasse.data.reading import format_of, read_files
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet, concatenate
 from aiida_dpasse.deepmd.intake import Intake
+from aiida_dpasse.unreadable import UnreadableError
 
 TESTS = Path(__file__).parents[1]
 NUMBERS = ('cells', 'positions', 'energies', 'forces', 'virials')
 ORIGIN = ('sources', 'steps', 'deviations', 'reasons')
-#: Energy in eV of the ionic steps of `OUTCAR`.
-ENERGIES = (-7.25, -7.5)
-REACHED, MISSED = 'because EDIFF is reached', 'EDIFF was not reached (unconverged)'
 
 
 def read(path, **options) -> tuple[list[FrameSet], Intake]:
@@ -202,9 +197,20 @@ def test_systems_behind_links_are_read_once(tmp_path):
     (tmp_path / 'data').mkdir()
     for name in ('a', 'b'):
         (tmp_path / 'data' / name).symlink_to(tmp_path / 'far' / 'sys')
-    assert sum(len(item) for item in read_dataset(tmp_path / 'data')) == 1
     (tmp_path / 'far' / 'sys' / 'loop').symlink_to(tmp_path / 'far')
     assert sum(len(item) for item in read_dataset(tmp_path)) == 1
+
+
+def test_links_out_of_a_folder_are_named_and_not_followed(tmp_path):
+    write_system(tmp_path / 'far' / 'sys')
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'a').symlink_to(tmp_path / 'far' / 'sys')
+    with pytest.raises(UnreadableError, match=r'\(a\): name their targets'):
+        read_dataset(tmp_path / 'data')
+    write_system(tmp_path / 'data' / 'b')
+    found, intake = read(tmp_path / 'data')
+    assert sum(len(item) for item in found) == 1
+    assert any('(a)' in line for line in intake.notes())
 
 
 def test_the_source_of_a_frame_is_where_it_was_read(pair_frames, tmp_path):
@@ -371,44 +377,6 @@ def test_formats_that_nobody_knows_are_refused(tmp_path, aiida_profile):
 # -- programs and dpdata ---------------------------------------------------------------------------------------------
 
 
-def outcar(*states: bool) -> str:
-    """Return the OUTCAR of ionic steps of LiCl in a cell of 4 A that converged or not, with a stress of 10 kB."""
-    dashes = '-' * 39
-    text = [
-        ' vasp.6.4.2 20Jul23 complex',
-        ' TITEL  = PAW_PBE Li_sv 10Sep2004',
-        ' TITEL  = PAW_PBE Cl 06Sep2000',
-        '   ions per type =               1   1',
-        '   NELM   =     60;   NELMIN=  2; NELMDL= -5     # of ELM steps',
-        '   NWRITE =      2    write-flag & timer',
-        '   EDIFF  = 0.1E-05   stopping-criterion for ELM',
-    ]
-    for step, (state, energy) in enumerate(zip(states, ENERGIES, strict=False), 1):
-        text += [
-            f'{dashes} Iteration {step:6d}(   1)  {dashes}',
-            ' total energy-change (2. order) : 0.1000000E-06  ( 0.1000000E-06)',
-            f' ----- aborting loop {REACHED if state else MISSED} -----',
-            ' FORCE on cell =-STRESS in cart. coord.  units (eV):',
-            '  Direction    XX          YY          ZZ          XY          YZ          ZX',
-            *([''] * 11),
-            '  Total       1.0         1.0         1.0         0.0         0.0         0.0',
-            '  in kB      10.00000    10.00000    10.00000     1.00000     2.00000     3.00000',
-            ' VOLUME and BASIS-vectors are now :',
-            *([''] * 4),
-            *(
-                f'{row[0]:13.9f}{row[1]:13.9f}{row[2]:13.9f}     0.0     0.0     0.0'
-                for row in [[0, 4, 0], [0, 0, 4], [4, 0, 0]]
-            ),
-            ' POSITION                                       TOTAL-FORCE (eV/Angst)',
-            ' ' + dashes,
-            '      0.00000      0.00000      0.00000         0.100000      0.200000      0.300000',
-            f'      2.00000      0.00000      {step:.5f}        -0.100000     -0.200000     -0.300000',
-            ' ' + dashes,
-            f'  free  energy   TOTEN  = {energy:18.8f} eV',
-        ]
-    return '\n'.join(text) + '\n'
-
-
 def test_outcar_gives_its_frames(tmp_path, aiida_profile):
     """In the orientation of VASP, with the sign of its stress, whoever names the format."""
     path = tmp_path / 'OUTCAR'
@@ -441,23 +409,6 @@ def test_unconverged_steps_of_outcar_are_left_out(tmp_path):
     (tmp_path / 'OUTCAR').write_text(outcar())
     with pytest.raises(ValueError, match='OUTCAR'):
         read(tmp_path)
-
-
-def run_stand_in(folder: Path) -> None:
-    """Write the output of VASP for three steps of molecular dynamics of copper."""
-    write(folder / 'POSCAR', Atoms('Cu4', np.eye(4, 3) * 1.8, cell=[5, 5, 5], pbc=True), format='vasp')
-    (folder / 'POTCAR').write_text(' TITEL  = PAW_PBE Cu 22Jun2005\n')
-    (folder / 'KPOINTS').write_text('mesh\n0\nGamma\n1 1 1\n')
-    tags = 'IBRION=0 NSW=3 TEBEG=300 TEEND=300 POTIM=1 LANGEVIN_GAMMA=10 RANDOM_SEED=3 NELM=60'
-    (folder / 'INCAR').write_text(tags.replace(' ', '\n').replace('=', ' = '))
-    environment = os.environ | {'VASP_STAND_IN': json.dumps({})}
-    subprocess.run(
-        [sys.executable, str(TESTS / 'stand_ins' / 'vasp.py')],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        env=environment,
-    )
 
 
 def test_a_run_of_vasp_is_a_folder_or_a_file(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pickle
@@ -11,12 +10,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import made_up_models
 import pytest
 
 from aiida_dpasse.deepmd.checkpoint import read_model_file
 from aiida_dpasse.deepmd.dataset import write_dataset
 from aiida_dpasse.deepmd.frozen_graph import read_frozen_graph
 from aiida_dpasse.deepmd.training_input import complete_input
+from aiida_dpasse.unreadable import UnreadableError
 
 THREADS = ('OMP_NUM_THREADS', *(f'{a}_{b}_PARALLELISM_THREADS' for a in ('TF', 'DP') for b in ('INTRA_OP', 'INTER_OP')))
 
@@ -108,7 +109,7 @@ def test_cut_short(pytorch_models, tensorflow_models, tmp_path):
         content = source.read_bytes()
         path = tmp_path / source.name
         path.write_bytes(content[: len(content) // 2])
-        with pytest.raises(ValueError, match=f'`{source.name}`'):
+        with pytest.raises(UnreadableError, match=f'`{source.name}`'):
             read_model_file(path)
 
 
@@ -164,15 +165,9 @@ def test_closed_whitelist(tmp_path, module, name):
 
 def test_odd_persistent_object(tmp_path):
     """A persistent object of another kind than a storage is refused."""
-
-    class Odd(pickle.Pickler):
-        def persistent_id(self, obj):
-            return ('module', 'x', 'y') if obj == 'odd' else None
-
-    buffer = io.BytesIO()
-    Odd(buffer, protocol=2).dump(['odd'])
+    content = pickle.dumps(('module', 'x', 'y'), protocol=2)[:-1] + pickle.BINPERSID + pickle.STOP
     with pytest.raises(ValueError, match='`module`'):
-        read_model_file(zipped(tmp_path / 'a.pt', buffer.getvalue()))
+        read_model_file(zipped(tmp_path / 'a.pt', content))
 
 
 def test_stand_ins_cannot_be_called(tmp_path):
@@ -220,18 +215,18 @@ def test_other_pickles_of_pytorch(tmp_path):
 
 
 def test_old_dpa2(tmp_path):
-    """A DPA-2 checkpoint without the tensors of later versions is known as such."""
+    """A DPA-2 checkpoint without the tensors of later versions is known as such, also without any trained array."""
     model = {
         'type_map': ['Li'],
         'descriptor': {'type': 'dpa2', 'repinit': {'rcut': 9.0}, 'repformer': {'rcut': 4.0}},
         'fitting_net': {},
     }
-    weights = {'_extra_state': {'model_params': model}, 'model.Default.descriptor.repinit.mean': 0}
-    path = zipped(tmp_path / 'old.pt', pickle.dumps({'model': weights}, protocol=2))
-    old = read_model_file(path)
+    weights = {'model.Default.descriptor.repinit.mean': made_up_models.Tensor()}
+    path = tmp_path / 'old.pt'
+    old = read_model_file(made_up_models.checkpoint(path, model, None, **weights))
     assert (old.needs_migration, old.cutoff, old.step, old.parameters) == (True, 9.0, None, 0)
-    weights['model.Default.descriptor.repinit.type_embd_data'] = 0
-    assert not read_model_file(zipped(path, pickle.dumps({'model': weights}, protocol=2))).needs_migration
+    weights['model.Default.descriptor.repinit.type_embd_data'] = made_up_models.Tensor(shape=(0,))
+    assert not read_model_file(made_up_models.checkpoint(path, model, None, **weights)).needs_migration
 
 
 def test_frozen_graph():

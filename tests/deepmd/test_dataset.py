@@ -105,7 +105,7 @@ def test_bad_datasets_are_refused(make_frames, tmp_path):
         read_dataset(tmp_path)
     write_dataset([make_frames()], tmp_path)
     np.save(tmp_path / 'Li2S1/set.0000/force.npy', np.zeros((3, 8)))
-    with pytest.raises(ValueError, match='wrong shape'):
+    with pytest.raises(ValueError, match='has the shape'):
         read_dataset(tmp_path)
     (tmp_path / 'Li2S1/set.0000/box.npy').unlink()
     with pytest.raises(ValueError, match='`coord` or `box`'):

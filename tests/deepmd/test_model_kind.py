@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 import zipfile
 from pathlib import Path
 
+import made_up_models
 import numpy as np
 import pytest
 
@@ -41,11 +41,7 @@ OTHERS = {
 
 def written(folder: Path, name: str, section: dict) -> Path:
     """Write the checkpoint of a model, as far as it is read."""
-    weights = {'_extra_state': {'model_params': section, 'train_infos': {'step': 0}}}
-    path = folder / f'{name}.pt'
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
-    return path
+    return made_up_models.checkpoint(folder / f'{name}.pt', section, 0)
 
 
 @pytest.mark.programs

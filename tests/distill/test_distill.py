@@ -152,7 +152,7 @@ def test_frames_know_their_run(distilled):
 def test_a_teacher_that_explodes(codes, pretrained_metals, metals, recipe):
     """Too few runs end it, and it says how many."""
     hot = deepcopy(recipe)
-    hot['dynamics']['md'] |= {'temperature': 1e6, 'timestep': 50.0, 'ensemble': 'nve'}
+    hot['dynamics']['md'] |= {'temperature': 1e5, 'timestep': 158.0, 'ensemble': 'nve'}
     teacher = pretrained_metals.outputs.frozen
     _, node = run_get_node(DistillWorkChain, **inputs(codes, teacher, {'copper': metals['copper']}, hot))
     assert node.exit_status == DistillWorkChain.exit_codes.ERROR_DYNAMICS_FAILED.status

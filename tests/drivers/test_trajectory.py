@@ -104,4 +104,4 @@ def test_a_limit_stops_the_run(run, tmp_path, name, watch):
 
 def test_a_calculator_that_is_not_there(run):
     _, result, _ = run({'name': 'nowhere:Nothing'})
-    assert "'nowhere'" in result['error']
+    assert '`nowhere`' in result['error']

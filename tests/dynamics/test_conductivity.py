@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import subprocess
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from ase.build import bulk
+from made_up_models import checkpoint
 
 from aiida_dpasse.calculations.md_stops import DEVIATION, STOPS
 from aiida_dpasse.data.potential import DeepPotentialData
@@ -376,10 +375,7 @@ def test_codes_of_two_computers_are_refused(inputs, aiida_computer_local):
 
 def test_a_checkpoint_asks_for_the_code_that_freezes_it(inputs, tmp_path):
     model = {'type_map': ['Cu'], 'descriptor': {'type': 'se_e2_a', 'rcut': 6.0}, 'fitting_net': {'neuron': [8]}}
-    weights = {'_extra_state': {'model_params': model, 'train_infos': {'step': 99}}}
-    with zipfile.ZipFile(tmp_path / 'model.pt', 'w') as archive:
-        archive.writestr('model/data.pkl', pickle.dumps({'model': weights}, protocol=2))
-    given = inputs() | {'potential': DeepPotentialData.from_file(tmp_path / 'model.pt').store()}
+    given = inputs() | {'potential': DeepPotentialData.from_file(checkpoint(tmp_path / 'model.pt', model)).store()}
     with pytest.raises(ValueError, match=r'potential: .*`dp`'):
         run_get_node(ConductivityWorkChain, **given)
 

@@ -201,7 +201,7 @@ def test_the_error_of_lammps_arrives_with_its_own_words(inputs, meddling):
 
 
 def test_an_explosion_ends_with_the_frames_before_it(inputs):
-    wild = {'ensemble': 'nve', 'temperature': 1e8, 'timestep': 50.0, 'steps': 200, 'sample_interval': 1}
+    wild = {'ensemble': 'nve', 'temperature': 1e5, 'timestep': 1000.0, 'steps': 200, 'sample_interval': 1}
     outputs, node = run_get_node(MDBaseWorkChain, **inputs(**wild))
     assert node.exit_status == EXIT.ERROR_EXPLODED.status
     assert outputs['frames'].frames >= 1

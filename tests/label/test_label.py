@@ -19,6 +19,8 @@ from aiida_dpasse.label.vasp.chain import VaspLabelWorkChain
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.reports.provenance import orphans
 
+#: The owner of the computer allows the calculators below.
+ALLOWED = '\nexport AIIDA_DPASSE_CALCULATORS=flaky,killed,slow'
 SLOW = """
 import time
 from ase.calculators.emt import EMT
@@ -134,7 +136,7 @@ def test_failed_frames_are_labelled_the_second_time(localhost, python_code, tmp_
         computer=localhost,
         filepath_executable=str(python_code.filepath_executable),
         label='flaky-python',
-        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}{ALLOWED}',
     ).store()
     frames = copper(12)
     results, node = label(code, [frames], {'name': 'flaky:Flaky', 'memory': str(memory)}, batch_size=12)
@@ -154,7 +156,7 @@ def test_a_batch_is_given_up_after_three_jobs_without_a_result(localhost, python
         computer=localhost,
         filepath_executable=str(python_code.filepath_executable),
         label=f'killed-{kills}-times',
-        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}{ALLOWED}',
     ).store()
     calculator = {'name': 'killed:Killed', 'log': str(tmp_path / 'log'), 'kills': kills}
     results, node = label(code, [copper(2)], calculator, batch_size=2)
@@ -209,7 +211,7 @@ def test_frames_that_the_time_limit_left_out_are_asked_for_until_all_are_there(l
         computer=localhost,
         filepath_executable=str(python_code.filepath_executable),
         label='slow-python',
-        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}',
+        prepend_text=f'{python_code.prepend_text}\nexport PYTHONPATH={tmp_path}{ALLOWED}',
     ).store()
     builder = LabelWorkChain.get_builder_from_protocol(
         {'python': code},

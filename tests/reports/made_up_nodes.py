@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.common.links import LinkType
+from made_up_models import checkpoint
 from plumpy.process_states import ProcessState
 
 from aiida_dpasse.data.frames import FramesData
@@ -118,14 +117,12 @@ def structure(formula: dict[str, int], seed: int = 0) -> orm.StructureData:
 
 
 def potential(directory: Path, name: str, descriptor: str) -> DeepPotentialData:
-    """Return a checkpoint that contains its descriptor only."""
+    """Return a checkpoint that contains its descriptor and one tensor."""
     model = {
         'type_map': ['Li', 'P', 'S', 'Cl', 'Br'],
         'descriptor': {'type': descriptor, 'rcut': 6.0, 'name': name},
     }
-    path = directory / f'{name}.pt'
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr('m/data.pkl', pickle.dumps({'model': {'_extra_state': {'model_params': model}}}, protocol=2))
+    path = checkpoint(directory / f'{name}.pt', model, step=None)
     return DeepPotentialData.from_file(path, deepmd_version='3.2.0')
 
 

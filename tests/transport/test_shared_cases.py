@@ -54,7 +54,7 @@ WALKS = {
 def run(tmp_path, files, *options, temperature=600):
     """Return the exit status and the numbers of the command."""
     path = tmp_path / 'out.json'
-    arguments = [*files, '--ion', 'Li', '--temperature', temperature, '--json', path, *options]
+    arguments = [*files, '--ion', 'Li', '--temperature', temperature, '--force', '--json', path, *options]
     result = CliRunner().invoke(transport, [str(argument) for argument in arguments])
     return result.exit_code, json.loads(path.read_text()) if path.exists() else {}
 

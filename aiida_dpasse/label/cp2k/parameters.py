@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
 
-from aiida_dpasse.cp2k.input import DEFAULTS, SCF
+from aiida_dpasse.cp2k.input import DEFAULTS, SCF, objection_to_lines
 from aiida_dpasse.cp2k.releases import parse_release
 from aiida_dpasse.parameters.base import Parameters, objection_to_retry
 from aiida_dpasse.parameters.kpoints import KpointsParameters
 from aiida_dpasse.parameters.label import LabelJobParameters
+
+
+def section_of(sections: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """Return a section of CP2K's input, empty if there is none.
+
+    :param sections: nested sections.
+    :param path: names of the sections.
+    :raises ValueError: if one of them is no section.
+    """
+    level: Any = sections
+    for name in path:
+        level = level.get(name, {})
+        if not isinstance(level, Mapping):
+            raise ValueError(f'the section {name} should be a mapping of keywords')
+    return level
 
 
 class ScfParameters(Parameters):
@@ -90,9 +106,9 @@ class Cp2kParameters(Parameters):
     @field_validator('input')
     @classmethod
     def _free(cls, sections: dict[str, Any]) -> dict[str, Any]:
-        if 'MOTION' in sections:
+        if 'MOTION' in {name.upper() for name in sections}:
             raise ValueError('remove the section MOTION: labelling sets it')
-        system = sections.get('FORCE_EVAL', {}).get('SUBSYS', {})
+        system = section_of(sections, 'FORCE_EVAL', 'SUBSYS')
         if 'KIND' in system:
             raise ValueError('give the keywords of the section KIND in `kinds`, by element')
         if taken := [name for name in ('CELL', 'COORD') if name in system]:
@@ -100,9 +116,16 @@ class Cp2kParameters(Parameters):
         return sections
 
     @model_validator(mode='after')
+    def _plain(self) -> Cp2kParameters:
+        for name, part in (('input', self.input), ('kinds', self.kinds), ('scf', self.scf.model_dump())):
+            if message := objection_to_lines(part):
+                raise ValueError(f'in `{name}`, {message}')
+        return self
+
+    @model_validator(mode='after')
     def _functional(self) -> Cp2kParameters:
-        own = self.input.get('FORCE_EVAL', {}).get('DFT', {})
-        if (self.functional is None) != ('XC_FUNCTIONAL' in own.get('XC', {})):
+        exchange = section_of(self.input, 'FORCE_EVAL', 'DFT', 'XC')
+        if (self.functional is None) != ('XC_FUNCTIONAL' in exchange):
             raise ValueError('`functional` should be null if, and only if, `input` has the section XC_FUNCTIONAL')
         return self
 

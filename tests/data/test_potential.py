@@ -163,6 +163,17 @@ def test_refused(aiida_profile, tmp_path):
         DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt'), deepmd_version='newest')
 
 
+def test_numbers_that_aiida_rounds(aiida_profile, tmp_path):
+    """AiiDA stores 14 digits of a number: a potential whose file has more is still what it states."""
+    model = {**MODEL, 'fitting_net': {'neuron': [8], 'bias_atom_e': [-3.1234567890123456, 1 / 3]}}
+    node = DeepPotentialData.from_file(checkpoint(tmp_path / 'a.pt', model)).store()
+    node = orm.load_node(node.pk)
+    assert node.base.attributes.get('training_input') != {'model': model}
+    assert node.check_file() is None
+    assert node.training_input == {'model': model}
+    assert 'training_input' in forged(node, training_input={'model': {**model, 'seed': 1}}).check_file()
+
+
 def test_validated_on_store(aiida_profile, tmp_path):
     """A node whose file is not a model, or whose attributes differ from the file, is not stored."""
     path = tmp_path / 'notes.pt'

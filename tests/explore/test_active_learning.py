@@ -257,8 +257,8 @@ def test_the_loop_through_aiida_vasp_when_three_frames_in_ten_fail(inputs, local
         ({'validation': 1.5}, '`validation`'),
         ({'validation': 0.999}, '`validation` takes 40 of 40'),
         ({'validation': '40'}, '`validation` takes 40 of 40'),
-        ({'explore': EXPLORE | {'temperatures': [-5]}}, '`temperature`'),
-        ({'stages': [{'temperatures': [300]}, {'temperatures': [0]}]}, '`stages.1`'),
+        ({'explore': EXPLORE | {'temperatures': [-5]}}, '`explore.temperatures.0`'),
+        ({'stages': [{'temperatures': [300]}, {'temperatures': [0]}]}, '`stages.1.temperatures.0`'),
         ({'convergence': CONVERGENCE | {'maximum_diffusivity_change': 0.2}}, 'give `conductivity`'),
         ({'conductivity': WATCHED}, r'structures\..*: .*Li'),
         (

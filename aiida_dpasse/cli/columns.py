@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.cli.refusal import HOTTEST, Refusal
 from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.unreadable import UnreadableError, check_regular
 
@@ -45,9 +45,9 @@ UNITS = {
 }
 #: Units assumed if a header gives none. Conductivities are published in mS/cm and in S/cm, so none is assumed for them.
 ASSUMED = {'temperature': 'K', 'inverse temperature': '1/K', 'diffusivity': 'cm2/s', 'volume': 'A3', 'ions': ''}
-#: Smallest and largest value in these units that matter has. Beyond the highest temperature it is a plasma.
+#: Smallest and largest value in these units that matter has.
 LIMITS = {
-    'temperature': (1e-3, 1e5),
+    'temperature': (1e-3, HOTTEST),
     'diffusivity': (1e-60, 1e3),
     'conductivity': (1e-60, 1e10),
     'diffusivity error': (0.0, 1e3),

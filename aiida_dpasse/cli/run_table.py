@@ -10,17 +10,17 @@ import click
 
 from aiida_dpasse import quoting
 from aiida_dpasse.cli.arrhenius import report
-from aiida_dpasse.cli.columns import LIMITS, Measurements, listed, read_cells, recognise
+from aiida_dpasse.cli.columns import Measurements, listed, read_cells, recognise
 from aiida_dpasse.cli.digits import with_error
 from aiida_dpasse.cli.output import check_output, say, write_json
-from aiida_dpasse.cli.refusal import Refusal
+from aiida_dpasse.cli.refusal import HOTTEST, Refusal
 from aiida_dpasse.cli.trajectory import Source
 from aiida_dpasse.quoting import line as quoted
 
 #: Smallest number of temperatures for a fit.
 FEWEST = 3
-#: Highest temperature in K, and longest time between frames in fs.
-HOTTEST, LONGEST_STEP = LIMITS['temperature'][1], 1e9
+#: Longest time between frames in fs.
+LONGEST_STEP = 1e9
 
 
 def run_table(
@@ -110,7 +110,7 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
         if not 0 < value <= (HOTTEST if name == 'temperature_K' else LONGEST_STEP):
             raise Refusal(
                 f'Line {line} of {cells.name}: {name} is {quoted(entry)[:40]!r} and should be a positive number'
-                f'{" of at most 1e5" if name == "temperature_K" else ""}.'
+                f'{f" of at most {HOTTEST:g}" if name == "temperature_K" else ""}.'
             )
         return value
 

@@ -19,12 +19,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
+import made_up_models
 import numpy as np
 from ase import Atoms
 from ase.io import write
 from cif_text import cif
 from click import ClickException
 from fixtures_models import lennard_jones_frames
+from hostile.models_inputs import GRAPH, graph
 from vasp_files import outcar, run_stand_in
 
 from aiida_dpasse.cli.arrhenius import report
@@ -204,10 +206,6 @@ def _checkpoint(folder: Path) -> None:
     torch.save({'model': {**weights, '_extra_state': extra}}, folder / 'model.pt')
 
 
-def _model(name: str) -> Callable[[Path], Any]:
-    return lambda folder: shutil.copy(TESTS.parents[1] / 'shared' / 'cases' / 'hostile' / 'models' / name, folder)
-
-
 # -- readers ---------------------------------------------------------------------------------------------------------
 
 
@@ -307,8 +305,12 @@ ENTRANCES = {
     'table of runs': Entrance(_text('runs.csv', RUNS), lambda folder: read_runs(folder / 'runs.csv')),
     'formula': Entrance(_text('formula', 'Li5.9PS4.9Cl1.1'), _parse('formula', find)),
     'checkpoint': Entrance(_checkpoint, lambda folder: read_model_file(folder / 'model.pt')),
-    'frozen pth': Entrance(_model('good_min.pth'), lambda folder: read_model_file(folder / 'good_min.pth')),
-    'frozen pb': Entrance(_model('good_min.pb'), lambda folder: read_model_file(folder / 'good_min.pb')),
+    'frozen pth': Entrance(
+        lambda folder: made_up_models.frozen(folder / 'model.pth'), lambda folder: read_model_file(folder / 'model.pth')
+    ),
+    'frozen pb': Entrance(
+        lambda folder: graph(GRAPH)(folder / 'model.pb'), lambda folder: read_model_file(folder / 'model.pb')
+    ),
 }
 
 

@@ -14,11 +14,8 @@ from hostile.mutations import ENTRANCES, mutate, outcome, sample, write_mutated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-#: Readers of model files have tests of their own.
-MODELS = ('checkpoint', 'frozen pth', 'frozen pb')
 
-
-@pytest.mark.parametrize('name', [name for name in ENTRANCES if name not in MODELS])
+@pytest.mark.parametrize('name', ENTRANCES)
 @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_mutated_files_are_read_or_refused_in_one_sentence(name, seed):
@@ -28,7 +25,7 @@ def test_mutated_files_are_read_or_refused_in_one_sentence(name, seed):
         assert outcome(entrance, Path(folder)) in ('read', 'refused')
 
 
-@pytest.mark.parametrize('name', [name for name in ENTRANCES if name not in MODELS])
+@pytest.mark.parametrize('name', ENTRANCES)
 def test_the_input_that_is_mutated_is_sound(name):
     assert outcome(ENTRANCES[name], sample(ENTRANCES[name])) == 'read'
 

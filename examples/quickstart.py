@@ -28,6 +28,8 @@ from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 
 PROCESS_TYPE = 'aiida.workflows:dpasse.electrolyte'
 PROGRAMS = ('dp', 'lmp', 'python')
+#: Arrangements of the exchanged sites, one for each student.
+ARRANGEMENTS = 3
 #: Exit statuses from here on mean that the chain ran to its end and could not decide: an honest answer, no failure.
 UNDETERMINED = 600
 
@@ -35,17 +37,21 @@ UNDETERMINED = 600
 def build(seed: int) -> ProcessBuilder:
     """Return the study of Li6PS5Cl, ordered and half exchanged; LiBr makes Li6PS5Br new but of known elements.
 
+    Each student simulates another arrangement of the exchanged sites, so that the error of the conductivity includes
+    both.
+
     :param seed: determines which sites are exchanged, and every random choice of the study.
     """
     crystal = argyrodite('Cl')
-    ordered, exchanged = node(crystal), node(exchange_sites(crystal, 0.5, seed))
+    ordered = node(crystal)
+    exchanged = [node(exchange_sites(crystal, 0.5, seed + 100 * number)) for number in range(ARRANGEMENTS)]
     return ElectrolyteWorkChain.get_builder_from_protocol(
         codes(),
         protocol='demo',
-        overrides={'seed': seed},
-        structures={'ordered': ordered, 'exchanged': exchanged, 'libr': node(rock_salt('Br'))},
+        overrides={'seed': seed, 'conductivity': {'replicas': 1}},
+        structures={'ordered': ordered, 'exchanged': exchanged[0], 'libr': node(rock_salt('Br'))},
         finetune_structures={'li6ps5br': node(argyrodite('Br'))},
-        electrolyte={'exchanged': exchanged},
+        electrolyte={f'arrangement_{number}': cell for number, cell in enumerate(exchanged, 1)},
         reference=ordered,
         calculator=orm.Dict({'name': 'sevennet-l3i5'}),
         max_concurrent=2,

@@ -3,7 +3,7 @@
 #
 # Everything lies in DIR (default: out): AiiDA's profile, the running programs' folders, and the results. Nothing outside it
 # is touched but the environment. Stop it whenever you like and start it again: it goes on where the work stands. The seed
-# (default: 1) determines the exchanged sites and every random choice.
+# (default: 1) determines which sites are exchanged, and every random choice.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)

@@ -56,7 +56,7 @@ def check_conductivity(inputs: Mapping[str, Any]) -> str | None:
         if message := check_elements(port, potential, structures):
             return message
     if inputs.get('calculator') is None:
-        return check_committee(committee, settings.replicas) if committee else None
+        return check_committee(committee, len(structures), settings.replicas) if committee else None
     if committee:
         return 'committee: it drives runs together with a potential, not with a calculator: omit it.'
     if settings.precision is not None:
@@ -85,7 +85,7 @@ class ConductivityWorkChain(PlannedWorkChain):
 
     Each structure is simulated at each temperature. The trajectories are analysed on the computer where they were
     written, the runs of a temperature are pooled, and an Arrhenius line gives activation energy and extrapolated
-    conductivity. With a `committee` the potentials drive the replicas in turn, and the errors include the spread
+    conductivity. With a `committee` the potentials drive the runs in turn, and the errors include the spread
     between potentials. With `precision`, runs are extended until the thermal error of the diffusion coefficient is
     sufficiently small.
     """
@@ -121,8 +121,8 @@ class ConductivityWorkChain(PlannedWorkChain):
             valid_type=Potential,
             validator=validate_potentials,
             required=False,
-            help='Further potentials, trained on the same frames: the replicas are driven by `potential` and these in '
-            'turn, so that the spread between potentials is part of every error.',
+            help='Further potentials, trained on the same frames: `potential` and these drive the runs of each '
+            'temperature in turn, so that the spread between potentials is part of every error.',
         )
         spec.inputs.validator = validate_conductivity
         spec.outline(

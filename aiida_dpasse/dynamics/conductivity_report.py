@@ -35,6 +35,7 @@ COLUMNS = {
     'thermal_part': 'thermal',
     'configurational_part': 'configurations',
     'model_part': 'potentials',
+    'configurational_and_model_part': 'configurations and potentials',
     'nernst_einstein_conductivity_mS_cm': 'σ N-E (mS/cm)',
     'nernst_einstein_conductivity_error_mS_cm': '± σ N-E',
     'conductivity_mS_cm': 'σ (mS/cm)',

@@ -22,24 +22,28 @@ FIRST = 'potential'
 
 
 def drivers(committee: Iterable[str]) -> list[str]:
-    """Return the labels of the potentials that drive the replicas in turn.
+    """Return the labels of the potentials that drive the runs of a temperature in turn.
 
     :param committee: labels of the committee.
     """
     return [FIRST, *sorted(committee)]
 
 
-def check_committee(committee: Iterable[str], replicas: int) -> str | None:
-    """Return an error message if the replicas cannot be driven by all potentials in turn.
+def check_committee(committee: Iterable[str], structures: int, replicas: int) -> str | None:
+    """Return an error message if the runs of a temperature are fewer than the potentials that drive them in turn.
 
     :param committee: labels of the committee.
+    :param structures: number of structures.
     :param replicas: number of replicas of each structure and temperature.
     """
     labels = drivers(committee)
     if FIRST in labels[1:]:
         return f'committee: the label `{FIRST}` is that of the other input: choose another label.'
-    if replicas < len(labels):
-        return f'parameters: `replicas` ({replicas}) should be at least the number of potentials ({len(labels)}).'
+    if structures * replicas < len(labels):
+        fewest = -(-len(labels) // structures)
+        return (
+            f'parameters: `replicas` ({replicas}) should be at least {fewest}: {len(labels)} potentials drive the runs.'
+        )
     return None
 
 
@@ -48,7 +52,8 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
     """Derive the runs of a conductivity and the parameters of each child.
 
     Every structure is simulated ``replicas`` times at every temperature. With `finite_size`, runs of size 'large'
-    repeat one temperature in a larger cell. With a committee, replica r is driven by potential r modulo their number.
+    repeat one temperature in a larger cell. With a committee, the potentials drive the runs of a temperature in turn,
+    structure by structure: a single replica of each structure has a potential of its own if there are as many.
 
     :param parameters: `ConductivityParameters`.
     :param inputs: namespaces ``structures`` and, optionally, ``committee`` (the further potentials), by label.
@@ -58,17 +63,23 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
     """
     settings = ConductivityParameters.model_validate(parameters.get_dict())
     structures, larger = sorted(inputs['structures']), settings.finite_size
+    replicas: dict[str | None, int] = {None: settings.replicas}
     cells: list[Any] = list(product(structures, settings.temperatures, range(settings.replicas), [None]))
     if larger is not None:
-        cells += product(structures, [larger.temperature], range(larger.replicas or settings.replicas), [LARGE])
+        replicas[LARGE] = larger.replicas or settings.replicas
+        cells += product(structures, [larger.temperature], range(replicas[LARGE]), [LARGE])
     labels = drivers(inputs.get('committee', {}))
     several = len(labels) > 1
+
+    def turn(structure: str, replica: int, size: str | None) -> int:
+        return structures.index(structure) * replicas[size] + replica
+
     runs = Runs(
         Run(
             'md',
             number,
             structure=label,
-            potential=labels[replica % len(labels)] if several else None,
+            potential=labels[turn(label, replica, size) % len(labels)] if several else None,
             temperature=temperature,
             replica=replica,
             size=size,

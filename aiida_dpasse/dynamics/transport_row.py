@@ -153,7 +153,7 @@ def split_groups(
         [group['potential'] for group, *_ in known],
         [group['structure'] for group, *_ in known],
     )
-    return None if effects.model is None and effects.configurational is None else effects
+    return effects if effects.components else None
 
 
 def uncertainty_of(estimate: Estimate, own: Effects | None, others: Effects | None) -> Uncertainty:
@@ -186,7 +186,7 @@ def variance_of(uncertainty: Uncertainty | None) -> dict[str, Any]:
         'variance': uncertainty.parts,
         'counts': uncertainty.counts,
         'degrees_of_freedom': freedom if np.isfinite(freedom) else None,
-        'interval_of_potential_only': uncertainty.model is None,
+        'interval_of_potential_only': uncertainty.model is None and uncertainty.joint is None,
     }
 
 

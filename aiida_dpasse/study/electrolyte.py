@@ -290,12 +290,13 @@ def _unfit_sections(inputs: Any, phases: tuple[str, ...]) -> str | None:
     codes = inputs.get('codes') or {}
     members = [run.label for run in members_of(settings.distill)] if 'distill' in phases else []
     for phase in phases:
-        section = getattr(settings, phase)
-        if phase in ('conductivity', 'reference') and (message := check_committee(members, section.replicas)):
+        section, known = getattr(settings, phase), known_inputs(phase, inputs)
+        if phase in ('conductivity', 'reference') and (
+            message := check_committee(members, len(known['structures']), section.replicas)
+        ):
             return f'{phase}: {message} The students are those of `distill.students`.'
         if message := check_processes(section.model_dump(), codes, f'parameters.{phase}'):
             return message
-        known = known_inputs(phase, inputs)
         if message := _unknown_types(phase, section, inputs) or _missing_ion(phase, section, known):
             return message
         made = [name for name in FROM_PHASES.get(phase, {}) if name not in OPTIONAL]

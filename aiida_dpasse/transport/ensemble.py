@@ -9,7 +9,8 @@ where m, k and e have zero mean: the random effects of the potential and of the 
 whose variance is known from the trajectory. The variances of m and k follow from the reductions in sum of squares by
 one factor beyond the other, which are not biased by unequal numbers of groups (Henderson's method 3; Searle, Casella
 and McCulloch, Variance Components, Wiley 1992, chapter 5), with the thermal variances as known. y may have several
-components, for example intercept and slope of a line; the variances are then matrices.
+components, for example intercept and slope of a line; the variances are then matrices. If each configuration has a
+potential of its own, only the sum of the two variances is known.
 """
 
 from __future__ import annotations
@@ -52,13 +53,15 @@ class Uncertainty:
     :param thermal: variance due to the finite length of the runs.
     :param model: variance due to the potential; None for a single one.
     :param configurational: variance due to the disorder; None for a single configuration.
-    :param scatter: unbiased estimate of the total; None if neither the model nor the configurational part is known.
+    :param joint: variance due to both, if they cannot be separated; the two parts are then None.
+    :param scatter: unbiased estimate of the total; None if only the thermal part is known.
     :param degrees_of_freedom: of ``scatter`` (Satterthwaite, Biometrics Bull. 2, 110, 1946).
     """
 
     thermal: float
     model: float | None = None
     configurational: float | None = None
+    joint: float | None = None
     scatter: float | None = None
     degrees_of_freedom: float = np.inf
 
@@ -69,8 +72,12 @@ class Uncertainty:
 
     @property
     def parts(self) -> dict[str, float | None]:
-        """Standard deviations of the mean by name: ``thermal``, ``configurational`` and ``model``, or None."""
+        """Standard deviations of the mean by name, None if unknown: ``thermal``, ``configurational`` and ``model``, and
+        ``configurational_and_model`` if they cannot be separated.
+        """
         parts = {'thermal': self.thermal, 'configurational': self.configurational, 'model': self.model}
+        if self.joint is not None:
+            parts['configurational_and_model'] = self.joint
         return {name: None if part is None else float(np.sqrt(part)) for name, part in parts.items()}
 
     def half_width(self, level: float = ONE_SIGMA) -> float:
@@ -94,13 +101,22 @@ class Effects:
     :param mean: (p,).
     :param thermal: thermal covariance of ``mean``, (p, p).
     :param model: None if there is one potential.
-    :param configurational: None if there is one configuration, or if each has a potential of its own.
+    :param configurational: None if there is one configuration.
+    :param joint: of potential and configuration, if each configuration has a potential of its own; the others are then
+        None.
     """
 
     mean: Array
     thermal: Array
     model: Component | None
     configurational: Component | None
+    joint: Component | None = None
+
+    @property
+    def components(self) -> dict[str, Component]:
+        """The known contributions by name."""
+        parts = {'model': self.model, 'configurational': self.configurational, 'joint': self.joint}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def uncertainty(self, thermal: Any, functional: Any) -> Uncertainty:
         """Return the variance of a linear function of the mean.
@@ -112,8 +128,7 @@ class Effects:
         noise = float(x @ np.asarray(thermal) @ x)
         known = {
             name: (float(x @ part.variance @ x), float(x @ part.square @ x) ** 2 / part.degrees_of_freedom)
-            for name, part in (('model', self.model), ('configurational', self.configurational))
-            if part is not None
+            for name, part in self.components.items()
         }
         if not known:
             return Uncertainty(noise)
@@ -130,11 +145,10 @@ class Effects:
         total = np.asarray(thermal, dtype=float)
         root = np.linalg.cholesky(total)
         inverse = np.linalg.inv(root)
-        for part in (self.model, self.configurational):
-            if part is not None:
-                values, vectors = np.linalg.eigh(inverse @ part.variance @ inverse.T)
-                axes = root @ vectors
-                total = total + (axes * np.maximum(values, 0)) @ axes.T
+        for part in self.components.values():
+            values, vectors = np.linalg.eigh(inverse @ part.variance @ inverse.T)
+            axes = root @ vectors
+            total = total + (axes * np.maximum(values, 0)) @ axes.T
         return total
 
 
@@ -157,10 +171,10 @@ def split_variance(
         raise ValueError(f'{len(y)} groups are given: give at least one, each with an error and two labels.')
     drivers, cells = indicators(potentials), indicators(configurations)
     model, configurational = component(y, noise, drivers, cells), component(y, noise, cells, drivers)
+    joint = None
     if model is None and configurational is None:
-        # One factor, or each configuration has a potential of its own: the two cannot be separated.
-        model = component(y, noise, drivers, np.ones((len(y), 1)))
-    return Effects(y.mean(axis=0), noise.sum(axis=0) / len(y) ** 2, model, configurational)
+        joint = component(y, noise, drivers, np.ones((len(y), 1)))
+    return Effects(y.mean(axis=0), noise.sum(axis=0) / len(y) ** 2, model, configurational, joint)
 
 
 def component(values: Array, noise: Array, factor: Array, other: Array) -> Component | None:

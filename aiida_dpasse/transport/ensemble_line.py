@@ -172,7 +172,7 @@ def effects_of(series: Sequence[Series], temperatures: Any) -> Effects | None:
     if not lines:
         return None
     found = split_variance(lines, covariances, *zip(*labels, strict=True))
-    return None if found.model is None and found.configurational is None else found
+    return found if found.components else None
 
 
 def growth_of(fit: Arrhenius, points: int) -> tuple[float, float]:

@@ -454,6 +454,36 @@ def test_the_potentials_drive_the_replicas_in_turn(aiida_profile):
     # Without `trust` they are not monitored.
     assert 'selection' not in plan
     assert all(md['watch'] is None for md in plan['md'].values())
-    assert check_committee(committee, 3) is None
-    assert '(2)' in check_committee(committee, 2)
-    assert 'potential' in check_committee({'potential': node}, 3)
+    assert check_committee(committee, 1, 3) is None
+    assert check_committee(committee, 3, 1) is None
+    assert 'at least 3' in check_committee(committee, 1, 2)
+    assert 'at least 2' in check_committee(committee, 2, 1)
+    assert 'potential' in check_committee({'potential': node}, 1, 3)
+
+
+def test_single_replicas_of_several_structures_have_a_potential_of_their_own(aiida_profile):
+    """Each potential drives as many runs of a temperature, and of the larger cells, as the others."""
+    cells = {name: orm.StructureData(cell=np.eye(3).tolist()) for name in 'xyz'}
+    committee = {name: orm.Dict({'any': 1}) for name in 'ab'}
+    settings = SETTINGS | {'replicas': 1, 'temperatures': [600.0, 900.0], 'finite_size': SIZE | {'replicas': 2}}
+    plan = plan_conductivity(orm.Dict(settings), structures=cells, committee=committee)
+    runs = Runs.from_dict(plan['runs'].get_dict()).values()
+    of_cells = {(one.temperature, one.structure): one.potential for one in runs if one.size is None}
+    assert of_cells == {(t, s): p for t in (600, 900) for s, p in zip('xyz', ('potential', 'a', 'b'), strict=True)}
+    large = [(one.structure, one.potential) for one in runs if one.size == 'large']
+    turns = ('potential', 'a', 'b') * 2
+    assert large == list(zip('xxyyzz', turns, strict=True))
+
+
+def test_potentials_in_arrangements_of_their_own_are_one_part_of_the_error(aiida_profile):
+    runs = [
+        replace(one, number=number, potential=potential)
+        for number, (one, potential) in enumerate(
+            zip(several({'x': 1, 'y': 1, 'z': 1}, [600.0], (None,), replicas=1), ('potential', 'a', 'b'), strict=True)
+        )
+    ]
+    [row] = pooled(runs, [0.2, 0.4, 0.8], temperatures=[600.0], extrapolate_to=None)['transport']['temperatures']
+    assert row['counts'] == ['thermal', 'configurational_and_model']
+    assert row['interval_of_potential_only'] is False
+    assert row['degrees_of_freedom'] == pytest.approx(2)
+    assert row['error_cm2_s'] > 0.5 * np.log(2) / np.sqrt(3) * row['diffusivity_cm2_s']

@@ -82,8 +82,13 @@ def test_components_of_unbalanced_data_are_not_biased():
 
 def test_factors_that_cannot_be_told_apart_count_as_one():
     effects, found = scalar([1.0, 2, 4], 0.1, 'abc', 'xyz')
-    assert effects.configurational is None
-    assert found.scatter == pytest.approx(np.var([1.0, 2, 4], ddof=1) / 3)
+    variance = np.var([1.0, 2, 4], ddof=1)
+    assert (effects.model, effects.configurational, found.model, found.configurational) == (None,) * 4
+    assert found.joint == pytest.approx((variance - 0.1) / 3)
+    assert found.scatter == pytest.approx(variance / 3)
+    assert found.counts == ['thermal', 'configurational_and_model']
+    assert found.degrees_of_freedom == pytest.approx(2)
+    assert effects.covariance(effects.thermal)[0, 0] == pytest.approx(variance / 3)
     alone, found = scalar([1.0], 0.1, 'a', 'x')
     assert (alone.model, alone.configurational, found.counts) == (None, None, ['thermal'])
     for labels in ((), ('a', 'b')):

@@ -151,7 +151,7 @@ def test_every_fault_is_reported_and_corrected_where_possible(stand_in):
 
 def test_a_vasp_that_hangs_is_stopped(stand_in):
     code, log = stand_in(faults={'hang': 1.0}, transient=['hang'])
-    _, node = label(code, [alloy(1)], vasp={'stalled_after': 3})
+    _, node = label(code, [alloy(1)], vasp={'stalled_after': 8})
     assert node.is_finished_ok, node.exit_message
     assert [entry['fault'] for entry in runs(log)] == ['hang', '']
     stopped = jobs_of(node)[0]

@@ -9,6 +9,7 @@ import gzip
 import io
 import os
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -130,12 +131,12 @@ def most_lines(path: str | PathLike[str], shortest: int) -> int:
     return (max(SMALL, RATIO * size) if compressed else size + 1) // shortest
 
 
-def take_lines(handle: IO[bytes], count: int, ends: bytes) -> list[bytes]:
+def take_lines(handle: Iterator[bytes], count: int, ends: bytes) -> list[bytes]:
     """Return the next lines, fewer at the end of the file, or where a compressed one is damaged.
 
     If a header declares very many, reading stops soon after the beginning of another frame.
 
-    :param handle: open file.
+    :param handle: open file, or other lines.
     :param count: number of lines.
     :param ends: how the lines begin that are the first of a frame.
     """

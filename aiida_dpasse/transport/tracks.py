@@ -104,9 +104,10 @@ class Tracks:
         :param positions: (natoms, 3) A.
         """
         keep = self._due(step)
-        self.seen += 1
         if not keep and self.wrapped is False:
+            self.pass_over()
             return
+        self.seen += 1
         scaled = positions @ np.linalg.inv(cell)
         if self.wrapped is not False:
             scaled = self._follow(step, scaled, cell)
@@ -132,6 +133,17 @@ class Tracks:
                 gap = self.spacing * self.stride
                 even = [index for index, at in enumerate(self.steps) if (at - self.steps[0]) % gap == 0]  # type: ignore[assignment]
             self._keep(even)
+
+    def needs(self, step: int) -> bool:
+        """Return whether the positions of the next frame are needed, if it is that of a step.
+
+        :param step: MD step.
+        """
+        return self.wrapped is not False or self._due(step)
+
+    def pass_over(self) -> None:
+        """Count a frame whose positions are not needed."""
+        self.seen += 1
 
     def _due(self, step: int) -> bool:
         """Return whether the frame is one of those to store."""

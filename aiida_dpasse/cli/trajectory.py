@@ -439,11 +439,11 @@ class _Run:
             raise UnreadableError(
                 f'Frame {at + 1} of {quoted(path.name)} holds {counts}: give frames of the same atoms.'
             )
-        if frame.symbols != self.symbols:
+        if frame.symbols is not self.symbols and frame.symbols != self.symbols:
             raise UnreadableError(
                 f'Frame {at + 1} of {quoted(path.name)} lists its atoms in another order than the first frame does.'
             )
-        if max(abs(array).max(initial=0) for array in (frame.cell, positions)) > LARGEST:
+        if any(max(array.max(initial=0), -array.min(initial=0)) > LARGEST for array in (frame.cell, positions)):
             raise UnreadableError(
                 f'Frame {at + 1} of {quoted(path.name)} holds lengths beyond {LARGEST:g} A: correct it.'
             )

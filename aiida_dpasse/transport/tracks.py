@@ -113,7 +113,7 @@ class Tracks:
             return
         self.seen += 1
         if self._cell is None or not np.array_equal(cell, self._cell):
-            self._cell, self._inverse = cell, np.linalg.inv(cell)
+            self._cell, self._inverse = cell, np.asarray(np.linalg.inv(cell))
         scaled = positions @ self._inverse
         if self.wrapped is not False:
             scaled = self._follow(step, scaled, cell)

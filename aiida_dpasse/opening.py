@@ -108,7 +108,10 @@ class _Limited(io.RawIOBase):
             raise UnreadableError(
                 f'{self.name} holds more than {RATIO} times the bytes that it takes: decompress it and give the result.'
             )
-        end = bytes(view[:count]).rfind(b'\n')
+        # Lines are short: only if none ends near the end of the block, the whole block is searched.
+        near = max(0, count - 4096)
+        end = bytes(view[near:count]).rfind(b'\n')
+        end = near + end if end >= 0 else bytes(view[:count]).rfind(b'\n')
         self.row = self.row + count if end < 0 else count - end
         if self.row > LONGEST_LINE:
             raise UnreadableError(f'{self.name} has a line of more than {LONGEST_LINE} bytes: give a file of text.')

@@ -62,10 +62,14 @@ def pair_counts(late: Any, early: Any, cell: Any, edges: Any, same: bool) -> Arr
                 if factor:
                     distances += factor * parts[i] * parts[j]
         if same:
-            place = np.full(len(second), -1)
-            place[columns] = np.arange(len(early_part))
-            own = place[rows]
-            distances[own >= 0, own[own >= 0]] = np.inf
+            if isinstance(columns, slice):
+                own = np.arange(len(late_part))
+                distances[own, own + rows.start] = np.inf
+            else:
+                place = np.full(len(second), -1)
+                place[columns] = np.arange(len(columns))
+                own = place[rows]
+                distances[own >= 0, own[own >= 0]] = np.inf
         near = distances[(distances >= squares[0]) & (distances < squares[-1])]
         counts += np.histogram(np.sqrt(near), bounds)[0]
     return counts
@@ -77,11 +81,14 @@ def _blocks(first: Array, second: Array, lattice: Array, farthest: float) -> Ite
     Where it pays, the cell is divided into boxes that are at least as wide as the distance, and the atoms of each box
     are paired with those of the boxes around it.
     """
-    widths = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    # The tolerance is for atoms on a face of a box.
-    boxes = np.maximum(np.floor(widths / (farthest * (1 + 1e-6))), 1).astype(np.int64)
-    while boxes.prod() > max(1, min(len(first), len(second)) // ATOMS):
-        boxes[np.argmax(boxes)] -= 1
+    most, boxes = min(len(first), len(second)) // ATOMS, np.ones(3, dtype=np.int64)
+    # Fewer than six boxes in a row are nearly all beside each other.
+    if most >= 6:
+        widths = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
+        # The tolerance is for atoms on a face of a box.
+        boxes = np.clip(np.floor(widths / (max(farthest, 1e-3) * (1 + 1e-6))), 1, 1024).astype(np.int64)
+        while boxes.prod() > most:
+            boxes[np.argmax(boxes)] -= 1
     if 2 * np.minimum(boxes, 3).prod() > boxes.prod():
         batch = max(1, PORTION // max(len(second), 1))
         for start in range(0, len(first), batch):

@@ -9,6 +9,7 @@ import gzip
 import io
 import os
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -107,7 +108,10 @@ class _Limited(io.RawIOBase):
             raise UnreadableError(
                 f'{self.name} holds more than {RATIO} times the bytes that it takes: decompress it and give the result.'
             )
-        end = bytes(view[:count]).rfind(b'\n')
+        # Lines are short: only if none ends near the end of the block, the whole block is searched.
+        near = max(0, count - 4096)
+        end = bytes(view[near:count]).rfind(b'\n')
+        end = near + end if end >= 0 else bytes(view[:count]).rfind(b'\n')
         self.row = self.row + count if end < 0 else count - end
         if self.row > LONGEST_LINE:
             raise UnreadableError(f'{self.name} has a line of more than {LONGEST_LINE} bytes: give a file of text.')
@@ -130,12 +134,12 @@ def most_lines(path: str | PathLike[str], shortest: int) -> int:
     return (max(SMALL, RATIO * size) if compressed else size + 1) // shortest
 
 
-def take_lines(handle: IO[bytes], count: int, ends: bytes) -> list[bytes]:
+def take_lines(handle: Iterator[bytes], count: int, ends: bytes) -> list[bytes]:
     """Return the next lines, fewer at the end of the file, or where a compressed one is damaged.
 
     If a header declares very many, reading stops soon after the beginning of another frame.
 
-    :param handle: open file.
+    :param handle: open file, or other lines.
     :param count: number of lines.
     :param ends: how the lines begin that are the first of a frame.
     """

@@ -51,6 +51,7 @@ class TransportCalculation(DriverCalculation):
     DRIVER: ClassVar[str] = 'transport'
     MODULES: ClassVar[tuple[str, ...]] = (
         'lammps.dump',
+        'lammps.rows',
         'opening',
         'quoting',
         'transport.cages',

@@ -285,11 +285,11 @@ def _check_step(source: Source, spacing: int) -> None:
 
 @dataclass
 class _Frame:
-    """One frame: its number in the header, cell (3, 3) A, positions (n, 3) A and symbols."""
+    """One frame: its number in the header, cell (3, 3) A, positions (n, 3) A, None if not needed, and symbols."""
 
     number: int | None
     cell: Array
-    positions: Array
+    positions: Array | None
     symbols: list[str]
 
 
@@ -363,9 +363,28 @@ class _Run:
         index, shift, last, moving = 0, 0, None, False
         seen: dict[bytes, int] = {}
         first: int | None = None
+        file, at = 0, -1
+
+        def is_used(step: int) -> bool:
+            number = (step - (step if first is None else first)) // self.spacing
+            return number >= self.source.skip and number * self.interval >= self.source.start * 1e3
+
+        def is_needed(number: int) -> bool:
+            """Return whether the positions of the next frame of a dump are needed."""
+            assert timeline is not None
+            try:
+                place = timeline.steps[file][numbers[file].index(number, at + 1)]
+            except ValueError:
+                return True
+            if place is None or (first is not None and not is_used(place)):
+                return False
+            return self.tracks is None or self.tracks.needs(place)
+
+        # Where the numbers begin again, the positions tell whether the first frame is the last one of before.
+        wanted = is_needed if timeline is not None and not timeline.resets else None
         for file, (path, kind) in enumerate(zip(self.source.paths, kinds, strict=True)):
             at = -1
-            for frame in self._frames(path, kind):
+            for frame in self._frames(path, kind, wanted):
                 advance()
                 if frame is None:
                     # The frames after it keep their times.
@@ -383,12 +402,17 @@ class _Run:
                     place = timeline.steps[file][at]
                     if place is None:
                         continue
+                    if frame.positions is None:
+                        if is_used(place) and self.tracks is not None:
+                            self.tracks.pass_over()
+                        continue
                     if (file, at) in timeline.resets and last is not None and np.array_equal(last, frame.positions):
                         # The new segment begins with the last frame of the one before.
                         shift, self.repeated = shift + self.spacing, self.repeated + 1
                         continue
                     step = place - shift
                 else:
+                    assert frame.positions is not None
                     # Without numbers a frame that occurred before shows that a restart repeated it.
                     digest = blake2b(frame.positions.tobytes(), digest_size=8).digest()
                     if moving and seen.get(digest, index) < index:
@@ -403,11 +427,10 @@ class _Run:
                     index += 1
                 last = frame.positions
                 first = step if first is None else first
-                number = (step - first) // self.spacing
-                if number >= self.source.skip and number * self.interval >= self.source.start * 1e3:
-                    self._add(path, at, step, frame)
+                if is_used(step):
+                    self._add(path, at, step, frame, frame.positions)
 
-    def _add(self, path: Path, at: int, step: int, frame: _Frame) -> None:
+    def _add(self, path: Path, at: int, step: int, frame: _Frame, positions: Array) -> None:
         if self.tracks is None:
             self.symbols = frame.symbols
             self.tracks = self._begin(path)
@@ -416,15 +439,15 @@ class _Run:
             raise UnreadableError(
                 f'Frame {at + 1} of {quoted(path.name)} holds {counts}: give frames of the same atoms.'
             )
-        if frame.symbols != self.symbols:
+        if frame.symbols is not self.symbols and frame.symbols != self.symbols:
             raise UnreadableError(
                 f'Frame {at + 1} of {quoted(path.name)} lists its atoms in another order than the first frame does.'
             )
-        if max(abs(array).max(initial=0) for array in (frame.cell, frame.positions)) > LARGEST:
+        if any(max(array.max(initial=0), -array.min(initial=0)) > LARGEST for array in (frame.cell, positions)):
             raise UnreadableError(
                 f'Frame {at + 1} of {quoted(path.name)} holds lengths beyond {LARGEST:g} A: correct it.'
             )
-        self.tracks.add(step, frame.cell, frame.positions)
+        self.tracks.add(step, frame.cell, positions)
 
     def _begin(self, path: Path) -> Tracks:
         from ase.data import atomic_numbers
@@ -451,22 +474,25 @@ class _Run:
             spacing=spacing,
         )
 
-    def _frames(self, path: Path, kind: str) -> Iterator[_Frame | None]:
-        """Yield the frames of one file, None for a damaged frame of a file whose frames are not numbered."""
+    def _frames(self, path: Path, kind: str, wanted: Callable[[int], bool] | None = None) -> Iterator[_Frame | None]:
+        """Yield the frames of one file, None for a damaged frame of a file whose frames are not numbered.
+
+        Of the frames of a dump, those whose numbers are not ``wanted`` have no positions.
+        """
         if kind == 'dump':
-            return self._dump(path)
+            return self._dump(path, wanted)
         if kind == 'xdatcar':
             return self._xdatcar(path)
         if kind == 'mdanalysis':
             return self._mdanalysis(path)
         return self._xyz(path) if kind in ('xyz', 'cp2k') else self._ase(path, kind)
 
-    def _dump(self, path: Path) -> Iterator[_Frame]:
+    def _dump(self, path: Path, wanted: Callable[[int], bool] | None) -> Iterator[_Frame]:
         from aiida_dpasse.lammps.dump import DumpReader
 
         reader, elements = DumpReader([path]), self.source.elements
         symbols: list[str] = []
-        for step, cell, positions in reader:
+        for step, cell, positions in reader.frames(wanted):
             if not symbols:
                 symbols, self.wrapped = list(reader.symbols), reader.wrapped
                 if elements and all(symbol.isdigit() for symbol in symbols):

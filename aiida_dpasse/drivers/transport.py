@@ -32,15 +32,18 @@ def read_tracks(job: dict[str, Any]) -> tuple[Tracks, int]:
     found = 0
     tracks = Tracks(job['symbols'], job['masses'], [job['ion']], job['max_frames'], job['sites'])
     reader = DumpReader(job['trajectories'])
-    for step, cell, positions in reader:
+    for step, cell, positions in reader.frames(tracks.needs):
         if job['last_step'] is not None and step > job['last_step']:
             break
+        found += 1
+        if positions is None:
+            tracks.pass_over()
+            continue
         if len(positions) != len(job['symbols']):
             counts = f'{len(positions)} atoms and the structure {len(job["symbols"])}'
             raise ValueError(f'The frame of step {step} holds {counts}: give the structure that was simulated.')
         tracks.wrapped = reader.wrapped
         tracks.add(step, cell, positions)
-        found += 1
     if interval := job.get('trajectory_interval'):
         first, last = job['first_step'], job['last_step']
         due = len(range(-(-first // interval) * interval, last + 1, interval))

@@ -282,7 +282,7 @@ def _dumps(values: Mapping[str, Any], elements: Sequence[str]) -> list[str]:
             f'dump_modify samples sort id element {" ".join(elements)} format float %.15g',
         ]
     if values['trajectory_interval']:
-        # Numbers only, sorted by id: read ten times faster than a file with element names.
+        # Sorted by id, and few numbers have exponents, so that frames are read together (`lammps.rows`).
         lines += [
             f'dump trajectory all custom {values["trajectory_interval"]} {TRAJECTORY_FILE} id type xu yu zu',
             'dump_modify trajectory sort id format float %.10g',

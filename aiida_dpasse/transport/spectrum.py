@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 #: Number of bins per octave in which frequencies are averaged.
 BINS_PER_OCTAVE = 12
 #: Longer runs are thinned to at most this many displacements: the motion within a thinned step is averaged, not lost.
-MOST_STEPS = 8192
+MOST_STEPS = 4096
 #: Numbers transformed at a time, to bound the memory for many ions and frames.
 PORTION = 2**20
 

@@ -67,6 +67,7 @@ class Tracks:
         spacing: int | None = None,
     ):
         self.mobile = np.isin(np.array(symbols), list(ions))
+        self._mobile, self._fixed = np.flatnonzero(self.mobile), np.flatnonzero(~self.mobile)
         # If all atoms are mobile, drift cannot be separated from conduction, and none is removed.
         self.weights = framework_weights(masses, ~self.mobile) * (not self.mobile.all())
         affordable = LARGEST // (3 * max(int(self.mobile.sum()), 1))
@@ -87,6 +88,9 @@ class Tracks:
         #: Root mean square displacement of the framework's atoms from their crystal sites in each frame, A.
         self.framework: list[float] = []
         self.sites = None if sites is None else np.asarray(sites, dtype=float)
+        #: The last cell, and its inverse.
+        self._cell: Array | None = None
+        self._inverse: Array = np.zeros((3, 3))
         self._last: Array | None = None
         self._images: Array = np.zeros((len(self.mobile), 3))
         #: Lattice vectors between the ions' positions as stored and as given, for each stored frame.
@@ -104,10 +108,13 @@ class Tracks:
         :param positions: (natoms, 3) A.
         """
         keep = self._due(step)
-        self.seen += 1
         if not keep and self.wrapped is False:
+            self.pass_over()
             return
-        scaled = positions @ np.linalg.inv(cell)
+        self.seen += 1
+        if self._cell is None or not np.array_equal(cell, self._cell):
+            self._cell, self._inverse = cell, np.asarray(np.linalg.inv(cell))
+        scaled = positions @ self._inverse
         if self.wrapped is not False:
             scaled = self._follow(step, scaled, cell)
         if not keep:
@@ -119,11 +126,11 @@ class Tracks:
             self.sites = sites - self.weights @ sites
         self.steps.append(step)
         self.centres.append(centre)
-        self.ions.append(scaled[self.mobile] - centre)
+        self.ions.append(scaled[self._mobile] - centre)
         self.cells.append(cell)
-        self._given.append(self._images[self.mobile].astype(np.int16))
+        self._given.append(self._images[self._mobile].astype(np.int16))
         assert self.sites is not None
-        moved = np.sum((((scaled - centre - self.sites) @ cell)[~self.mobile]) ** 2, axis=1)
+        moved = _squares(((scaled - centre - self.sites) @ cell)[self._fixed])
         self.framework.append(float(np.sqrt(moved.mean())) if len(moved) else 0.0)
         if len(self.steps) > self.limit:
             self.stride *= 2
@@ -132,6 +139,17 @@ class Tracks:
                 gap = self.spacing * self.stride
                 even = [index for index, at in enumerate(self.steps) if (at - self.steps[0]) % gap == 0]  # type: ignore[assignment]
             self._keep(even)
+
+    def needs(self, step: int) -> bool:
+        """Return whether the positions of the next frame are needed, if it is that of a step.
+
+        :param step: MD step.
+        """
+        return self.wrapped is not False or self._due(step)
+
+    def pass_over(self) -> None:
+        """Count a frame whose positions are not needed."""
+        self.seen += 1
 
     def _due(self, step: int) -> bool:
         """Return whether the frame is one of those to store."""
@@ -147,23 +165,25 @@ class Tracks:
 
     def _follow(self, step: int, scaled: Array, cell: Array) -> Array:
         """Return the fractional positions in the images that are closest to those of the frame before."""
-        ions = scaled[self.mobile]
-        self._low = np.minimum(self._low, ions.min(axis=0))
-        self._high = np.maximum(self._high, ions.max(axis=0))
+        ions = scaled[self._mobile]
+        for axis, column in enumerate(np.ascontiguousarray(ions.T)):
+            self._low[axis] = min(self._low[axis], column.min())
+            self._high[axis] = max(self._high[axis], column.max())
         if self._last is not None:
             images = np.round(scaled - self._last)
             scaled = scaled - images
             moves = scaled - self._last
-            self.doubtful += int(np.sum(np.abs(moves[self.mobile]) > LONGEST_MOVE))
-            self.moves += 3 * int(self.mobile.sum())
-            self.jumps += int(np.sum((images != self._images)[self.mobile]))
-            lengths = np.sqrt(np.sum((moves @ cell) ** 2, axis=1))
+            self.doubtful += int(np.count_nonzero(np.abs(moves[self._mobile]) > LONGEST_MOVE))
+            self.moves += 3 * len(self._mobile)
+            self.jumps += int(np.count_nonzero((images != self._images)[self._mobile]))
+            squares = _squares(moves @ cell)
             frames = max(1, (step - self._seen_step) // self.spacing) if self.spacing else 1
-            parts = (np.sort(lengths[~self.mobile]), np.sort(lengths[self.mobile]))
             # Half of the framework, and three quarters of the ions, since many of few ions may hop in one frame.
             most = [
-                part[len(part) // share] if len(part) >= FEWEST_ATOMS else 0.0
-                for part, share in zip(parts, (2, 4), strict=True)
+                float(np.sqrt(np.partition(squares[part], len(part) // share)[len(part) // share]))
+                if len(part) >= FEWEST_ATOMS
+                else 0.0
+                for part, share in ((self._fixed, 2), (self._mobile, 4))
             ]
             self._travel.extend((step, most[0] / frames, most[1] / frames))
             self._images = images
@@ -294,3 +314,9 @@ class Tracks:
             'framework_displacement_A': float(max(part.mean() for part in parts)),
             'framework_drift_A': float(np.linalg.norm(centres - centres[0], axis=1).max()),
         }
+
+
+def _squares(vectors: Array) -> Array:
+    """Return the squared lengths of vectors (n, 3), faster than by a sum along the short axis."""
+    x, y, z = vectors.T
+    return np.asarray(x * x + y * y + z * z)

@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from aiida_dpasse.cli.trajectory import Source, read_tracks
+from aiida_dpasse.drivers import transport
 from aiida_dpasse.lammps.dump import DumpReader
 
 ATOMS = 1000
+#: Largest number of frames that the job keeps: of 200 MB every sixteenth.
+KEPT = 400
 
 
 def write(path: Path, megabytes: float) -> int:
@@ -36,6 +39,13 @@ def write(path: Path, megabytes: float) -> int:
             handle.write(bodies[frames % len(bodies)])
             frames += 1
     return frames
+
+
+def thinned(path: Path) -> int:
+    """Read the frames as the job of `dpasse.transport` does, which thins them whenever there are too many."""
+    half = ATOMS // 2
+    job = {'symbols': ['S', 'Li'] * half, 'masses': [32.0, 7.0] * half, 'ion': 'Li', 'max_frames': KEPT, 'sites': None}
+    return transport.read_tracks({**job, 'trajectories': [path], 'last_step': None})[0].seen
 
 
 def bare(path: Path) -> int:
@@ -68,6 +78,7 @@ def main() -> None:
         programs: dict[str, Callable[[], int]] = {
             'aiida-dpasse, frames': lambda: sum(1 for _ in DumpReader([path])),
             'aiida-dpasse, tracks of the ions': lambda: read_tracks(Source((path,), 1.0), ['1'])[0].seen,
+            f'aiida-dpasse, job that keeps at most {KEPT} frames': lambda: thinned(path),
             'bare parser': lambda: bare(path),
             'MDAnalysis': lambda: mdanalysis(path),
         }

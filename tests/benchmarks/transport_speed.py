@@ -10,8 +10,10 @@ in its favour, since its time grows with their number.
 from __future__ import annotations
 
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from aiida_dpasse.transport.cages import find_cages
 from aiida_dpasse.transport.displacement import mean_square_displacement
 from aiida_dpasse.transport.moments import moments
+from aiida_dpasse.transport.neighbours import pair_counts
 from aiida_dpasse.transport.spectrum import power
 from aiida_dpasse.transport.vanhove import distinct_part, self_part
 
@@ -104,6 +107,18 @@ def main() -> None:
         ('sites and exchanges of 4000 frames', lambda: find_cages(positions[:4000], np.eye(3) * BOX, 1.0)),
     ):
         print(f'| {name} | {seconds(function):.2f} |', flush=True)
+
+    tracemalloc.start()
+    moments(positions, 1.0)
+    print(f'| largest memory of the first beside the trajectory | {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB |')
+    tracemalloc.stop()
+
+    print('\n| pairs up to 8 Å of one time origin, of ions at the same density | time (s) |\n| --- | ---: |')
+    for ions in (1000, 8000, 27_000):
+        edge = BOX * (ions / 1000) ** (1 / 3)
+        early = np.random.default_rng(2).random((ions, 3)) * edge
+        taken = seconds(partial(pair_counts, early + 0.5, early, np.eye(3) * edge, np.arange(0, 8.1, 0.2), True))
+        print(f'| {ions} ions in {edge:.0f} Å | {taken:.3f} |', flush=True)
 
     from pymatgen.analysis.diffusion.aimd.van_hove import VanHoveAnalysis
 

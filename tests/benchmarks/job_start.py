@@ -2,7 +2,7 @@
 
 Run it with the Python of an environment that has the programs: ``python tests/benchmarks/job_start.py``. It trains each
 of the small models of the quickstart for a few steps, freezes and compresses it. The times are those of user and system
-together, with one thread; each is the smallest of three, which other work on the machine disturbs least.
+together, with one thread; each is the smallest of two, which other work on the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aiida_dpasse.deepmd.dataset import write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.drivers.package import pack_dp_plugin
 
-REPEATS, STEPS = 3, 20
+REPEATS, STEPS = 2, 20
 TYPE_MAP = ['Li', 'P', 'S', 'Cl']
 #: Preset of the model, and its backend.
 MODELS = {'tensorflow': 'model-se_e2_a-demo', 'pytorch': 'model-dpa2-demo'}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeRunMode
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from pydantic import Field
 
+from aiida_dpasse.calculations.dp_steps import DpStep, follow
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import one_program, run_as_one_process
 from aiida_dpasse.data.engine import Potential, validate_potentials, version_of
@@ -109,7 +110,7 @@ class FreezeCalculation(OneWorker, CalcJob):
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Copy the checkpoint and set up both programs to run in sequence."""
+        """Copy the checkpoint and set up both commands to run in sequence."""
         parameters = FreezeParameters.model_validate(self.inputs.parameters.get_dict())
         potential = self.inputs.potential
         freeze = engine.freeze_arguments(self.BACKEND, self.FROZEN, checkpoint=self.CHECKPOINT, head=parameters.head)
@@ -118,8 +119,8 @@ class FreezeCalculation(OneWorker, CalcJob):
         info.codes_info = [one_program(self.inputs.code, freeze, self.STDOUT)]
         if parameters.compress:
             compress = engine.compress_arguments(self.BACKEND, self.FROZEN, self.COMPRESSED)
-            info.codes_info.append(one_program(self.inputs.code, compress, self.COMPRESS_STDOUT))
-        info.codes_run_mode = CodeRunMode.SERIAL
+            step = DpStep(compress, self.COMPRESSED, self.COMPRESS_STDOUT)
+            follow(info, folder, self.inputs.code, self.BACKEND, [step])
         info.retrieve_list = [self.STDOUT, self.COMPRESS_STDOUT]
         # The models are stored as separate nodes; a second copy in the retrieved folder would be redundant.
         info.retrieve_temporary_list = [self.FROZEN, self.COMPRESSED]

@@ -12,6 +12,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo, CodeRunMode
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_dpasse.calculations.dp_steps import DpStep, follow
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import one_program, run_as_one_process
 from aiida_dpasse.calculations.train_files import TRAINING, VALIDATION, lay_down_frames, whole_input
@@ -199,7 +200,7 @@ class TrainCalculation(OneWorker, CalcJob):
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Write the input, provide the frames, and set up the three programs to run in sequence."""
+        """Write the input, provide the frames, and set up the three commands to run in sequence."""
         inputs = given(self.inputs)
         parameters = TrainParameters.model_validate(self.inputs.parameters.get_dict())
         info = CalcInfo()
@@ -207,10 +208,12 @@ class TrainCalculation(OneWorker, CalcJob):
         info.provenance_exclude_list = []
         info.codes_run_mode = CodeRunMode.SERIAL
         self._retrieve(info, parameters.backend)
+        steps = self._after_training(parameters)
         if 'finished_folder' in inputs:
             info.remote_copy_list = copied(self.inputs.finished_folder, FINISHED)
             info.prepend_text = restart_script(parameters.backend, self.STDOUT, newest=True)
-            info.codes_info = self._after_training(parameters)
+            info.codes_info = [one_program(self.inputs.code, step.arguments, step.log) for step in steps[:1]]
+            follow(info, folder, self.inputs.code, parameters.backend, steps[1:])
             return info
         content = whole_input(inputs, parameters, lay_down_frames(inputs, parameters, info, folder))
         folder.create_file_from_filelike(io.StringIO(json.dumps(content, indent=1)), self.INPUT, mode='w')
@@ -226,10 +229,9 @@ class TrainCalculation(OneWorker, CalcJob):
         if (stop := parameters.early_stop) is not None:
             script = early_stop_script(stop.error, stop.window, stop.improvement, self.CURVE)
             info.prepend_text = f'{info.get("prepend_text") or ""}\n{script}'
-        info.codes_info = [
-            self._training(parameters),
-            *self._after_training(parameters),
-        ]
+        info.codes_info = [self._training(parameters)]
+        alone = parameters.processes == 1 and not self.inputs.metadata.options.withmpi
+        follow(info, folder, self.inputs.code, parameters.backend, steps, join=alone)
         return info
 
     def _retrieve(self, info: CalcInfo, backend: str) -> None:
@@ -278,13 +280,13 @@ class TrainCalculation(OneWorker, CalcJob):
             branch=finetune.model_branch,
         )
 
-    def _after_training(self, parameters: TrainParameters) -> list[CodeInfo]:
+    def _after_training(self, parameters: TrainParameters) -> list[DpStep]:
         frozen, compressed = self.FROZEN[parameters.backend], self.COMPRESSED[parameters.backend]
-        programs = []
+        steps = []
         if parameters.freeze:
             arguments = engine.freeze_arguments(parameters.backend, frozen, head=parameters.head)
-            programs.append(one_program(self.inputs.code, arguments, self.FREEZE_STDOUT))
+            steps.append(DpStep(arguments, frozen, self.FREEZE_STDOUT))
         if parameters.compress:
             arguments = engine.compress_arguments(parameters.backend, frozen, compressed)
-            programs.append(one_program(self.inputs.code, arguments, self.COMPRESS_STDOUT))
-        return programs
+            steps.append(DpStep(arguments, compressed, self.COMPRESS_STDOUT))
+        return steps

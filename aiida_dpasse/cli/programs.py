@@ -216,7 +216,7 @@ def _find_python(python: str, versions: dict[str, str], shell: Shell) -> Program
     status, output, error = shell(f'{shlex.quote(python)} -c "import ase, numpy, sys; print(sys.version.split()[0])"')
     if status:
         return Missing('python', f'{python} cannot import ase and numpy{_last_line(error)}', remedy(python))
-    return Program('python', python, output.split()[-1], versions)
+    return Program('python', python, output.split()[-1], versions, WITHOUT_KERAS)
 
 
 def _ask(shell: Shell, python: str, script: str) -> tuple[int, object, str]:

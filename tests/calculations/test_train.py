@@ -79,7 +79,7 @@ def test_tensorflow(inputs, frames):
         assert potential.type_map == ['Li', 'S', 'Cl']
     # The models are nodes of their own, and the frames an input.
     assert not [name for name in node.outputs.retrieved.base.repository.list_object_names() if name.endswith('.pb')]
-    assert node.base.repository.list_object_names() == ['.aiida', '_aiidasubmit.sh', 'input.json']
+    assert node.base.repository.list_object_names() == ['.aiida', '_aiidasubmit.sh', 'dpasse_dp.zip', 'input.json']
 
 
 def test_pytorch_mixed(pretrained):
@@ -88,7 +88,8 @@ def test_pytorch_mixed(pretrained):
     outputs = pretrained.outputs
     assert (outputs.checkpoint.form, outputs.checkpoint.step, outputs.frozen.form) == ('checkpoint', 20, 'frozen')
     assert outputs.checkpoint.descriptor == outputs.frozen.descriptor == 'dpa2'
-    assert pretrained.base.repository.list_object_names() == ['.aiida', '_aiidasubmit.sh', 'input.json']
+    names = pretrained.base.repository.list_object_names()
+    assert names == ['.aiida', '_aiidasubmit.sh', 'dpasse_dp.zip', 'input.json']
 
 
 def test_finetune(inputs, pretrained):

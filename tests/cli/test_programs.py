@@ -14,6 +14,7 @@ import pytest
 from aiida_dpasse.cli.programs import (
     KEEPING_MEMORY,
     REQUIREMENTS,
+    WITHOUT_KERAS,
     Missing,
     Program,
     Shell,
@@ -41,6 +42,8 @@ def test_all_programs_are_found_here(programs: dict[str, Program]) -> None:
     assert programs['python'].version == '.'.join(map(str, sys.version_info[:3]))
     paths = {'LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD'}
     assert set(programs['lmp'].environment) == paths | set(KEEPING_MEMORY)
+    # The drivers import TensorFlow too.
+    assert programs['dp'].environment == programs['python'].environment == WITHOUT_KERAS
     assert 'libcudart.so.12' in programs['lmp'].environment['LD_PRELOAD']
     assert all(Path(program.path).is_file() for program in programs.values())
 

@@ -262,8 +262,10 @@ def test_killed_while_it_freezes(wrapped, frames, tiny_input, tmp_path, backend,
     """What was trained is frozen, or compressed, by the next run, and not a step is trained again."""
     code = wrapped(
         f'[[ " $* " == *" train "* ]] && echo run >> {tmp_path}/trained\n'
-        f'if [[ " $* " != *" {program} "* ]] || [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\n'
-        f'"$dp" "$@" & sleep 0.5; kill -9 $!; touch {tmp_path}/killed'
+        f'if [ -e {tmp_path}/killed ]; then exec "$dp" "$@"; fi\n'
+        # The log of the step appears as it begins; then the whole job is killed.
+        f'"$dp" "$@" &\nuntil [ -e {program}.out ] || ! kill -0 $!; do sleep 0.02; done\n'
+        f'touch {tmp_path}/killed; kill -9 $! $PPID'
     )
     given = {'backend': backend, 'freeze': True, 'compress': program == 'compress'}
     node = run(code, frames, tiny_input('se_e2_a', 8), iterations=1, **given)

@@ -106,6 +106,8 @@ class DriverCalculation(OneWorker, CalcJob):
         info = CalcInfo()
         info.codes_info = [code]
         info.local_copy_list = copies
+        # The frames are an input node already; a second copy in the repository of the job would be redundant.
+        info.provenance_exclude_list = [FRAMES]
         info.remote_symlink_list = self.remote_links()
         info.retrieve_list = [RESULT, self.STDOUT, OUTPUT, *self.RETRIEVE]
         return info

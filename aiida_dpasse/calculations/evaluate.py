@@ -126,9 +126,10 @@ class EvaluateCalculation(DriverCalculation):
         )
 
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-        """Return the job and the frames and potentials to copy."""
+        """Write the frames; return the job and the potentials to copy."""
         parameters = EvaluateParameters.model_validate(self.inputs.parameters.get_dict())
-        copies = [(self.inputs.frames.uuid, '.', FRAMES)]
+        self.inputs.frames.write(folder.get_subfolder(FRAMES, create=True).abspath)
+        copies = []
         potentials = {}
         for label, potential in self.inputs.potentials.items():
             # DeePMD-kit determines the backend from the suffix.

@@ -247,8 +247,9 @@ class LabelCalculation(DriverCalculation):
         )
 
     def driver_job(self, folder: Folder) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-        """Return the job and the frames and potential to copy."""
-        copies = [(self.inputs.frames.uuid, '.', FRAMES)]
+        """Write the frames; return the job and the potential to copy."""
+        self.inputs.frames.write(folder.get_subfolder(FRAMES, create=True).abspath)
+        copies = []
         job: dict[str, Any] = {
             'calculator': self.inputs.calculator.get_dict() if 'calculator' in self.inputs else None,
             'potential': None,

@@ -43,12 +43,12 @@ def known_elements(inputs: Mapping[str, Any]) -> list[str]:
 def lay_down_frames(
     inputs: Mapping[str, Any], parameters: TrainParameters, info: CalcInfo, folder: Folder
 ) -> dict[str, Systems]:
-    """Copy or write the frames into the job.
+    """Write the frames into the job.
 
     :param inputs: inputs of the training.
     :param parameters: parameters of the training.
     :param info: calculation info, to which the files are added.
-    :param folder: folder of the job, to which systems of mixed formulas are written.
+    :param folder: folder of the job.
     :return: system directories by port, and by head for a model with several heads.
     """
     systems: dict[str, Systems] = {}
@@ -70,12 +70,9 @@ def _lay_down(
     info: CalcInfo,
     folder: Folder,
 ) -> list[str]:
-    if not parameters.mixed:
-        info.local_copy_list.append((frames.uuid, '.', directory))
-        return [f'{directory}/{formula}' for formula in frames.formulas]
     target = folder.get_subfolder(directory, create=True)
     type_map = type_map_of(parameters.input['model']) or known_elements(inputs)
-    written = frames.write(target.abspath, mixed=True, type_map=type_map)
+    written = frames.write(target.abspath, mixed=parameters.mixed, type_map=type_map)
     # The frames are an input node already; a second copy in the repository of the job would be redundant.
     info.provenance_exclude_list.append(directory)
     return [f'{directory}/{path.relative_to(target.abspath)}' for path in written]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import ase
 import numpy as np
@@ -18,44 +17,60 @@ from numpy.typing import NDArray
 
 from aiida_dpasse.data import conversion
 from aiida_dpasse.data.atoms import sets_from_atoms
+from aiida_dpasse.data.parts import Part, joined, open_files, open_parts, part_name, part_names
 from aiida_dpasse.data.reading import read_files
 from aiida_dpasse.data.writing import write_frames
-from aiida_dpasse.deepmd.arrays import NUMBERS, TEXTS, read_array, read_header
-from aiida_dpasse.deepmd.dataset import TEXT_ARRAYS, read_set, write_dataset, write_mixed
-from aiida_dpasse.deepmd.frameset import LABELS, FrameSet, check_names, formula_of
+from aiida_dpasse.deepmd.dataset import ORIGIN_NAMES, write_dataset, write_mixed
+from aiida_dpasse.deepmd.frameset import LABELS, Entry, FrameSet, frame_ids
 from aiida_dpasse.deepmd.intake import MINIMUM_DISTANCE, Intake, pseudo_elements
+from aiida_dpasse.deepmd.packed import write_packed
 from aiida_dpasse.quoting import line as quoted
-from aiida_dpasse.unreadable import UnreadableError, reading
+from aiida_dpasse.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     import dpdata
     from pymatgen.core import Structure
 
 
-#: Files of a formula, beside its sets.
-TYPES = ('type.raw', 'type_map.raw')
-#: Names of the sets of a formula, and of the files of a set.
-_SET, _FILE = re.compile(r'set\.\d{1,9}', re.ASCII), re.compile(r'[A-Za-z]\w{0,30}\.npy', re.ASCII)
-#: Size of the largest type.raw in bytes.
-_LARGEST_TYPES = 64 << 20
 #: Nodes whose attributes, and whose ids, were compared with their files; stored nodes do not change.
 _CHECKED: set[str] = set()
 _HASHED: set[str] = set()
+_T = TypeVar('_T')
 
 
-def _size(handle: IO[bytes]) -> int:
-    """Return the size of an open file in bytes, and go back to its beginning."""
-    size = handle.seek(0, 2)
-    handle.seek(0)
-    return size
+class _Index(NamedTuple):
+    """What a file of a node holds: its sets, its elements, and its size in bytes."""
+
+    entries: list[Entry]
+    elements: list[str]
+    size: int
+
+
+def _index_of(part: Part) -> _Index:
+    return _Index(part.entries, part.elements, part.size)
+
+
+class Record(NamedTuple):
+    """What a node stores for one of its frames: its origin, and its set."""
+
+    source: str
+    step: int
+    reason: str
+    entry: Entry
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the frame has an energy and forces."""
+        return {'energy', 'force'} <= set(self.entry.labels)
 
 
 class FramesData(orm.FolderData):
     """Frames of any number of compositions, each with an identity, an origin and, optionally, labels.
 
-    The repository contains one directory for each formula with ``type.raw``, ``type_map.raw`` and one ``set.NNNN`` for
-    each source (see :class:`~aiida_dpasse.deepmd.frameset.FrameSet` for arrays and units), which DeePMD-kit reads
-    without conversion. Frames are numbered in the order of directories and sets, sorted by name.
+    The repository contains one npz file, a union those of its members (see :mod:`aiida_dpasse.deepmd.packed` for the
+    arrays, and :class:`~aiida_dpasse.deepmd.frameset.FrameSet` for the units). `write` gives DeePMD-kit's layout, and
+    nodes of earlier releases, which are in that layout, are read as well. Frames are numbered by formula, sorted by
+    name, and then in the order in which their sets were given.
     """
 
     KEY_FRAMES = 'frames'
@@ -67,10 +82,12 @@ class FramesData(orm.FolderData):
     KEY_LARGEST_FORCE = 'largest_force'
     KEY_NOTES = 'notes'
 
+    _index: list[_Index] | None = None
+
     def __init__(self, sets: Iterable[FrameSet] | None = None, notes: Sequence[str] = (), **kwargs: Any):
         """Construct from frame sets.
 
-        :param sets: the frames; each member becomes one ``set.NNNN`` of its formula.
+        :param sets: the frames; each member becomes one ``set.NNNN`` of its formula where they are written.
         :param notes: what an import dropped, left out or changed, one sentence each.
         :raises ValueError: if there are no frames, or they are invalid; the message is one sentence.
         """
@@ -86,10 +103,15 @@ class FramesData(orm.FolderData):
             raise UnreadableError('There are no frames: give at least one.')
         if names := pseudo_elements(symbol for item in sets for symbol in item.symbols):
             raise UnreadableError(f'`{quoted(names[0])}` is no element: name the atoms by their elements.')
-        with tempfile.TemporaryDirectory() as directory:
-            write_dataset(sets, directory)
-            self.base.repository.put_object_from_tree(directory)
+        self._put(sets, part_name(0))
         self._describe([self._attributes_of(item) for item in sets])
+
+    def _put(self, sets: list[FrameSet], name: str) -> None:
+        """Write frames to a file of the repository."""
+        with tempfile.TemporaryFile() as handle:
+            write_packed(sets, handle)
+            handle.seek(0)
+            self.base.repository.put_object_from_filelike(handle, name)
 
     @classmethod
     def _attributes_of(cls, item: FrameSet) -> dict[str, Any]:
@@ -134,11 +156,12 @@ class FramesData(orm.FolderData):
         """Check, before storing, that the repository is a valid dataset and matches the attributes."""
         super()._validate()
         try:
-            sets = self.sets()
+            self._collect(lambda part: part.sets())
+            found = self._found()
         except (ValueError, OSError) as exception:
             raise ValidationError(str(exception)) from exception
-        if self.base.attributes.get(self.KEY_FRAMES, None) != sum(len(item) for item in sets):
-            raise ValidationError('The attributes do not count the frames of the files: build it with `from_sets`.')
+        if any(self.base.attributes.get(key, None) != value for key, value in found.items()):
+            raise ValidationError('The attributes are not those of the files: build it with `from_sets`.')
         return True
 
     # -- what an archive claims -------------------------------------------------------------------------------------
@@ -146,8 +169,8 @@ class FramesData(orm.FolderData):
     def check(self) -> None:
         """Compare what the attributes state with the files, once for each stored node.
 
-        The attributes of an archive are imported as they are. Formulas and numbers of frames follow from the types of
-        the atoms and from the headers of the arrays, none of which is read.
+        The attributes of an archive are imported as they are. Formulas and numbers of frames follow from the index of
+        each file, the sizes of its arrays among it; none of the numbers of the frames are read.
 
         :raises UnreadableError: in one sentence that names the node, if they differ, or a file is damaged.
         """
@@ -166,46 +189,34 @@ class FramesData(orm.FolderData):
         _CHECKED.add(self.uuid)
 
     def _found(self) -> dict[str, Any]:
-        """Return the attributes that follow from the names and the headers of the files."""
-        repository = self.base.repository
-        formulas: dict[str, int] = {}
+        """Return the attributes that follow from the indices of the files."""
+        formulas: Counter[str] = Counter()
         elements: set[str] = set()
-        labels = list(LABELS)
+        labels = set(LABELS)
         atoms = 0
-        for formula, sets in self.set_names().items():
-            types, type_map = self._types(formula)
-            symbols = sorted(type_map[types].tolist())
-            if formula != formula_of(symbols) or not len(symbols):
-                raise UnreadableError(f'the folder `{quoted(formula)}` holds {formula_of(symbols)[:200]}.')
-            elements |= set(symbols)
-            if set(repository.list_object_names(formula)) != {*TYPES, *sets}:
-                raise UnreadableError(f'the folder `{formula}` holds files that are no part of a dataset.')
-            formulas[formula] = 0
-            for path in (f'{formula}/{name}' for name in sets):
-                names = repository.list_object_names(path)
-                if not _SET.fullmatch(path.partition('/')[2]) or not all(_FILE.fullmatch(name) for name in names):
-                    raise UnreadableError(f'the folder `{quoted(path)}` holds files that are no arrays.')
-                counts = {name: self._length(path, name, names) for name in ('box', 'coord', 'id')}
-                if len(set(counts.values())) != 1:
-                    raise UnreadableError(f'the arrays of `{path}` hold different numbers of frames.')
-                formulas[formula] += counts['box']
-                atoms += counts['box'] * len(symbols)
-                labels = [label for label in labels if f'{label}.npy' in names]
+        for index in self._indices():
+            elements |= set(index.elements)
+            for entry in index.entries:
+                formulas[entry.formula] += entry.frames
+                labels &= set(entry.labels)
+                atoms += entry.frames * entry.natoms
         return {
-            self.KEY_FRAMES: sum(formulas.values()),
-            self.KEY_FORMULAS: formulas,
+            self.KEY_FRAMES: formulas.total(),
+            self.KEY_FORMULAS: dict(sorted(formulas.items())),
             self.KEY_ELEMENTS: sorted(elements),
-            self.KEY_LABELS: labels,
+            self.KEY_LABELS: [label for label in LABELS if label in labels],
             self.KEY_ATOMS: atoms,
         }
 
-    def _length(self, path: str, name: str, names: Sequence[str]) -> int:
-        if f'{name}.npy' not in names:
-            raise UnreadableError(f'`{path}` lacks the array `{name}`.')
-        file = f'{path}/{name}.npy'
-        with self.base.repository.open(file, 'rb') as handle:
-            shape, *_ = read_header(handle, _size(handle), file)
-        return shape[0] if shape else 0
+    def _indices(self) -> list[_Index]:
+        """Return what each file holds, in their order; read once for a stored node."""
+        if self._index is not None:
+            return self._index
+        found = {number: _index_of(part) for number, part in open_parts(self)}
+        indices = [found[number] for number in sorted(found)]
+        if self.is_stored:
+            self._index = indices
+        return indices
 
     # -- construction -----------------------------------------------------------------------------------------------
 
@@ -337,39 +348,45 @@ class FramesData(orm.FolderData):
 
     @classmethod
     def union(cls, nodes: Iterable[FramesData]) -> FramesData:
-        """Merge the sets of ``nodes`` in the given order; sets are renumbered, arrays are not rewritten.
+        """Merge the frames of ``nodes`` in the given order; files are shared, see :mod:`aiida_dpasse.data.parts`.
 
         :raises ValueError: if there are no nodes.
         """
         members, union = list(nodes), cls()
         if not members:
             raise UnreadableError('There are no frames: give at least one node.')
+        files, sizes = [], []
         for node in members:
             node.check()
-        counts: Counter[str] = Counter()
-        for node in members:
-            repository = node.base.repository
-            paths = {f'{formula}/{name}': f'{formula}/{name}' for formula in node.formulas for name in TYPES}
-            for path in node._set_paths():
-                formula = path.partition('/')[0]
-                place = f'{formula}/set.{counts[formula]:04d}'
-                counts[formula] += 1
-                paths |= {f'{path}/{name}': f'{place}/{name}' for name in repository.list_object_names(path)}
-            for path, place in paths.items():
-                with repository.open(path, 'rb') as handle:
-                    union.base.repository.put_object_from_filelike(handle, place)
+            for number, index in enumerate(node._indices()):
+                files.append((node, number))
+                sizes.append(index.size)
+        for place, group in enumerate(joined(sizes)):
+            node, number = files[group[0]]
+            if len(group) == 1 and (names := part_names(node)):
+                for _, handle in open_files(node, [names[number]]):
+                    union.base.repository.put_object_from_filelike(handle, part_name(place))
+            else:
+                chosen = [files[index] for index in group]
+                sets = [
+                    item for node, number in chosen for _, part in open_parts(node, [number]) for item in part.sets()
+                ]
+                union._put(sets, part_name(place))
         union._describe([node.base.attributes.all for node in members])
         return union
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    def set_names(self) -> dict[str, list[str]]:
-        """Return the names of the sets of each formula."""
-        repository = self.base.repository
-        return {
-            formula: sorted(name for name in repository.list_object_names(formula) if name.startswith('set.'))
-            for formula in sorted(repository.list_object_names())
-        }
+    def _collect(self, read: Callable[[Part], Sequence[_T]]) -> list[_T]:
+        """Return what is read of each set, in the order of the frames.
+
+        :param read: returns it for the sets of one file.
+        """
+        found: dict[int, list[tuple[str, _T]]] = {}
+        for number, part in open_parts(self):
+            found[number] = [(entry.formula, one) for entry, one in zip(part.entries, read(part), strict=True)]
+        pairs = (pair for number in sorted(found) for pair in found[number])
+        return [one for _, one in sorted(pairs, key=lambda pair: pair[0])]
 
     def sets(self) -> list[FrameSet]:
         """Return the frames, one member per set.
@@ -377,32 +394,31 @@ class FramesData(orm.FolderData):
         :raises UnreadableError: as `check`.
         """
         self.check()
-        return [item for path in self._set_paths() for item in self._read(path)]
+        return self._collect(lambda part: part.sets())
 
-    def _read(self, path: str) -> list[FrameSet]:
-        names = self.base.repository.list_object_names(path)
-        types, type_map = self._types(path.partition('/')[0])
+    def entries(self) -> list[Entry]:
+        """Return formula, number of frames and labels of each set, without reading the frames.
 
-        def load(name: str) -> NDArray[Any] | None:
-            return self._array(f'{path}/{name}.npy') if f'{name}.npy' in names else None
+        :raises UnreadableError: as `check`.
+        """
+        self.check()
+        found = [entry for index in self._indices() for entry in index.entries]
+        return sorted(found, key=lambda entry: entry.formula)
 
-        return read_set(path, load, types, type_map)
+    def origins(self) -> list[dict[str, NDArray[Any]]]:
+        """Return the ids of the frames of each set as they are stored, and their origin, without reading the atoms.
 
-    def _types(self, formula: str) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-        """Return the type of each atom of a formula, (natoms,), and its elements in the order of the types."""
-        parts = []
-        for name in TYPES:
-            with self.base.repository.open(f'{formula}/{name}', 'rb') as handle:
-                if _size(handle) > _LARGEST_TYPES:
-                    raise UnreadableError(f'`{quoted(formula)}/{name}` is too large.')
-                with reading(f'{formula}/{name}', 'copy it again'):
-                    parts.append(handle.read().decode('ascii').split())
-        check_names(parts[1], formula)
-        with reading(f'{formula}/{TYPES[0]}', 'copy it again'):
-            types, type_map = np.array(parts[0], dtype=np.int64), np.array(parts[1])
-        if len(types) and not (types.min() >= 0 and types.max() < len(type_map)):
-            raise UnreadableError(f'`{quoted(formula)}/{TYPES[0]}` holds types that have no name in {TYPES[1]}.')
-        return types, type_map
+        :returns: of each set ``id``, ``source``, ``step``, ``deviation`` and ``reason``, (n,) each.
+        :raises UnreadableError: as `check`.
+        """
+        self.check()
+        names = ('id', *ORIGIN_NAMES.values())
+
+        def read(part: Part) -> list[dict[str, NDArray[Any]]]:
+            columns = zip(*(part.per_set(name) for name in names), strict=True)
+            return [dict(zip(names, arrays, strict=True)) for arrays in columns]
+
+        return self._collect(read)
 
     @property
     def frames(self) -> int:
@@ -450,30 +466,62 @@ class FramesData(orm.FolderData):
         :raises UnreadableError: as `check`, or if an identity in the files is not that of its frame.
         """
         self.check()
-        if self.uuid in _HASHED:
-            return [str(name) for path in self._set_paths() for name in self._array(f'{path}/id.npy')]
-        found: list[str] = []
-        for path in self._set_paths():
-            types, type_map = self._types(path.partition('/')[0])
-            arrays = {name: self._array(f'{path}/{name}.npy') for name in ('coord', 'box', 'id')}
-            [item] = read_set(path, {name: arrays[name] for name in ('coord', 'box')}.get, types, type_map)
-            if item.ids.tolist() != arrays['id'].astype(str).tolist():
-                raise UnreadableError(
-                    f'The node {self.pk} states other ids than those of its frames in `{path}`: do not use it, and ask '
-                    'whoever gave you its archive.'
-                )
-            found += item.ids.tolist()
+        checked = self.uuid in _HASHED
+
+        def read(part: Part) -> list[list[str]]:
+            stored = [names.tolist() for names in part.per_set('id')]
+            if not checked:
+                atoms = zip(stored, part.entries, part.per_set('coord'), part.per_set('box'), strict=True)
+                for number, (names, entry, positions, cells) in enumerate(atoms):
+                    if frame_ids(part.symbols(number), cells, positions).tolist() != names:
+                        raise UnreadableError(self._false_ids(entry))
+            return stored
+
+        found = [name for names in self._collect(read) for name in names]
         if self.is_stored:
             _HASHED.add(self.uuid)
         return found
 
-    def _set_paths(self) -> list[str]:
-        return [f'{formula}/{name}' for formula, names in self.set_names().items() for name in names]
+    def find(self, frame_id: str) -> Record | None:
+        """Return what the node stores for one frame, of which alone the atoms are read; None if it does not hold it.
 
-    def _array(self, path: str) -> NDArray[Any]:
-        name = path.rpartition('/')[2].removesuffix('.npy')
-        with self.base.repository.open(path, 'rb') as handle:
-            return read_array(handle, _size(handle), path, TEXTS if name in TEXT_ARRAYS else NUMBERS)
+        :param frame_id: identity of the frame; of equal frames the last is taken.
+        :raises UnreadableError: as `check`, or if the identity is not that of its frame.
+        """
+        indices, found = {}, []
+        for number, part in open_parts(self):
+            indices[number] = _index_of(part)
+            for at, (entry, names) in enumerate(zip(part.entries, part.per_set('id'), strict=True)):
+                if not (places := np.flatnonzero(names == frame_id)).size:
+                    continue
+                place = int(places[-1])
+                box, coord = part.one('box', at, place), part.one('coord', at, place)
+                if frame_ids(part.symbols(at), box, coord)[0] != frame_id:
+                    raise UnreadableError(self._false_ids(entry))
+                [source], [step], [reason] = (part.one(name, at, place) for name in ('source', 'step', 'reason'))
+                found.append(((entry.formula, number, at), Record(str(source), int(step), str(reason), entry)))
+        if self.is_stored:
+            self._index = [index for _, index in sorted(indices.items())]
+        self.check()
+        return max(found, default=(None, None))[1]
+
+    def _false_ids(self, entry: Entry) -> str:
+        return (
+            f'The node {self.pk} states other ids than those of its frames of {entry.formula}: do not use it, and ask '
+            'whoever gave you its archive.'
+        )
+
+    def _place(self, index: int) -> tuple[int, int, int]:
+        """Return file, set in it, and place in the set, of a frame."""
+        place = range(self.frames)[index]
+        order = [
+            (entry, number, at) for number, part in enumerate(self._indices()) for at, entry in enumerate(part.entries)
+        ]
+        order.sort(key=lambda row: row[0].formula)
+        ends = np.cumsum([entry.frames for entry, *_ in order])
+        row = int(np.searchsorted(ends, place, side='right'))
+        entry, number, at = order[row]
+        return number, at, place - (int(ends[row]) - entry.frames)
 
     # -- conversion -------------------------------------------------------------------------------------------------
 
@@ -487,9 +535,7 @@ class FramesData(orm.FolderData):
         """
         if mixed:
             return write_mixed(self.sets(), directory, type_map or self.elements)
-        self.check()
-        self.base.repository.copy_tree(Path(directory))
-        return [Path(directory) / formula for formula in self.formulas]
+        return write_dataset(self.sets(), directory)
 
     def to_file(self, path: str | Path, fmt: str | None = None, type_map: Sequence[str] | None = None) -> Path:
         """Write the frames with their labels and origin to a file or folder; importing it gives the same numbers.
@@ -515,24 +561,15 @@ class FramesData(orm.FolderData):
         return conversion.sets_to_dpdata(self.sets())
 
     def get_structure(self, index: int) -> orm.StructureData:
-        """Return frame ``index`` as an unstored AiiDA structure; only the cells and positions of its set are read.
+        """Return frame ``index`` as an unstored AiiDA structure; of which alone cell and positions are read.
 
         :param index: number of the frame; negative numbers count from the end.
         :raises IndexError: if there is no such frame.
         """
-        place = range(self.frames)[index]
-        for path in self._set_paths():
-            cells = self._array(f'{path}/box.npy')
-            if place < len(cells):
-                break
-            place -= len(cells)
-        types, type_map = self._types(path.partition('/')[0])
-        atoms = ase.Atoms(
-            type_map[types].tolist(),
-            positions=self._array(f'{path}/coord.npy')[place].reshape(-1, 3),
-            cell=cells[place].reshape(3, 3),
-            pbc=True,
-        )
+        number, at, place = self._place(index)
+        for _, part in open_parts(self, [number]):
+            [positions], [cell] = part.one('coord', at, place), part.one('box', at, place)
+            atoms = ase.Atoms(part.symbols(at), positions=positions, cell=cell, pbc=True)
         return orm.StructureData(ase=atoms)
 
     def get_trajectory(self) -> orm.TrajectoryData:

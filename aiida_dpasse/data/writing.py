@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_dpasse.data.conversion import sets_to_ase
-from aiida_dpasse.deepmd.dataset import write_mixed
+from aiida_dpasse.deepmd.dataset import write_dataset, write_mixed
 from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.unreadable import UnreadableError, reason
@@ -51,7 +51,7 @@ def write_frames(
         with tempfile.TemporaryDirectory(prefix='.', dir=place.parent) as folder:
             whole = Path(folder) / place.name
             if form == 'npy':
-                frames.base.repository.copy_tree(whole)
+                write_dataset(frames.sets(), whole)
             elif form == 'mixed':
                 write_mixed(frames.sets(), whole, type_map or frames.elements)
             elif form == 'ase-db':

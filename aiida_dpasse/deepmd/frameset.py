@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,35 @@ def real_numbers(values: Any, name: str) -> NDArray[np.float64]:
     return found
 
 
+def frame_ids(symbols: Sequence[str], cells: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Return the identity of each frame, (n,): 16 hex digits of a hash of its symbols, cell and positions.
+
+    :param symbols: (N,), sorted alphabetically.
+    :param cells: (n, 3, 3) A.
+    :param positions: (n, N, 3) A.
+    """
+    head = hashlib.sha256(' '.join(symbols).encode())
+    digests = []
+    for cell, places in zip(np.ascontiguousarray(cells), np.ascontiguousarray(positions), strict=True):
+        digest = head.copy()
+        digest.update(cell)
+        digest.update(places)
+        digests.append(digest.hexdigest()[:16])
+    return np.array(digests, dtype='U16')
+
+
 def _texts(values: Any, count: int) -> NDArray[np.str_]:
     array = np.full(count, '' if values is None else values) if np.ndim(values) == 0 else np.asarray(values)
     return array.astype(str)
+
+
+class Entry(NamedTuple):
+    """What a stored set is: its formula, its frames, the atoms of a frame, and the labels."""
+
+    formula: str
+    frames: int
+    natoms: int
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,12 +196,7 @@ class FrameSet:
     @property
     def ids(self) -> NDArray[np.str_]:
         """Identity of each frame, (n,): 16 hex digits of a hash of its symbols, cell and positions."""
-        head = ' '.join(self.symbols).encode()
-        digests = [
-            hashlib.sha256(head + cell.tobytes() + positions.tobytes()).hexdigest()[:16]
-            for cell, positions in zip(self.cells, self.positions, strict=True)
-        ]
-        return np.array(digests, dtype='U16')
+        return frame_ids(self.symbols, self.cells, self.positions)
 
     @classmethod
     def sort_atoms(

@@ -58,10 +58,7 @@ class Call:
     @property
     def entry_point(self) -> str:
         """Name without the group, for example ``dpasse.label``; the function name for a calcfunction."""
-        if self.node_type.endswith('FunctionNode.'):
-            return self.name
-        name = self.process_type.rpartition(':')[2]
-        return ENTRY_POINTS.get(name, name)
+        return name_of(self.node_type, self.process_type, self.name)
 
     @property
     def is_job(self) -> bool:
@@ -250,7 +247,17 @@ def entry_point(node: orm.ProcessNode) -> str:
     :param node: the process.
     :return: a name such as ``dpasse.label``.
     """
-    if isinstance(node, orm.CalcFunctionNode | orm.WorkFunctionNode):
-        return quoting.line(node.process_label)
-    name = str(node.process_type or '').rpartition(':')[2]
+    return name_of(node.node_type, node.process_type, node.process_label)
+
+
+def name_of(node_type: str, process_type: str | None, process_label: object) -> str:
+    """Return the name of the entry point of a process, or the name of a calcfunction.
+
+    :param node_type: column of the process.
+    :param process_type: column of the process.
+    :param process_label: attribute of the process.
+    """
+    if node_type.endswith('FunctionNode.'):
+        return quoting.line(process_label)
+    name = str(process_type or '').rpartition(':')[2]
     return ENTRY_POINTS.get(name, name)

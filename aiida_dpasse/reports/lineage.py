@@ -6,6 +6,7 @@ positions, which unions, splits, selections and label jobs leave unchanged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
@@ -13,23 +14,15 @@ from typing import NamedTuple, TypeVar
 from aiida import orm
 from aiida.engine.processes.ports import PORT_NAMESPACE_SEPARATOR
 
-from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.reports.graph import data_ancestors, entry_point, inputs, outputs
+from aiida_dpasse.data.frames import FramesData, Record
+from aiida_dpasse.reports.graph import data_ancestors, inputs, name_of, outputs
 
 T = TypeVar('T')
+#: Identities of frames.
+ID = re.compile('[0-9a-f]{16}', re.ASCII)
 LABEL, MD, TRAIN = 'dpasse.label', 'dpasse.md', 'dpasse.train'
 #: Number of frames that were displaced one from the other which a lineage follows: studies have two.
 GENERATIONS = 32
-
-
-class Record(NamedTuple):
-    """The metadata that a node stores for one of its frames."""
-
-    source: str
-    step: int
-    reason: str
-    labelled: bool
-    formula: str
 
 
 def linked(nodes: Mapping[str, T], name: str) -> T | None:
@@ -43,6 +36,31 @@ def linked(nodes: Mapping[str, T], name: str) -> T | None:
     """
     within = (node for link, node in nodes.items() if link.rpartition(PORT_NAMESPACE_SEPARATOR)[2] == name)
     return nodes[name] if name in nodes else next(within, None)
+
+
+class Records(dict[str, Record | None]):
+    """What a node stores for its frames, by their ids; None for a frame that it does not hold.
+
+    :param frames: the node.
+    :param every: read all frames at once, for nodes most frames of which are asked for.
+    """
+
+    def __init__(self, frames: FramesData, every: bool) -> None:
+        super().__init__()
+        self._frames = None if every else frames
+        if every:
+            # These are compared with the atoms.
+            ids = iter(frames.ids())
+            for entry, origin in zip(frames.entries(), frames.origins(), strict=True):
+                columns = (origin[name].tolist() for name in ('source', 'step', 'reason'))
+                rows = zip(*columns, strict=True)
+                self.update({next(ids): Record(source, step, why, entry) for source, step, why in rows})
+
+    def __missing__(self, frame_id: str) -> Record | None:
+        if self._frames is None:
+            return None
+        self[frame_id] = found = self._frames.find(frame_id) if ID.fullmatch(frame_id) else None
+        return found
 
 
 class Maker(NamedTuple):
@@ -72,7 +90,7 @@ class Maker(NamedTuple):
         """
         if self.name in (MD, LABEL):
             return self.pk, self.name
-        named = (f'frame_{frame_id}', record.source, f'frames_{record.formula}')
+        named = (f'frame_{frame_id}', record.source, f'frames_{record.entry.formula}')
         links = (self.ids.get(name, name) for name in named)
         found = [job for name in links if (job := linked(self.jobs, name)) is not None]
         return next(iter(found or (self.jobs.values() if len(self.jobs) == 1 else ())), None)
@@ -122,29 +140,26 @@ class TrainingFrame(NamedTuple):
 
 
 class Tracer:
-    """Traces frames back along the graph and reads each node once."""
+    """Traces frames back along the graph and reads each node once.
 
-    def __init__(self) -> None:
-        self._records: dict[int, dict[str, Record]] = {}
+    :param every: whether most frames of the nodes are traced.
+    """
+
+    def __init__(self, every: bool = True) -> None:
+        self._every = every
+        self._records: dict[int, Records] = {}
         self._makers: dict[int, Maker | None] = {}
 
     def maker(self, frames: FramesData) -> Maker | None:
         """Return the process that created ``frames``, or None for imported frames."""
         if frames.pk not in self._makers:
-            creator = frames.creator
-            given = dict(inputs(creator, FramesData)) if creator else {}
-            made = creator and Maker(creator.pk, entry_point(creator), given, _jobs(creator), _ids(creator))
-            self._makers[frames.pk] = made
+            self._makers[frames.pk] = _maker(frames)
         return self._makers[frames.pk]
 
-    def records(self, frames: FramesData) -> dict[str, Record]:
+    def records(self, frames: FramesData) -> Records:
         """Return the metadata that ``frames`` stores for each frame, by frame id."""
         if frames.pk not in self._records:
-            self._records[frames.pk] = {
-                str(identity): Record(str(source), int(step), str(reason), item.labelled, item.formula)
-                for item in frames.sets()
-                for identity, source, step, reason in zip(item.ids, item.sources, item.steps, item.reasons, strict=True)
-            }
+            self._records[frames.pk] = Records(frames, self._every)
         return self._records[frames.pk]
 
     def trace(self, frames: FramesData, frame_id: str, generation: int = 0) -> FrameOrigin:
@@ -155,7 +170,7 @@ class Tracer:
         :param generation: how many frames were displaced from this one; the lineage ends after `GENERATIONS`.
         :raises ValueError: if ``frames`` does not contain the frame.
         """
-        if frame_id not in self.records(frames):
+        if (record := self.records(frames)[frame_id]) is None:
             raise ValueError(f'The frame {frame_id} is not in FramesData<{frames.pk}>: take one of its `ids()`.')
         origin = FrameOrigin(frame_id)
         node: FramesData | None = frames
@@ -163,23 +178,23 @@ class Tracer:
         passed: set[int] = set()
         while node is not None and node.pk not in passed and (maker := self.maker(node)) is not None:
             passed.add(node.pk)
-            record = self.records(node)[frame_id]
-            holders = {label: data for label, data in maker.given.items() if frame_id in self.records(data)}
+            read = ((label, data, self.records(data)[frame_id]) for label, data in maker.given.items())
+            holders = {label: (data, found) for label, data, found in read if found is not None}
             origin = replace(origin, path=(*origin.path, maker.pk))
             job = maker.job(frame_id, record)
-            had_labels = maker.name != LABEL and any(self.records(data)[frame_id].labelled for data in holders.values())
+            had_labels = maker.name != LABEL and any(found.labelled for _, found in holders.values())
             if job and job[1] != MD and record.labelled and not had_labels and origin.label_job is None:
                 origin = replace(origin, label_job=job[0])
             chosen = linked(holders, record.source)
             # The process that selected the frame set its source; later processes left it unchanged.
-            if chosen is not None and self.records(chosen)[frame_id].source != record.source:
+            if chosen is not None and chosen[1].source != record.source:
                 origin = replace(origin, selected_by=maker.pk, source=record.source)
             if not holders:
                 parent = None if job else self._parent(maker.given, record, generation)
                 pk, name = job or (maker.pk, maker.name)
                 origin = replace(origin, made_by=pk, made_by_name=name, by_job=job is not None)
                 return replace(origin, step=record.step, parent=parent)
-            node = next(iter(holders.values())) if chosen is None else chosen
+            node, record = next(iter(holders.values())) if chosen is None else chosen
         return origin
 
     def _parent(self, given: dict[str, FramesData], record: Record, generation: int) -> FrameOrigin | None:
@@ -187,27 +202,43 @@ class Tracer:
         if generation == GENERATIONS:
             return None
         for node in given.values():
-            named = [word for word in record.reason.split() if word in self.records(node)]
+            named = [word for word in record.reason.split() if self.records(node)[word] is not None]
             if named:
                 return self.trace(node, named[0], generation + 1)
         return None
 
 
-def _jobs(process: orm.ProcessNode) -> dict[str, tuple[int, str]]:
-    """Return the jobs whose outputs a calcfunction read, by link label."""
-    if isinstance(process, orm.CalcJobNode):
-        return {}
-    answers = [(label, data.creator) for label, data in inputs(process, orm.Data) if not isinstance(data, FramesData)]
-    return {label: (job.pk, entry_point(job)) for label, job in answers if isinstance(job, orm.CalcJobNode)}
+def _maker(frames: FramesData) -> Maker | None:
+    """Return the process that created ``frames``, with two queries whatever the number of its inputs."""
+    columns = ['id', 'node_type', 'process_type', 'attributes.process_label']
+    query = orm.QueryBuilder().append(orm.Data, filters={'id': frames.pk}, tag='made')
+    query.append(orm.CalculationNode, with_outgoing='made', project=columns, tag='process')
+    query.append(orm.Data, with_outgoing='process', project='*', edge_project='label')
+    rows = query.all()
+    if rows:
+        pk, node_type, *names = rows[0][:4]
+    elif (creator := frames.creator) is not None:
+        pk, node_type, *names = creator.pk, creator.node_type, creator.process_type, creator.process_label
+    else:
+        return None
+    nodes = {label: data for *_, data, label in sorted(rows, key=lambda row: row[-1])}
+    given = {label: data for label, data in nodes.items() if isinstance(data, FramesData)}
+    jobs, runs = {}, nodes.get('runs')
+    if not node_type.endswith('CalcJobNode.'):
+        query = orm.QueryBuilder().append(orm.CalculationNode, filters={'id': pk}, tag='process')
+        query.append(orm.Data, with_outgoing='process', edge_project='label', tag='given')
+        query.append(orm.CalcJobNode, with_outgoing='given', project=columns)
+        answers = sorted(query.all(), key=lambda row: row[-1])
+        jobs = {label: (job, name_of(*described)) for job, *described, label in answers if label not in given}
+    name = name_of(node_type, *names)
+    return Maker(pk, name, given, jobs, _ids(runs) if isinstance(runs, orm.Dict) else {})
 
 
-def _ids(process: orm.ProcessNode) -> dict[str, str]:
+def _ids(runs: orm.Dict) -> dict[str, str]:
     """Return the id of each job whose output a calcfunction read, by the frame or formula that it belongs to."""
-    runs = dict(inputs(process, orm.Dict)).get('runs')
-    records = {} if runs is None else runs.get_dict()
     return {
         f'{word}_{record["data"]}': key
-        for key, record in records.items()
+        for key, record in runs.get_dict().items()
         for word in ('frame', 'frames')
         if isinstance(record, dict) and 'data' in record
     }
@@ -220,7 +251,7 @@ def trace_frame(frames: FramesData, frame_id: str) -> FrameOrigin:
     :param frame_id: id of the frame.
     :raises ValueError: if ``frames`` does not contain the frame.
     """
-    return Tracer().trace(frames, frame_id)
+    return Tracer(every=False).trace(frames, frame_id)
 
 
 def trace_frames(frames: FramesData) -> list[FrameOrigin]:

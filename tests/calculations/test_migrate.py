@@ -159,7 +159,8 @@ def test_a_file_is_shown_and_imported(aiida_profile, checkpoints, tmp_path):
     node = orm.load_node(int(done.stdout.split()[-1]))
     assert (node.label, node.deepmd_version, node.step) == ('ours', '3.2.0', 4)
     again = run(commands, ['show', str(node.pk)])
-    assert again.stdout.split('\n\n')[0] == done.stdout.split('\n\n')[0]
+    (title, *described), (_, *read) = (text.split('\n\n')[0].splitlines() for text in (again.stdout, done.stdout))
+    assert (title, described) == ('ours', read)
     assert 'can read it' in again.output
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.exceptions import ValidationError
 from click.testing import CliRunner
 from fixtures_models import lennard_jones_frames
 
@@ -25,6 +26,7 @@ from aiida_dpasse.deepmd.arrays import load_array, read_archive
 from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet, formula_of
 from aiida_dpasse.deepmd.intake import Intake
+from aiida_dpasse.deepmd.packed import Packed, write_packed
 from aiida_dpasse.dpgen.collect import collect
 from aiida_dpasse.unreadable import UnreadableError
 
@@ -261,6 +263,140 @@ def test_ids_are_those_of_the_atoms(aiida_profile, tmp_path):
     node.store()
     with pytest.raises(UnreadableError, match=f'node {node.pk} states other ids'):
         node.ids()
+
+
+def false_file(change: str, sets: list[FrameSet]) -> bytes:
+    """Return a file of frames that declares what it does not hold."""
+    buffer = io.BytesIO()
+    write_packed(sets, buffer)
+    content = buffer.getvalue()
+    arrays = dict(np.load(io.BytesIO(content)))
+    table, composition = arrays['sets'], arrays['composition']
+    compressed = change == 'compressed'
+    if change in ('cut', 'empty', 'no zip'):
+        return {'cut': content[: len(content) // 2], 'empty': b'', 'no zip': b'\0' * 1000}[change]
+    if change == 'huge member':
+        # The size of the first member, in its header.
+        return content[:18] + b'\xf0\xff\xff\xff' * 2 + content[26:]
+    if change.startswith('lacks'):
+        del arrays[change.partition(' ')[2]]
+    elif change == 'other array':
+        arrays['more'] = np.zeros(3)
+    elif change == 'frames':
+        table[0, 1] = 2**62
+    elif change == 'no frames':
+        table[0, 1] = 0
+    elif change == 'formula':
+        table[0, 0] = 5
+    elif change == 'labels':
+        table[0, 2] = 1
+    elif change == 'forces alone':
+        table[0, 2] = 6
+        del arrays['energy']
+    elif change == 'width':
+        table[0, 3] = 2**40
+    elif change == 'atoms':
+        composition[0, 0] = 2**62
+    elif change == 'negative atoms':
+        composition[0, :2] += [-100, 100]
+    elif change == 'formulas':
+        arrays['composition'] = np.tile(composition, (100_000, 1))
+    elif change == 'names':
+        arrays['elements'] = np.array([b'../..', *arrays['elements'][1:]])
+    elif change == 'order':
+        arrays['elements'] = arrays['elements'][::-1]
+    elif change == 'text':
+        arrays['reason'] = np.full_like(arrays['reason'], 0xFF)
+    elif change == 'ids':
+        arrays['id'] = np.full_like(arrays['id'], b'\xff' * 16)
+    elif change == 'kind':
+        arrays['coord'] = arrays['coord'].astype(np.float32)
+    elif change == 'fortran':
+        arrays['coord'] = np.asfortranarray(arrays['coord'])
+    elif change == 'objects':
+        arrays['energy'] = np.array([Touch(Path('mark'))] * len(arrays['energy']), dtype=object)
+    elif change == 'nan':
+        arrays['force'][0, 0] = np.nan
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
+    return buffer.getvalue()
+
+
+FALSE = ('cut', 'empty', 'no zip', 'huge member', 'lacks coord', 'lacks id', 'lacks sets', 'other array', 'compressed')
+FALSE += ('frames', 'no frames', 'formula', 'labels', 'forces alone', 'width', 'atoms', 'negative atoms', 'formulas')
+FALSE += ('names', 'order', 'text', 'ids', 'kind', 'fortran', 'objects', 'nan')
+
+
+@pytest.mark.parametrize('change', FALSE)
+def test_what_a_file_of_frames_declares_is_checked_before_memory_is_taken(change):
+    """With a gigabyte of address space more than the process has, which none of the false files takes."""
+    item = lennard_jones_frames(3).with_origin(sources='md', reasons='new')
+    content = false_file(change, [item])
+    with Path('/proc/self/statm').open() as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), limits[1]))
+
+    def read() -> None:
+        part = Packed(io.BytesIO(content), len(content), 'frames_0000.npz')
+        part.per_set('id')
+        part.sets()
+
+    try:
+        with pytest.raises(UnreadableError) as caught:
+            read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert 'pickle' not in str(caught.value)
+    assert not Path('mark').exists()
+
+
+def test_a_file_that_numpy_wrote_is_read():
+    """What is refused above is refused for its content."""
+    item = lennard_jones_frames(3).with_origin(sources='md', reasons='new')
+    content = false_file('', [item])
+    [found] = Packed(io.BytesIO(content), len(content), 'frames_0000.npz').sets()
+    assert found.ids.tolist() == item.ids.tolist()
+    assert found.reasons.tolist() == ['new'] * 3
+
+
+@pytest.mark.parametrize('change', FALSE)
+def test_no_false_file_of_frames_is_stored(change, aiida_profile):
+    item = lennard_jones_frames(3).with_origin(sources='md', reasons='new')
+    node = FramesData()
+    node.base.repository.put_object_from_filelike(io.BytesIO(false_file(change, [item])), 'frames_0000.npz')
+    node._describe([FramesData._attributes_of(item)])
+    if change == 'ids':
+        node.store()
+        with pytest.raises(UnreadableError):
+            node.ids()
+        return
+    with pytest.raises(ValidationError):
+        node.store()
+
+
+def test_ids_in_a_file_are_those_of_the_atoms(aiida_profile):
+    item = lennard_jones_frames(3)
+    buffer = io.BytesIO()
+    write_packed([item], buffer)
+    false, true = ('0' * 16).encode(), str(item.ids[1]).encode()
+    node = FramesData()
+    content = buffer.getvalue().replace(true, false)
+    node.base.repository.put_object_from_filelike(io.BytesIO(content), 'frames_0000.npz')
+    node._describe([FramesData._attributes_of(item)])
+    node.store()
+    for read in (lambda: node.find(false.decode()), node.ids):
+        with pytest.raises(UnreadableError, match=f'node {node.pk} states other ids'):
+            read()
+    assert node.find(str(item.ids[0])) is not None
+    assert node.find(true.decode()) is None
+
+
+def test_other_files_beside_the_frames_are_refused(aiida_profile):
+    node = FramesData.from_sets([lennard_jones_frames(3)])
+    node.base.repository.put_object_from_filelike(io.BytesIO(b'x'), 'more.txt')
+    with pytest.raises(ValidationError, match='no part of a dataset'):
+        node.store()
 
 
 def test_exports_of_a_forged_node_write_nothing(aiida_profile, tmp_path):

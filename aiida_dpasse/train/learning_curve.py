@@ -17,6 +17,7 @@ from aiida_dpasse.data.engine import Potential, validate_potentials
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PROGRAM
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.deepmd_dataset import deepmd_dataset
 from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.frames.split_frames import split_frames
 from aiida_dpasse.parameters.sizes import part_size
@@ -138,9 +139,10 @@ class LearningCurveWorkChain(PlannedWorkChain):
 
     def make_alignment(self, run: Run) -> Child:
         """Return the job that shifts the element energies to those of the frames."""
+        frames = deepmd_dataset(self.frames_for(run), metadata={'call_link_label': f'dataset_{run.label}'})
         return CalculationFactory('core.shell'), {
             'code': self.engine_code,
-            'nodes': {'pretrained': self.inputs.pretrained, 'frames': self.frames_for(run)},
+            'nodes': {'pretrained': self.inputs.pretrained, 'frames': frames},
             'arguments': self.ctx.plan['align_arguments'],
             'outputs': self.ctx.plan['align_outputs'],
             'filenames': self.ctx.plan['align_filenames'],

@@ -129,8 +129,8 @@ def test_a_cell_that_cannot_be_repeated(inputs):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'temperatures': [0]}, '`temperature`'),
-        ({'pressures': [-1.0]}, '`pressure`'),
+        ({'temperatures': [0]}, '`temperatures.0`'),
+        ({'pressures': [-1.0]}, '`pressures.0`'),
         ({'md': MD | {'temperature': 300}}, '`md.temperature`'),
         ({'md': {key: MD[key] for key in ('ensemble', 'steps')}}, '`md.sample_interval`'),
         ({'trust': TRUST | {'high': 0.0005}}, '`low` \\(0.001\\) .*`high`'),

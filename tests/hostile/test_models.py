@@ -44,7 +44,9 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         answers[path.name] = str(read_model_file(path))
     except UnreadableError as error:
         answers[path.name] = [str(error)]
-print(json.dumps([answers, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+# Not `ru_maxrss`, which begins with that of the process that started this one.
+[peak] = [line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith('VmHWM:')]
+print(json.dumps([answers, int(peak.split()[1]) // 1024]))
 """
 
 

@@ -33,7 +33,9 @@ WHOLE = (
 )
 
 #: A code whose release of DeePMD-kit is unknown.
-CODE = SimpleNamespace(base=SimpleNamespace(extras={}))
+CODE = SimpleNamespace(
+    base=SimpleNamespace(extras={}), prepend_text='', computer=SimpleNamespace(get_prepend_text=lambda: '')
+)
 
 
 def crystal(*symbols: str) -> Any:

@@ -8,6 +8,8 @@ import resource
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -409,28 +411,30 @@ def test_exports_of_a_forged_node_write_nothing(aiida_profile, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('fmt', ['npy', 'mixed', 'extxyz', 'ase-db'])
-def test_a_full_disk_leaves_nothing_of_an_export(fmt, aiida_profile, tmp_path, monkeypatch):
-    """Files of at most 2 kB can be written, which stands for a full disk."""
-    node = FramesData.from_sets([lennard_jones_frames(40)]).store()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files of at most 2 kB can be written; Python would leave half of each module that it compiles."""
+    limits, compiles = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        with pytest.raises(UnreadableError, match='nothing of it is left'):
-            write_frames(node, tmp_path / 'out', fmt)
+        yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = compiles
+
+
+@pytest.mark.parametrize('fmt', ['npy', 'mixed', 'extxyz', 'ase-db'])
+def test_a_full_disk_leaves_nothing_of_an_export(fmt, aiida_profile, tmp_path):
+    node = FramesData.from_sets([lennard_jones_frames(40)]).store()
+    with full_disk(), pytest.raises(UnreadableError, match='nothing of it is left'):
+        write_frames(node, tmp_path / 'out', fmt)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_nothing_of_a_collection(tmp_path):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
-    try:
-        with pytest.raises(UnreadableError, match='nothing of the frames is left'):
-            collect([lennard_jones_frames(40)], tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(), pytest.raises(UnreadableError, match='nothing of the frames is left'):
+        collect([lennard_jones_frames(40)], tmp_path)
     assert not list(tmp_path.iterdir())
 
 

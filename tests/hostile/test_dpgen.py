@@ -352,13 +352,11 @@ def test_literals_are_finite():
 
 
 @pytest.mark.parametrize('symbol', ['../x', 'a/b', 'Li\n', '/tmp/x', ''])
-def test_collect_writes_into_its_folder_only(symbol, tmp_path):
+def test_collect_writes_into_its_folder_only(symbol, tmp_path, make_frames):
     """Folders are named by elements."""
-    from conftest import random_set
-
     target = tmp_path / 'out'
     with pytest.raises(UnreadableError):
-        collect([random_set(['Li', 'S'])], target, ['Li', 'S', symbol])
+        collect([make_frames(['Li', 'S'])], target, ['Li', 'S', symbol])
     assert not target.exists()
     assert list(tmp_path.iterdir()) == []
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aiida_dpasse.deepmd.arrays import NUMBERS, TEXTS, read_array, read_header
 from aiida_dpasse.deepmd.dataset import ORIGIN_NAMES, TEXT_ARRAYS, read_set
 from aiida_dpasse.deepmd.frameset import LABELS, Entry, FrameSet, check_names, formula_of
-from aiida_dpasse.deepmd.packed import Packed
+from aiida_dpasse.deepmd.packed import FIELD_OF, Packed
 from aiida_dpasse.quoting import line as quoted
 from aiida_dpasse.unreadable import UnreadableError, reading
 
@@ -210,15 +210,13 @@ class Folders:
             wanted = {f'{path}/id.npy': number for number, path in enumerate(self._paths)}
             found = {wanted[file]: array.astype(str) for file, array in self._arrays(wanted)}
             return [found[number] for number in sorted(found)]
-        fields = {'coord': 'positions', 'box': 'cells', **{file: field for field, file in ORIGIN_NAMES.items()}}
         needed = ('coord', 'box', name)
-        return [getattr(item, fields[name]) for item in self._sets(range(len(self._paths)), needed)]
+        return [getattr(item, FIELD_OF[name]) for item in self._sets(range(len(self._paths)), needed)]
 
     def one(self, name: str, number: int, frame: int) -> NDArray[Any]:
         """Return what an array holds of one frame."""
-        fields = {'coord': 'positions', 'box': 'cells', **{file: field for field, file in ORIGIN_NAMES.items()}}
         [item] = self._sets([number], ('coord', 'box', name))
-        return getattr(item, fields[name])[frame : frame + 1]
+        return getattr(item, FIELD_OF[name])[frame : frame + 1]
 
     def sets(self) -> list[FrameSet]:
         """Return all frames.

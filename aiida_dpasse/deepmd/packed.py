@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_dpasse.deepmd.arrays import LONGEST_TEXT, check_kind, read_header
+from aiida_dpasse.deepmd.dataset import ORIGIN_NAMES
 from aiida_dpasse.deepmd.frameset import FIELDS, LABELS, Entry, FrameSet, check_names
 from aiida_dpasse.unreadable import UnreadableError
 
@@ -60,9 +61,10 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _MEMBER = struct.Struct('<4sHHHIIIIHH')
 #: Field of the sizes of members of 4 GiB or more.
 _LARGE = struct.Struct('<HHQQ')
-#: Arrays of texts, and the field of `FrameSet` of each other array of the frames.
+#: Arrays of texts.
 TEXTS = ('source', 'reason')
-PLAIN = {'coord': 'positions', 'box': 'cells', **FIELDS, 'step': 'steps', 'deviation': 'deviations'}
+#: Field of `FrameSet` of each array of the frames but the ids.
+FIELD_OF = {'coord': 'positions', 'box': 'cells', **FIELDS, **{name: field for field, name in ORIGIN_NAMES.items()}}
 #: Most elements; there are 118.
 _MOST_ELEMENTS = 1000
 #: Bytes that are read at once, from a compressed repository also.
@@ -86,7 +88,7 @@ def write_packed(sets: Iterable[FrameSet], handle: IO[bytes]) -> None:
     ordered = sorted(sets, key=lambda item: item.formula)
     elements = sorted({symbol for item in ordered for symbol in item.symbols})
     rows = {symbols: row for row, symbols in enumerate(dict.fromkeys(item.symbols for item in ordered))}
-    texts = {name: [_encoded(getattr(item, f'{name}s')) for item in ordered] for name in TEXTS}
+    texts = {name: [_encoded(getattr(item, FIELD_OF[name])) for item in ordered] for name in TEXTS}
     table = [
         (rows[item.symbols], len(item), sum(1 << bit for bit, label in enumerate(LABELS) if label in item.labels))
         for item in ordered
@@ -99,10 +101,10 @@ def write_packed(sets: Iterable[FrameSet], handle: IO[bytes]) -> None:
         'id': [item.ids.astype('S16') for item in ordered],
         **{name: [values.reshape(-1) for values in texts[name]] for name in TEXTS},
     }
-    for name, field in PLAIN.items():
-        row = _ARRAYS[name][1]
-        given = [getattr(item, field) for item in ordered]
-        parts[name] = [values.reshape(-1, *row) for values in given if values is not None]
+    for name, field in FIELD_OF.items():
+        if name not in TEXTS:
+            given = [getattr(item, field) for item in ordered]
+            parts[name] = [values.reshape(-1, *_ARRAYS[name][1]) for values in given if values is not None]
     with zipfile.ZipFile(handle, 'w', zipfile.ZIP_STORED) as archive:
         for name, (kind, _) in _ARRAYS.items():
             if parts[name]:
@@ -227,14 +229,13 @@ class Packed:
 
         :raises UnreadableError: if they are invalid.
         """
-        fields = {**PLAIN, **{name: f'{name}s' for name in TEXTS}}
         # In the order of the file: going back is slow in one that is compressed.
-        arrays = {name: iter(self.per_set(name)) for name in self._arrays if name in fields}
+        arrays = {name: iter(self.per_set(name)) for name in self._arrays if name in FIELD_OF}
         return [
             FrameSet(
                 symbols=self.symbols(number),
                 **{
-                    fields[name]: next(values)
+                    FIELD_OF[name]: next(values)
                     for name, values in arrays.items()
                     if name not in FIELDS or name in entry.labels
                 },

@@ -146,6 +146,24 @@ def python_code(codes) -> orm.InstalledCode:
     return codes['python']
 
 
+@pytest.fixture
+def wrapped(dp_code, tmp_path):
+    """Return a maker of a code that runs lines of bash around `dp`."""
+
+    def make(lines: str) -> orm.InstalledCode:
+        script = tmp_path / 'dp'
+        script.write_text(f'#!/bin/bash\ndp={dp_code.get_executable()}\n{lines}\n')
+        script.chmod(0o755)
+        return orm.InstalledCode(
+            computer=dp_code.computer,
+            filepath_executable=str(script),
+            label='dp-wrapped',
+            prepend_text=dp_code.prepend_text,
+        ).store()
+
+    return make
+
+
 def random_set(symbols: str | list[str] = 'Li Li S', frames: int = 3, seed: int = 1, labels: bool = True) -> FrameSet:
     """Return random, valid frames."""
     names = symbols.split() if isinstance(symbols, str) else symbols

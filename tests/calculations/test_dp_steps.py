@@ -19,21 +19,11 @@ PROGRAMS = ('train', 'freeze', 'compress')
 
 
 @pytest.fixture
-def noted(dp_code, tmp_path):
+def noted(wrapped, tmp_path):
     """Return a maker of a code that notes each call of `dp`, after lines of bash of its own."""
 
     def make(lines: str = '') -> orm.InstalledCode:
-        script = tmp_path / 'dp'
-        script.write_text(
-            f'#!/bin/bash\necho "$2" >> {tmp_path}/calls\n{lines}\nexec {dp_code.get_executable()} "$@"\n'
-        )
-        script.chmod(0o755)
-        return orm.InstalledCode(
-            computer=dp_code.computer,
-            filepath_executable=str(script),
-            label='dp-noted',
-            prepend_text=dp_code.prepend_text,
-        ).store()
+        return wrapped(f'echo "$2" >> {tmp_path}/calls\n{lines}\nexec "$dp" "$@"')
 
     def called() -> list[str]:
         calls = (tmp_path / 'calls').read_text().split()

@@ -26,24 +26,6 @@ def frames(aiida_profile, pair_frames) -> FramesData:
     return FramesData.from_sets(pair_frames).store()
 
 
-@pytest.fixture
-def wrapped(dp_code, tmp_path):
-    """Return a maker of a code that runs lines of bash around `dp`."""
-
-    def make(lines: str) -> orm.InstalledCode:
-        script = tmp_path / 'dp'
-        script.write_text(f'#!/bin/bash\ndp={dp_code.get_executable()}\n{lines}\n')
-        script.chmod(0o755)
-        return orm.InstalledCode(
-            computer=dp_code.computer,
-            filepath_executable=str(script),
-            label='dp-wrapped',
-            prepend_text=dp_code.prepend_text,
-        ).store()
-
-    return make
-
-
 def run(code: orm.AbstractCode, frames: FramesData, content: dict, iterations: int = 3, **changes) -> orm.WorkChainNode:
     """Run the chain, in TensorFlow by default, without freezing."""
     further = {name: changes.pop(name) for name in ('validation_data', 'restart_folder', 'torchrun') if name in changes}

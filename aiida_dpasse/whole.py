@@ -25,7 +25,7 @@ def whole_file(path: Path, mode: int | None = None) -> Iterator[Path]:
         return
     target = Path(os.path.realpath(path))
     with _beside(target.parent) as folder:
-        # The name and the suffix tell libraries the format.
+        # Libraries recognise the format by the name and the suffix.
         partial = folder / target.name
         yield partial
         _sync(partial)
@@ -40,7 +40,7 @@ def whole_file(path: Path, mode: int | None = None) -> Iterator[Path]:
 def whole_files(directory: Path, overwrite: bool) -> Iterator[Path]:
     """Give an empty folder to write to; at the end, all that is in it is moved to another one.
 
-    :param directory: where the files belong; made if there is none, and removed again after an error.
+    :param directory: where the files belong; made if it is missing, and removed again after an error.
     :param overwrite: whether files that are there are replaced.
     :raises FileExistsError: if one is there and should not be replaced; then none is written.
     :raises OSError: if they cannot be written.

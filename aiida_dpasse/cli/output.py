@@ -120,7 +120,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
 def filling(directory: Path, force: bool = False) -> Iterator[Path]:
     """Give an empty folder to write to; when all is written, the files are moved to another one.
 
-    :param directory: where the files belong; made if there is none.
+    :param directory: where the files belong; made if it is missing.
     :param force: whether files that are there are replaced.
     :raises Refusal: if one is there and should not be replaced, or if they cannot be written.
     """

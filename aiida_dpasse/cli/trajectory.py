@@ -380,7 +380,7 @@ class _Run:
                 return False
             return self.tracks is None or self.tracks.needs(place)
 
-        # Where the numbers begin again, the positions tell whether the first frame is the last one of before.
+        # Where the numbers begin again, the positions show whether the first frame repeats the last one before.
         wanted = is_needed if timeline is not None and not timeline.resets else None
         for file, (path, kind) in enumerate(zip(self.source.paths, kinds, strict=True)):
             at = -1

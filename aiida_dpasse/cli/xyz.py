@@ -37,7 +37,7 @@ def read_xyz_frames(handle: IO[bytes], most: int) -> Iterator[tuple[bytes, Any] 
         try:
             count = int(header)
             if not 0 < count <= most:
-                raise ValueError('The number of atoms is none, or more than the file has lines.')
+                raise ValueError('The number of atoms is missing, or larger than the number of lines of the file.')
             rows = lines.take(count + 1, head)
             whole = len(rows) > count and (head or header) not in rows[1:]
             if not whole or not has_plausible_columns(rows[0]):

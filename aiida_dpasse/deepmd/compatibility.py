@@ -6,7 +6,7 @@ from packaging.version import InvalidVersion, Version
 
 #: First version of DeePMD-kit with a descriptor; older descriptors are omitted.
 _SINCE = {'dpa2': '3.0', 'dpa3': '3.1', 'dpa4': '3.2', 'dpa4c': '3.2'}
-#: All descriptors of DeePMD-kit by the names that it accepts, and that of a graph which does not tell its own.
+#: All descriptors of DeePMD-kit by the names that it accepts, and that of a graph which does not name its own.
 DESCRIPTORS = {
     *('loc_frame', 'se_e2_a', 'se_a', 'se_e3', 'se_at', 'se_a_3be', 'se_t', 'se_e3_tebd', 'se_a_ebd_v2', 'se_a_tpe_v2'),
     *('se_a_tpe', 'se_a_ebd', 'se_a_mask', 'se_e2_r', 'se_r', 'se_atten', 'se_atten_v2', 'dpa1', 'hybrid'),

@@ -87,7 +87,7 @@ class ModelZip:
         return list(self._files)
 
     def size(self, name: str) -> int:
-        """Return the number of bytes of a file, 0 if there is none.
+        """Return the number of bytes of a file, 0 if it is missing.
 
         :param name: its name without the folder.
         """

@@ -141,7 +141,7 @@ def read_content(path: str | Path) -> Any:
         place = f': line {mark.line + 1}, column {mark.column + 1}' if (mark := error.problem_mark) else ''
         raise UnreadableError(f'`{name}` is no YAML{place}: correct it.') from None
     except (ValueError, yaml.YAMLError):
-        # A date that is none, or a character that YAML forbids.
+        # An invalid date, or a character that YAML forbids.
         raise UnreadableError(f'`{name}` is no {kind}: correct it.') from None
     _check_values(content, name)
     # YAML has dates, and names that are no text: as in JSON, they are text here.

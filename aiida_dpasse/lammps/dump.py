@@ -126,7 +126,7 @@ class DumpReader:
         Of a frame that is passed over, header, number of rows and of columns, and the characters are checked, and the
         numbers are not read.
 
-        :param wanted: tells for the step of each frame but the first whether its positions are wanted; all by default.
+        :param wanted: whether the positions at a step are wanted, all by default; those of the first frame are read.
         """
         self.dropped = self.changed = self.unreadable = 0
         self._kinds = None

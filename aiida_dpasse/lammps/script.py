@@ -129,7 +129,7 @@ def build_script(
     :param continued: whether to continue from the latest restart file in :data:`PREVIOUS_FOLDER`.
     :param walltime_s: seconds after which the run stops by itself and writes a restart file.
     :param orthogonal: whether the cell is orthogonal.
-    :raises ValueError: if an element is none, or a parameter is not a number: they are part of commands.
+    :raises ValueError: if a name is not an element, or a parameter is not a number: they are part of commands.
     """
     check_elements(elements)
     values = {**DEFAULTS, **parameters}

@@ -16,7 +16,7 @@ from aiida_dpasse.parameters.label import LabelJobParameters
 
 
 def section_of(sections: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    """Return a section of CP2K's input, empty if there is none.
+    """Return a section of CP2K's input, empty if it is missing.
 
     :param sections: nested sections.
     :param path: names of the sections.

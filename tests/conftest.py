@@ -103,6 +103,20 @@ def localhost(aiida_profile, tmp_path_factory) -> orm.Computer:
 
 
 @pytest.fixture(scope='session')
+def nowhere(aiida_profile) -> orm.Computer:
+    """A computer on which nothing runs: codes of it may bear any name, since no test loads them by name."""
+    computer = orm.Computer(
+        label='nowhere',
+        hostname='localhost',
+        workdir='/tmp',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+    ).store()
+    computer.configure(safe_interval=0, use_login_shell=False)
+    return computer
+
+
+@pytest.fixture(scope='session')
 def programs() -> dict[str, Program]:
     """The programs of this environment, found and started as `aiida-dpasse setup` does."""
     found = find_programs(sys.prefix)

@@ -64,9 +64,11 @@ def cluster(aiida_profile, tmp_path_factory) -> dict[str, orm.InstalledCode]:
     upload_family(tmp_path_factory.mktemp('potcars'), ['Li_sv', 'P', 'S', 'Cl'], FAMILY)
     codes = {}
     for label in ('localhost', 'cluster'):
-        computer = orm.Computer(
+        # A test file before this one may have made AiiDA's own 'localhost'.
+        _, computer = orm.Computer.collection.get_or_create(
             label=label, hostname='localhost', workdir='/tmp', transport_type='core.local', scheduler_type='core.direct'
-        ).store()
+        )
+        computer.store()
         computer.configure(safe_interval=0, use_login_shell=False)
         for name in PROGRAMS:
             code = orm.InstalledCode(computer=computer, filepath_executable='/bin/true', label=name)

@@ -28,10 +28,10 @@ pytestmark = pytest.mark.usefixtures('aiida_profile')
 
 
 @pytest.fixture
-def stand_ins(localhost) -> dict[str, orm.InstalledCode]:
+def stand_ins(nowhere) -> dict[str, orm.InstalledCode]:
     """Codes that are never run."""
     return {
-        name: orm.InstalledCode(computer=localhost, filepath_executable='/bin/true', label=name).store()
+        name: orm.InstalledCode(computer=nowhere, filepath_executable='/bin/true', label=name).store()
         for name in ('dp', 'lmp', 'python')
     }
 
@@ -113,9 +113,9 @@ def test_builder_is_accepted(stand_ins):
     assert builder.frames.frames == 4
 
 
-def test_the_documented_builder_can_be_submitted(stand_ins, localhost, tmp_path):
+def test_the_documented_builder_can_be_submitted(stand_ins, nowhere, tmp_path):
     """As in docs/dpgen.md: with VASP and the name of a POTCAR family nothing is missing."""
-    codes = stand_ins | {'vasp': orm.InstalledCode(computer=localhost, filepath_executable='/bin/true', label='vasp')}
+    codes = stand_ins | {'vasp': orm.InstalledCode(computer=nowhere, filepath_executable='/bin/true', label='vasp')}
     mapping = builder_from_dpgen(PARAM, codes)[0].parameters['label']['vasp']['potential_mapping']
     upload_family(tmp_path, sorted(set(mapping.values())))
     overrides = {'label': {'vasp': {'potential_family': FAMILY}}}

@@ -125,7 +125,7 @@ def test_stored_models_of_another_kind(aiida_profile, tmp_path, tiny_frames):
     assert [number for number, check in enumerate(checks) if '`training_input`' not in answer(check)] == []
 
 
-def test_frozen_before_3_2(aiida_profile, tmp_path, tiny_frames, aiida_localhost):
+def test_frozen_before_3_2(aiida_profile, tmp_path, tiny_frames, nowhere):
     """Python of 3.2 cannot evaluate it, and LAMMPS would lose neighbours, which are counted by element."""
     node = DeepPotentialData.from_file(made_up_models.frozen(tmp_path / 'x.pth', MODEL)).store()
     assert (node.python_before, node.check_usable_in_lammps('3.2.0')) == (None, None)
@@ -136,7 +136,7 @@ def test_frozen_before_3_2(aiida_profile, tmp_path, tiny_frames, aiida_localhost
     for message in (node.check_usable_in_python('3.2.0'), node.check_usable_in_lammps(None)):
         assert '`dp convert-backend' in message
     frames = FramesData.from_sets([tiny_frames]).store()
-    code = orm.InstalledCode(computer=aiida_localhost, filepath_executable='/bin/python', label='python').store()
+    code = orm.InstalledCode(computer=nowhere, filepath_executable='/bin/python', label='python').store()
     code.base.extras.set(VERSION_EXTRA, '3.2.0')
     assert 'convert-backend' in label.validate_labelling({'potential': node, 'frames': frames, 'code': code})
 

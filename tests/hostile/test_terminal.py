@@ -462,10 +462,10 @@ def test_a_grid_that_no_memory_holds_is_refused(trajectory):
 
 
 @pytest.mark.parametrize('value', ['.nan', '.inf', '1e9', '[.nan]', '[' * 5000, '&a [*a]', '2020-01-01'])
-def test_parameters_that_no_physics_allows_are_refused(value, aiida_localhost):
+def test_parameters_that_no_physics_allows_are_refused(value, nowhere):
     words = ['launch', 'conductivity', '--protocol', 'demo', '--dry-run', '--set', f'temperatures={value}']
     for name in ('lmp', 'python'):
-        code = orm.InstalledCode(computer=aiida_localhost, filepath_executable='/bin/true', label=name).store()
+        code = orm.InstalledCode(computer=nowhere, filepath_executable='/bin/true', label=name).store()
         words += ['--code', f'{name}={code.pk}']
     assert 'temperatures' in refused(run(*words))
 

@@ -54,7 +54,8 @@ def build(seed: int) -> ProcessBuilder:
         electrolyte={f'arrangement_{number}': cell for number, cell in enumerate(exchanged, 1)},
         reference=ordered,
         calculator=orm.Dict({'name': 'sevennet-l3i5'}),
-        max_concurrent=2,
+        # One more than the two cores: they are busy while the engine prepares the next job.
+        max_concurrent=3,
     )
 
 

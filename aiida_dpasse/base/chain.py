@@ -42,6 +42,8 @@ CODE_HELP = {
 ONE_PROCESS = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 1}, 'withmpi': False}
 #: Prefix of the context keys of queued children.
 DONE = 'done.'
+#: Extra of a chain: its share of the programs of the calling chain, where that has grown since the submission.
+SHARE = 'dpasse_max_concurrent'
 #: A process class and its inputs.
 Child = tuple[type[Process], dict[str, Any]]
 
@@ -102,6 +104,8 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
     #: Ports or namespaces of potentials that LAMMPS runs. A checkpoint in one of them is frozen first, so the code of
     #: DeePMD-kit is added to the optional codes.
     RUNS_IN_LAMMPS: ClassVar[tuple[str, ...]] = ()
+    #: Whether the chain runs its programs one after the other, whatever its share.
+    ONE_AT_A_TIME: ClassVar[bool] = False
     #: Child chains, by the field of the parameters that their protocols fill.
     CHILDREN: ClassVar[Mapping[str, type[DpasseWorkChain]]] = {}
     #: Set by `spec` on each class, whose specification AiiDA makes once.
@@ -227,7 +231,7 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
         return {
             'codes': {name: self.inputs.codes[name] for name in child.known_codes(self.inputs.codes)},
             'options': self.inputs.options,
-            'max_concurrent': self.inputs.max_concurrent,
+            'max_concurrent': self.programs,
             **self.restart(label),
         }
 
@@ -273,35 +277,65 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
 
         Another child is submitted whenever one finishes. Finished children are stored in `ctx.done`.
         """
-        self.ctx.slots = {}
+        self.ctx.slots, self.ctx.chains = {}, {}
         self.fill()
 
     def fill(self) -> None:
-        """Submit queued children while the number of concurrent programs is below `max_concurrent`.
-
-        A job occupies one slot. A work chain receives a share of the free slots as its own `max_concurrent`, and
-        occupies as many.
-        """
-        while self.ctx.queue and (free := self.inputs.max_concurrent - sum(self.ctx.slots.values())) > 0:
+        """Submit queued children while fewer programs run than may run at once."""
+        while self.queue_left() and self.free_programs() > 0:
             (maker, key), *self.ctx.queue = self.ctx.queue
             run = self.record(key)
             process, inputs = getattr(self, maker)(run)
-            self.ctx.slots[key] = 1
-            if issubclass(process, DpasseWorkChain):
-                waiting = 1 + len(self.ctx.queue)
-                self.ctx.slots[key] = min(free, max(1, -(-free // waiting)))
-                inputs['max_concurrent'] = self.ctx.slots[key]
             inputs.setdefault('metadata', {}).setdefault('call_link_label', run.label)
-            self.to_context(**{f'{DONE}{key}': self.submit(process, **inputs)})
+            self.submit_with_share(f'{DONE}{key}', process, inputs, waiting=len(self.ctx.queue))
+
+    def submit_with_share(self, key: str, process: type[Process], inputs: dict[str, Any], waiting: int) -> None:
+        """Submit a child, which occupies a share of the programs that may run at once.
+
+        A job occupies one, and so does a chain that runs its programs one after the other. Any other chain receives as
+        many as each of the children that wait could have, as its own `max_concurrent`.
+
+        :param key: key of the child in the context.
+        :param process: process class.
+        :param inputs: inputs of the child.
+        :param waiting: number of children that are to be submitted after this one.
+        """
+        share = 1
+        if issubclass(process, DpasseWorkChain):
+            if not process.ONE_AT_A_TIME:
+                share = max(1, -(-self.free_programs() // (1 + waiting)))
+            inputs['max_concurrent'] = share
+        node = self.submit(process, **inputs)
+        self.ctx.slots[key] = share
+        if issubclass(process, DpasseWorkChain) and not process.ONE_AT_A_TIME:
+            self.ctx.chains[key] = node.uuid
+        self.to_context(**{key: node})
+
+    @property
+    def programs(self) -> int:
+        """The number of programs that this chain may run at once."""
+        return int(self.node.base.extras.get(SHARE, self.inputs.max_concurrent))
+
+    def free_programs(self) -> int:
+        """Return how many more programs may run."""
+        return self.programs - sum(self.ctx.slots.values())
 
     def child_finished(self, key: str) -> None:
-        """Submit the next children when one finishes, so that the slowest does not delay the others.
+        """Let other children use the share of one that finished: first those that wait, then the running chains.
 
-        A child that was submitted before a worker was killed is found by `SubmitOnce.submit`.
+        The slowest child does not delay the others. A child that was submitted before a worker was killed is found by
+        `SubmitOnce.submit`.
         """
-        if key.startswith(DONE) and self.queue_left():
-            self.ctx.slots.pop(key.removeprefix(DONE), None)
-            self.fill()
+        if key not in self.ctx.get('slots', {}):
+            return
+        del self.ctx.slots[key]
+        self.ctx.chains.pop(key, None)
+        self.fill()
+        for number, (chain, uuid) in enumerate(self.ctx.chains.items()):
+            more = -(-self.free_programs() // (len(self.ctx.chains) - number))
+            if more > 0:
+                self.ctx.slots[chain] += more
+                orm.load_node(uuid).base.extras.set(SHARE, self.ctx.slots[chain])
 
     def record(self, key: str) -> Run:
         """Return the run with the id ``key``."""

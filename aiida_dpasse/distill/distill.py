@@ -26,6 +26,7 @@ from aiida_dpasse.distill.select_compounds import frames_of, select_compounds
 from aiida_dpasse.distill.tabulate_rounds import tabulate_rounds
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.close_contacts import close_contacts
 from aiida_dpasse.frames.collect_samples import after_start, collect_samples
 from aiida_dpasse.frames.perturb_frames import perturb_frames
 from aiida_dpasse.frames.perturb_structures import perturb_structures
@@ -259,6 +260,12 @@ class DistillWorkChain(PlannedWorkChain):
             samples, self.ctx.plan['perturb_samples'], metadata={'call_link_label': 'perturb_samples'}
         )
         parts = {'perturbed': self.ctx.perturbed, 'samples': samples, 'samples_perturbed': again}
+        if 'contacts' in self.ctx.plan:
+            parts['contacts'] = close_contacts(
+                self.ctx.plan['contacts'],
+                structures=self.namespace('structures'),
+                metadata={'call_link_label': 'contacts'},
+            )
         if (chosen := self.of_compounds('frames')) is not None:
             parts['further'] = chosen
         self.label_by_teacher('labels', union_frames(frames=parts, metadata={'call_link_label': 'union'}), 'label')

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, PositiveFloat, model_validator
 
 from aiida_dpasse.distill.acceptance_parameters import AcceptanceParameters
-from aiida_dpasse.label.initial_data_parameters import PerturbationParameters
+from aiida_dpasse.label.initial_data_parameters import CONTACTS, ContactParameters, PerturbationParameters
 from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.parameters.base import Parameters, check_parameters
 from aiida_dpasse.parameters.md import MDParameters, refuse_what_is_set
@@ -59,6 +59,7 @@ class DistillParameters(Parameters):
     perturbations: PerturbationParameters = Field(
         description='Perturbation of each structure at each scale, from which the dynamics starts.'
     )
+    contacts: ContactParameters | None = CONTACTS
     dynamics: TeacherDynamicsParameters = Field(description="The teacher's dynamics.")
     sample_perturbations: PerturbationParameters = Field(
         description='Perturbation of each frame sampled in the dynamics.'

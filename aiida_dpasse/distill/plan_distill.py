@@ -24,8 +24,8 @@ def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -
     """Plan the steps and runs of a distillation.
 
     The steps are ``perturb``, ``starts`` (drawn from the perturbed frames of the structures in turn),
-    ``perturb_samples``, ``label``, ``split``, ``train``, ``evaluate``, ``compounds`` and, if requested, ``rounds`` and
-    ``acceptance``. The runs differ only in their initial structures and seeds.
+    ``perturb_samples``, ``label``, ``split``, ``train``, ``evaluate``, ``compounds`` and, if requested, ``contacts``,
+    ``rounds`` and ``acceptance``. The runs differ only in their initial structures and seeds.
 
     :param parameters: content of :class:`DistillParameters`.
     :param inputs: the ``structures`` by label.
@@ -57,6 +57,9 @@ def plan_distill(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -
         'evaluate': {},
         'compounds': {'compounds': compounds_of(structures.values())},
     }
+    if settings.contacts is not None:
+        contacts = settings.model_dump(include={'supercell', 'contacts'})
+        steps['contacts'] = {**contacts, 'seed': derive_seed(seed, 'contacts')}
     if settings.rounds is not None:
         steps['rounds'] = settings.rounds.model_dump()
     if settings.acceptance is not None:

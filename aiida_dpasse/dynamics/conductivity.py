@@ -25,6 +25,7 @@ from aiida_dpasse.dynamics.lengthen_run import lengthen_run
 from aiida_dpasse.dynamics.md import lammps_run
 from aiida_dpasse.dynamics.plan_conductivity import FIRST, LARGE, check_committee, plan_conductivity
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.frames.select_candidates import select_candidates
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.merging import merge
@@ -171,6 +172,12 @@ class ConductivityWorkChain(PlannedWorkChain):
             valid_type=FramesData,
             required=False,
             help='Frames that the committee sampled in runs that exceeded a limit, before it, if there are any.',
+        )
+        spec.output(
+            'samples',
+            valid_type=FramesData,
+            required=False,
+            help='Frames drawn at random from all runs with a committee, to be compared with labels.',
         )
         spec.output('trust', valid_type=orm.Dict, required=False, help='Committee deviation in each run.')
         define_cells(spec)
@@ -406,7 +413,7 @@ class ConductivityWorkChain(PlannedWorkChain):
     def choose_candidates(self) -> dict[str, orm.Data]:
         """Return the frames of all runs with a committee deviation above the limit, and statistics of the deviation.
 
-        The frames of runs that exceeded a limit are attached as well.
+        The frames of runs that exceeded a limit are attached as well, and some of all frames.
         """
         if 'selection' not in self.ctx.plan:
             return {}
@@ -427,7 +434,22 @@ class ConductivityWorkChain(PlannedWorkChain):
         )
         stopped = [run.follow('md', segment=None).id for run in self.stopped()]
         self.attach_visited({key: samples[key] for key in stopped if key in samples})
+        self.attach_samples(samples)
         return {'trust': found['statistics'], **{k: node for k, node in found.items() if k == 'candidates'}}
+
+    def attach_samples(self, samples: dict[str, FramesData]) -> None:
+        """Attach frames drawn from those of all runs.
+
+        :param samples: frames by the id of the run.
+        """
+        if not samples:
+            return
+        frames = next(iter(samples.values()))
+        if len(samples) > 1:
+            frames = union_frames(**samples, metadata={'call_link_label': 'all_frames'})
+        if frames.frames > self.ctx.plan['samples']['number']:
+            frames = draw_frames(frames, self.ctx.plan['samples'], metadata={'call_link_label': 'draw'})
+        self.out('samples', frames)
 
     def finish(self) -> ExitCode | None:
         """Attach the results and return the exit code of what is undetermined or imprecise."""

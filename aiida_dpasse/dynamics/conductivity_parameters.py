@@ -66,6 +66,12 @@ class ConductivityParameters(DiffusionParameters):
     trust: TrustParameters | None = Field(
         default=None, description='Limits of the deviation of the `committee`, if one is given; null sets none.'
     )
+    samples: int = Field(
+        default=200,
+        gt=0,
+        description='Number of frames that are drawn at random from all runs with a `committee`, to be compared with '
+        'labels.',
+    )
     finite_size: FiniteSizeParameters | None = Field(
         default=None, description='Comparison of the diffusion with that in a larger cell; null skips it.'
     )

@@ -59,7 +59,7 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
     :param inputs: namespaces ``structures`` and, optionally, ``committee`` (the further potentials), by label.
     :returns: ``runs``, the record of each run by id; ``md``, the parameters of each run by the same id; ``transport``,
         the parameters of all analyses; ``supercell`` and, with `finite_size`, ``supercell_large``; with a committee,
-        ``selection``, the settings of the candidate selection.
+        ``selection``, the settings of the candidate selection, and ``samples``, those of the frames that are drawn.
     """
     settings = ConductivityParameters.model_validate(parameters.get_dict())
     structures, larger = sorted(inputs['structures']), settings.finite_size
@@ -104,6 +104,8 @@ def plan_conductivity(parameters: orm.Dict, **inputs: dict[str, orm.Data]) -> di
     if trust is not None:
         chosen = selection(trust, {**any_run, 'seed': derive_seed(settings.seed, 'candidates')})
         plan['selection'] = orm.Dict(chosen)
+        drawn = {'number': settings.samples, 'choice': 'random', 'seed': derive_seed(settings.seed, 'samples')}
+        plan['samples'] = orm.Dict(drawn)
     return plan
 
 

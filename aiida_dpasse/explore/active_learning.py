@@ -125,7 +125,8 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             while_(cls.goes_on)(
                 cls.train_committee,
                 cls.inspect_committee,
-                cls.validate_committee,
+                cls.validate_and_explore,
+                run_queue(cls),
                 cls.inspect_validation,
                 if_(cls.observes)(
                     cls.observe,
@@ -133,7 +134,6 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
                     cls.inspect_observation,
                 ),
                 if_(cls.explores)(
-                    cls.explore,
                     cls.inspect_exploration,
                     if_(cls.has_candidates)(
                         cls.label,
@@ -211,9 +211,19 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             self.note('frames', self.ctx.training)
         return code
 
-    def validate_committee(self) -> None:
-        """Compute the errors of the committee on the held-out frames."""
-        self.predict('evaluate', self.ctx.held_out)
+    def validate_and_explore(self) -> None:
+        """Queue the evaluation of the committee on the held-out frames, and the exploration of this iteration."""
+        self.enqueue('make_validation', [self.run_of('evaluate')])
+        if self.explores():
+            self.enqueue('make_exploration', [self.run_of('explore')])
+
+    def explores(self) -> bool:
+        """Return whether this iteration explores; all do except the final training."""
+        return not self.ctx.final
+
+    def make_validation(self, run: Run) -> Child:
+        """Return the evaluation of the committee on the held-out frames."""
+        return self.prediction(run, self.ctx.held_out)
 
     def inspect_validation(self) -> ExitCode | None:
         """Store the errors, or end the chain if the evaluation failed."""
@@ -252,13 +262,8 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             if 'transport' in node.outputs:
                 self.ctx.parts['transport'][run.id] = node.outputs.transport
 
-    def explores(self) -> bool:
-        """Return whether this iteration explores; all do except the final training."""
-        return not self.ctx.final
-
-    def explore(self) -> None:
-        """Explore with the committee; frames that were labelled or rejected before are not selected again."""
-        run = self.run_of('explore')
+    def make_exploration(self, run: Run) -> Child:
+        """Return the exploration with the committee; it selects no frame that was labelled or rejected before."""
         inputs = {
             'structures': self.namespace('structures'),
             'potentials': self.ctx.committee,
@@ -267,7 +272,7 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
             'parameters': self.conditions(run),
             **self.shared(ExploreWorkChain, run.label),
         }
-        self.run_child(run.id, ExploreWorkChain, inputs)
+        return ExploreWorkChain, inputs
 
     def conditions(self, run: Run) -> orm.Dict:
         """Return the parameters of the exploration, with those of its stage if there are stages."""
@@ -332,7 +337,8 @@ class ActiveLearningWorkChain(CommitteeLoopWorkChain):
 
     def evaluate_labels(self) -> None:
         """Predict the newly labelled frames with the committee that selected them."""
-        self.predict('truth', self.ctx.labelled[self.run_of('labelled').id])
+        run = self.run_of('truth')
+        self.run_child(run.id, *self.prediction(run, self.ctx.labelled[self.run_of('labelled').id]))
 
     def calibrate(self) -> None:
         """Compare errors and deviations; if the evaluation failed, the trust levels remain unchanged."""

@@ -7,6 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
+from aiida_dpasse.base.chain import Child
 from aiida_dpasse.base.reasons import reason_of
 from aiida_dpasse.base.structures import PlannedWorkChain
 from aiida_dpasse.data.frames import FramesData
@@ -31,7 +32,8 @@ class CommitteeLoopWorkChain(PlannedWorkChain):
 
     def child(self, what: str) -> orm.ProcessNode:
         """Return the process of a step of this iteration."""
-        return self.ctx[self.run_of(what).id]
+        key = self.run_of(what).id
+        return self.ctx.done[key] if key in self.ctx.get('done', {}) else self.ctx[key]
 
     def link(self, what: str) -> dict[str, Any]:
         """Return the metadata of a calcfunction of this iteration, with its link label."""
@@ -59,14 +61,13 @@ class CommitteeLoopWorkChain(PlannedWorkChain):
         self.ctx.committee = dict(node.outputs.potentials)
         return None
 
-    def predict(self, what: str, frames: FramesData) -> None:
-        """Evaluate the committee on labelled frames, which gives its errors and its deviation.
+    def prediction(self, run: Run, frames: FramesData) -> Child:
+        """Return the evaluation of the committee on labelled frames, which gives its errors and its deviation.
 
-        :param what: kind of the step.
+        :param run: record of the step.
         :param frames: labelled frames.
         """
-        run = self.run_of(what)
-        self.run_child(run.id, *self.evaluation(run.label, self.ctx.committee, frames, self.ctx.plan['evaluate']))
+        return self.evaluation(run.label, self.ctx.committee, frames, self.ctx.plan['evaluate'])
 
     def attach(self) -> None:
         """Attach the outputs so far."""

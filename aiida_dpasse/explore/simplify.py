@@ -105,7 +105,8 @@ class SimplifyWorkChain(CommitteeLoopWorkChain):
 
     def evaluate_rest(self) -> None:
         """Compute the deviation of the committee on all other frames."""
-        self.predict('evaluate', self.ctx.rest)
+        run = self.run_of('evaluate')
+        self.run_child(run.id, *self.prediction(run, self.ctx.rest))
 
     def inspect_rest(self) -> ExitCode | None:
         """Add the frames with a large deviation, unless enough of the rest is accurate."""

@@ -6,17 +6,22 @@ from aiida import orm
 from aiida.engine import ExitCode, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_dpasse.base.chain import DpasseWorkChain
+from aiida_dpasse.base.chain import Child, DpasseWorkChain
+from aiida_dpasse.base.outline import run_queue
 from aiida_dpasse.base.validators import validate_structures
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
+from aiida_dpasse.frames.close_contacts import close_contacts
 from aiida_dpasse.frames.frames_from_structures import frames_from_structures
 from aiida_dpasse.frames.perturb_structures import perturb_structures
+from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.initial_data_parameters import InitialDataParameters, PerturbationParameters
 from aiida_dpasse.label.label import LabelWorkChain, labelling
+from aiida_dpasse.label.merge_accounts import add_accounts
 from aiida_dpasse.label.plan_initial_data import plan_initial_data
 from aiida_dpasse.label.relaxed_structures import relaxed_structures
 from aiida_dpasse.label.sources import LABEL_CODES, define_labeller, validate_labeller
+from aiida_dpasse.runs import Run
 
 __all__ = ('InitialDataParameters', 'InitialDataWorkChain', 'PerturbationParameters')
 
@@ -25,7 +30,8 @@ class InitialDataWorkChain(DpasseWorkChain):
     """Generate the first labelled frames of a study from crystal structures.
 
     The crystals are relaxed (optional), repeated to supercells, scaled and perturbed. The perturbed copies, or samples
-    of short dynamics that start from them, are labelled.
+    of short dynamics that start from them, are labelled, and optionally copies in which two neighbouring atoms are
+    pushed together.
     """
 
     OPTIONAL_CODES = LABEL_CODES
@@ -53,6 +59,7 @@ class InitialDataWorkChain(DpasseWorkChain):
             ),
             cls.perturb,
             cls.label,
+            run_queue(cls),
             cls.results,
         )
         spec.output('frames', valid_type=FramesData, required=False, help='Labelled frames.')
@@ -84,7 +91,7 @@ class InitialDataWorkChain(DpasseWorkChain):
         frames = frames_from_structures(
             structures=self.namespace('structures'), metadata={'call_link_label': 'structures'}
         )
-        self.run_labels('relax', frames)
+        self.run_child('relax', *labelling(self, 'relax', frames, self.ctx.plan['relax']))
 
     def inspect_relaxation(self) -> ExitCode | None:
         """Store the relaxed structures; the chain fails if any structure did not relax."""
@@ -98,33 +105,42 @@ class InitialDataWorkChain(DpasseWorkChain):
         return None
 
     def perturb(self) -> ExitCode | None:
-        """Make the perturbed copies."""
-        try:
-            self.ctx.frames = perturb_structures(
-                self.ctx.plan['perturb'], structures=dict(self.ctx.structures), metadata={'call_link_label': 'perturb'}
-            )
-        except ValueError as exception:
-            return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        """Make the perturbed copies, and those with close contacts."""
+        makers = {'label': ('perturb', perturb_structures), 'label_contacts': ('contacts', close_contacts)}
+        structures = dict(self.ctx.structures)
+        self.ctx.frames = {}
+        for step, (what, make) in makers.items():
+            if what not in self.ctx.plan:
+                continue
+            try:
+                self.ctx.frames[step] = make(
+                    self.ctx.plan[what], structures=structures, metadata={'call_link_label': what}
+                )
+            except ValueError as exception:
+                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
         return None
 
-    def run_labels(self, step: str, frames: FramesData) -> None:
-        """Submit ``frames`` to the labelling chain.
-
-        :param step: name of the step, whose parameters are used and which is the link label.
-        :param frames: frames to relax or label.
-        """
-        self.run_child(step, *labelling(self, step, frames, self.ctx.plan[step]))
-
     def label(self) -> None:
-        """Label the perturbed copies, or samples of dynamics that start from them."""
-        self.run_labels('label', self.ctx.frames)
+        """Queue the labels of the perturbed copies, or of dynamics that start from them, and of close contacts."""
+        self.enqueue('make_labels', [Run(step) for step in self.ctx.frames])
+
+    def make_labels(self, run: Run) -> Child:
+        """Return the labelling of one kind of copies."""
+        return labelling(self, run.what, self.ctx.frames[run.what], self.ctx.plan[run.what])
 
     def results(self) -> ExitCode | None:
-        """Attach the labelled frames and the account, also if the labelling failed."""
-        node = self.ctx.label
-        for name in ('frames', 'account'):
-            if name in node.outputs:
-                self.out(name, node.outputs[name])
-        if not node.is_finished_ok:
+        """Attach the labelled frames and the account, also if a labelling failed."""
+        nodes = {run.what: node for step in self.ctx.frames for run, node in self.ended(step).items()}
+        frames = {step: node.outputs.frames for step, node in nodes.items() if 'frames' in node.outputs}
+        accounts = {step: node.outputs.account for step, node in nodes.items() if 'account' in node.outputs}
+        if len(nodes) == 1:
+            [outputs] = (node.outputs for node in nodes.values())
+            self.out_many({name: outputs[name] for name in ('frames', 'account') if name in outputs})
+        elif frames:
+            self.out('frames', union_frames(**frames, metadata={'call_link_label': 'union'}))
+        if len(nodes) > 1 and accounts:
+            self.out('account', add_accounts(**accounts, metadata={'call_link_label': 'add'}))
+        # Without its close contacts the data are poorer, not wrong; the account names what was rejected.
+        if not (node := nodes['label']).is_finished_ok:
             return self.exit_codes.ERROR_LABEL_FAILED.format(reason=node.exit_message)
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from aiida_dpasse.label.label_parameters import LabelParameters
@@ -21,6 +23,23 @@ class PerturbationParameters(Parameters):
     )
 
 
+class ContactParameters(Parameters):
+    """Copies of each structure in which two neighbouring atoms are pushed together."""
+
+    number: int = Field(gt=0, description='Number of copies of each structure; the pairs of elements take turns.')
+    displacement: float = Field(
+        ge=0, description='Root mean square displacement of an atom in A, before two are pushed together.'
+    )
+
+
+#: Field of the parameters of a chain that makes frames with close contacts.
+CONTACTS: Any = Field(
+    default=None,
+    description='Copies in which two neighbouring atoms are pushed together, so that potentials learn the repulsion of '
+    'each pair of elements; null makes none.',
+)
+
+
 class InitialDataParameters(Parameters):
     """Supercell, relaxation, perturbation, dynamics and labels of the initial frames."""
 
@@ -37,5 +56,9 @@ class InitialDataParameters(Parameters):
         description='Short dynamics with the labeller from each perturbed copy, whose samples are '
         'labelled. Its seed is derived from `seed`. Null labels the copies only.'
     )
-    label: LabelParameters = Field(description='Labels; `batch_size` counts perturbed copies.')
+    contacts: ContactParameters | None = CONTACTS
+    label: LabelParameters = Field(
+        description='Labels; `batch_size` counts perturbed copies, and a job of close contacts has as many '
+        'calculations as one of dynamics.'
+    )
     seed: int = Field(ge=0, description='Seed of perturbations and dynamics.')

@@ -67,6 +67,17 @@ def merge_accounts(plan: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     return orm.Dict({**merged, 'retried': retried, 'calculations': calculations})
 
 
+@calcfunction
+def add_accounts(**accounts: orm.Dict) -> orm.Dict:
+    """Add the accounts of labellings of different frames.
+
+    :param accounts: accounts of `merge_accounts`, by label.
+    :returns: the account of all frames, with the same fields.
+    """
+    found = [account.get_dict() for _, account in sorted(accounts.items())]
+    return orm.Dict({name: sum((account[name] for account in found[1:]), found[0][name]) for name in found[0]})
+
+
 def _states(names: list[str], account: orm.Dict | None, without: str) -> dict[str, State]:
     """Return state and reason of each name according to the account of one job."""
     if account is None:

@@ -15,7 +15,8 @@ def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
 
     :param parameters: `InitialDataParameters`.
     :returns: ``perturb``, the parameters of `perturb_structures`; ``label`` and, if requested, ``relax``, parameters of
-        `LabelWorkChain`.
+        `LabelWorkChain`; if requested, ``contacts``, the parameters of `close_contacts`, and ``label_contacts`` of
+        their labels.
     """
     settings = InitialDataParameters.model_validate(parameters.get_dict()).model_dump(mode='json')
     seed, label = settings['seed'], settings['label']
@@ -23,6 +24,11 @@ def plan_initial_data(parameters: orm.Dict) -> dict[str, orm.Dict]:
     steps = {'perturb': orm.Dict({**perturb, 'seed': derive_seed(seed, 'perturb')})}
     if settings['relax'] is not None:
         steps['relax'] = orm.Dict({**label, 'relaxation': settings['relax']})
+    if settings['contacts'] is not None:
+        contacts = {name: settings[name] for name in ('supercell', 'contacts')}
+        calculations = 1 if settings['dynamics'] is None else 1 + settings['dynamics']['steps']
+        steps['contacts'] = orm.Dict({**contacts, 'seed': derive_seed(seed, 'contacts')})
+        steps['label_contacts'] = orm.Dict({**label, 'batch_size': label['batch_size'] * calculations})
     if settings['dynamics'] is not None:
         label = {**label, 'dynamics': {**settings['dynamics'], 'seed': derive_seed(seed, 'dynamics')}}
     return {**steps, 'label': orm.Dict(label)}

@@ -30,6 +30,7 @@ from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.dynamics.plan_conductivity import check_committee
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
+from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.frames.select_visited import select_visited
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.initial_data import InitialDataWorkChain
@@ -38,6 +39,7 @@ from aiida_dpasse.label.passport import define_passport, passport_of, validate_p
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, sources_of, validate_labeller
 from aiida_dpasse.runs import Run
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
+from aiida_dpasse.study.judge_production import judge_production
 from aiida_dpasse.study.plan_electrolyte import plan_electrolyte
 from aiida_dpasse.study.summarize_electrolyte import SUMMARIZED, summarize_electrolyte
 from aiida_dpasse.study.tabulate_repairs import REPAIRED, repair_label, tabulate_repairs
@@ -335,6 +337,20 @@ def _missing_ion(phase: str, section: Any, known: Mapping[str, Any]) -> str | No
     return message and f'parameters.{phase}: {message}'
 
 
+def simulate_and_check(chain: type[ElectrolyteWorkChain]) -> tuple[Any, ...]:
+    """Return the steps that simulate the electrolyte and test the students on frames of it.
+
+    :param chain: class of the study.
+    """
+    return (
+        chain.simulate_electrolyte,
+        chain.collect,
+        chain.label_production,
+        chain.evaluate_students,
+        chain.judge_students,
+    )
+
+
 class ElectrolyteWorkChain(DpasseWorkChain):
     """Compute the ionic conductivity of an electrolyte from crystal structures.
 
@@ -345,11 +361,13 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     not needed are skipped as well: with `student` only the molecular dynamics of the electrolyte is run, and a
     fine-tuning that no other phase needs is run only if `finetune_structures` or `finetune_frames` is given.
 
-    If a run of the electrolyte exceeds a limit, or the student is refused, the study repairs itself: the frames visited
-    there are labelled, the teacher is trained further on them, new students are distilled, and the electrolyte is
-    simulated again, for at most `repair.max_rounds` rounds. All temperatures are repeated, since an Arrhenius line
-    through points of different potentials would have no defined error. A teacher that is given as an input, whose
-    training frames are unknown, is not repaired.
+    Frames of the electrolyte's dynamics are labelled, and the forces of the students compared with them (`check`).
+
+    If a run of the electrolyte exceeds a limit, the students fail this check, or the student is refused, the study
+    repairs itself: the frames visited there are labelled, the teacher is trained further on them, new students are
+    distilled, and the electrolyte is simulated again, for at most `repair.max_rounds` rounds. All temperatures are
+    repeated, since an Arrhenius line through points of different potentials would have no defined error. A teacher that
+    is given as an input, whose training frames are unknown, is not repaired.
     """
 
     CODES = (PROGRAM, 'lmp', 'python')
@@ -428,16 +446,14 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             cls.label_new_compound,
             cls.finetune_or_distill,
             cls.distill_or_finetune,
-            cls.simulate_electrolyte,
-            cls.collect,
+            *simulate_and_check(cls),
             while_(cls.has_to_repair)(
                 cls.label_visited,
                 cls.teach,
                 cls.distill_again,
-                cls.simulate_electrolyte,
-                cls.collect,
+                *simulate_and_check(cls),
             ),
-            cls.simulate_electrolyte,
+            *simulate_and_check(cls),
             cls.simulate_reference,
             cls.summarize,
         )
@@ -445,11 +461,18 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             spec.expose_outputs(process, namespace=phase, namespace_options={'required': False})
         spec.expose_outputs(FinetuneWorkChain, namespace=REPAIRED_TEACHER, namespace_options={'required': False})
         spec.output(
+            'check',
+            valid_type=orm.Dict,
+            required=False,
+            help='Errors of the students on labelled frames of the last production, and whether they are accepted.',
+        )
+        spec.output(
             'repair',
             valid_type=orm.Dict,
             required=False,
-            help='`rounds`: for each, the runs that had exceeded a limit, the labels, and the errors of the teacher '
-            'before and after; `repaired`: whether all runs kept their limits in the end, and the `reason` if not.',
+            help='`rounds`: for each, the runs that had exceeded a limit or the failed check, the labels, and the '
+            'errors of the teacher before and after; `repaired`: whether nothing fails in the end, and the `reason` if '
+            'not.',
         )
         spec.output('summary', valid_type=orm.Dict, required=False, help='Main results of the study.')
         exit_code(
@@ -466,6 +489,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         self.ctx.running = []
         self.ctx.refused = None
         self.ctx.remarks = {}
+        # The check of the last production, and the process that is checked.
+        self.ctx.check, self.ctx.checked = None, None
         # Number of the repair, whether no further one follows, and the nodes of all repairs by kind and id.
         self.ctx.round, self.ctx.given_up = 0, False
         self.ctx.repairs = {kind: {} for kind in REPAIRED}
@@ -510,10 +535,67 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             return self.exit_codes.ERROR_PHASE_FAILED.format(phase='distill', reason=self.ctx.remarks['distill'])
         return self.start_phases('conductivity')
 
+    # -- check of the production by labels --------------------------------------------------------------------------
+
+    def label_production(self) -> None:
+        """Label some frames of the production, unless it is repaired anyway."""
+        self.ctx.pop('production_labels', None)
+        self.ctx.pop('production_errors', None)
+        node = self.ctx.get('conductivity')
+        if (
+            self.settings.check is None
+            or not sources_of(self.inputs)
+            or node is None
+            or 'conductivity' in self.ctx.waiting
+            or self.ctx.checked == node.uuid
+            or 'samples' not in node.outputs
+            or self.has_to_repair()
+        ):
+            return
+        self.ctx.checked = node.uuid
+        frames, drawn = node.outputs.samples, self.ctx.plan['check'][self.repair_run('check').id]
+        label = self.repair_link('check') if self.ctx.round else 'check'
+        if frames.frames > drawn['number']:
+            frames = draw_frames(frames, drawn, metadata={'call_link_label': f'draw_{label}'})
+        self.run_child('production_labels', *labelling(self, label, frames, self.ctx.plan['check_label']))
+
+    def evaluate_students(self) -> None:
+        """Compute the errors of the students on these frames."""
+        labels = self.ctx.get('production_labels')
+        if labels is None or 'frames' not in labels.outputs:
+            return
+        given = self.phase_inputs('conductivity')
+        students = {'student': given['potential'], **given['committee']}
+        label = self.repair_link('errors') if self.ctx.round else 'errors'
+        evaluation = self.evaluation(label, students, labels.outputs.frames, self.ctx.plan['check_evaluate'])
+        self.run_child('production_errors', *evaluation)
+
+    def judge_students(self) -> None:
+        """Decide whether the students know the forces in the frames that they simulated."""
+        labels, errors = self.ctx.get('production_labels'), self.ctx.get('production_errors')
+        if labels is None or 'account' not in labels.outputs:
+            return
+        found = frames_in(labels, 'frames')
+        if errors is not None and errors.is_finished_ok:
+            found['errors'] = errors.outputs.results
+        label = self.repair_link('judge') if self.ctx.round else 'judge'
+        self.ctx.check = judge_production(
+            self.ctx.plan['check_limits'], labels.outputs.account, **found, metadata={'call_link_label': label}
+        )
+        self.ctx.repairs['checks'][self.repair_run('check').id] = self.ctx.check
+        if reason := self.ctx.check['reason']:
+            self.report(reason)
+
+    def fails_check(self) -> bool:
+        """Whether the last production failed its check."""
+        return self.ctx.check is not None and self.ctx.check['accepted'] is False
+
     # -- repair -----------------------------------------------------------------------------------------------------
 
     def has_to_repair(self) -> bool:
-        """Whether a run exceeded a limit, or the student was refused, and another round can repair it."""
+        """Whether a run exceeded a limit, the check failed, or the student was refused, and another round can repair
+        it.
+        """
         return self.can_repair() and bool(self.visited())
 
     def can_repair(self) -> bool:
@@ -536,6 +618,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         simulated = 'conductivity' in self.ctx and 'conductivity' not in self.ctx.waiting
         if simulated and stopped_in(self.ctx.conductivity):
             return frames_in(self.ctx.conductivity, 'candidates', 'visited')
+        if simulated and self.fails_check():
+            return frames_in(self.ctx.conductivity, 'candidates', 'samples')
         return {}
 
     def label_visited(self) -> None:
@@ -544,6 +628,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         assert teacher is not None
         self.note_production()
         self.ctx.round += 1
+        self.ctx.check = None
         chosen = select_visited(
             self.repair_parameters('select'),
             visited=visited,
@@ -655,21 +740,19 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     # -- execution --------------------------------------------------------------------------------------------------
 
     def start_phases(self, *phases: str) -> ExitCode | None:
-        """Collect the finished phases, then submit those of ``phases`` that wait, and divide the number of programs
-        among them.
-        """
+        """Collect the finished phases, then submit those of ``phases`` that wait, which share the programs."""
         if code := self.collect():
             return code
-        together = [phase for phase in phases if phase in self.ctx.waiting][: self.inputs.max_concurrent]
-        for phase in together:
+        together = [phase for phase in phases if phase in self.ctx.waiting][: self.programs]
+        self.ctx.slots, self.ctx.chains = {}, {}
+        for number, phase in enumerate(together, 1):
             process = self.PHASES[phase]
             again = self.ctx.round and phase in REPEATED
             label = self.repair_link(phase) if again else phase
             inputs = {**self.phase_inputs(phase), **self.shared(process, label)}
             inputs['parameters'] = self.repair_parameters(phase) if again else self.ctx.plan[phase]
-            inputs['max_concurrent'] = max(1, self.inputs.max_concurrent // len(together))
             try:
-                self.run_child(phase, process, inputs)
+                self.submit_with_share(phase, process, inputs, waiting=len(together) - number)
             except ValueError as exception:
                 # The outputs of earlier phases are not compatible with its parameters, which could not be checked
                 # before.
@@ -729,6 +812,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if code := self.collect():
             return code
         self.attach_repeated()
+        if self.ctx.check is not None:
+            self.out('check', self.ctx.check)
         parts = {
             phase: {name: self.ctx[phase].outputs[name] for name in names if name in self.ctx[phase].outputs}
             for phase, names in SUMMARIZED.items()
@@ -736,6 +821,8 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         }
         if self.ctx.round:
             parts['repair'] = {'repair': self.ctx.repair}
+        if self.ctx.check is not None:
+            parts['check'] = {'check': self.ctx.check}
         parts |= {name: {name: node} for name, node in passport_of(self.inputs).items()}
         summary = summarize_electrolyte(
             parameters=self.inputs.parameters, **parts, metadata={'call_link_label': 'summarize'}
@@ -744,4 +831,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         imprecise = ConductivityWorkChain.exit_codes.ERROR_IMPRECISE.status
         if 'conductivity' in self.ctx.remarks and self.ctx.conductivity.exit_status != imprecise:
             return self.exit_codes.ERROR_UNDETERMINED.format(reason=self.ctx.remarks['conductivity'])
+        if self.fails_check():
+            return self.exit_codes.ERROR_UNDETERMINED.format(reason=self.ctx.check['reason'])
         return None

@@ -30,6 +30,17 @@ class RepairParameters(Parameters):
     )
 
 
+class CheckParameters(Parameters):
+    """Test of the students on frames of their own production, which the reference method labels."""
+
+    frames: int = Field(gt=0, description='Number of frames, drawn at random from all runs.')
+    maximum_error: float = Field(
+        gt=0,
+        description='Largest root mean square error of the forces of a student, as a fraction of the root mean square '
+        'force. Beyond it the study repairs itself, and no conductivity is given in the end.',
+    )
+
+
 class ElectrolyteParameters(Parameters):
     """Parameters of every phase and of the study itself."""
 
@@ -46,10 +57,16 @@ class ElectrolyteParameters(Parameters):
         description='Teacher of the distillation: `pretrained` if the electrolyte is among the compounds of the '
         'pre-training, `finetuned` if it is the compound of the fine-tuning.',
     )
+    check: CheckParameters | None = Field(
+        default=None,
+        description='Test of the students on labelled frames of the production; null labels none. The labels have the '
+        'settings of `active_learning`.',
+    )
     repair: RepairParameters | None = Field(
         default=None,
-        description='Repair of potentials whose runs exceeded a limit, or whose student was refused; labels have the '
-        'settings of `active_learning`, and the training of the teacher those of `finetune`. Null repairs nothing.',
+        description='Repair of potentials whose runs exceeded a limit, whose student was refused, or which fail the '
+        '`check`; labels have the settings of `active_learning`, and the training of the teacher those of `finetune`. '
+        'Null repairs nothing.',
     )
     accept_soft_labels: bool = ACCEPT_SOFT_LABELS
     seed: int = Field(ge=0, description='Seed of the study, from which those of the phases are derived.')

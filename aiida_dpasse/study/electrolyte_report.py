@@ -51,6 +51,10 @@ KEYS = (
     'student_mae_force_meV_A',
     'speedup_student_over_teacher',
     'finetune',
+    'production_accepted',
+    'production_frames_labelled',
+    'production_force_rms_meV_A',
+    'production_force_relative_error',
     'repair_rounds',
     'repaired',
     'repair_reason',
@@ -69,12 +73,34 @@ REPAIRS = {
 
 
 def lines(process: orm.ProcessNode) -> list[str]:
-    """Return the conductivity of the electrolyte, and what the labels are worth.
+    """Return the conductivity of the electrolyte, the errors of the students in its dynamics, and what the labels are
+    worth.
 
     :param process: a `dpasse.electrolyte`.
     """
     found = electrolyte_of(process)
-    return [] if found is None else [*found.lines(), *lines_of(process, lambda: [quality_of(process)])]
+    if found is None:
+        return []
+    return [
+        *found.lines(),
+        *lines_of(process, lambda: check_lines(process)),
+        *lines_of(process, lambda: [quality_of(process)]),
+    ]
+
+
+def check_lines(process: orm.ProcessNode) -> list[str]:
+    """Return the errors of the students on labelled frames of their dynamics, none if they were not tested.
+
+    :param process: a `dpasse.electrolyte`.
+    """
+    check = output_dict(process, 'check')
+    if check.get('relative_error') is None:
+        return [check['reason']] if check.get('reason') else []
+    wrong = max(check['force_rmse_meV_A'].values())
+    return [
+        f'Forces of the students in the simulated frames: wrong by {wrong:.0f} meV/Å of {check["force_rms_meV_A"]:.0f} '
+        f'({check["relative_error"]:.0%}), by {check["frames"]} labels.'
+    ]
 
 
 def summarize(process: orm.ProcessNode) -> dict[str, Any]:
@@ -103,8 +129,12 @@ def electrolyte_of(process: orm.ProcessNode) -> Conductivity | None:
 
     :param process: a `dpasse.electrolyte`.
     """
-    found = latest(process, call_tree(process.pk), 'conductivity')
-    return found and read_conductivity(found)
+    chain = latest(process, call_tree(process.pk), 'conductivity')
+    found = chain and read_conductivity(chain)
+    check = output_dict(process, 'check')
+    if found and check.get('accepted') is False:
+        return replace(found, arrhenius={'kind': found.arrhenius.get('kind'), 'reason': check['reason']})
+    return found
 
 
 def reference_of(process: orm.ProcessNode) -> Conductivity | None:
@@ -143,7 +173,9 @@ def repairs_table(process: orm.ProcessNode) -> list[Table]:
     for row in table.get('rounds', []):
         stops = [f'{stop["runs"]} runs at {stop["temperature_K"]:g} K ({stop["verdict"]})' for stop in row['stopped']]
         errors = {name: (row[name] or {}).get('force_mae_meV_A') for name in ('before', 'after')}
-        rows.append({**row, 'cause': ', '.join(stops) or 'the student was refused', **errors})
+        # Missing in archives of earlier releases.
+        wrong = 'wrong forces in the simulated frames' if row.get('wrong') else 'the student was refused'
+        rows.append({**row, 'cause': ', '.join(stops) or wrong, **errors})
     title = 'Repair: all runs kept their limits' if table.get('repaired') else f'Repair: {table.get("reason")}'
     return [Table.of(title, REPAIRS, rows)] if rows else []
 

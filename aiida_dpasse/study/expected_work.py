@@ -197,6 +197,12 @@ def copies(parameters: InitialDataParameters | DistillParameters, structures: Ma
     return atoms_in(structures, parameters.supercell) * (len(parameters.scales) * parameters.perturbations.number)
 
 
+def contacts(parameters: InitialDataParameters | DistillParameters, structures: Mapping[str, Any]) -> list[int]:
+    """Return the number of atoms of each copy with a close contact."""
+    number = 0 if parameters.contacts is None else parameters.contacts.number
+    return atoms_in(structures, parameters.supercell) * number
+
+
 @_work.register
 def _initial_data(parameters: InitialDataParameters, inputs: Mapping[str, Any]) -> Iterator[Work]:
     source = labeller(inputs)
@@ -206,6 +212,9 @@ def _initial_data(parameters: InitialDataParameters, inputs: Mapping[str, Any]) 
         yield replace(relaxation, phase='relax', bound=True)
     evaluations = 1 if parameters.dynamics is None else 1 + parameters.dynamics.steps
     yield labels(parameters.label, copies(parameters, inputs['structures']), source, evaluations)
+    if pushed := contacts(parameters, inputs['structures']):
+        larger = parameters.label.model_copy(update={'batch_size': parameters.label.batch_size * evaluations})
+        yield replace(labels(larger, pushed, source), phase='contacts')
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
@@ -292,6 +301,7 @@ def _distill(parameters: DistillParameters, inputs: Mapping[str, Any]) -> Iterat
     sampled = [atoms for atoms in starts for _ in range(run.frames)]
     frames = [
         *copies(parameters, inputs['structures']),
+        *contacts(parameters, inputs['structures']),
         *sampled,
         *(sampled * parameters.sample_perturbations.number),
     ]
@@ -345,3 +355,11 @@ def _electrolyte(parameters: ElectrolyteParameters, inputs: Mapping[str, Any]) -
             # The frames held out of the pre-training.
             known.setdefault('test_data', True)
         yield from within(phase, _work(section, known))
+        if phase == 'conductivity' and parameters.check is not None and sources_of(inputs):
+            cells = atoms_in(known['structures'], section.supercell)
+            drawn = (cells * parameters.check.frames)[: parameters.check.frames]
+            checked = [
+                labels(parameters.active_learning.label, drawn, labeller(inputs)),
+                Work('evaluate', 'python', 'evaluate', jobs=1),
+            ]
+            yield from within('check', checked)

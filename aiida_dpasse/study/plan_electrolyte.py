@@ -28,13 +28,25 @@ def plan_electrolyte(parameters: orm.Dict) -> dict[str, Any]:
     """Plan the phases of a study and its repairs, each step with its own seed derived from ``seed``.
 
     :param parameters: content of :class:`ElectrolyteParameters`.
-    :return: the parameters of every phase by its name; with `repair`, ``repairs``, the parameters of the steps of every
-        round (``select``, ``label``, ``teach``, ``distill``, ``conductivity``) by the id of the step, and
-        ``repair_runs``, the records of these steps and of the first distillation and production, whose round is 0.
+    :return: the parameters of every phase by its name; with `check`, ``check``, the parameters of the draw of frames in
+        every round by id, and ``check_label``, ``check_evaluate`` and ``check_limits``, those of their labels, of the
+        evaluation and of the verdict; with `repair`, ``repairs``, the parameters of the steps of every round
+        (``select``, ``label``, ``teach``, ``distill``, ``conductivity``) by the id of the step, and ``repair_runs``,
+        the records of these steps and of the first distillation and production, whose round is 0.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     seed, phases = settings.seed, settings.model_dump(include=set(PHASES))
     plan: dict[str, Any] = {phase: orm.Dict({**phases[phase], 'seed': derive_seed(seed, phase)}) for phase in PHASES}
+    last = 0 if settings.repair is None else settings.repair.max_rounds
+    if settings.check is not None:
+        draws = {Run('check', iteration=turn) for turn in range(last + 1)}
+        drawn = {'number': settings.check.frames, 'choice': 'random'}
+        plan['check'] = {
+            run.id: orm.Dict({**drawn, 'seed': derive_seed(seed, run.what, str(run.iteration))}) for run in draws
+        }
+        plan['check_label'] = orm.Dict(phases['active_learning']['label'])
+        plan['check_evaluate'] = orm.Dict({})
+        plan['check_limits'] = orm.Dict({'maximum_error': settings.check.maximum_error})
     if settings.repair is None:
         return plan
     steps: dict[str, dict[str, Any]] = {
@@ -43,7 +55,7 @@ def plan_electrolyte(parameters: orm.Dict) -> dict[str, Any]:
         'distill': phases['distill'],
         'conductivity': phases['conductivity'],
     }
-    rounds = range(1, 1 + settings.repair.max_rounds)
+    rounds = range(1, 1 + last)
     runs = {Run(what, iteration=turn): content for turn in rounds for what, content in steps.items()}
     repairs = {
         run.id: orm.Dict({**content, 'seed': derive_seed(seed, run.what, str(run.iteration))})

@@ -38,9 +38,11 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
     are compared on the same reference labels if there are any. Otherwise the errors of the teacher are those of its own
     test, and the errors of the student those against the teacher, as given by ``student_errors_against``.
 
+    A conductivity whose students fail the check by labels is None.
+
     :param parameters: parameters of the study.
-    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; the ``passport`` of the labels and the table
-        ``repair``, if there are any.
+    :param phases: outputs listed in :data:`SUMMARIZED`, by phase that ran; the ``passport`` of the labels, the table
+        ``repair`` and the ``check`` of the production, if there are any.
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     found: dict[str, dict[str, Any]] = {phase: {} for phase in SUMMARIZED}
@@ -50,6 +52,7 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
     return orm.Dict(
         {
             **_transport(found),
+            **_check(found.get('check', {}).get('check')),
             **_labels(found),
             'label_passport': brief(found.get(PASSPORT, {}).get(PASSPORT)),
             'iterations': len(iterations['iterations']) if iterations else None,
@@ -78,6 +81,21 @@ def _transport(found: Found) -> dict[str, Any]:
         'temperatures': _temperatures(found['conductivity'].get('transport', {})),
         'reference': _temperatures(found['reference'].get('transport', {})),
     }
+
+
+def _check(check: Mapping[str, Any] | None) -> dict[str, Any]:
+    found = check or {}
+    values = {
+        'production_accepted': found.get('accepted'),
+        'production_frames_labelled': found.get('frames'),
+        'production_force_rms_meV_A': found.get('force_rms_meV_A'),
+        'production_force_relative_error': found.get('relative_error'),
+    }
+    if found.get('accepted') is False:
+        nothing = ('conductivity_300K_mS_cm', 'conductivity_300K_interval_mS_cm', 'extrapolated')
+        energies = ('activation_energy_eV', 'activation_energy_error_eV')
+        values |= dict.fromkeys((*nothing, *energies)) | {'conductivity_reason': found['reason']}
+    return values
 
 
 def _temperatures(transport: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from aiida_dpasse.assessment.repeats import ERRORS
 from aiida_dpasse.runs import Run, Runs
 
 #: Kinds of nodes that a round produces.
-REPAIRED = ('statistics', 'accounts', 'errors', 'transport', 'verdicts')
+REPAIRED = ('statistics', 'accounts', 'errors', 'transport', 'verdicts', 'checks')
 
 
 def repair_label(run: Run) -> str:
@@ -31,12 +31,12 @@ def tabulate_repairs(runs: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
 
     :param runs: records of the steps, of `plan_electrolyte`.
     :param inputs: namespaces by the id of the step: ``statistics`` of the selection of frames, ``accounts`` of the
-        labels, ``errors`` of the teacher before and after its training, ``transport`` of the production of each round,
-        and ``verdicts`` of the acceptance of each student; round 0 is that before the first repair.
-    :returns: ``rounds``, each with the failures that led to it (``refused``, ``stopped``), the numbers of frames
-        visited, chosen, labelled, rejected and failed, and the errors of the teacher on its test data before and after
-        (meV/atom, meV/A); ``remaining``, the failures after the last round; ``repaired``, whether there are none, and
-        the ``reason`` if there are.
+        labels, ``errors`` of the teacher before and after its training, ``transport`` and ``checks`` of the production
+        of each round, and ``verdicts`` of the acceptance of each student; round 0 is that before the first repair.
+    :returns: ``rounds``, each with the failures that led to it (``refused``, ``stopped``, ``wrong``), the numbers of
+        frames visited, chosen, labelled, rejected and failed, and the errors of the teacher on its test data before and
+        after (meV/atom, meV/A); ``remaining``, the failures after the last round; ``repaired``, whether there are none,
+        and the ``reason`` if there are.
     """
     planned = Runs.from_dict(runs.get_dict())
     found = {kind: {key: node.get_dict() for key, node in inputs.get(kind, {}).items()} for kind in REPAIRED}
@@ -63,7 +63,7 @@ def tabulate_repairs(runs: orm.Dict, **inputs: dict[str, orm.Dict]) -> orm.Dict:
     last = rounds[-1]
     taught = last['after'] is not None
     remaining = failures(found, last['round'] if taught else last['round'] - 1)
-    repaired = taught and not remaining['stopped'] and remaining['refused'] is None
+    repaired = taught and not remaining['stopped'] and remaining['refused'] is None and remaining['wrong'] is None
     reason = None if repaired else why(last, remaining, len(planned.select(what='select')))
     return orm.Dict({'rounds': rounds, 'remaining': remaining, 'repaired': repaired, 'reason': reason})
 
@@ -74,11 +74,14 @@ def failures(found: dict[str, Any], turn: int) -> dict[str, Any]:
     :param found: nodes by kind and id of the step.
     :param turn: number of the round.
     :returns: ``refused``, the reason if the student was refused, otherwise null; ``stopped``, for each temperature (K)
-        with runs that exceeded a limit, their number and the verdict on the first.
+        with runs that exceeded a limit, their number and the verdict on the first; ``wrong``, the reason if the check
+        by labels failed, otherwise null.
     """
+    check = found['checks'].get(Run('check', iteration=turn).id, {'accepted': None})
     verdict = found['verdicts'].get(Run('distill', iteration=turn).id, {'accepted': True})
     rows = found['transport'].get(Run('conductivity', iteration=turn).id, {}).get('temperatures', [])
     return {
+        'wrong': check['reason'] if check['accepted'] is False else None,
         'refused': None if verdict['accepted'] else verdict['reason'],
         'stopped': [
             {
@@ -107,4 +110,6 @@ def why(last: dict[str, Any], remaining: dict[str, Any], allowed: int) -> str:
         return f'In round {last["round"]} the training of the teacher failed.'
     kelvins = ', '.join(f'{row["temperature_K"]:g} K' for row in remaining['stopped'])
     what = f'runs at {kelvins} still exceed their limits' if kelvins else 'the student is still refused'
+    if not kelvins and remaining['wrong']:
+        what = 'the students are still wrong in their own dynamics'
     return f'After {last["round"]} of {allowed} rounds {what}: increase `repair.max_rounds` or `repair.max_frames`.'

@@ -80,6 +80,7 @@ class HeldOutWorkChain(DpasseWorkChain):
     CODES = (PROGRAM, 'python')
     OPTIONAL_CODES = ('torchrun',)
     PARAMETERS = HeldOutParameters
+    ONE_AT_A_TIME = True
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:

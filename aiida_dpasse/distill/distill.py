@@ -261,11 +261,13 @@ class DistillWorkChain(PlannedWorkChain):
         )
         parts = {'perturbed': self.ctx.perturbed, 'samples': samples, 'samples_perturbed': again}
         if 'contacts' in self.ctx.plan:
-            parts['contacts'] = close_contacts(
+            contacts = close_contacts(
                 self.ctx.plan['contacts'],
                 structures=self.namespace('structures'),
                 metadata={'call_link_label': 'contacts'},
             )
+            if 'frames' in contacts:
+                parts['contacts'] = contacts['frames']
         if (chosen := self.of_compounds('frames')) is not None:
             parts['further'] = chosen
         self.label_by_teacher('labels', union_frames(frames=parts, metadata={'call_link_label': 'union'}), 'label')

@@ -13,13 +13,13 @@ from aiida_dpasse.structures.contacts import push_together
 
 
 @calcfunction
-def close_contacts(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> FramesData:
+def close_contacts(parameters: orm.Dict, **inputs: dict[str, orm.StructureData]) -> dict[str, FramesData]:
     """Make supercells of all structures with two neighbouring atoms pushed together in each.
 
     :param parameters: ``supercell``, ``contacts`` (``number`` of copies of each structure, ``displacement`` in A) and
         ``seed``.
     :param inputs: namespace ``structures``, by label, which is the source of a frame.
-    :returns: unlabelled frames.
+    :returns: unlabelled ``frames``, none if no structure has atoms that can be pushed together.
     :raises ValueError: for partial occupancies.
     """
     settings = parameters.get_dict()
@@ -38,4 +38,4 @@ def close_contacts(parameters: orm.Dict, **inputs: dict[str, orm.StructureData])
                     reasons=[f'{" and ".join(item.elements)} pushed to {item.distance:.2f} A' for item in found],
                 )
             )
-    return FramesData.from_sets(concatenate(sets))
+    return {'frames': FramesData.from_sets(concatenate(sets))} if sets else {}

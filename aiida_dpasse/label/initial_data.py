@@ -106,18 +106,20 @@ class InitialDataWorkChain(DpasseWorkChain):
 
     def perturb(self) -> ExitCode | None:
         """Make the perturbed copies, and those with close contacts."""
-        makers = {'label': ('perturb', perturb_structures), 'label_contacts': ('contacts', close_contacts)}
         structures = dict(self.ctx.structures)
-        self.ctx.frames = {}
-        for step, (what, make) in makers.items():
-            if what not in self.ctx.plan:
-                continue
-            try:
-                self.ctx.frames[step] = make(
-                    self.ctx.plan[what], structures=structures, metadata={'call_link_label': what}
-                )
-            except ValueError as exception:
-                return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        try:
+            perturbed = perturb_structures(
+                self.ctx.plan['perturb'], structures=structures, metadata={'call_link_label': 'perturb'}
+            )
+        except ValueError as exception:
+            return self.exit_codes.ERROR_STRUCTURES.format(reason=str(exception))
+        self.ctx.frames = {'label': perturbed}
+        if 'contacts' in self.ctx.plan:
+            found = close_contacts(
+                self.ctx.plan['contacts'], structures=structures, metadata={'call_link_label': 'contacts'}
+            )
+            if 'frames' in found:
+                self.ctx.frames['label_contacts'] = found['frames']
         return None
 
     def label(self) -> None:

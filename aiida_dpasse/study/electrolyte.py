@@ -504,15 +504,15 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         return self.start_phases('initial_data')
 
     def learn_actively(self) -> ExitCode | None:
-        """Extend the frames by active learning."""
-        return self.start_phases('active_learning')
+        """Extend the frames by active learning; the new compound is labelled beside it if two programs may run."""
+        return self.start_phases('active_learning', 'finetune_labels')
 
     def pretrain(self) -> ExitCode | None:
-        """Pre-train a potential; the new compound is labelled at the same time if two programs may run."""
+        """Pre-train a potential, and label the new compound if this has not been done yet."""
         return self.start_phases('pretrain', 'finetune_labels')
 
     def label_new_compound(self) -> ExitCode | None:
-        """Label the new compound if this has not been done yet."""
+        """Label the new compound if only one program may run."""
         return self.start_phases('finetune_labels')
 
     def finetune_or_distill(self) -> ExitCode | None:
@@ -586,6 +586,11 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if reason := self.ctx.check['reason']:
             self.report(reason)
 
+    def checked_frames(self) -> dict[str, FramesData]:
+        """Return the frames that were labelled for the check, by name."""
+        labels = self.ctx.get('production_labels')
+        return {} if labels is None or 'frames' not in labels.outputs else {'checked': labels.outputs.frames}
+
     def fails_check(self) -> bool:
         """Whether the last production failed its check."""
         return self.ctx.check is not None and self.ctx.check['accepted'] is False
@@ -632,7 +637,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         chosen = select_visited(
             self.repair_parameters('select'),
             visited=visited,
-            known={name: teacher[name] for name in ('training_data', 'test_data')},
+            known={name: teacher[name] for name in ('training_data', 'test_data')} | self.checked_frames(),
             metadata={'call_link_label': self.repair_link('select')},
         )
         self.ctx.repairs['statistics'][self.repair_run('select').id] = chosen['statistics']
@@ -655,7 +660,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             self.give_up(reason_of(labels))
             return
         frames = union_frames(
-            frames={'known': teacher['training_data'], 'visited': labels.outputs.frames},
+            frames={'known': teacher['training_data'], 'visited': labels.outputs.frames, **self.checked_frames()},
             metadata={'call_link_label': self.repair_link('union')},
         )
         inputs = {

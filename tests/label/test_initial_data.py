@@ -19,6 +19,7 @@ SMALL = {
     'scales': [0.98, 1.02],
     'perturbations': {'number': 2, 'cell_fraction': 0.01, 'displacement': 0.05},
     'dynamics': {'steps': 6, 'interval': 3},
+    'contacts': None,
 }
 
 
@@ -81,6 +82,25 @@ def test_without_dynamics_the_copies_themselves_are_labelled(python_code):
     sets = results['frames'].sets()
     assert [source for item in sets for source in item.sources] == ['cu'] * 4
     assert [step for item in sets for step in item.steps] == [-1] * 4
+
+
+def test_close_contacts_are_labelled_beside_the_copies(python_code):
+    """One job more, of single points; its frames and account are added to those of the dynamics."""
+    # In the crystal itself copper atoms are as close as those that are pushed together.
+    large = orm.StructureData(ase=bulk('Cu', cubic=True, a=4.4))
+    contacts = {'number': 3, 'displacement': 0.05}
+    results, node = initial_data(python_code, {'large': large, 'cu': copper()}, {'name': 'emt'}, contacts=contacts)
+    assert node.is_finished_ok, node.exit_message
+    account = results['account']
+    assert (account['requested'], account['admitted'], account['calculations']) == (24 + 3, 24 + 3, 2)
+    assert results['frames'].frames == 27
+    reasons = [reason for item in results['frames'].sets() for reason in item.reasons]
+    pushed = [reason for reason in reasons if reason.startswith('Cu and Cu pushed to')]
+    assert len(pushed) == 3
+    assert orphans(node) == []
+    _, node = initial_data(python_code, {'cu': copper()}, {'name': 'emt'}, contacts=contacts, dynamics=None)
+    assert node.is_finished_ok, node.exit_message
+    assert node.outputs.account['requested'] == 4
 
 
 def test_chgnet_on_electrolyte_and_salt(python_code):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 from aiida import orm
 
@@ -10,6 +14,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
+from aiida_dpasse.study.judge_production import judge_production
 from aiida_dpasse.study.plan_electrolyte import PHASES, plan_electrolyte
 from aiida_dpasse.study.summarize_electrolyte import summarize_electrolyte
 from aiida_dpasse.train.finetune import FinetuneWorkChain
@@ -58,6 +63,34 @@ def test_plan_electrolyte(aiida_profile, name):
     seeds = [plan[phase]['seed'] for phase in PHASES]
     assert len(set(seeds)) == len(PHASES)
     assert seeds == [plan_electrolyte(orm.Dict(settings))[phase]['seed'] for phase in PHASES]
+
+
+def judged(make_frames, errors: dict[str, float], limit: float, **account: Any) -> dict[str, Any]:
+    """Judge students by two frames whose root mean square force is 0.5 eV/A."""
+    frames = make_frames(frames=2)
+    frames = replace(frames, forces=np.where(np.arange(frames.natoms)[:, None] % 2, 0.5, -0.5) * np.ones((2, 1, 3)))
+    given = {'admitted': 2, 'requested': 3, 'rejected': [{'id': 'a', 'reason': 'b'}], 'failed': []} | account
+    labelled = {}
+    if errors:
+        results = {label: {'force_rmse_meV_A': value} for label, value in errors.items()}
+        labelled = {'frames': FramesData.from_sets([frames]), 'errors': orm.Dict(results)}
+    return judge_production(orm.Dict({'maximum_error': limit}), orm.Dict(given), **labelled).get_dict()
+
+
+def test_verdict_of_a_production(aiida_profile, make_frames):
+    """The worst student decides, relative to the forces; no labels, no verdict, and rejected frames are wrong."""
+    found = judged(make_frames, {'student': 100.0, 'member_0001': 200.0}, 0.4)
+    assert found['force_rms_meV_A'] == pytest.approx(500.0)
+    assert found['relative_error'] == pytest.approx(0.4)
+    assert (found['accepted'], found['reason']) == (True, None)
+    assert (found['frames'], found['requested'], found['rejected']) == (2, 3, 1)
+    found = judged(make_frames, {'student': 100.0, 'member_0001': 201.0}, 0.4)
+    assert found['accepted'] is False
+    assert found['reason']
+    assert judged(make_frames, {}, 0.4, admitted=0)['accepted'] is False
+    found = judged(make_frames, {}, 0.4, admitted=0, rejected=[], failed=[{'id': 'a', 'reason': 'b'}])
+    assert found['accepted'] is None
+    assert found['reason']
 
 
 def summary_of(**phases: dict[str, dict]) -> dict:

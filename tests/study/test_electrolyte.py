@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
@@ -17,6 +18,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.reports.graph import call_tree
 from aiida_dpasse.reports.provenance import orphans
+from aiida_dpasse.reports.report import report_text
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
 from aiida_dpasse.study.electrolyte_report import electrolyte_svg, latest, repairs_table
@@ -475,3 +477,67 @@ def test_the_report_shows_the_rounds(repaired):
 
 def test_a_repair_keeps_the_provenance(repaired):
     assert orphans(repaired) == []
+
+
+@pytest.fixture(scope='module')
+def wrong(codes, metals, settings, study) -> orm.WorkChainNode:
+    """A study whose students fail the check by labels, before and after its one repair: no error is allowed."""
+    changed = deepcopy(settings)
+    changed['distill']['students'] = 2
+    changed['conductivity'] |= {'replicas': 2, 'samples': 12}
+    changed['conductivity']['trust'] |= {'limit': 50.0, 'high': 100.0, 'interval': 5}
+    changed['check'] = {'frames': 4, 'maximum_error': 1e-6}
+    changed['repair'] = {'max_rounds': 1, 'max_frames': 5}
+    _, node = run_get_node(
+        ElectrolyteWorkChain,
+        **inputs(codes, changed),
+        active_learning_frames=study.outputs.active_learning.frames,
+        electrolyte={'alloy': metals['alloy']},
+        calculator=orm.Dict({'name': 'emt'}),
+    )
+    return node
+
+
+def test_wrong_students_are_repaired(wrong):
+    """Frames of the production are labelled; these and others of it teach the teacher, and the check is repeated."""
+    assert wrong.exit_status == UNDETERMINED, wrong.exit_message
+    calls = phases(wrong)
+    steps = [f'repair_1_{step}' for step in ('label', 'teach', 'distill', 'conductivity', 'check', 'errors')]
+    assert list(calls) == ['pretrain', 'distill', 'conductivity', 'check', 'errors', *steps]
+    sampled = calls['conductivity'].outputs.samples
+    assert sampled.frames == 12
+    checked, visited = calls['check'].outputs.frames, calls['repair_1_label'].outputs.frames
+    assert checked.frames == 4
+    assert set(checked.ids()) <= set(sampled.ids())
+    assert not set(checked.ids()) & set(visited.ids())
+    known = set(calls['pretrain'].outputs.training_data.ids())
+    assert set(calls['repair_1_teach'].inputs.frames.ids()) == known | set(checked.ids()) | set(visited.ids())
+    [row] = wrong.outputs.repair['rounds']
+    assert row['wrong']
+    assert not row['stopped']
+    assert wrong.outputs.repair['remaining']['wrong'] == wrong.outputs.check['reason']
+    assert orphans(wrong) == []
+
+
+def test_the_errors_of_the_check(wrong):
+    """Those of the evaluation on the labelled frames, relative to the root mean square of the labels."""
+    calls = phases(wrong)
+    labels, errors = calls['repair_1_check'].outputs.frames, calls['repair_1_errors'].outputs.results.get_dict()
+    assert set(errors) == {'student', 'member_0001'}
+    forces = np.concatenate([np.ravel(item.forces) for item in labels.sets()])
+    rms = 1000 * np.sqrt(np.mean(forces**2))
+    check = wrong.outputs.check.get_dict()
+    assert check['force_rms_meV_A'] == pytest.approx(rms)
+    assert check['force_rmse_meV_A'] == {label: found['force_rmse_meV_A'] for label, found in errors.items()}
+    assert check['relative_error'] == pytest.approx(max(check['force_rmse_meV_A'].values()) / rms)
+    assert (check['frames'], check['requested'], check['rejected'], check['accepted']) == (4, 4, 0, False)
+
+
+def test_no_conductivity_of_wrong_students(wrong):
+    summary = wrong.outputs.summary
+    assert summary['conductivity_300K_mS_cm'] is None
+    assert summary['activation_energy_eV'] is None
+    assert summary['conductivity_reason'] == wrong.outputs.check['reason']
+    assert summary['production_accepted'] is False
+    assert summary['production_force_relative_error'] == wrong.outputs.check['relative_error']
+    assert wrong.outputs.check['reason'] in report_text(wrong)

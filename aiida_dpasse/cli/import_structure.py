@@ -157,7 +157,7 @@ def _check_ordered(path: Path, crystal: CrystalFile) -> None:
 
     :raises ValueError: if atoms overlap or the oxidation states of the file do not sum to zero.
     """
-    from aiida_dpasse.structures.order import symbols_of
+    from aiida_dpasse.structures.arrangements import symbols_of
     from aiida_dpasse.structures.overlap import find_overlap
 
     found = crystal.structure

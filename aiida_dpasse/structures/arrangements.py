@@ -120,6 +120,8 @@ def _alternatives(
 ) -> tuple[tuple[frozenset[int], int], ...]:
     """Return orbits that form groups of mutually overlapping sites, with the number of groups."""
     partial = np.flatnonzero([not site.is_ordered for site in structure])
+    if len(partial) == 0:
+        return ()
     elements = sorted(charges)
     reach = _least(elements, _radii(elements, charges))
     held = [tuple(elements.index(element.symbol) for element in structure[int(i)].species) for i in partial]
@@ -232,7 +234,7 @@ class Arrangements:
     @cached_property
     def crowded(self) -> bool:
         """Whether atoms of some arrangement are closer than :data:`APART` of the sum of their radii."""
-        radii = APART * _radii(self.elements, self.charges)
+        radii = pair_distances(self.elements, self.charges)
         kinds: list[list[int]] = [[] for _ in self.fractional]
         for index, element in zip(self.full, self.on_full, strict=True):
             kinds[int(index)] = [int(element)]
@@ -268,6 +270,8 @@ class Arrangements:
         They are those of lowest energy, or drawn with the probability of their degeneracy (:attr:`method`). The weights
         are as those of :meth:`draw`.
         """
+        if len(self.open) == 0:
+            return [OrderedCell(self._structure(np.empty(0, dtype=np.int64)), None, 1, 1.0)], 1
         every = [each for each in self.distinct() if self.repulsion.energy(self._held(each[0])) < EXCLUSION / 2]
         ranking = [self.ranking.energy(self._held(labels)) for labels, _ in every]
         # Equal energies differ in their last digits: what is chosen among them should not depend on these.
@@ -429,8 +433,8 @@ class Arrangements:
 
     def _repulsion(self, distances: Array, first: Indices, second: Indices) -> Array:
         """Return the energy that keeps pairs of atoms apart, (first, second) eV."""
-        reach = _radii(self.elements, self.charges)
-        wanted, least = APART * reach, _least(self.elements, reach)
+        wanted = pair_distances(self.elements, self.charges)
+        least = _least(self.elements, _radii(self.elements, self.charges))
         chosen = np.ix_(first, second)
         energy = REPULSION * np.maximum(0.0, 1 - distances / wanted[chosen]) ** 2
         return np.asarray(energy + EXCLUSION * (distances < least[chosen]))
@@ -626,6 +630,15 @@ def _change(field: Array, pair: Array, left: Any, right: Any, new: Any, old: Any
     """
     alone = field[new] + field[old] - field[left] - field[right]
     return alone + (pair[new, old] + pair[left, right] - pair[new, right] - pair[old, left])
+
+
+def pair_distances(elements: Sequence[str], charges: Mapping[str, float]) -> Array:
+    """Return the distance in A at which atoms of each two elements are kept apart, (elements, elements).
+
+    :param elements: chemical symbols.
+    :param charges: charge of each element; ions of one sign are kept apart by their ionic radii if these are larger.
+    """
+    return np.asarray(APART * _radii(elements, charges))
 
 
 def _radii(elements: Sequence[str], charges: Mapping[str, float]) -> Array:

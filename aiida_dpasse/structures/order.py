@@ -142,7 +142,7 @@ def order_crystal(
         raise ValueError(f'order: the crystal holds no {", ".join(lacking)}: correct `mobile`.')
     notes: list[str] = []
     sites = find_symmetry(structure, symprec, known, notes)
-    for size, counts in _sizes(sites, known, repeats, max_atoms, tolerance, site_tolerance):
+    for size, counts in sizes_with_whole_numbers(sites, known, repeats, max_atoms, tolerance, site_tolerance):
         arrangement = Arrangements(sites, size, counts, known, method, tuple(mobile))
         found = arrangement.draw(cells, seed)
         if found:
@@ -162,7 +162,7 @@ def _cartesian(structure: Structure) -> tuple[Array, Array]:
 
 
 def _already_ordered(structure: Structure, charges: dict[str, float], repeats: Sequence[int] | None) -> Ordering:
-    size = _checked_repeats(repeats) or (1, 1, 1)
+    size = checked_repeats(repeats) or (1, 1, 1)
     cell = sorted_by_element(structure.make_supercell(size, in_place=False))
     return Ordering((OrderedCell(cell, None, 1, 1.0),), size, (), charges, ())
 
@@ -170,7 +170,7 @@ def _already_ordered(structure: Structure, charges: dict[str, float], repeats: S
 # Whole numbers of atoms.
 
 
-def _checked_repeats(repeats: Sequence[int] | None) -> tuple[int, int, int] | None:
+def checked_repeats(repeats: Sequence[int] | None) -> tuple[int, int, int] | None:
     if repeats is None:
         return None
     if len(repeats) != 3 or any(int(number) != number or number < 1 for number in repeats):
@@ -179,7 +179,28 @@ def _checked_repeats(repeats: Sequence[int] | None) -> tuple[int, int, int] | No
     return first, second, third
 
 
-def _sizes(
+def possible_sizes(structure: Structure, repeats: Sequence[int] | None, max_atoms: int) -> list[tuple[int, int, int]]:
+    """Return the compact repetitions of a cell within a number of atoms, smallest first, or the given ones alone.
+
+    :param structure: a crystal; its occupancies may be partial.
+    :param repeats: three repetitions, None for any.
+    :param max_atoms: largest number of atoms.
+    :raises ValueError: if the smallest cell has more atoms.
+    """
+    atoms, given = structure.composition.num_atoms, checked_repeats(repeats)
+    copies = prod(given) if given else 1
+    if atoms * copies > 1.001 * max_atoms:
+        cell = f'the {"x".join(map(str, given))} cell' if given else 'the unit cell'
+        raise ValueError(
+            f'order: {cell} contains {atoms * copies:.0f} atoms, more than the {max_atoms} allowed: raise the number '
+            'of atoms.'
+        )
+    if given:
+        return [given]
+    return compact_repetitions(structure.lattice.matrix, max(1, int(max_atoms / atoms)), ELONGATED)
+
+
+def sizes_with_whole_numbers(
     sites: Sites,
     charges: dict[str, float],
     repeats: Sequence[int] | None,
@@ -189,21 +210,15 @@ def _sizes(
 ) -> Iterator[tuple[tuple[int, int, int], Counts]]:
     """Yield the sizes within the tolerances, smallest first, with the numbers of atoms.
 
+    :param sites: the disordered crystal.
+    :param charges: charge of each element.
+    :param repeats: three repetitions, None for any.
+    :param max_atoms: largest number of atoms.
+    :param tolerance: largest relative deviation of the amount of an element.
+    :param site_tolerance: largest deviation of the occupancy of a site.
     :raises ValueError: if there is none.
     """
-    atoms = sites.structure.composition.num_atoms
-    given = _checked_repeats(repeats)
-    sizes = (
-        [given]
-        if given
-        else compact_repetitions(sites.structure.lattice.matrix, max(1, int(max_atoms / atoms)), ELONGATED)
-    )
-    if atoms * (prod(given) if given else 1) > 1.001 * max_atoms:
-        cell = f'the {"x".join(map(str, given))} cell' if given else 'the unit cell'
-        raise ValueError(
-            f'order: {cell} contains {atoms * (prod(given) if given else 1):.0f} atoms, more than the {max_atoms} '
-            'allowed: raise the number of atoms.'
-        )
+    sizes = possible_sizes(sites.structure, repeats, max_atoms)
     found, nearest = False, None
     for size in sizes:
         counts = _whole_numbers(sites, prod(size), charges, tolerance, site_tolerance)

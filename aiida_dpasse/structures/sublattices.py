@@ -85,8 +85,11 @@ def site_names(structure: Structure, symprec: float = 0.01) -> list[tuple[str, .
         if not indices:
             continue
         part = structure.from_sites([structure[index] for index in indices])
-        for index, name in zip(indices, _wyckoff(part, symprec), strict=True):
-            names[index][name] = None
+        found = _wyckoff(part, symprec)
+        # Without symmetry the position has no meaning: all sites have the same.
+        if set(found) != {'1a'}:
+            for index, name in zip(indices, found, strict=True):
+                names[index][name] = None
     for index, site in enumerate(structure):
         if site.label and site.label not in (site.species_string, *elements_of(structure, index)):
             names[index] = {site.label: None, **names[index]}

@@ -96,9 +96,9 @@ def dope(
     """Make doped cells of a crystal: whole numbers of atoms, neutral, different by symmetry.
 
     The host is a stored structure (PK, UUID or label) or a prototype such as Li6PS5Cl; `--prototypes` lists these, and
-    their names always mean them. A sublattice is an element, a set of sites such as 4a, or both, S@4c; the S of PS4 is S@PS4. An amount is a fraction
-    of its atoms (0.025, 1/40, 2.5%), or a whole number of atoms in the cell. Without a substitution, exchange or
-    insertion the sublattices are printed.
+    their names always mean them. A sublattice is an element, a set of sites such as 4a, or both, S@4c; the S of PS4 is
+    S@PS4. An amount is a fraction of its atoms (0.025, 1/40, 2.5%), or a whole number of atoms in the cell. Without a
+    substitution, exchange or insertion the sublattices are printed.
     """
     from aiida_dpasse.structures.doping import dope as make
 
@@ -106,13 +106,8 @@ def dope(
     say('\n'.join(_row(name, text) for name, text in describe_host(crystal, known)))
     if not any(settings[key] for key in ('substitute', 'exchange', 'insert')):
         return
-    settings.update(
-        repeats=supercell,
-        charges=parse_charges(charges),
-        mobile=list(mobile) or None,
-        places=settings['places'] or None,
-    )
-    used = {
+    settings.update(repeats=supercell, charges=parse_charges(charges), mobile=mobile)
+    used: dict[str, Any] = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in settings.items()
         if value is not None and value != ()

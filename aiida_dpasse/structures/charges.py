@@ -64,7 +64,8 @@ def _usual_states(name: str) -> dict[int, float]:
 def substituent_charge(name: str, replaced: float) -> float:
     """Return the charge of an element on the site of another ion.
 
-    It is that of the ion if the element usually has it, and otherwise its most frequent usual state of this sign.
+    It is that of the ion if this is a common state of the element, and otherwise its most frequent one of this sign:
+    Sb on P has +5, and W on Sb has +6.
 
     :param name: chemical symbol.
     :param replaced: charge of the ion that it replaces.
@@ -73,7 +74,9 @@ def substituent_charge(name: str, replaced: float) -> float:
     usual = {state: part for state, part in _usual_states(name).items() if state * replaced > 0}
     if not usual:
         raise ValueError(f'charges: {name} has no usual charge of the sign of {replaced:+g}: give its charge.')
-    return float(replaced if replaced in usual else max(usual, key=lambda state: (usual[state], -abs(state))))
+    if replaced in Element(name).common_oxidation_states:
+        return float(replaced)
+    return float(max(usual, key=lambda state: (usual[state], -abs(state))))
 
 
 def charges_of(structure: Structure, given: Mapping[str, float] | None, required: bool = True) -> dict[str, float]:

@@ -23,7 +23,7 @@ from aiida_dpasse.structures.charges import charges_of, stated, substituent_char
 from aiida_dpasse.structures.order import NEUTRAL, possible_sizes, sizes_with_whole_numbers
 from aiida_dpasse.structures.overlap import ALKALI, find_overlap
 from aiida_dpasse.structures.sublattices import Sublattice, find_sublattice, site_names
-from aiida_dpasse.structures.voids import find_voids, symmetric_places
+from aiida_dpasse.structures.voids import roomiest_places, symmetric_places
 
 Size = tuple[int, int, int]
 Amounts = dict[str, Fraction]
@@ -524,13 +524,13 @@ class _Changes:
         sites = self.host.sites
         if self.places:
             return self.host.add_places(ion, np.concatenate([symmetric_places(sites, place) for place in self.places]))
-        voids = find_voids(sites, ion, self.charges)
-        if not voids:
+        found = roomiest_places(sites, ion, self.charges)
+        if found is None:
             raise ValueError(
                 f'dope: there is no room for an interstitial {ion} between the atoms: give places for it, or '
                 'compensate by vacancies.'
             )
-        return self.host.add_places(ion, voids[0][1])
+        return self.host.add_places(ion, found)
 
     def counts(self, copies: int, nearest: bool = False) -> tuple[Contents, Contents]:
         """Return the atoms on each pool of the host and of the doped crystal.
@@ -818,7 +818,8 @@ def _check_composition(totals: Mapping[str, int], asked: str) -> None:
     units = Fraction(sum(totals.values())) / sum(wanted.values())
     reached = {name: Fraction(n) / units for name, n in totals.items()}
     if reached != wanted:
-        shown = ' '.join(f'{name}{float(amount):.5g}' for name, amount in reached.items())
+        order = [*(name for name in wanted if name in reached), *(name for name in reached if name not in wanted)]
+        shown = ' '.join(f'{name}{float(reached[name]):.5g}' for name in order)
         raise ValueError(f'dope: the request leads to {shown}, not to {asked}: correct one of the two.')
 
 

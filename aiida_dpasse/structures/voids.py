@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 #: Places closer to each other than this, in A, are one.
 SAME = 0.3
+#: Atoms within this distance of the cell, in A, decide on the places in it: no hole of a dense crystal is as large.
+MARGIN = 6.0
 
 
 def symmetric_places(sites: Sites, point: ArrayLike, same: float = SAME) -> Array:
@@ -32,8 +34,8 @@ def symmetric_places(sites: Sites, point: ArrayLike, same: float = SAME) -> Arra
     return _merged(sites.structure.lattice, moved, same)
 
 
-def find_voids(sites: Sites, ion: str, charges: Mapping[str, float]) -> list[tuple[float, Array]]:
-    """Return the places that are farthest from the atoms, those of one symmetry together, the roomiest first.
+def roomiest_places(sites: Sites, ion: str, charges: Mapping[str, float]) -> Array | None:
+    """Return the places (n, 3), fractional, that are farthest from the atoms, equivalent by symmetry.
 
     They are vertices of the Voronoi cells of the atoms. A place has room if its distance to every atom is at least
     that at which ions are kept apart in ordered cells.
@@ -41,7 +43,7 @@ def find_voids(sites: Sites, ion: str, charges: Mapping[str, float]) -> list[tup
     :param sites: the crystal and its symmetry; sites with partial occupancies count as occupied.
     :param ion: chemical symbol of the ion.
     :param charges: charge of each element, with that of the ion.
-    :returns: the smallest ratio of a distance to the least one, which is 1 or more, and the places (n, 3), fractional.
+    :returns: None if there is no room.
     """
     structure = sites.structure
     held = [sorted(elements_of(structure, index)) for index in range(len(structure))]
@@ -49,25 +51,26 @@ def find_voids(sites: Sites, ion: str, charges: Mapping[str, float]) -> list[tup
     least = pair_distances(elements, charges)[elements.index(ion)]
     reach = np.array([max(least[elements.index(each)] for each in group) for group in held])
     lattice = structure.lattice
-    steps = np.ceil(8.0 / cell_heights(lattice.matrix)).astype(int)
+    steps = np.ceil(MARGIN / cell_heights(lattice.matrix)).astype(int)
     shifts = np.array(list(np.ndindex(*(2 * steps + 1)))) - steps
     cloud = (structure.frac_coords[:, None] % 1.0 + shifts[None]).reshape(-1, 3)
+    margin = MARGIN / cell_heights(lattice.matrix)
+    cloud = cloud[np.all((cloud > -margin) & (cloud < 1 + margin), axis=1)]
     vertices = Voronoi(cloud @ lattice.matrix).vertices @ np.linalg.inv(lattice.matrix)
-    # Beyond a little more than the cell all are images of others.
+    # Those outside the cell are images of others.
     vertices = vertices[np.all((vertices > -0.05) & (vertices < 1.05), axis=1)]
-    rooms = (lattice.get_all_distances(vertices, structure.frac_coords) / reach).min(axis=1)
-    vertices, rooms = vertices[rooms >= 1], rooms[rooms >= 1]
-    found: list[tuple[float, Array]] = []
-    taken = np.empty((0, 3))
+
+    def room(places: Array) -> Array:
+        return np.asarray((lattice.get_all_distances(places, structure.frac_coords) / reach).min(axis=1))
+
+    rooms = room(vertices)
     for index in np.lexsort((*vertices.round(4).T, -rooms.round(4))):
-        if len(taken) and lattice.get_all_distances(vertices[index], taken).min() < SAME:
-            continue
+        if rooms[index] < 1:
+            return None
         places = symmetric_places(sites, vertices[index])
-        room = float((lattice.get_all_distances(places, structure.frac_coords) / reach).min())
-        taken = np.concatenate([taken, places])
-        if room >= 1:
-            found.append((room, places))
-    return sorted(found, key=lambda each: -round(each[0], 4))
+        if room(places).min() >= 1:
+            return places
+    return None
 
 
 def _merged(lattice: Lattice, points: Array, same: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -42,6 +43,7 @@ def guess_charges(composition: Composition) -> tuple[dict[str, float], float]:
     return best[2], best[3]
 
 
+@cache
 def _usual_states(name: str) -> dict[int, float]:
     """Return the usual oxidation states of an element with their frequencies."""
     # pymatgen loads the frequencies at its first guess.

@@ -238,15 +238,15 @@ def test_commands_exist_with_their_options(page, line):
     command.make_parser(click.Context(command)).parse_args(list(words))
 
 
-@pytest.mark.parametrize('line', [line for page, line in commands() if page == 'disordered.md'])
-def test_crystals_are_imported_as_the_page_says(line, aiida_profile, tmp_path, monkeypatch):
+@pytest.mark.parametrize(('page', 'line'), [each for each in commands() if each[0] in ('disordered.md', 'doping.md')])
+def test_crystals_are_imported_and_doped_as_the_page_says(page, line, aiida_profile, tmp_path, monkeypatch):
     """The page's file is there, and what it shows of the output is what is printed."""
     shutil.copytree(ROOT / 'tests' / 'structures' / 'fixtures', tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli, shlex.split(line)[1:])
     assert result.exit_code == 0, result.output
     if '--dry-run' in line:
-        [shown] = [text for text in blocks('disordered.md', 'console') if line in text]
+        [shown] = [text for text in blocks(page, 'console') if line in text]
         # The arrangement that annealing finds depends on the last digits of the machine's arithmetic.
         certain = shown.split('\n', 1)[1].split('    cell 0')[0]
         assert certain in result.output

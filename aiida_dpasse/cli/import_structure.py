@@ -71,7 +71,7 @@ def structure(
     A disordered crystal, given as CIF, is stored as ordered cells: whole numbers of atoms, neutral, no two too close.
     The CIF is stored as well, as input of the calculation that makes the cells.
     """
-    settings.update(repeats=supercell, charges=_parse_charges(charges))
+    settings.update(repeats=supercell, charges=parse_charges(charges))
     refused = 0
     for path in paths:
         try:
@@ -85,9 +85,10 @@ def structure(
         raise Refusal(f'{refused} of {len(paths)} files are refused, see above.')
 
 
-def _parse_charges(given: tuple[str, ...]) -> dict[str, float] | None:
+def parse_charges(given: tuple[str, ...]) -> dict[str, float] | None:
     """Return the charges by element, None if none is given.
 
+    :param given: texts such as `Li=1`.
     :raises Refusal: for anything but an element and a number.
     """
     found = {}
@@ -157,7 +158,7 @@ def _check_ordered(path: Path, crystal: CrystalFile) -> None:
 
     :raises ValueError: if atoms overlap or the oxidation states of the file do not sum to zero.
     """
-    from aiida_dpasse.structures.order import symbols_of
+    from aiida_dpasse.structures.arrangements import symbols_of
     from aiida_dpasse.structures.overlap import find_overlap
 
     found = crystal.structure

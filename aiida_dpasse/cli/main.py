@@ -25,6 +25,7 @@ class Commands(LazyGroup):
         'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer, and register them as codes.'),
         'import': ('aiida_dpasse.cli.importing:import_', 'Store structures, frames or potentials from files.'),
         'export': ('aiida_dpasse.cli.importing:export', 'Write stored structures or frames to files.'),
+        'dope': ('aiida_dpasse.cli.dope:dope', 'Doped cells of a stored crystal or a prototype.'),
         'launch': ('aiida_dpasse.cli.launch:launch', 'Show the plan of a work chain, and submit it.'),
         'status': ('aiida_dpasse.cli.status:status', 'Show the state of a process: phases, iterations, jobs.'),
         'report': ('aiida_dpasse.cli.report:report', 'Write the tables and plots of a process.'),

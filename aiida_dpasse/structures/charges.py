@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -26,23 +27,7 @@ def guess_charges(composition: Composition) -> tuple[dict[str, float], float]:
     :param composition: of the crystal; amounts need not be whole.
     """
     amounts = composition.get_el_amt_dict()
-    # pymatgen loads the frequencies at its first guess.
-    Composition('LiCl').oxi_state_guesses()
-    counts = Composition.oxi_prob or {}
-    frequencies = []
-    for name in amounts:
-        element = Element(name)
-        common = set(element.common_oxidation_states)
-        states = sorted({*common, *element.icsd_oxidation_states}) or [0]
-        found = {state: counts.get(Species(name, state), 0) for state in states}
-        total = max(1, sum(found.values()))
-        parts = {state: max(number / total, 1e-3) for state, number in found.items()}
-        usual = {
-            state: part
-            for state, part in parts.items()
-            if part >= RARE and (state in common or (element.is_metal and part >= USUAL))
-        }
-        frequencies.append(usual or parts)
+    frequencies = [_usual_states(name) for name in amounts]
     best: tuple[bool, float, dict[str, float], float] | None = None
     for combination in product(*frequencies):
         chosen = {name: float(state) for name, state in zip(amounts, combination, strict=True)}
@@ -56,6 +41,44 @@ def guess_charges(composition: Composition) -> tuple[dict[str, float], float]:
             best = (balanced, weight, chosen, total)
     assert best is not None, 'A composition has at least one element'
     return best[2], best[3]
+
+
+@cache
+def _usual_states(name: str) -> dict[int, float]:
+    """Return the usual oxidation states of an element with their frequencies."""
+    # pymatgen loads the frequencies at its first guess.
+    Composition('LiCl').oxi_state_guesses()
+    counts = Composition.oxi_prob or {}
+    element = Element(name)
+    common = set(element.common_oxidation_states)
+    states = sorted({*common, *element.icsd_oxidation_states}) or [0]
+    found = {state: counts.get(Species(name, state), 0) for state in states}
+    total = max(1, sum(found.values()))
+    parts = {state: max(number / total, 1e-3) for state, number in found.items()}
+    usual = {
+        state: part
+        for state, part in parts.items()
+        if part >= RARE and (state in common or (element.is_metal and part >= USUAL))
+    }
+    return usual or parts
+
+
+def substituent_charge(name: str, replaced: float) -> float:
+    """Return the charge of an element on the site of another ion.
+
+    It is that of the ion if this is a common state of the element, and otherwise its most frequent one of this sign:
+    Sb on P has +5, and W on Sb has +6.
+
+    :param name: chemical symbol.
+    :param replaced: charge of the ion that it replaces.
+    :raises ValueError: if the element has no usual state of this sign.
+    """
+    usual = {state: part for state, part in _usual_states(name).items() if state * replaced > 0}
+    if not usual:
+        raise ValueError(f'charges: {name} has no usual charge of the sign of {replaced:+g}: give its charge.')
+    if replaced in Element(name).common_oxidation_states:
+        return float(replaced)
+    return float(max(usual, key=lambda state: (usual[state], -abs(state))))
 
 
 def charges_of(structure: Structure, given: Mapping[str, float] | None, required: bool = True) -> dict[str, float]:

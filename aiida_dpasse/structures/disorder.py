@@ -1,6 +1,4 @@
-"""Site disorder and doping: exchange of two species between their sites, and substitution of one species by another,
-both reproducible from a seed and with exact composition.
-"""
+"""Site disorder: exchange of two species between their sites, reproducible from a seed and with exact composition."""
 
 from __future__ import annotations
 
@@ -8,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from pymatgen.core import Structure
+
+from aiida_dpasse.structures.sublattices import bonded_to
 
 BOND = 2.6
 """A sulfur with a phosphorus within this distance in A belongs to a thiophosphate group (P-S is 2.05 A; the
@@ -48,12 +48,7 @@ def free_sites(structure: Structure, species: str = 'S', centre: str = 'P', bond
     :param centre: element that must not be bonded to them.
     :param bond: largest length of a bond in A.
     """
-    bonded = {
-        neighbour.index
-        for index in sites_of(structure, centre)
-        for neighbour in structure.get_neighbors(structure[index], bond)
-        if neighbour.specie.symbol == species
-    }
+    bonded = bonded_to(structure, centre, [species], bond)
     return [index for index in sites_of(structure, species) if index not in bonded]
 
 
@@ -93,38 +88,6 @@ def exchange_sites(
     generator = np.random.default_rng(seed)
     replaced = dict.fromkeys(_pick(free, count, generator), second)
     return _replaced(structure, replaced | dict.fromkeys(_pick(other, count, generator), first))
-
-
-def substitute(
-    structure: Structure,
-    species: str,
-    dopant: str,
-    fraction: float,
-    seed: int,
-    *,
-    sites: Sequence[int] | None = None,
-) -> Structure:
-    """Return a copy in which `dopant` replaces a fraction of the sites of `species`.
-
-    :param structure: an ordered structure.
-    :param species: element to be replaced.
-    :param dopant: element to replace it.
-    :param fraction: of the sites.
-    :param seed: of the random selection.
-    :param sites: indices of sites of `species` to choose from; all by default.
-    :raises ValueError: for partial occupancies, a missing species, sites of another species, or a fraction that is not
-        a whole number of sites.
-    """
-    require_ordered(structure)
-    held = sites_of(structure, species)
-    chosen = held if sites is None else sorted(set(sites))
-    if not chosen or not set(chosen) <= set(held):
-        raise ValueError(
-            f'substitute: the sites should be sites of {species} in {structure.composition.reduced_formula}, '
-            f'got {chosen}.'
-        )
-    count = whole_number(fraction, len(chosen), 'substitute')
-    return _replaced(structure, dict.fromkeys(_pick(chosen, count, np.random.default_rng(seed)), dopant))
 
 
 def whole_number(fraction: float, sites: int, name: str) -> int:

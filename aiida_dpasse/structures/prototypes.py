@@ -1,15 +1,20 @@
-"""Prototype crystals from published crystallographic data, as pymatgen Structures (ordered, fully occupied,
-deterministic).
+"""Prototype crystals from published crystallographic data, as pymatgen Structures (deterministic).
 
-pymatgen rather than ASE, because it handles symmetry, neighbours and partial occupancies, and because AiiDA's
-StructureData accepts its structures directly.
+Those of `prototypes.yaml` are facts: space group, lattice, sites with occupancies, source. Argyrodites and rock salts
+are made by functions. pymatgen rather than ASE, because it handles symmetry, neighbours and partial occupancies, and
+because AiiDA's StructureData accepts its structures directly.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 
@@ -32,6 +37,101 @@ LITHIUM_SPLIT = 0.066
 """Fractional displacement of Li 48h from the 24g site: (0.184, 0.184, 0.024), close to the refined
 position in Li6PS5Cl (Kraft et al., 2017); the pair is 1.8 A apart, so that only one of the two is ever
 occupied."""
+
+
+ARGYRODITE_SITES = (('Li', '48h'), ('P', '4b'), ('S', '16e'), ('S', '4c'))
+"""Names of the sites of an argyrodite beside 4a of the halogen; the S of PS4 is on 16e and the free S on 4c."""
+
+
+@dataclass(frozen=True)
+class Prototype:
+    """A crystal as facts.
+
+    :param name: its formula.
+    :param space_group: Hermann-Mauguin symbol.
+    :param coordinates: 'measured'; 'ideal', fixed by symmetry; 'isotypic', those of another crystal; 'relaxed', a
+        minimum of a potential in the measured cell.
+    :param source: DOI or reference of the lattice and, if they are measured, of the coordinates.
+    :param note: what else the user should know, '' for nothing.
+    """
+
+    name: str
+    space_group: str
+    coordinates: str
+    source: str
+    note: str
+
+    @property
+    def structure(self) -> Structure:
+        """The crystal, whose occupancies may be partial, with the Wyckoff positions as labels of the sites."""
+        if self.name in _table()['prototypes']:
+            return _from_table(_table()['prototypes'][self.name])
+        if self.name.startswith('Li6PS5'):
+            return _labelled_argyrodite(self.name.removeprefix('Li6PS5'))
+        crystal = rock_salt(self.name.removeprefix('Li'))
+        labels = ['4a' if site.specie.symbol == 'Li' else '4b' for site in crystal]
+        return Structure(crystal.lattice, crystal.species, crystal.frac_coords, labels=labels)
+
+
+def prototypes() -> dict[str, Prototype]:
+    """Return all prototypes by name."""
+    found = {
+        name: Prototype(name, entry['space_group'], entry['coordinates'], entry['source'], entry.get('note', ''))
+        for name, entry in _table()['prototypes'].items()
+    }
+    note = 'without exchange of S and halogen; lithium is ordered on half of 48h; S of PS4 from a P-S bond of 2.05 Å'
+    for halogen in ARGYRODITE_LATTICE:
+        name = f'Li6PS5{halogen}'
+        found[name] = Prototype(name, 'F-43m', 'ideal', '10.1002/anie.200703900', note)
+    for anion in ROCK_SALT_LATTICE:
+        found[f'Li{anion}'] = Prototype(
+            f'Li{anion}', 'Fm-3m', 'ideal', 'R. W. G. Wyckoff, Crystal Structures, vol. 1 (1963)', ''
+        )
+    return found
+
+
+def prototype(name: str) -> Prototype:
+    """Return a prototype.
+
+    :param name: its formula, as in :func:`prototypes`.
+    :raises ValueError: if there is none, with those that there are.
+    """
+    known = prototypes()
+    if name not in known:
+        raise ValueError(f'prototype: there is no {name}: give a file of it, or one of {", ".join(known)}.')
+    return known[name]
+
+
+def training_compounds() -> dict[str, bool]:
+    """Return the 41 compounds of the training data of DPA-SSE, and whether there is a prototype of each.
+
+    The others need a file. Source: npj Comput. Mater. 11, 266 (2025).
+    """
+    table = _table()
+    return dict.fromkeys(table['training'], True) | dict.fromkeys(table['needs_file'], False)
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load(Path(__file__).with_name('prototypes.yaml').read_text(encoding='utf8'))
+    return table
+
+
+def _from_table(entry: dict[str, Any]) -> Structure:
+    labels, species, coords = zip(*entry['sites'], strict=True)
+    return Structure.from_spacegroup(
+        entry['space_group'], Lattice.from_parameters(*entry['lattice']), species, coords, labels=labels, tol=1e-3
+    )
+
+
+def _labelled_argyrodite(halogen: str) -> Structure:
+    crystal = argyrodite(halogen)
+    labels = []
+    for site in crystal:
+        free = bool(np.allclose(site.frac_coords % 0.5, 0.25))
+        names = [name for element, name in ARGYRODITE_SITES if element == site.specie.symbol]
+        labels.append('4a' if not names else names[-1] if free else names[0])
+    return Structure(crystal.lattice, crystal.species, crystal.frac_coords, labels=labels)
 
 
 def argyrodite(

@@ -14,7 +14,6 @@ from aiida_dpasse.frames.make_supercell import make_supercell
 from aiida_dpasse.frames.perturb_frames import perturb_frames
 from aiida_dpasse.frames.perturb_structures import perturb_structures
 from aiida_dpasse.frames.structures_from_frames import structures_from_frames
-from aiida_dpasse.frames.substitute_sites import substitute_sites
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')
@@ -47,14 +46,12 @@ def test_make_supercell():
         make_supercell(partial(), orm.Dict({'supercell': [1, 1, 1]}))
 
 
-def test_exchange_and_substitute():
+def test_exchange():
     structure = node(argyrodite('Cl'))
     exchanged = exchange_sites(structure, orm.Dict({'fraction': 0.5, 'seed': 2}))
     assert exchanged.get_formula() == structure.get_formula()
     again = exchange_sites(structure, orm.Dict({'fraction': 0.5, 'seed': 2}))
     assert exchanged.get_pymatgen() == again.get_pymatgen()
-    doped = substitute_sites(structure, orm.Dict({'species': 'Cl', 'dopant': 'Br', 'fraction': 0.25, 'seed': 1}))
-    assert doped.get_composition() == {'Li': 24, 'P': 4, 'S': 20, 'Cl': 3, 'Br': 1}
 
 
 def test_perturb_structures_counts_sources_and_seeds():

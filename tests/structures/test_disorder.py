@@ -1,4 +1,4 @@
-"""Site disorder and doping: which sites, how many exactly, and the same for the same seed."""
+"""Site disorder: which sites, how many exactly, and the same for the same seed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from aiida_dpasse.structures.disorder import (
     exchange_sites,
     free_sites,
     require_ordered,
-    sites_of,
-    substitute,
 )
 from aiida_dpasse.structures.prototypes import argyrodite, rock_salt
 from aiida_dpasse.structures.supercell import make_supercell
@@ -55,16 +53,6 @@ def test_atoms_stay_grouped_by_element_in_the_order_of_the_crystal():
     assert [site.specie.symbol for site in changed] == [site.specie.symbol for site in argyrodite()]
 
 
-def test_substitution():
-    doped = substitute(argyrodite('Cl'), 'Cl', 'Br', 0.5, 4)
-    assert doped.composition.as_dict() == {'Li': 24, 'P': 4, 'S': 20, 'Cl': 2, 'Br': 2}
-    structure = argyrodite('Cl')
-    free = free_sites(structure)
-    doped = substitute(structure, 'S', 'O', 1.0, 4, sites=free)
-    assert np.allclose(doped.frac_coords[sites_of(doped, 'O')] % 0.5, 0.25)
-    assert substitute(structure, 'P', 'Si', 0.25, 9) == substitute(structure, 'P', 'Si', 0.25, 9)
-
-
 @pytest.mark.parametrize(
     ('act', 'sentence'),
     [
@@ -75,9 +63,6 @@ def test_substitution():
         (lambda: exchange_sites(argyrodite(), 1.5, 1), 'between 0 and 1'),
         (lambda: exchange_sites(argyrodite('Br'), 0.5, 1), 'no site of Cl'),
         (lambda: exchange_sites(rock_salt('Cl'), 0.5, 1), 'no site of free S'),
-        (lambda: substitute(argyrodite(), 'Cl', 'Br', 0.1, 1), r' 0\.1 of '),
-        (lambda: substitute(argyrodite(), 'Cl', 'Br', 0.5, 1, sites=[0, 1]), 'should be sites of Cl'),
-        (lambda: substitute(argyrodite(), 'Na', 'Br', 0.5, 1), 'should be sites of Na'),
         (
             lambda: require_ordered(Structure(Lattice.cubic(4), [{'Li': 0.5}], [[0, 0, 0]])),
             'site 0 of Li.* is partially occupied',

@@ -17,6 +17,9 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 Array = NDArray[np.float64]
 Voxel = tuple[int, int, int]
 
+#: Difference in eV of minima that count as equal.
+TIE = 1e-3
+
 
 def lowest_voxel(energies: ArrayLike) -> Voxel:
     """Return the voxel with the lowest energy, the first of them.
@@ -28,13 +31,27 @@ def lowest_voxel(energies: ArrayLike) -> Voxel:
     return first, second, third
 
 
-def level_map(energies: ArrayLike, start: Voxel) -> Array:
-    """Return the minimum over periodic paths from ``start`` of the highest energy on the path, to each voxel.
+def lowest_voxels(energies: ArrayLike) -> list[Voxel]:
+    """Return the voxels whose energies are within `TIE` of the lowest, the lowest of them first.
+
+    Symmetry makes minima equal, and rounding would decide which of them comes first.
+
+    :param energies: (n_1, n_2, n_3) eV.
+    """
+    values = np.asarray(energies)
+    ties = np.flatnonzero(values <= values.min() + TIE)
+    ties = ties[np.argsort(values.ravel()[ties], kind='stable')]
+    places = np.stack(np.unravel_index(ties, values.shape), axis=-1).tolist()
+    return [(first, second, third) for first, second, third in places]
+
+
+def level_map(energies: ArrayLike, *starts: Voxel) -> Array:
+    """Return the minimum over periodic paths from one of ``starts`` of the highest energy on the path, to each voxel.
 
     Two voxels are neighbours if they share a face, also across the faces of the cell.
 
     :param energies: (n_1, n_2, n_3) eV; no path enters a voxel whose energy is infinite.
-    :param start: first voxel of all paths, with a finite energy.
+    :param starts: first voxels of the paths, with finite energies.
     :returns: (n_1, n_2, n_3) eV, infinite where no path leads.
     """
     values = np.asarray(energies, dtype=float)
@@ -43,18 +60,20 @@ def level_map(energies: ArrayLike, start: Voxel) -> Array:
     nodes[open_] = np.arange(open_.sum())
     # Ranks, from 1: scipy takes a weight of 0 for no edge.
     heights, rank = np.unique(values[open_], return_inverse=True)
-    weight = rank.ravel() + 1
-    pairs = np.concatenate([_pairs(nodes, axis) for axis in range(3)], axis=1)
-    pairs = pairs[:, (pairs >= 0).all(axis=0)]
-    count = len(weight)
-    edges = coo_array((weight[pairs].max(axis=0).astype(float), tuple(pairs)), shape=(count, count))
-    root = int(nodes[start])
-    order, parents = breadth_first_order(minimum_spanning_tree(edges.tocsr()), root, directed=False)
-    level = _highest_on_path(weight, parents, root)
+    count = int(open_.sum())
+    # A node more, from which all paths begin.
+    weight = np.append(rank.ravel() + 1, 0)
+    pairs = [_pairs(nodes, axis) for axis in range(3)]
+    pairs.append(np.array([[count, nodes[start]] for start in starts]).T)
+    edges = np.concatenate(pairs, axis=1)
+    edges = edges[:, (edges >= 0).all(axis=0)]
+    graph = coo_array((weight[edges].max(axis=0).astype(float), tuple(edges)), shape=(count + 1, count + 1))
+    order, parents = breadth_first_order(minimum_spanning_tree(graph.tocsr()), count, directed=False)
+    reached = order[1:]
+    levels = np.full(count, np.inf)
+    levels[reached] = heights[_highest_on_path(weight, parents, count)[reached] - 1]
     found = np.full(values.shape, np.inf)
-    reached = np.full(count, np.inf)
-    reached[order] = heights[level[order] - 1]
-    found[open_] = reached
+    found[open_] = levels
     return found
 
 
@@ -77,4 +96,4 @@ def _highest_on_path(weight: NDArray[Any], parents: NDArray[Any], root: int) -> 
     while (ahead != root).any():
         level = np.maximum(level, level[ahead])
         ahead = ahead[ahead]
-    return np.maximum(level, weight[root])
+    return level

@@ -49,7 +49,7 @@ def representatives(grid: Grid, operations: Operations) -> NDArray[np.int64]:
 
 
 def scan_ion(
-    energies_of: Callable[[Array], ArrayLike],
+    energies_of: Callable[[NDArray[np.int64]], ArrayLike],
     grid: Grid,
     valid: NDArray[np.bool_],
     home: ArrayLike,
@@ -64,7 +64,7 @@ def scan_ion(
     these are known exactly, and so are level maps and percolation up to it. Only a pocket below the level that contains
     none of the first voxels is missed: it is smaller than a ball whose radius is the half-diagonal of two voxels.
 
-    :param energies_of: returns the energies (m,) in eV of the crystal with the ion at fractional positions (m, 3).
+    :param energies_of: returns the energies (m,) in eV of the crystal with the ion at each of the voxels (m,).
     :param grid: the grid.
     :param valid: (n_1, n_2, n_3), whether a voxel is far enough from all other atoms.
     :param home: (3,), fractional position of the ion in the crystal.
@@ -83,7 +83,7 @@ def scan_ion(
         nonlocal calls
         chosen = np.unique(first[wanted & allowed])
         chosen = chosen[np.isnan(known[chosen])]
-        values = np.asarray(energies_of(grid.fractional(chosen)), dtype=float) if len(chosen) else np.empty(0)
+        values = np.asarray(energies_of(chosen), dtype=float) if len(chosen) else np.empty(0)
         if not np.isfinite(values).all():
             raise ValueError(f'{int((~np.isfinite(values)).sum())} of {len(values)} energies are not finite')
         known[chosen] = values

@@ -9,14 +9,11 @@ from numpy.typing import ArrayLike
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
 
-from aiida_dpasse.landscape.grid import Operations
-
-#: Tolerance of positions in A: at 1 eV/A it changes an energy by 1 meV.
-TOLERANCE = 1e-3
+from aiida_dpasse.landscape.grid import SITE_TOLERANCE, Operations
 
 
 def symmetry_of(
-    cell: ArrayLike, symbols: Sequence[str], fractional: ArrayLike, tolerance: float = TOLERANCE
+    cell: ArrayLike, symbols: Sequence[str], fractional: ArrayLike, tolerance: float = SITE_TOLERANCE
 ) -> Operations:
     """Return the symmetry operations of a crystal, those of its cell, the centring included.
 

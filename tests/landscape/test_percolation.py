@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aiida_dpasse.landscape.grid import Grid
-from aiida_dpasse.landscape.level_map import level_map, lowest_voxel
+from aiida_dpasse.landscape.level_map import level_map, lowest_voxel, lowest_voxels
 from aiida_dpasse.landscape.percolation import percolation
 
 STEPS = [step for axis in range(3) for step in (np.eye(3, dtype=int)[axis], -np.eye(3, dtype=int)[axis])]
@@ -24,10 +24,11 @@ def neighbours(voxel, shape):
         yield tuple(int(each) for each in place % shape), place // shape
 
 
-def by_queue(energies, start):
+def by_queue(energies, *starts):
     """Return the level map by Dijkstra's algorithm."""
     levels = np.full(energies.shape, INF)
-    queue = [(energies[start], start)]
+    queue = [(energies[start], start) for start in starts]
+    heapq.heapify(queue)
     while queue:
         level, voxel = heapq.heappop(queue)
         if level >= levels[voxel]:
@@ -108,9 +109,13 @@ def test_random_landscapes_against_slow_searches(seed):
         energies = np.round(energies, 1)
     if seed % 3 == 0:
         energies[rng.random(shape) < 0.4] = INF
-    energies[tuple(int(each) for each in rng.integers(0, shape))] = 0.0
+    for _ in range(1 + seed % 2):
+        energies[tuple(int(each) for each in rng.integers(0, shape))] = 0.0
     start = lowest_voxel(energies)
     assert (level_map(energies, start) == by_queue(energies, start)).all()
+    ties = lowest_voxels(energies)
+    assert ties[0] == start
+    assert (level_map(energies, *ties) == by_queue(energies, *ties)).all()
     found = percolation(energies, start)
     assert (found.dimensions, found.axes) == by_union(energies, start)
     assert found.box == by_box(energies, start)

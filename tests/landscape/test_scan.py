@@ -70,7 +70,7 @@ def test_the_grid_suits_the_symmetry(zincblende):
     lithium = operations.permutations(cell, fractional[:4], 1e-3)
     # Each of the four sites is fixed by a fourth of the group.
     assert [(lithium[:, site] == site).sum() for site in range(4)] == [24] * 4
-    images = grid.images(operations)
+    images = list(grid.images(operations))
     assert all(len(set(image)) == grid.size for image in images[::7])
 
 
@@ -81,7 +81,8 @@ def test_the_origin_of_a_shifted_crystal_is_found(zincblende):
     operations = symmetry_of(cell, ['Li'] * 4 + ['S'] * 4, moved)
     grid = Grid.of(cell, 0.5, operations)
     assert grid.shape == (12, 12, 12)
-    assert operations.on_grid(grid.shape).all()
+    assert operations.about(grid.origin).on_grid(grid.shape).all()
+    assert (grid.origin != 0).all()
 
 
 @pytest.mark.parametrize(('number', 'cellpar'), [(216, [5.7, 5.7, 5.7, 90, 90, 90]), (152, [5, 5, 6, 90, 90, 120])])
@@ -93,14 +94,15 @@ def test_equivalent_voxels_have_equal_energies(number, cellpar):
     cell, fractional = atoms.cell.array, atoms.get_scaled_positions()
     group = symmetry_of(cell, atoms.get_chemical_symbols(), fractional)
     grid = Grid.of(cell, 0.6, group)
+    group = group.about(grid.origin)
     group = group.take(group.on_grid(grid.shape))
     mobile = np.flatnonzero(atoms.numbers == 3)
     mapping = group.permutations(cell, fractional[mobile], 1e-3)
     fixed = group.take(mapping[:, 0] == 0)
     others = np.delete(fractional, mobile[0], axis=0)
 
-    def energies_of(points):
-        return pair_energy(cell, others, points)
+    def energies_of(voxels):
+        return pair_energy(cell, others, grid.fractional(voxels))
 
     valid = grid.far_from(others, 1.2)
     for highest in (None, 1.0):
@@ -114,13 +116,13 @@ def test_equivalent_voxels_have_equal_energies(number, cellpar):
         if highest is None:
             assert quick.calls == len(np.unique(representatives(grid, fixed)[valid.ravel()]))
     # Each ion's landscape is that of the first, moved by the operation that brings the first to it.
-    image = grid.images(group)
+    image = list(grid.images(group))
     for operation, site in enumerate(mapping[:, 0]):
         there = np.delete(fractional, mobile[site], axis=0)
         chosen = np.flatnonzero(valid)[::37]
         np.testing.assert_allclose(
             pair_energy(cell, there, grid.fractional(image[operation][chosen])),
-            energies_of(grid.fractional(chosen)),
+            energies_of(chosen),
             atol=1e-6,
         )
 
@@ -129,9 +131,9 @@ def test_a_complete_scan_follows_the_definition():
     """Voxels too near to an atom have the highest energy of the others."""
     grid = Grid.of(TILTED, 0.5)
     others = np.array([[0.5, 0.5, 0.5], [0.1, 0.4, 0.8]])
-    valid = grid.far_from(others, 1.2)
-    found = scan_ion(lambda points: pair_energy(TILTED, others, points), grid, valid, np.zeros(3))
     energies = pair_energy(TILTED, others, grid.fractional(np.arange(grid.size)))
+    valid = grid.far_from(others, 1.2)
+    found = scan_ion(energies.take, grid, valid, np.zeros(3))
     assert found.calls == found.valid == valid.sum() < grid.size
     assert found.lowest == pytest.approx(energies[valid.ravel()].min())
     np.testing.assert_allclose(found.energies[valid], energies[valid.ravel()] - found.lowest, atol=1e-12)
@@ -149,12 +151,8 @@ def test_a_scan_up_to_a_level_is_exact_below_it(seed):
     home = grid.fractional([int(np.argmax(grid.far_from(others, 1.6).ravel()))])[0]
     energies = pair_energy(cell, others, grid.fractional(np.arange(grid.size)), images=1)
 
-    def energies_of(points):
-        place = np.rint((points - grid.origin) * grid.shape).astype(int)
-        return energies[np.ravel_multi_index(tuple(place.T), grid.shape)]
-
-    whole = scan_ion(energies_of, grid, valid, home)
-    part = scan_ion(energies_of, grid, valid, home, highest=0.6)
+    whole = scan_ion(energies.take, grid, valid, home)
+    part = scan_ion(energies.take, grid, valid, home, highest=0.6)
     assert part.lowest == whole.lowest
     start = lowest_voxel(whole.energies)
     assert start == lowest_voxel(part.energies)

@@ -51,9 +51,11 @@ IMPORTS = {
     'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
+    'screen': 'base calculations data dynamics landscape parameters reports',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
     'cli': (
-        'assess base calculations data deepmd dpgen experiment explore frames lammps reports structures study '
+        'assess base calculations data deepmd dpgen experiment explore frames lammps landscape reports screen '
+        'structures study '
         'transport vasp'
     ),
 }

@@ -102,7 +102,9 @@ def chgnet_energies(model: Any, symbols: list[str], cell: Array) -> Energies:
         with torch.no_grad():
             found = model.predict_graph(graphs, task='e', batch_size=FRAMES_PER_LOOK)
         atoms = len(symbols) if model.is_intensive else 1
-        return np.array([float(each['e']) * atoms for each in found])
+        # The answer to a list of one is not in a list.
+        each_frame = [found] if isinstance(found, dict) else found
+        return np.array([float(each['e']) * atoms for each in each_frame])
 
     return energies
 

@@ -298,8 +298,8 @@ def main(arguments: list[str]) -> int:
     output = Path(OUTPUT)
     output.mkdir(exist_ok=True)
     results, error, stopped = None, None, False
-    crystal = Crystal(job)
     try:
+        crystal = Crystal(job)
         store = Store(make_energies(job, crystal), crystal.positions, crystal.grid, job['seconds'])
         store.load(Path(EARLIER) / ENERGIES)
         try:

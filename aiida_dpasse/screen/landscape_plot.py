@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LightSource
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
@@ -23,6 +22,8 @@ Array = NDArray[np.float64]
 
 #: Colour of the surface, that of the paper.
 SURFACE = '#c23b22'
+#: Direction of the light, somewhat above that of the view.
+LIGHT = np.array([0.2, -0.75, 0.63])
 #: Most triangles that are drawn: more take minutes.
 MOST_TRIANGLES = 300_000
 
@@ -71,13 +72,12 @@ def _draw_surface(axes: Any, found: Landscape) -> None:
         corners = triangles(level[::2, ::2, ::2], THRESHOLD)
     corners = (corners + origin) @ cell
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    # Their direction follows from the order of the corners, which has no meaning: both sides are lit.
-    normals *= np.where(normals @ [0.4, -0.7, 0.6] < 0, -1.0, 1.0)[:, None]
     lengths = np.linalg.norm(normals, axis=1)
-    shade = 0.45 + 0.55 * np.clip(normals @ LightSource(315, 45).direction / np.where(lengths > 0, lengths, 1), 0, 1)
+    # The direction of a normal follows from the order of the corners, which has no meaning: both sides are lit.
+    shade = 0.5 + 0.5 * np.abs(normals @ LIGHT) / np.where(lengths > 0, lengths, 1)
     red = np.array([int(SURFACE[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    colours = np.concatenate([shade[:, None] * red, np.full((len(shade), 1), 0.9)], axis=1)
-    axes.add_collection3d(Poly3DCollection(corners, facecolors=colours, linewidths=0))
+    colours = np.concatenate([shade[:, None] * red, np.ones((len(shade), 1))], axis=1)
+    axes.add_collection3d(Poly3DCollection(corners, facecolors=colours, edgecolors=colours, linewidths=0.2))
     for first, second in product(product((0, 1), repeat=3), repeat=2):
         if sum(abs(a - b) for a, b in zip(first, second, strict=True)) == 1 and first < second:
             axes.plot(*((np.array([first, second]) + origin) @ cell).T, color=INK, lw=0.7)

@@ -46,7 +46,7 @@ def tabulate_screen(runs: orm.Dict, **inputs: Any) -> orm.Dict:
     rows, failed = [], []
     for key, run in Runs.from_dict(runs.get_dict()).items():
         structure = structures[run.structure]
-        name = {'run': key, 'structure': run.structure, 'formula': structure.get_formula('hill_compact')}
+        name = {'run': key, 'structure': run.structure, 'formula': structure.get_pymatgen().composition.reduced_formula}
         if key not in results:
             failed.append({**name, 'reason': NOT_SCANNED})
             continue

@@ -116,11 +116,14 @@ class Store:
     :param positions: (natoms, 3) A, those of the crystal.
     :param grid: the grid.
     :param seconds: time limit of the job in s, or None.
+    :param most: largest number of frames of one call of ``energies``.
     """
 
-    def __init__(self, energies: Energies, positions: Array, grid: Grid, seconds: float | None):
+    def __init__(
+        self, energies: Energies, positions: Array, grid: Grid, seconds: float | None, most: int = FRAMES_PER_LOOK
+    ):
         self._energies, self._positions, self._grid, self._seconds = energies, positions, grid, seconds
-        self._chunk = max(1, min(FRAMES_PER_LOOK, ATOMS_PER_CALL // len(positions)))
+        self._chunk = max(1, min(most, ATOMS_PER_CALL // len(positions)))
         self._longest, self._last = 0.0, BEGUN
         self.known: dict[int, Array] = {}
         self.calls = 0
@@ -300,7 +303,9 @@ def main(arguments: list[str]) -> int:
     results, error, stopped = None, None, False
     try:
         crystal = Crystal(job)
-        store = Store(make_energies(job, crystal), crystal.positions, crystal.grid, job['seconds'])
+        # DeePMD-kit divides the frames itself, by the memory of the machine.
+        most = FRAMES_PER_LOOK if job['potential'] is None else ATOMS_PER_CALL
+        store = Store(make_energies(job, crystal), crystal.positions, crystal.grid, job['seconds'], most)
         store.load(Path(EARLIER) / ENERGIES)
         try:
             results, arrays = scan_crystal(crystal, store, parameters)

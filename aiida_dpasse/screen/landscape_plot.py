@@ -110,7 +110,7 @@ def _draw_volumes(axes: Axes, found: Landscape) -> None:
     for rank, style in ((1, ':'), (2, '--'), (3, '-')):
         value = results[f'percolation_{rank}d_eV']
         if value is not None:
-            axes.axvline(value, color=BLUE, lw=1.0, ls=style, label=f'percolation in {rank}D, {value:.2f} eV')
+            axes.axvline(value, color=BLUE, lw=1.0, ls=style, label=f'percolation in {rank:d}D, {value:.2f} eV')
             drawn.append(value)
     if not drawn:
         note(axes, f'no percolation below {highest:g} eV', y=0.06)

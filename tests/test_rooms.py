@@ -14,6 +14,7 @@ from aiida_dpasse.calculations.driver import DriverCalculation
 from aiida_dpasse.calculations.evaluate import EvaluateCalculation
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.calculations.md_ase import AseMDCalculation
+from aiida_dpasse.calculations.scan import ScanCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
 from aiida_dpasse.drivers.package import pack_driver
 
@@ -33,15 +34,15 @@ IMPORTS = {
     'cp2k': 'structures',
     'vasp': 'structures',
     'dpgen': 'cp2k deepmd vasp',
-    'drivers': 'assessment deepmd labels lammps transport',
+    'drivers': 'assessment deepmd labels landscape lammps transport',
     # AiiDA
-    'parameters': 'deepmd labels lammps structures',
+    'parameters': 'deepmd labels lammps landscape structures',
     'data': 'cp2k deepmd structures vasp',
     'reports': 'data',
-    'calculations': 'data deepmd drivers labels lammps parameters',
+    'calculations': 'data deepmd drivers labels lammps landscape parameters',
     'parsers': 'calculations data deepmd drivers labels lammps parameters',
     'frames': 'data deepmd labels learning parameters structures',
-    'base': 'calculations data deepmd frames parameters structures',
+    'base': 'calculations data deepmd drivers frames parameters structures',
     'label': 'assessment base calculations cp2k data deepmd frames labels parameters reports structures vasp',
     'train': 'assessment base calculations data deepmd frames parameters reports',
     'dynamics': 'base calculations data experiment frames lammps parameters reports train transport',
@@ -50,9 +51,11 @@ IMPORTS = {
     'distill': 'assessment base data deepmd dynamics frames label parameters reports structures train',
     'assess': 'assessment base calculations data deepmd dynamics frames label labels lammps landscape parameters '
     'reports structures train transport',
+    'screen': 'base calculations data dynamics landscape parameters reports',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
     'cli': (
-        'assess base calculations data deepmd dpgen experiment explore frames lammps reports structures study '
+        'assess base calculations data deepmd dpgen experiment explore frames lammps landscape reports screen '
+        'structures study '
         'transport vasp'
     ),
 }
@@ -98,7 +101,9 @@ def test_science_is_importable_without_aiida():
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
 
 
-@pytest.mark.parametrize('process', [AseMDCalculation, EvaluateCalculation, LabelCalculation, TransportCalculation])
+@pytest.mark.parametrize(
+    'process', [AseMDCalculation, EvaluateCalculation, LabelCalculation, ScanCalculation, TransportCalculation]
+)
 def test_drivers_start_with_what_they_carry(process: type[DriverCalculation], tmp_path):
     """A driver's zip holds all of our modules that it needs: this package and AiiDA are not there."""
     (tmp_path / 'driver.zip').write_bytes(pack_driver(process.DRIVER, process.MODULES))

@@ -141,8 +141,8 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
             non_db=True,
             default=dict,
             validator=validate_options,
-            help='Scheduler options by program: `default`, updated by those of `train`, `md`, `label`, `evaluate` or '
-            '`transport`; for a program that labels, those of `label`, updated by those of its code.',
+            help='Scheduler options by program: `default`, updated by those of `train`, `md`, `label`, `evaluate`, '
+            '`transport` or `scan`; for a program that labels, those of `label`, updated by those of its code.',
         )
         spec.input(
             'max_concurrent',

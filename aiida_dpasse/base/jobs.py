@@ -24,7 +24,10 @@ from aiida_dpasse.calculations.freeze import FreezeCalculation
 from aiida_dpasse.calculations.label import LabelCalculation
 from aiida_dpasse.calculations.md_ase import AseMDCalculation
 from aiida_dpasse.calculations.migrate import MigrateCalculation
+from aiida_dpasse.calculations.scan import ScanCalculation
 from aiida_dpasse.calculations.transport import TransportCalculation
+from aiida_dpasse.drivers.job import OUTPUT
+from aiida_dpasse.drivers.scan import ENERGIES
 from aiida_dpasse.exit_codes import STATUSES
 from aiida_dpasse.parameters.base import given
 
@@ -248,3 +251,23 @@ class MigrateBaseWorkChain(JobBaseWorkChain):
     """Migrate a checkpoint of an earlier DeePMD-kit release, with restarts."""
 
     _process_class = MigrateCalculation
+
+
+class ScanBaseWorkChain(JobBaseWorkChain):
+    """Scan a crystal with its mobile ions; an interrupted job is continued."""
+
+    _process_class = ScanCalculation
+
+    def go_on_from(self, node: orm.CalcJobNode) -> bool:
+        """Let the next run read the energies that ``node`` has calculated, if it wrote them."""
+        if 'retrieved' not in node.outputs or ENERGIES not in node.outputs.retrieved.list_object_names(OUTPUT):
+            return False
+        self.ctx.inputs.earlier = node.outputs.retrieved
+        return True
+
+    @process_handler(priority=210, exit_codes=coded('ERROR_INTERRUPTED'))
+    def go_on(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Continue a job that ended before its time limit: each calculates some energies at least."""
+        return self.again(
+            node, 'ended before its time limit: it continues from there', in_vain=not self.go_on_from(node)
+        )

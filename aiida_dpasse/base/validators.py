@@ -31,6 +31,7 @@ PROGRAMS = (
     'label',
     'evaluate',
     'transport',
+    'scan',
 )
 #: Programs, besides the label sources, by the prefix of the executable or of the plugin.
 KNOWN_PROGRAMS = {'lmp': 'lmp', 'lammps': 'lmp', 'python': 'python', PROGRAM: PROGRAM}

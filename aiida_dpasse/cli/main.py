@@ -38,6 +38,10 @@ class Commands(LazyGroup):
             'aiida_dpasse.cli.experiment:experiment',
             'Measured conductivities of a composition, with their sources.',
         ),
+        'landscape': (
+            'aiida_dpasse.cli.landscape:landscape',
+            'Level map of a scan as cube file and picture.',
+        ),
         'density': ('aiida_dpasse.cli.maps:density', 'Density of the ions in the cell, with a picture.'),
         'sites': ('aiida_dpasse.cli.maps:sites', 'Sites of the ions with their occupancies, also as CIF.'),
         'vanhove': ('aiida_dpasse.cli.maps:vanhove', 'Van Hove functions and non-Gaussian parameter of the ions.'),

@@ -1,1 +1,1 @@
-"""Energy landscape of a crystal: the range of the forces on its ions."""
+"""Energy landscape of a crystal: the scan of its mobile ions, how they percolate, and the range of the forces."""

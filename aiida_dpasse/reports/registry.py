@@ -43,6 +43,8 @@ REPORTS = {
     'model_study': 'assess.model_study_report',
     'passport': 'assess.passport_report',
     'pretrain': 'train.held_out_report',
+    'scan': 'screen.scan_report',
+    'screen': 'screen.screen_report',
     'simplify': 'explore.simplify_report',
     'test_sets': 'assess.test_sets_report',
     'train': 'train.train_report',

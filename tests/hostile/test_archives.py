@@ -457,6 +457,8 @@ OUTPUTS = {
     'md.base': ('results',),
     'model_study': ('model_study',),
     'passport': ('passport',),
+    'scan.base': ('results',),
+    'screen': ('ranking', 'conductivities'),
     'simplify': ('iterations',),
     'test_sets': ('account',),
     'train.base': ('results',),
@@ -504,6 +506,7 @@ KEYS = (
         'student',
     ),
     *('interval_mS_cm', 'conductivity_mS_cm', 'activation_energy_eV', 'finite_size', 'leave_one_out', 'teacher'),
+    *('xi', 'highest_level_eV', 'percolation_3d_eV', 'free_volumes', 'scans'),
 )
 
 

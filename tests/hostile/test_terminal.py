@@ -112,6 +112,7 @@ OURS = {
     'learning_curve_report.py': {'label', 'kind'},  # kinds and panels of its own tables
     'test_sets_report.py': {'label'},  # quoted in the line before
     'label_report.py': {'label'},  # quoted in the line before
+    'landscape_plot.py': {'label'},  # names of its own curves
     'locality_report.py': {'SPREAD', 'label'},
     'model_study_report.py': {'label', 'fit'},  # quantities of its own, and numbers
     'report_card_plot.py': {'label', 'title', 'shown'},  # quoted in the parity, else titles of its own

@@ -1,0 +1,1 @@
+"""Screening of structures by the landscapes of their mobile ions."""

@@ -52,7 +52,7 @@ IMPORTS = {
     'reports structures train transport',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
     'cli': (
-        'assess base calculations data deepmd dpgen experiment explore frames lammps reports structures study '
+        'assess base calculations data deepmd dpgen drivers experiment explore frames lammps reports structures study '
         'transport vasp'
     ),
 }

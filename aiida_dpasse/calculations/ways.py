@@ -31,20 +31,18 @@ def backend_of(potentials: Mapping[str, Potential]) -> str:
 def options_in_its_way(options: Mapping[str, Any], code: orm.AbstractCode, backend: str) -> dict[str, Any]:
     """Return scheduler options with the processes and threads that were measured to be fastest for a code.
 
-    Options that fix the processes (`resources` or `withmpi`) are not changed in them.
+    Options with `resources` or `withmpi` are returned as they are: the user has chosen, and the code has one thread.
 
     :param options: scheduler options of a job.
     :param code: code of the job.
     :param backend: 'pytorch' or 'tensorflow', that of the model.
     """
     way = ((code.base.extras.get(WAYS_EXTRA, None) or {}).get('ways') or {}).get(backend)
-    if way is None or (way['processes'] > 1 and {'resources', 'withmpi'} & options.keys()):
+    if way is None or way['processes'] * way['threads'] == 1 or {'resources', 'withmpi'} & options.keys():
         return dict(options)
-    found = dict(options)
+    resources = {'num_machines': 1, 'num_mpiprocs_per_machine': way['processes']}
     if way['processes'] > 1:
-        found['withmpi'] = True
-        found['resources'] = {'num_machines': 1, 'num_mpiprocs_per_machine': way['processes']}
-    if way['threads'] > 1:
-        lines = [*thread_lines(way['threads']), options.get('prepend_text', '')]
-        found['prepend_text'] = '\n'.join(filter(None, lines))
-    return found
+        return {**options, 'resources': resources, 'withmpi': True}
+    lines = [*thread_lines(way['threads']), *filter(None, [options.get('prepend_text')])]
+    resources['num_cores_per_mpiproc'] = way['threads']
+    return {**options, 'resources': resources, 'prepend_text': '\n'.join(lines)}

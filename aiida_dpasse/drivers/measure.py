@@ -15,6 +15,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,14 @@ class Measurement:
         self.label()
         return self.rows
 
-    def add(self, program: str, backend: str, processes: int, threads: int, unit: str, measure: Any) -> bool:
+    def add(
+        self, program: str, backend: str, processes: int, threads: int, unit: str, measure: Callable[[], float]
+    ) -> bool:
         """Add the row of one way to run a program, with its speed or its error, and return whether it ran."""
         row = {'program': program, 'backend': backend, 'processes': processes, 'threads': threads, 'unit': unit}
         try:
             self.rows.append({**row, 'speed': measure(), 'error': None})
-        except (FailedError, OSError, subprocess.TimeoutExpired) as error:
+        except (FailedError, OSError) as error:
             self.rows.append({**row, 'speed': None, 'error': str(error)[:300]})
         return self.rows[-1]['error'] is None
 
@@ -100,16 +104,19 @@ class Measurement:
         """Run a program as a job does, and return its output, both streams."""
         code = self.job['programs'][program]
         words = self.job['mpirun'].replace('{processes}', str(processes)).split() if processes > 1 else []
-        lines = [code['before'], *thread_lines(threads), before, '"$@"']
+        lines = [code['before'], *thread_lines(threads), before, 'exec "$@"']
         command = ['bash', '-c', '\n'.join(lines), program, *words, code['path'], *arguments]
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=LIMIT,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FailedError(f'{program} took more than {LIMIT} s') from error
         output = done.stdout.decode(errors='replace')
         if done.returncode:
             lines = [line.strip() for line in output.splitlines() if line.strip()]
@@ -128,14 +135,14 @@ class Measurement:
             log = parse_training_log(self.call('dp', train(backend, 'input.json'), threads, before=before))
             if not log.seconds_per_step:
                 raise FailedError('dp printed no time of a step')
+            if not Path(frozen).exists():
+                self.call('dp', freeze_arguments(backend, frozen), 1)
             return 1 / log.seconds_per_step
 
         for threads in self.thread_counts:
-            if not self.add('dp', backend, 1, threads, 'step/s', lambda threads=threads: pace(threads)):
-                return None
-            if not Path(frozen).exists():
-                self.call('dp', freeze_arguments(backend, frozen), 1)
-        return frozen
+            if not self.add('dp', backend, 1, threads, 'step/s', partial(pace, threads)):
+                break
+        return frozen if Path(frozen).exists() else None
 
     @property
     def thread_counts(self) -> list[int]:
@@ -179,7 +186,7 @@ class Measurement:
             return loop.atoms * loop.steps / loop.seconds / 1000
 
         for processes, threads in dict.fromkeys([(1, 1), (1, cores), (cores, 1)]):
-            self.add('lmp', backend, processes, threads, 'katom-step/s', lambda p=processes, t=threads: pace(p, t))
+            self.add('lmp', backend, processes, threads, 'katom-step/s', partial(pace, processes, threads))
 
     def label(self) -> None:
         """Time the labels of the first calculator that is installed, in each number of threads in one process."""
@@ -190,7 +197,7 @@ class Measurement:
         try:
             output = self.call('python', ['-c', f'{program}{counts!r})'], counts[-1], before=before)
             found = next(json.loads(line.removeprefix(MARK)) for line in output.splitlines() if line.startswith(MARK))
-        except (FailedError, OSError, subprocess.TimeoutExpired, StopIteration) as error:
+        except (FailedError, OSError, StopIteration) as error:
             found = {'calculator': '', 'speeds': {}, 'error': str(error) or 'the driver printed no result'}
         if found['calculator'] is None:
             return

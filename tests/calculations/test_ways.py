@@ -44,9 +44,11 @@ def test_options_of_a_job(measured, lmp_code):
     code = measured('lmp')
     assert options_in_its_way({'max_wallclock_seconds': 9}, code, 'tensorflow') == {'max_wallclock_seconds': 9, **RANKS}
     for given in ({'withmpi': False}, {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 4}}):
-        assert options_in_its_way(given, code, 'tensorflow') == given
-    threaded = options_in_its_way({'prepend_text': 'module load x', 'withmpi': False}, code, 'pytorch')
-    assert set(threaded) == {'prepend_text', 'withmpi'}
+        assert all(options_in_its_way(given, code, backend) == given for backend in WAYS)
+    threaded = options_in_its_way({'prepend_text': 'module load x'}, code, 'pytorch')
+    assert set(threaded) == {'prepend_text', 'resources'}
+    one = {'num_machines': 1, 'num_mpiprocs_per_machine': 1, 'num_cores_per_mpiproc': 2}
+    assert threaded['resources'] == one
     lines = threaded['prepend_text'].splitlines()
     assert lines[0] == 'export OMP_NUM_THREADS=2'
     assert lines[-1] == 'module load x'

@@ -24,7 +24,7 @@ def backend_of(potentials: Mapping[str, Potential]) -> str:
 
     :param potentials: potentials by name.
     """
-    found = {potential.backend for potential in potentials.values()}
+    found = {potential.framework for potential in potentials.values()}
     return next((name for name in BACKENDS if name in found), '')
 
 

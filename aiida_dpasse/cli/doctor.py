@@ -52,7 +52,7 @@ class Verdict:
     @property
     def remedy(self) -> str:
         """What went wrong, and what to do, in a sentence or two."""
-        job = '' if self.node is None else f' (`verdi process report {self.node.pk}`, `verdi calcjob gotocomputer`)'
+        job = '' if self.node is None else f' (`verdi calcjob gotocomputer {self.node.pk}` shows its files)'
         return f'{self.code.full_label}, {self.kind}: {self.failure.rstrip(".")}{job}.'
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
@@ -17,10 +19,11 @@ WAYS = {'tensorflow': {'processes': 2, 'threads': 1}, 'pytorch': {'processes': 1
 RANKS = {'withmpi': True, 'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 2}}
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def measured(localhost, programs):
-    """Return a maker of a code whose ways were measured."""
+    """Return a maker of a code whose ways were measured; a name on a computer is that of one code."""
 
+    @cache
     def make(name: str) -> orm.InstalledCode:
         code = orm.InstalledCode(
             computer=localhost,

@@ -39,6 +39,8 @@ VERSIONS = 'dpasse_versions'
 LOCAL_POLL_INTERVAL = 1.0
 #: Longest time in s of a measurement on this machine, which takes a minute if it has the cores for itself.
 LONGEST_MEASUREMENT = 1800.0
+#: Prints the number of cores; `nproc` would print the threads of OpenMP if they are set.
+CORES = 'env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc'
 
 
 @click.command('setup')
@@ -97,7 +99,7 @@ def _examine(
     """Return the programs of an environment, the rows of their measurement, and a sentence where there is none."""
     measurable = threads > 1 and not has_scheduler(computer)
     if measurable:
-        status, output, _ = shell('nproc')
+        status, output, _ = shell(CORES)
         if status == 0 and threads > int(output.split()[-1]):
             raise Refusal(f'`{computer.label}` has {output.split()[-1]} cores: give at most as many --threads.')
     found = _find(prefix, shell)

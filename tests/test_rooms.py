@@ -54,7 +54,7 @@ IMPORTS = {
     'screen': 'base calculations data dynamics landscape parameters reports',
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
     'cli': (
-        'assess base calculations data deepmd dpgen experiment explore frames lammps landscape reports screen '
+        'assess base calculations data deepmd dpgen drivers experiment explore frames lammps landscape reports screen '
         'structures study '
         'transport vasp'
     ),

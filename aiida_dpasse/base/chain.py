@@ -22,6 +22,7 @@ from aiida_dpasse.base.validators import (
     check_program,
     validate_options,
 )
+from aiida_dpasse.calculations.ways import options_in_its_way
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.deepmd.engine import PAIR_STYLE, PROGRAM
@@ -396,15 +397,17 @@ class DpasseWorkChain(EachChild, SubmitOnce, WorkChain):
 
     # -- single children ---------------------------------------------------------------------------------------------
 
-    def job(self, process: type[JobBaseWorkChain], program: str, label: str, **inputs: Any) -> Child:
+    def job(self, process: type[JobBaseWorkChain], program: str, label: str, backend: str = '', **inputs: Any) -> Child:
         """Return the restarting chain of one of the plugin's jobs, with its inputs.
 
         :param process: the restarting chain.
         :param program: name of the program in `options`.
         :param label: call link label.
+        :param backend: of the model, if the processes and threads of the program depend on it.
         :param inputs: inputs of the job, including its code.
         """
-        job = {**inputs, 'metadata': {'options': self.options_for(program)}}
+        options = options_in_its_way(self.options_for(program), inputs['code'], backend)
+        job = {**inputs, 'metadata': {'options': options}}
         return process, {process.NAMESPACE: job, **self.restart(label)}
 
     def evaluation(

@@ -23,6 +23,10 @@ class Commands(LazyGroup):
     #: Command -> (module:attribute, one line of help).
     COMMANDS: ClassVar[dict[str, tuple[str, str]]] = {
         'setup': ('aiida_dpasse.cli.setup:setup', 'Find dp, lmp and python on a computer, and register them as codes.'),
+        'doctor': (
+            'aiida_dpasse.cli.doctor:doctor',
+            'Run a tiny job of each program of a computer, and say what is wrong.',
+        ),
         'import': ('aiida_dpasse.cli.importing:import_', 'Store structures, frames or potentials from files.'),
         'export': ('aiida_dpasse.cli.importing:export', 'Write stored structures or frames to files.'),
         'dope': ('aiida_dpasse.cli.dope:dope', 'Doped cells of a stored crystal or a prototype.'),

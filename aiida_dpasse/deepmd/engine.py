@@ -32,6 +32,9 @@ SUFFIXES = {
 NEWEST_CHECKPOINT = 'model.ckpt.pt'
 #: Pair style of LAMMPS that DeePMD-kit provides.
 PAIR_STYLE = 'deepmd'
+#: Environment variables with the threads of an operation, and with the operations that run at once.
+INTRA_THREADS = ('OMP_NUM_THREADS', 'TF_INTRA_OP_PARALLELISM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS')
+INTER_THREADS = ('TF_INTER_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
 
 
 def model_file(backend: str, form: str, stem: str = 'model') -> str:
@@ -43,6 +46,14 @@ def model_file(backend: str, form: str, stem: str = 'model') -> str:
     :raises KeyError: if the backend has no file of this form.
     """
     return f'{stem}{SUFFIXES[backend, form]}'
+
+
+def thread_lines(threads: int) -> list[str]:
+    """Return the lines of shell that set the number of threads of DeePMD-kit, in ``dp``, LAMMPS or Python.
+
+    :param threads: threads of each process.
+    """
+    return [f'export {name}={threads}' for name in INTRA_THREADS] + [f'export {name}=1' for name in INTER_THREADS]
 
 
 # -- commands of `dp` ------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from aiida_dpasse.base.jobs import JobBaseWorkChain
 from aiida_dpasse.base.protocols import machine, protocol
 from aiida_dpasse.calculations.md import MDCalculation
 from aiida_dpasse.calculations.md_stops import BY_LABEL, define_stops
+from aiida_dpasse.calculations.ways import backend_of, options_in_its_way
 from aiida_dpasse.data.engine import Potential
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.dynamics.merge_segments import merge_segments
@@ -206,7 +207,8 @@ class MDBaseWorkChain(JobBaseWorkChain):
         builder.md.potentials = dict(potentials)
         builder.md.parameters = orm.Dict(cls.protocol_parameters(protocol, overrides))
         programs = machine(options)
-        builder.md.metadata.options = merge(programs.get('default', {}), programs.get('md', {}))
+        given = merge(programs.get('default', {}), programs.get('md', {}))
+        builder.md.metadata.options = options_in_its_way(given, builder.md.code, backend_of(potentials))
         return builder
 
 
@@ -229,4 +231,4 @@ def lammps_run(
     """
     given = {'structure': structure, 'potentials': dict(potentials), **inputs}
     given['parameters'] = chain.ctx.plan['md'][run.id] if parameters is None else parameters
-    return chain.job(MDBaseWorkChain, 'md', run.label, code=chain.inputs.codes.lmp, **given)
+    return chain.job(MDBaseWorkChain, 'md', run.label, backend_of(potentials), code=chain.inputs.codes.lmp, **given)

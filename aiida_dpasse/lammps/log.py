@@ -34,7 +34,7 @@ COLUMNS = {
 
 _REAL = r'([+-]?(?:\d{1,20}\.?\d{0,20}|\.\d{1,20})(?:[eE][+-]?\d{1,3})?|[+-]?nan|[+-]?inf)'
 _LOOP = re.compile(rf'^Loop time of {_REAL} on (\d{{1,9}}) procs for (\d{{1,18}}) steps with (\d{{1,18}}) atoms')
-_USE = re.compile(rf'^{_REAL}% CPU use with \d+ MPI tasks x (\d{{1,9}}|no) OpenMP threads')
+_USE = re.compile(rf'^{_REAL}% CPU use with (\d{{1,9}}) MPI tasks x (\d{{1,9}}|no) OpenMP threads')
 _START = re.compile(r'^\s*Current step\s*: (\d{1,18})\s*$')
 _WALL = re.compile(r'^Total wall time: (\d{1,9}):(\d{1,2}):(\d{1,2})\s*$')
 _ERROR = re.compile(r'^ERROR.*?: (.*?)(?:\s*\(\S+?:\d+\))?$')
@@ -144,7 +144,9 @@ def parse_log(text: str) -> Log:
             log.loops.append(Loop(log.first_step, steps, atoms, float(match[1]), processes))
         elif (match := _USE.match(line)) and log.loops:
             log.loops[-1].cpu_percent = float(match[1])
-            log.loops[-1].threads = 1 if match[2] == 'no' else int(match[2])
+            # `procs` of the line before counts the threads of all processes.
+            log.loops[-1].processes = int(match[2])
+            log.loops[-1].threads = 1 if match[3] == 'no' else int(match[3])
         elif match := _WALL.match(line):
             hours, minutes, seconds = (int(part) for part in match.groups())
             log.wall_time_s = 3600.0 * hours + 60.0 * minutes + seconds

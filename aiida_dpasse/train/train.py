@@ -22,6 +22,7 @@ from aiida_dpasse.base.chain import Child, DpasseWorkChain
 from aiida_dpasse.base.jobs import JobBaseWorkChain
 from aiida_dpasse.base.protocols import expand_presets, machine, protocol
 from aiida_dpasse.calculations.train import TrainCalculation
+from aiida_dpasse.calculations.ways import options_in_its_way
 from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.merging import merge
@@ -331,7 +332,9 @@ class TrainBaseWorkChain(JobBaseWorkChain):
         builder.train.training_data = training_data
         builder.train.parameters = orm.Dict(cls.protocol_parameters(protocol, overrides))
         programs = machine(options)
-        for key, value in merge(programs.get('default', {}), programs.get('train', {})).items():
+        given = merge(programs.get('default', {}), programs.get('train', {}))
+        backend = backend_in_threads(builder.train.parameters)
+        for key, value in options_in_its_way(given, builder.train.code, backend).items():
             setattr(builder.train.metadata.options, key, value)
         for key, value in inputs.items():
             setattr(builder.train, key, value)
@@ -348,4 +351,14 @@ def training(chain: DpasseWorkChain, label: str, **inputs: Any) -> Child:
     codes = {'code': chain.engine_code}
     if 'torchrun' in chain.inputs.codes:
         codes['torchrun'] = chain.inputs.codes.torchrun
-    return chain.job(TrainBaseWorkChain, 'train', label, **codes, **inputs)
+    backend = backend_in_threads(inputs['parameters'])
+    return chain.job(TrainBaseWorkChain, 'train', label, backend, **codes, **inputs)
+
+
+def backend_in_threads(parameters: orm.Dict) -> str:
+    """Return the backend of a training, and nothing if it has several processes, which share the cores already.
+
+    :param parameters: of the training.
+    """
+    settings = parameters.get_dict()
+    return settings.get('backend', '') if settings.get('processes', 1) == 1 else ''

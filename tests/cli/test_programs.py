@@ -41,7 +41,9 @@ def test_all_programs_are_found_here(programs: dict[str, Program]) -> None:
     assert programs['lmp'].version == '22 Jul 2025 - Update 2'
     assert programs['python'].version == '.'.join(map(str, sys.version_info[:3]))
     paths = {'LAMMPS_PLUGIN_PATH', 'LD_LIBRARY_PATH', 'LD_PRELOAD'}
-    assert set(programs['lmp'].environment) == paths | set(KEEPING_MEMORY)
+    assert set(programs['lmp'].environment) == paths | set(KEEPING_MEMORY) | {'PATH'}
+    # The `mpirun` of its MPI.
+    assert (Path(programs['lmp'].environment['PATH']) / 'mpirun').is_file()
     # The drivers import TensorFlow too.
     assert programs['dp'].environment == programs['python'].environment == WITHOUT_KERAS
     assert 'libcudart.so.12' in programs['lmp'].environment['LD_PRELOAD']

@@ -54,6 +54,13 @@ def test_the_warm_up_is_timed_separately():
         assert production_loop(results | change) is None
 
 
+def test_threads_are_no_processes():
+    """LAMMPS counts the threads of all processes as `procs`."""
+    text = LOG.replace('2 MPI tasks x no OpenMP', '1 MPI tasks x 2 OpenMP')
+    loop = parse_log(text).loops[-1]
+    assert (loop.processes, loop.threads) == (1, 2)
+
+
 def test_rates_follow_from_the_loop():
     assert rates(1000, 500, 20.0, 2.0) == pytest.approx(
         # 25 steps a second are 2,160,000 a day, of 2e-6 ns each.

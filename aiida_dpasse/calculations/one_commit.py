@@ -17,6 +17,7 @@ from uuid import UUID
 from aiida import orm
 from aiida.manage import get_manager
 from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from aiida_dpasse.calculations.sqlite_locks import wait_for_locks
@@ -69,22 +70,27 @@ class OneCommit:
     """
 
     node: orm.ProcessNode
-    _node: orm.ProcessNode | None
+    inputs: Any
+    raw_inputs: Any
+    state: Any
     #: Transaction of the transition that is under way.
     _transition: ExitStack | None = None
     #: Inputs with their text, as given and as parsed.
     _encoded: tuple[tuple[Any, str], ...] = ()
 
     def encode_input_args(self, inputs: Any) -> str:
-        """Return the text of inputs in a checkpoint: they never change, and YAML takes milliseconds for them.
+        """Return the text of inputs or outputs in a checkpoint.
 
-        :param inputs: inputs of this process, as given or as parsed.
+        The inputs of a process never change, and YAML takes milliseconds for them: their text is kept.
+
+        :param inputs: inputs of this process, as given or as parsed, or its outputs.
         """
-        for known, text_of_known in self._encoded:
+        for known, known_text in self._encoded:
             if known is inputs:
-                return text_of_known
+                return known_text
         encoded: str = super().encode_input_args(inputs)  # type: ignore[misc]
-        self._encoded = (*self._encoded, (inputs, encoded))
+        if inputs is self.raw_inputs or inputs is self.inputs:
+            self._encoded = (*self._encoded, (inputs, encoded))
         return encoded
 
     def _create_and_setup_db_record(self) -> int | UUID:
@@ -97,18 +103,28 @@ class OneCommit:
         :param new_state: the next state; None remains in the present one.
         """
         # The inputs of a process are validated in the transition that creates it, which may take long.
-        if new_state is None or self._node is None:
+        if new_state is None or self.state is None:
             super().transition_to(new_state, **kwargs)  # type: ignore[misc]
             return
-        with ExitStack() as self._transition:
-            self._transition.enter_context(one_commit(self.node))
+        with ExitStack() as transition:
+            transition.enter_context(one_commit(self.node))
+            self._transition = transition
             super().transition_to(new_state, **kwargs)  # type: ignore[misc]
+        self._transition = None
 
     def transition_failed(self, initial: Any, final: Any, exception: Exception, trace: TracebackType) -> None:
-        """Undo the transition; AiiDA then enters the state of an exception."""
+        """Undo the transition; AiiDA then enters the state of an exception.
+
+        A database that is away for a moment is none: the process keeps its stored state, from which
+        `aiida-dpasse status --repair` lets it continue.
+
+        :raises sqlalchemy.exc.OperationalError: if the database cannot be used, and likewise InterfaceError.
+        """
         if self._transition is not None:
             failed, self._transition = self._transition, None
             failed.__exit__(type(exception), exception, trace)
+        if isinstance(exception, (InterfaceError, OperationalError)):
+            raise exception
         super().transition_failed(initial, final, exception, trace)  # type: ignore[misc]
 
     def update_outputs(self) -> None:

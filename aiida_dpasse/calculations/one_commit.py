@@ -95,7 +95,7 @@ class OneCommit:
 
     def _create_and_setup_db_record(self) -> int | UUID:
         with one_commit():
-            return super()._create_and_setup_db_record()  # type: ignore[misc,no-any-return]
+            return super()._create_and_setup_db_record()  # type: ignore[misc]
 
     def transition_to(self, new_state: Any, **kwargs: Any) -> None:
         """Leave the present state and enter another.

@@ -33,7 +33,7 @@ def check_manifest(retrieved: orm.FolderData) -> str | None:
     """
     manifest = json.loads(retrieved.base.repository.get_object_content(RESULT))[MANIFEST]
     found = {}
-    with suppress(UnreadableError):  # a file that is missing, which is not in `found` then
+    with suppress(FileNotFoundError, UnreadableError):  # a missing file is not in `found`
         for path, handle in open_files(retrieved, [f'{OUTPUT}/{name}' for name in manifest]):
             content = handle.read()
             found[path.removeprefix(f'{OUTPUT}/')] = len(content), hashlib.sha256(content).hexdigest()

@@ -179,6 +179,7 @@ class LabelCalculation(DriverCalculation):
         'deepmd.dataset',
         'deepmd.frameset',
         'deepmd.intake',
+        'deepmd.packed',
         'labels.admission',
         'drivers.calculators',
         'drivers.dynamics',

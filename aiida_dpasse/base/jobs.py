@@ -12,9 +12,7 @@ from aiida.engine import (
     CalcJob,
     ExitCode,
     ProcessHandlerReport,
-    ToContext,
     WorkChain,
-    append_,
     process_handler,
     while_,
 )
@@ -47,10 +45,7 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
 
     A job without readable output is repeated; `max_iterations` limits the consecutive runs without progress, whereas
     AiiDA counts every run. A full disk pauses the chain. For any other failure the chain returns the exit code and
-    message of the job and attaches the outputs that it left. Handlers are called for failures only.
-
-    A job that succeeds at once is the usual case, and takes as few steps and records as possible, since AiiDA stores
-    the state of the chain after each: AiiDA's `BaseRestartWorkChain` takes two steps more, and records each handler.
+    message of the job and attaches the outputs that it left.
     """
 
     #: Namespace of the inputs of the job.
@@ -66,19 +61,14 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         spec.inputs['max_iterations'].default = lambda: orm.Int(3)
         spec.inputs['max_iterations'].help = 'Limit of consecutive runs without progress.'
         spec.outline(
-            cls.start,
-            cls.inspect_process,
+            cls.setup,
             while_(cls.should_run_process)(
                 cls.run_process,
                 cls.inspect_process,
             ),
+            cls.results,
         )
         spec.expose_outputs(cls._process_class)
-
-    def start(self) -> ToContext:
-        """Store the inputs of the job, and run it."""
-        self.setup()
-        return self.run_process()
 
     def setup(self) -> None:
         """Store the inputs of the job in the context and initialise the counters."""
@@ -90,25 +80,11 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
         #: Exit status and message set by the last handler that ended the chain.
         self.ctx.given_up = None
 
-    def run_process(self) -> ToContext:
-        """Submit the next run."""
-        self.ctx.iteration += 1
-        metadata = {**self.ctx.inputs.get('metadata', {}), 'call_link_label': f'iteration_{self.ctx.iteration:02d}'}
-        node = self.submit(self._process_class, {**self.ctx.inputs, 'metadata': metadata})
-        if self.ctx.iteration > 1:
-            self.report(f'Run {self.ctx.iteration} is {node.process_label}<{node.pk}>.')
-        return ToContext(children=append_(node))
-
     # -- inspection of a run ----------------------------------------------------------------------------------------
 
     def inspect_process(self) -> ExitCode | None:
-        """Attach the outputs of the job. If it failed, call the handlers first, and return its exit code if none can
-        help.
-        """
+        """Call the handlers. If none can help, return the exit code of the job and attach its outputs."""
         node = self.ctx.children[-1]
-        if node.is_finished_ok:
-            self.ctx.is_finished = True
-            return self.results()
         self.ctx.given_up = None
         if node.is_excepted and not self.ctx.get('excepted', False):
             # A lost connection can also cause an exception; a programming error causes one again in the repeated run.
@@ -131,13 +107,8 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
             return ExitCode(code.status, f'{node.process_label}<{node.pk}> excepted: {reason}')
         return code
 
-    def results(self) -> ExitCode | None:
-        """Attach the outputs of the last run."""
-        self.attach_outputs(self.ctx.children[-1])
-        return None
-
     def attach_outputs(self, node: orm.ProcessNode) -> None:
-        """Attach the outputs of a run."""
+        """Attach the outputs of a failed job."""
         for name, output in self.get_outputs(node).items():
             if name in self.spec().outputs:
                 self.out(name, output)
@@ -145,13 +116,6 @@ class JobBaseWorkChain(SubmitOnce, BaseRestartWorkChain):
     def get_outputs(self, node: orm.CalcJobNode) -> Mapping[str, Any]:
         """Return the outputs of the last run as outputs of the chain."""
         return dict(self.exposed_outputs(node, self._process_class))
-
-    def on_terminated(self) -> None:
-        """Remove the working directories if `clean_workdir` says so."""
-        if self.inputs.clean_workdir.value:
-            super().on_terminated()
-        else:
-            WorkChain.on_terminated(self)
 
     def go_on_from(self, node: orm.CalcJobNode) -> bool:
         """Let the next run continue from the output of ``node``, and return whether that is possible.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from contextlib import suppress
 from typing import Any, ClassVar
 
 from aiida import orm
@@ -15,11 +14,9 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_dpasse.calculations.one_worker import OneWorker
 from aiida_dpasse.calculations.options import run_as_one_process
-from aiida_dpasse.data.parts import open_files
 from aiida_dpasse.drivers.job import FRAMES, JOB, MANIFEST, OUTPUT, RESULT
 from aiida_dpasse.drivers.package import driver_version, pack_driver
 from aiida_dpasse.exit_codes import exit_code, job_exit_codes
-from aiida_dpasse.unreadable import UnreadableError
 
 __all__ = ('FRAMES', 'JOB', 'OUTPUT', 'RESULT', 'DriverCalculation', 'check_manifest')
 
@@ -31,19 +28,16 @@ def check_manifest(retrieved: orm.FolderData) -> str | None:
     :return: a clause that describes the first missing or damaged file, or None.
     :raises ValueError: if the result cannot be read.
     """
-    manifest = json.loads(retrieved.base.repository.get_object_content(RESULT))[MANIFEST]
-    found = {}
-    with suppress(FileNotFoundError, UnreadableError):  # a missing file is not in `found`
-        for path, handle in open_files(retrieved, [f'{OUTPUT}/{name}' for name in manifest]):
-            content = handle.read()
-            found[path.removeprefix(f'{OUTPUT}/')] = len(content), hashlib.sha256(content).hexdigest()
-    for name, written in manifest.items():
-        if name not in found:
+    repository = retrieved.base.repository
+    result = json.loads(repository.get_object_content(RESULT))
+    for name, written in result[MANIFEST].items():
+        try:
+            content = repository.get_object_content(f'{OUTPUT}/{name}', mode='rb')
+        except FileNotFoundError:
             return f'{name} is missing'
-        size, digest = found[name]
-        if size != written['size']:
-            return f'{name} has {size} bytes, the driver wrote {written["size"]}'
-        if digest != written['sha256']:
+        if len(content) != written['size']:
+            return f'{name} has {len(content)} bytes, the driver wrote {written["size"]}'
+        if hashlib.sha256(content).hexdigest() != written['sha256']:
             return f'{name} is not what the driver wrote'
     return None
 

@@ -179,7 +179,6 @@ class LabelCalculation(DriverCalculation):
         'deepmd.dataset',
         'deepmd.frameset',
         'deepmd.intake',
-        'deepmd.packed',
         'labels.admission',
         'drivers.calculators',
         'drivers.dynamics',

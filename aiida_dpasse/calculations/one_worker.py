@@ -18,7 +18,6 @@ from aiida.manage import get_manager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from aiida_dpasse.calculations.one_commit import OneCommit
 from aiida_dpasse.calculations.sqlite_locks import wait_for_locks
 
 #: First key of our locks, such that they differ from those of others.
@@ -86,7 +85,7 @@ class Locks:
 LOCKS = Locks()
 
 
-class OneWorker(OneCommit):
+class OneWorker:
     """Mixin for processes of which a second instance is refused while the first one lives."""
 
     pid: int

@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aiida_dpasse.deepmd.dataset import read_dataset
+from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.deepmd.packed import write_packed
 from aiida_dpasse.drivers.calculators import NotAllowedError
 from aiida_dpasse.drivers.dynamics import sample_dynamics
 from aiida_dpasse.drivers.job import FRAMES, OUTPUT, read_job, write_result
@@ -20,7 +19,6 @@ from aiida_dpasse.labels.records import (
     AUDIT,
     FAILED,
     JOURNAL,
-    LABELLED,
     REJECTED,
     UNREACHED,
     Journal,
@@ -140,7 +138,7 @@ def relax_set(
 
 
 def main(arguments: list[str]) -> int:
-    """Label the frames in ``frames/``; write ``output/frames.npz``, and ``output.json`` with the account."""
+    """Label the frames in ``frames/``; write ``output/frames/``, and ``output.json`` with the account."""
     job = read_job(arguments)
     limits = job['parameters']
     sets = read_dataset(FRAMES)
@@ -170,13 +168,10 @@ def main(arguments: list[str]) -> int:
         reason = f'the labeller did not start ({error})'
         records = [{'id': i, 'state': FAILED, 'reason': reason} for i in requested_ids(sets, limits['dynamics'])]
     admitted, account = collect(records, sets, requested_ids(sets, limits['dynamics']), limits)
+    # Written elsewhere and renamed, so that a partial dataset is never read as complete.
+    write_dataset(admitted, f'{OUTPUT}.part/{FRAMES}')
     if admitted:
-        # Written elsewhere and renamed, so that a partial file is never read as complete.
-        partial = Path(f'{OUTPUT}.part')
-        partial.mkdir(exist_ok=True)
-        with open(partial / LABELLED, 'wb') as handle:
-            write_packed(admitted, handle)
-        os.replace(partial, OUTPUT)
+        os.replace(f'{OUTPUT}.part', OUTPUT)
     write_result({'account': account, 'error': error, 'stopped': stopped and bool(account[UNREACHED])})
     Path(JOURNAL).unlink()
     return 0

@@ -118,6 +118,11 @@ class MDBaseWorkChain(JobBaseWorkChain):
             return self.give_up(given_up)
         return self.again(node, f'made no progress ({node.exit_message}) and runs again')
 
+    def results(self) -> ExitCode | None:
+        """Attach the outputs of the whole run."""
+        self.attach()
+        return None
+
     def on_terminated(self) -> None:
         """Keep the working directories of a run with a trajectory, regardless of `clean_workdir`: analyses read it
         there.

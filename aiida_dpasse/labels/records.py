@@ -18,8 +18,6 @@ from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.labels.admission import Labels, finite, objection_to_geometry, objection_to_labels, outliers
 
 JOURNAL = 'journal.jsonl'
-#: File of the accepted frames in the output folder: one, since AiiDA stores each file of a job by itself.
-LABELLED = 'frames.npz'
 NOT_REACHED = 'the job ended before this frame was done'
 ADMITTED, REJECTED, FAILED = 'admitted', 'rejected', 'failed'
 #: Key of an account: ids of the failed frames that the program never attempted.

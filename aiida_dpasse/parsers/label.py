@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_dpasse.calculations.driver import OUTPUT, RESULT, check_manifest
+from aiida_dpasse.calculations.driver import FRAMES, OUTPUT, RESULT, check_manifest
 from aiida_dpasse.data.frames import FramesData
-from aiida_dpasse.deepmd.packed import Packed
+from aiida_dpasse.deepmd.dataset import read_dataset
+from aiida_dpasse.deepmd.frameset import FrameSet
 from aiida_dpasse.labels.admission import limits_of
 from aiida_dpasse.labels.records import (
     FAILED,
     JOURNAL,
-    LABELLED,
     REJECTED,
     collect,
     read_journal,
@@ -31,26 +32,20 @@ class LabelParser(JobParser):
 
     def read(self, **kwargs: Any) -> ExitCode | None:
         """Attach the frames and the account; those of a killed job are read from its journal."""
-        # AiiDA looks the node up in the database for each use of `retrieved`.
-        retrieved = self.retrieved
-        repository = retrieved.base.repository
-        names = repository.list_object_names()
+        names = self.retrieved.base.repository.list_object_names()
         if RESULT in names:
             try:
-                result = json.loads(repository.get_object_content(RESULT))
+                result = json.loads(self.retrieved.base.repository.get_object_content(RESULT))
                 account, error, stopped = result['account'], result['error'], result['stopped']
-                if damage := check_manifest(retrieved):
+                if damage := check_manifest(self.retrieved):
                     return self.exit_codes.ERROR_DAMAGED_OUTPUT.format(reason=damage)
-                sets = []
-                if account['admitted']:
-                    content = repository.get_object_content(f'{OUTPUT}/{LABELLED}', mode='rb')
-                    sets = Packed(io.BytesIO(content), len(content), LABELLED).sets()
-            except (OSError, ValueError, KeyError, TypeError) as exception:
+                sets = self._frames() if account['admitted'] else []
+            except (ValueError, KeyError, TypeError) as exception:
                 return self.exit_codes.ERROR_NO_RESULT.format(reason=str(exception))
         elif JOURNAL in names:
             limits = limits_of(self.node.inputs.parameters.get_dict(), self.node.inputs.frames.elements)
             given = self.node.inputs.frames.sets()
-            records = read_journal(repository.get_object_content(JOURNAL))
+            records = read_journal(self.retrieved.base.repository.get_object_content(JOURNAL))
             records = without_cut_run(records, limits['dynamics'])
             sets, account = collect(records, given, requested_ids(given, limits['dynamics']), limits)
             error, stopped = None, False
@@ -70,3 +65,8 @@ class LabelParser(JobParser):
             reason = [*account[FAILED], *account[REJECTED]][0]['reason']
             return self.exit_codes.ERROR_NO_FRAME_ADMITTED.format(requested=account['requested'], reason=reason)
         return None
+
+    def _frames(self) -> list[FrameSet]:
+        with tempfile.TemporaryDirectory() as directory:
+            self.retrieved.base.repository.copy_tree(directory)
+            return read_dataset(Path(directory) / OUTPUT / FRAMES)

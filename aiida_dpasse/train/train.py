@@ -70,12 +70,12 @@ class TrainBaseWorkChain(JobBaseWorkChain):
             help="Directory on the training's computer to which the checkpoints of the last run are copied.",
         )
         spec.outline(
-            cls.start,
-            cls.inspect_process,
+            cls.setup,
             while_(cls.should_run_process)(
                 cls.run_process,
                 cls.inspect_process,
             ),
+            cls.results,
             if_(cls.should_stash)(
                 cls.stash,
                 cls.take_stash,

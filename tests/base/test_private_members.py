@@ -7,7 +7,7 @@ import inspect
 from importlib.metadata import version
 from pathlib import Path
 
-from aiida.engine import Process, WorkChain
+from aiida.engine import WorkChain
 from aiida.engine.daemon.client import DaemonClient
 
 import aiida_dpasse
@@ -17,7 +17,6 @@ PACKAGE = Path(aiida_dpasse.__file__).parent
 USED = {
     '_on_awaitable_finished': 'base/each_child.py',
     '_awaitables': 'base/each_child.py',
-    '_create_and_setup_db_record': 'calculations/one_commit.py',
     '_is_pid_file_stale': 'cli/daemon.py',
 }
 #: Documented members of named tuples, and of `os`.
@@ -29,7 +28,6 @@ def test_they_are_those_of_this_release():
     assert version('aiida-core').startswith('2.9.')
     assert list(inspect.signature(WorkChain._on_awaitable_finished).parameters) == ['self', 'awaitable']
     assert 'self._awaitables: list[Awaitable]' in inspect.getsource(WorkChain)
-    assert list(inspect.signature(Process._create_and_setup_db_record).parameters) == ['self']
     assert isinstance(DaemonClient._is_pid_file_stale, property)
 
 

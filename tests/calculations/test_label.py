@@ -275,15 +275,15 @@ def test_a_flipped_byte_is_noticed(python_code):
         for root, _, names in repository.walk()
         for name in names
     }
-    [frames] = [name for name in whole if name.endswith('frames.npz')]
-    flipped = bytearray(whole[frames])
+    [force] = [name for name in whole if name.endswith('force.npy')]
+    flipped = bytearray(whole[force])
     flipped[-3] ^= 1
-    missing = {name: data for name, data in whole.items() if name != frames}
+    missing = {name: data for name, data in whole.items() if name != force}
     for files, reason in (
         (whole, None),
-        ({**whole, frames: bytes(flipped)}, 'frames.npz is not what the driver wrote'),
-        ({**whole, frames: whole[frames][:-8]}, f'bytes, the driver wrote {len(whole[frames])}'),
-        (missing, 'frames.npz is missing'),
+        ({**whole, force: bytes(flipped)}, 'force.npy is not what the driver wrote'),
+        ({**whole, force: whole[force][:-8]}, f'bytes, the driver wrote {len(whole[force])}'),
+        (missing, 'force.npy is missing'),
     ):
         folder = orm.FolderData()
         for name, data in files.items():

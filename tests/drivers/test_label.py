@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import numpy as np
@@ -11,12 +10,11 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from scipy.optimize import brentq
 
-from aiida_dpasse.deepmd.dataset import write_dataset
+from aiida_dpasse.deepmd.dataset import read_dataset, write_dataset
 from aiida_dpasse.deepmd.frameset import FrameSet
-from aiida_dpasse.deepmd.packed import Packed
 from aiida_dpasse.drivers import label
 from aiida_dpasse.drivers.dynamics import temperatures
-from aiida_dpasse.labels.records import LABELLED, collect, read_journal, requested_ids
+from aiida_dpasse.labels.records import collect, read_journal, requested_ids
 
 LIMITS = {'max_force': 20.0, 'minimum_distance': 0.8, 'dynamics': None}
 DYNAMICS = {
@@ -71,10 +69,7 @@ def run(tmp_path, monkeypatch, sets, calculator, **limits):
     assert not (tmp_path / 'journal.jsonl').exists()
     account = result['account']
     assert account['requested'] == account['admitted'] + len(account['rejected']) + len(account['failed'])
-    admitted = []
-    if account['admitted']:
-        content = (tmp_path / 'output' / LABELLED).read_bytes()
-        admitted = Packed(io.BytesIO(content), len(content), LABELLED).sets()
+    admitted = read_dataset(tmp_path / 'output' / 'frames') if account['admitted'] else []
     assert account['admitted'] == sum(len(item) for item in admitted)
     return result, admitted
 

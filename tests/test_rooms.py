@@ -55,8 +55,7 @@ IMPORTS = {
     'study': 'assessment base data deepmd distill dynamics explore frames label parameters reports structures train',
     'cli': (
         'assess base calculations data deepmd dpgen drivers experiment explore frames lammps landscape reports screen '
-        'structures study '
-        'transport vasp'
+        'structures study transport vasp'
     ),
 }
 SCIENCE = tuple(IMPORTS)[: tuple(IMPORTS).index('parameters')]

@@ -33,6 +33,7 @@ TITLES = {
     'pretrain': 'Pre-training',
     'finetune_labels': 'Data of the new compound',
     'finetune': 'Fine-tuning',
+    'verify': 'Verification',
     'distill': 'Distillation',
 }
 

@@ -50,6 +50,7 @@ REPORTS = {
     'train': 'train.train_report',
     'transport': 'dynamics.transport_report',
     'validate': 'assess.validate_report',
+    'verify': 'explore.verify_report',
 }
 
 

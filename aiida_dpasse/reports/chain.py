@@ -33,7 +33,6 @@ TITLES = {
     'pretrain': 'Pre-training',
     'finetune_labels': 'Data of the new compound',
     'finetune': 'Fine-tuning',
-    'verify': 'Verification',
     'distill': 'Distillation',
 }
 

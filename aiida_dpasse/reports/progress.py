@@ -21,8 +21,7 @@ ELECTROLYTE = {
     'pretrain': 90.0,
     'finetune_labels': 35.0,
     'finetune': 20.0,
-    'verify': 130.0,
-    'distill': 130.0,
+    'distill': 160.0,
     'conductivity': 350.0,
     'reference': 55.0,
 }

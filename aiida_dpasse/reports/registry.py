@@ -50,7 +50,6 @@ REPORTS = {
     'train': 'train.train_report',
     'transport': 'dynamics.transport_report',
     'validate': 'assess.validate_report',
-    'verify': 'explore.verify_report',
 }
 
 

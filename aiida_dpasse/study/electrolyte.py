@@ -30,25 +30,22 @@ from aiida_dpasse.dynamics.conductivity import ConductivityWorkChain
 from aiida_dpasse.dynamics.plan_conductivity import check_committee
 from aiida_dpasse.exit_codes import exit_code
 from aiida_dpasse.explore.active_learning import ActiveLearningWorkChain
-from aiida_dpasse.explore.verify import VerifyWorkChain
 from aiida_dpasse.frames.draw_frames import draw_frames
 from aiida_dpasse.frames.select_visited import select_visited
 from aiida_dpasse.frames.union_frames import union_frames
 from aiida_dpasse.label.initial_data import InitialDataWorkChain
-from aiida_dpasse.label.judge_by_labels import judge_by_labels
 from aiida_dpasse.label.label import labelling
 from aiida_dpasse.label.passport import define_passport, passport_of, validate_passport
 from aiida_dpasse.label.sources import BY_CODE, define_labeller, labeller_of, sources_of, validate_labeller
 from aiida_dpasse.runs import Run
 from aiida_dpasse.study.electrolyte_parameters import ElectrolyteParameters
+from aiida_dpasse.study.judge_production import judge_production
 from aiida_dpasse.study.plan_electrolyte import plan_electrolyte
 from aiida_dpasse.study.summarize_electrolyte import SUMMARIZED, summarize_electrolyte
 from aiida_dpasse.study.tabulate_repairs import REPAIRED, repair_label, tabulate_repairs
 from aiida_dpasse.train.finetune import FinetuneWorkChain
 from aiida_dpasse.train.pretrain import PretrainWorkChain
 
-#: A teacher that the study trained: the outputs of its training, and of its verification.
-TEACHER = ('frozen', 'checkpoint', 'training_data', 'test_data')
 #: Inputs of each phase that may be given by the user, and the ports of the study that they are taken from.
 FROM_INPUTS: dict[str, dict[str, str]] = {
     'initial_data': {'structures': 'structures'},
@@ -60,7 +57,6 @@ FROM_INPUTS: dict[str, dict[str, str]] = {
     },
     'finetune_labels': {'structures': 'finetune_structures'},
     'finetune': {'frames': 'finetune_frames', 'pretrained': 'pretrained.checkpoint'},
-    'verify': {'structures': 'electrolyte'},
     'distill': {'structures': 'electrolyte', 'teacher': 'pretrained.frozen', 'test_data': 'test_data'},
     'conductivity': {'structures': 'electrolyte', 'potential': 'student', 'committee': 'committee'},
     'reference': {'potential': 'student', 'committee': 'committee'},
@@ -70,7 +66,6 @@ FROM_PHASES: dict[str, dict[str, tuple[str, str]]] = {
     'active_learning': {'frames': ('initial_data', 'frames')},
     'pretrain': {'frames': ('active_learning', 'frames')},
     'finetune': {'frames': ('finetune_labels', 'frames'), 'pretrained': ('pretrain', 'checkpoint')},
-    'verify': {name: ('pretrain', name) for name in TEACHER},
     'distill': {'teacher': ('pretrain', 'frozen')},
     'conductivity': {'potential': ('distill', 'student'), 'committee': ('distill', 'committee')},
     'reference': {'potential': ('distill', 'student'), 'committee': ('distill', 'committee')},
@@ -135,16 +130,6 @@ def distills_from_finetuned(inputs: Any) -> bool:
     return bool(inputs['parameters'].get_dict().get('distill_from') == 'finetuned')
 
 
-def verifies(inputs: Any) -> bool:
-    """Whether the teacher of the distillation is verified: the study trains it, and has a source of labels.
-
-    :param inputs: inputs of the study.
-    """
-    teacher = 'finetuned' if distills_from_finetuned(inputs) else 'pretrained'
-    wanted = inputs['parameters'].get_dict().get('verify') is not None
-    return wanted and not is_given(inputs, 'student') and not is_given(inputs, teacher) and bool(sources_of(inputs))
-
-
 def phases_of(inputs: Any) -> tuple[str, ...]:
     """Return the phases that have to run, in order: those whose result is needed and not given as an input.
 
@@ -163,7 +148,6 @@ def phases_of(inputs: Any) -> tuple[str, ...]:
         'pretrain': pretrain,
         'finetune_labels': finetune and not is_given(inputs, 'finetune_frames'),
         'finetune': finetune,
-        'verify': verifies(inputs),
         'distill': distill,
         'conductivity': True,
         'reference': is_given(inputs, 'reference'),
@@ -179,12 +163,8 @@ def sources_for(phase: str, inputs: Any) -> tuple[dict[str, str], dict[str, tupl
     :return: the ports by input name, and otherwise the phase and output that provide the input.
     """
     ports, made = FROM_INPUTS[phase], FROM_PHASES.get(phase, {})
-    trained = 'finetune' if distills_from_finetuned(inputs) else 'pretrain'
-    if phase == 'verify':
-        return ports, {name: (trained, name) for name in TEACHER}
-    if phase == 'distill':
-        given = {**ports, 'teacher': 'finetuned'} if trained == 'finetune' else ports
-        return given, {'teacher': ('verify' if verifies(inputs) else trained, 'frozen')}
+    if phase == 'distill' and distills_from_finetuned(inputs):
+        return {**ports, 'teacher': 'finetuned'}, {'teacher': ('finetune', 'frozen')}
     return ports, made
 
 
@@ -196,13 +176,13 @@ def known_inputs(phase: str, inputs: Any) -> dict[str, Any]:
     """
     ports, _ = sources_for(phase, inputs)
     known = {name: value_at(inputs, port) for name, port in ports.items() if is_given(inputs, port)}
-    if phase in (*LABELLING, 'verify'):
+    if phase in LABELLING:
         known |= labeller_of(inputs)
     if phase == 'active_learning':
         known |= passport_of(inputs)
     if phase == 'reference':
         known['structures'] = {REFERENCE: inputs['reference']}
-    if phase in ('verify', 'distill') and is_given(inputs, 'reference'):
+    if phase == 'distill' and is_given(inputs, 'reference'):
         known['structures'] = {**known['structures'], REFERENCE: inputs['reference']}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()}
 
@@ -401,7 +381,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         'pretrain': PretrainWorkChain,
         'finetune_labels': InitialDataWorkChain,
         'finetune': FinetuneWorkChain,
-        'verify': VerifyWorkChain,
         'distill': DistillWorkChain,
         'conductivity': ConductivityWorkChain,
         'reference': ConductivityWorkChain,
@@ -465,8 +444,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             cls.learn_actively,
             cls.pretrain,
             cls.label_new_compound,
-            cls.finetune_or_verify,
-            cls.verify_or_finetune,
             cls.finetune_or_distill,
             cls.distill_or_finetune,
             *simulate_and_check(cls),
@@ -538,14 +515,6 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         """Label the new compound if only one program may run."""
         return self.start_phases('finetune_labels')
 
-    def finetune_or_verify(self) -> ExitCode | None:
-        """Verify the teacher, and fine-tune it at the same time, unless the fine-tuned potential is the teacher."""
-        return self.start_phases('finetune') if self.from_finetuned else self.start_phases('verify', 'finetune')
-
-    def verify_or_finetune(self) -> ExitCode | None:
-        """Run the remaining one of the two."""
-        return self.start_phases('verify', 'finetune')
-
     def finetune_or_distill(self) -> ExitCode | None:
         """Run distillation and fine-tuning concurrently, unless the distillation depends on the fine-tuning."""
         if self.from_finetuned:
@@ -610,7 +579,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
         if errors is not None and errors.is_finished_ok:
             found['errors'] = errors.outputs.results
         label = self.repair_link('judge') if self.ctx.round else 'judge'
-        self.ctx.check = judge_by_labels(
+        self.ctx.check = judge_production(
             self.ctx.plan['check_limits'], labels.outputs.account, **found, metadata={'call_link_label': label}
         )
         self.ctx.repairs['checks'][self.repair_run('check').id] = self.ctx.check
@@ -642,7 +611,7 @@ class ElectrolyteWorkChain(DpasseWorkChain):
 
     def teacher(self) -> Mapping[str, Any] | None:
         """Return the outputs of the training of the present teacher, None if this study did not train it."""
-        for phase in (REPAIRED_TEACHER, 'verify', 'finetune' if self.from_finetuned else 'pretrain'):
+        for phase in (REPAIRED_TEACHER, 'finetune' if self.from_finetuned else 'pretrain'):
             if phase in self.ctx and 'checkpoint' in self.ctx[phase].outputs:
                 return self.ctx[phase].outputs
         return None

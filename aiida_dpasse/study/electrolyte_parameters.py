@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from aiida_dpasse.distill.distill_parameters import DistillParameters
 from aiida_dpasse.dynamics.conductivity_parameters import ConductivityParameters
 from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
-from aiida_dpasse.explore.verify_parameters import VerifyParameters
 from aiida_dpasse.label.initial_data_parameters import InitialDataParameters
 from aiida_dpasse.label.passport import ACCEPT_SOFT_LABELS
 from aiida_dpasse.parameters.base import Parameters
@@ -50,11 +49,6 @@ class ElectrolyteParameters(Parameters):
     pretrain: PretrainParameters = Field(description='Pre-training on all frames.')
     finetune_labels: InitialDataParameters = Field(description='Labelled frames of `finetune_structures`.')
     finetune: FinetuneParameters = Field(description='Fine-tuning on `finetune_structures`.')
-    verify: VerifyParameters | None = Field(
-        default=None,
-        description='Verification of the teacher in its own dynamics of `electrolyte` and `reference`, before the '
-        'distillation; null omits it.',
-    )
     distill: DistillParameters = Field(description='Distillation for `electrolyte` and `reference`.')
     conductivity: ConductivityParameters = Field(description='Molecular dynamics of `electrolyte` and its transport.')
     reference: ConductivityParameters = Field(description='Molecular dynamics of `reference` and its transport.')

@@ -21,7 +21,6 @@ from aiida_dpasse.dynamics.convergence_parameters import ConvergenceParameters
 from aiida_dpasse.explore.active_learning_parameters import ActiveLearningParameters
 from aiida_dpasse.explore.committee_parameters import CommitteeParameters
 from aiida_dpasse.explore.explore_parameters import ExploreParameters
-from aiida_dpasse.explore.verify_parameters import VerifyParameters
 from aiida_dpasse.label.initial_data_parameters import InitialDataParameters
 from aiida_dpasse.label.label_parameters import LabelParameters
 from aiida_dpasse.label.sources import TEACHER, sources_of
@@ -287,21 +286,6 @@ def _active_learning(parameters: ActiveLearningParameters, inputs: Mapping[str, 
     yield Work('evaluate', 'python', 'evaluate', jobs=tests, bound=iterations > 1)
     if parameters.conductivity is not None:
         yield from within('conductivity', _work(parameters.conductivity, inputs), iterations)
-
-
-@_work.register
-def _verify(parameters: VerifyParameters, inputs: Mapping[str, Any]) -> Iterator[Work]:
-    atoms = atoms_in(inputs['structures'], parameters.supercell)
-    kind = descriptor_of(inputs.get('frozen'), inputs.get('kind', ''))
-    drawn = (atoms * parameters.frames)[: parameters.frames]
-    rounds = [
-        dynamics(parameters.md, atoms * len(parameters.temperatures), kind),
-        labels(parameters.label, drawn, labeller(inputs)),
-        Work('evaluate', 'python', 'evaluate', jobs=1),
-    ]
-    yield from (replace(work, bound=True) for work in within('rounds', rounds, 1 + parameters.max_rounds))
-    taught = _work(parameters.finetune, {'test_data': True, **inputs})
-    yield from (replace(work, bound=True) for work in within('teach', taught, parameters.max_rounds))
 
 
 # -- distillation -----------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ PHASES = (
     'pretrain',
     'finetune_labels',
     'finetune',
-    'verify',
     'distill',
     'conductivity',
     'reference',
@@ -37,11 +36,7 @@ def plan_electrolyte(parameters: orm.Dict) -> dict[str, Any]:
     """
     settings = ElectrolyteParameters.model_validate(parameters.get_dict())
     seed, phases = settings.seed, settings.model_dump(include=set(PHASES))
-    plan: dict[str, Any] = {
-        phase: orm.Dict({**phases[phase], 'seed': derive_seed(seed, phase)})
-        for phase in PHASES
-        if phases[phase] is not None
-    }
+    plan: dict[str, Any] = {phase: orm.Dict({**phases[phase], 'seed': derive_seed(seed, phase)}) for phase in PHASES}
     last = 0 if settings.repair is None else settings.repair.max_rounds
     if settings.check is not None:
         draws = {Run('check', iteration=turn) for turn in range(last + 1)}

@@ -20,7 +20,6 @@ SUMMARIZED = {
     'active_learning': ('account', 'iterations'),
     'pretrain': ('errors',),
     'finetune_labels': ('account',),
-    'verify': ('rounds',),
     'finetune': ('errors',),
     'distill': ('account', 'errors', 'speed'),
     'conductivity': ('transport', 'arrhenius'),
@@ -54,9 +53,6 @@ def summarize_electrolyte(parameters: orm.Dict, **phases: dict[str, orm.Dict]) -
         {
             **_transport(found),
             **_check(found.get('check', {}).get('check')),
-            'teacher_relative_errors': [
-                row['relative_error'] for row in found['verify'].get('rounds', {}).get('rounds', [])
-            ],
             **_labels(found),
             'label_passport': brief(found.get(PASSPORT, {}).get(PASSPORT)),
             'iterations': len(iterations['iterations']) if iterations else None,

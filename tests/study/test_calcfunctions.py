@@ -14,7 +14,7 @@ from aiida_dpasse.data.frames import FramesData
 from aiida_dpasse.merging import merge
 from aiida_dpasse.parameters.base import check_parameters
 from aiida_dpasse.study.electrolyte import ElectrolyteWorkChain
-from aiida_dpasse.label.judge_by_labels import judge_by_labels
+from aiida_dpasse.study.judge_production import judge_production
 from aiida_dpasse.study.plan_electrolyte import PHASES, plan_electrolyte
 from aiida_dpasse.study.summarize_electrolyte import summarize_electrolyte
 from aiida_dpasse.train.finetune import FinetuneWorkChain
@@ -74,7 +74,7 @@ def judged(make_frames, errors: dict[str, float], limit: float, **account: Any) 
     if errors:
         results = {label: {'force_rmse_meV_A': value} for label, value in errors.items()}
         labelled = {'frames': FramesData.from_sets([frames]), 'errors': orm.Dict(results)}
-    return judge_by_labels(orm.Dict({'maximum_error': limit}), orm.Dict(given), **labelled).get_dict()
+    return judge_production(orm.Dict({'maximum_error': limit}), orm.Dict(given), **labelled).get_dict()
 
 
 def test_verdict_of_a_production(aiida_profile, make_frames):

@@ -13,7 +13,7 @@ from aiida_dpasse.data.frames import FramesData
 
 
 @calcfunction
-def judge_by_labels(parameters: orm.Dict, account: orm.Dict, **labelled: orm.Data) -> orm.Dict:
+def judge_production(parameters: orm.Dict, account: orm.Dict, **labelled: orm.Data) -> orm.Dict:
     """Compare the forces of the students with labels of frames that they visited.
 
     A potential can be wrong where its own dynamics leads it, although its errors on every test set are small and the

@@ -548,11 +548,13 @@ class ElectrolyteWorkChain(DpasseWorkChain):
             or node is None
             or 'conductivity' in self.ctx.waiting
             or self.ctx.checked == node.uuid
-            or 'samples' not in node.outputs
             or self.has_to_repair()
         ):
             return
         self.ctx.checked = node.uuid
+        if 'samples' not in node.outputs:
+            self.report('the production is not checked by labels: frames are sampled only with a committee')
+            return
         frames, drawn = node.outputs.samples, self.ctx.plan['check'][self.repair_run('check').id]
         label = self.repair_link('check') if self.ctx.round else 'check'
         if frames.frames > drawn['number']:
@@ -573,7 +575,10 @@ class ElectrolyteWorkChain(DpasseWorkChain):
     def judge_students(self) -> None:
         """Decide whether the students know the forces in the frames that they simulated."""
         labels, errors = self.ctx.get('production_labels'), self.ctx.get('production_errors')
-        if labels is None or 'account' not in labels.outputs:
+        if labels is None:
+            return
+        if 'account' not in labels.outputs:
+            self.report(f'the production is not checked by labels: {reason_of(labels)}')
             return
         found = frames_in(labels, 'frames')
         if errors is not None and errors.is_finished_ok:

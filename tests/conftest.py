@@ -106,7 +106,7 @@ def localhost(aiida_profile, tmp_path_factory) -> orm.Computer:
 def nowhere(aiida_profile) -> orm.Computer:
     """A computer on which nothing runs: codes of it may bear any name, since no test loads them by name."""
     computer = orm.Computer(
-        label='nowhere',
+        label='stand-ins',
         hostname='localhost',
         workdir='/tmp',
         transport_type='core.local',

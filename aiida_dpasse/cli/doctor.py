@@ -216,12 +216,11 @@ def made_up_frames() -> FramesData:
 
 
 def _forget(verdicts: list[Verdict]) -> None:
+    from aiida.orm.utils.remote import clean_mapping_remote_paths, get_calcjob_remote_paths
     from aiida.tools import delete_nodes
 
     nodes = [verdict.node for verdict in verdicts if verdict.node is not None]
-    for node in nodes:
-        if 'remote_folder' in node.outputs:
-            node.outputs.remote_folder._clean()
+    clean_mapping_remote_paths(get_calcjob_remote_paths(pks=[node.pk for node in nodes]) or {}, silent=True)
     inputs = {link.node.pk for node in nodes for link in node.base.links.get_incoming().all()}
     codes = {verdict.code.pk for verdict in verdicts}
     delete_nodes({node.pk for node in nodes} | inputs - codes, dry_run=False)

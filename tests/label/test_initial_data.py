@@ -85,14 +85,14 @@ def test_without_dynamics_the_copies_themselves_are_labelled(python_code):
 
 
 def test_close_contacts_are_labelled_beside_the_copies(python_code):
-    """One job more, of single points; its frames and account are added to those of the dynamics."""
+    """One job of single points beside two of dynamics; its frames and account are added to theirs."""
     # In the crystal itself copper atoms are as close as those that are pushed together.
     large = orm.StructureData(ase=bulk('Cu', cubic=True, a=4.4))
     contacts = {'number': 3, 'displacement': 0.05}
     results, node = initial_data(python_code, {'large': large, 'cu': copper()}, {'name': 'emt'}, contacts=contacts)
     assert node.is_finished_ok, node.exit_message
     account = results['account']
-    assert (account['requested'], account['admitted'], account['calculations']) == (24 + 3, 24 + 3, 2)
+    assert (account['requested'], account['admitted'], account['calculations']) == (24 + 3, 24 + 3, 3)
     assert results['frames'].frames == 27
     reasons = [reason for item in results['frames'].sets() for reason in item.reasons]
     pushed = [reason for reason in reasons if reason.startswith('Cu and Cu pushed to')]
